@@ -1,0 +1,68 @@
+# Run `make` to see the targets.
+
+SHELL         := bash
+.SHELLFLAGS   := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL: # two cores are soon busy, and output should be in the order of the targets
+
+VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+TESTFLAGS ?=
+BENCHTIME ?= 1s
+FUZZTIME  ?= 10s
+
+LINTER_VERSION := v2.15.0
+LINTER         := .tools/golangci-lint-$(LINTER_VERSION)/golangci-lint
+
+.PHONY: help
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# The version is stamped by hand, so that a build outside a git checkout, or in one owned by
+# somebody else, works as well.
+.PHONY: build
+build: ## build the static binary ./dlt645-mqtt
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" -o dlt645-mqtt .
+
+# The race detector needs a C compiler and does not exist on every platform.
+.PHONY: test
+test: ## run the tests, with the race detector where there is one (TESTFLAGS=-v …)
+	@race=-race; \
+	go list -race runtime >/dev/null 2>&1 || { race=; echo "skipped: the race detector, which needs a C compiler and a 64-bit machine"; }; \
+	set -x; go test $$race $(TESTFLAGS) ./...
+
+.PHONY: lint
+lint: $(LINTER) ## run golangci-lint, and shellcheck if it is installed
+	$(LINTER) run
+	@if command -v shellcheck >/dev/null; then \
+		find . \( -name .git -o -name .tools \) -prune -o -type f -perm -u+x -exec grep -lIE '^#!.*sh' {} + \
+			| (set -x; xargs shellcheck); \
+	else \
+		echo "skipped: shellcheck, which is not installed"; \
+	fi
+
+$(LINTER):
+	GOBIN=$(CURDIR)/$(@D) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINTER_VERSION)
+
+.PHONY: bench
+bench: ## run the benchmarks (BENCHTIME=1s)
+	@packages=$$(go test -list '^Benchmark' ./... | awk '/^Benchmark/ {found = 1} /^ok/ {if (found) print $$2; found = 0}'); \
+	set -x; go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $$packages
+
+.PHONY: fuzz
+fuzz: ## run each fuzz target for a while (FUZZTIME=10s)
+	.ci/fuzz $(FUZZTIME)
+
+.PHONY: demo
+demo: ## run the bridge with a broker and simulated meters inside
+	go run . demo
+
+.PHONY: gofmt
+gofmt: ## check that gofmt would change nothing
+	@files=$$(gofmt -l .); [ -z "$$files" ] || { echo "gofmt: run gofmt -w on" $$files; exit 1; }
+
+.PHONY: tidy
+tidy: ## check that go mod tidy would change nothing
+	go mod tidy -diff
+
+.PHONY: check
+check: lint test build tidy gofmt ## run all that must pass before a change is handed in

@@ -1,0 +1,409 @@
+package bus
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"dlt645-mqtt/protocol"
+)
+
+func TestReportTellsValuesAndTimes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := start(t, Config{}, prompt)
+		defer l.stop()
+		first := l.submit(read("a", "v"))
+		second := l.submit(read("b", "v"), read("b", "w"))
+		r := <-second
+		equal(t, "first", values(<-first), "1")
+		equal(t, "second", values(r), "1 1")
+		equal(t, "sent", l.log(), "?av. ?bv. ?bw.")
+		equal(t, "time", l.since(), 3*promptTime)
+		equal(t, "queued", r.Queued, promptTime)
+		equal(t, "wire", r.Wire, 2*promptTime)
+		equal(t, "steps", r.Steps, 2)
+		equal(t, "started", started(r), "ss")
+		equal(t, "address", r.Replies[0].Result.Address, "b")
+	})
+}
+
+func TestEmptyJob(t *testing.T) {
+	r, err := New(Config{}).Submit(Job{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "replies", len((<-r).Replies), 0)
+}
+
+// submitAll queues jobs of one step while the wire is held by a first one, and returns what
+// went over the wire after that.
+func submitAll(t *testing.T, steps ...protocol.Step) string {
+	var sent string
+	synctest.Test(t, func(t *testing.T) {
+		l := start(t, Config{}, prompt)
+		defer l.stop()
+		reports := []<-chan Report{l.submit(read("z", "z"))}
+		synctest.Wait()
+		for _, step := range steps {
+			reports = append(reports, l.submit(step))
+		}
+		for _, report := range reports {
+			<-report
+		}
+		equal(t, "time", l.since() > 0, true)
+		sent = strings.TrimPrefix(l.log(), "?zz. ")
+	})
+	return sent
+}
+
+func TestMoreUrgentClassesGoFirst(t *testing.T) {
+	got := submitAll(t,
+		withClass(read("a", "s"), protocol.ClassScan),
+		withClass(read("a", "p"), protocol.ClassPoll),
+		read("a", "r"),
+		command(protocol.ClassCommand, "b", "c"),
+		command(protocol.ClassRelay, "c", "d"),
+		withClass(read("d", "e"), protocol.ClassRelay),
+	)
+	equal(t, "sent", got, "!cd. ?de. !bc. ?ar. ?ap. ?as.")
+}
+
+func TestMetersTakeTurns(t *testing.T) {
+	got := submitAll(t, read("a", "1"), read("a", "2"), read("a", "3"), read("b", "1"), read("c", "1"), read("b", "2"))
+	equal(t, "sent", got, "?a1. ?b1. ?c1. ?a2. ?b2. ?a3.")
+}
+
+func TestStepsOfAJobLetOthersBetween(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := start(t, Config{}, prompt)
+		defer l.stop()
+		long := l.submit(read("a", "1"), read("a", "2"), read("a", "3"))
+		same := l.submit(read("a", "4"))
+		other := l.submit(read("b", "1"))
+		<-long
+		<-same
+		<-other
+		// b has its turn after one step of a, the second job of a after the first.
+		equal(t, "sent", l.log(), "?a1. ?b1. ?a2. ?a3. ?a4.")
+	})
+}
+
+func TestBackgroundGetsOneStepInTwenty(t *testing.T) {
+	var steps []protocol.Step
+	for i := range 60 {
+		steps = append(steps, read("a", string(rune('0'+i))))
+	}
+	steps = append(steps,
+		withClass(read("b", "p"), protocol.ClassPoll), withClass(read("b", "q"), protocol.ClassPoll),
+		withClass(read("b", "s"), protocol.ClassScan))
+	sent := strings.Fields(submitAll(t, steps...))
+	var places []string
+	for i, request := range sent {
+		if request[1] == 'b' {
+			places = append(places, fmt.Sprintf("%d:%s", i+1, request))
+		}
+	}
+	equal(t, "background", strings.Join(places, " "), "20:?bp. 40:?bq. 60:?bs.")
+}
+
+func TestScanGetsAShareBesideThePolls(t *testing.T) {
+	var steps []protocol.Step
+	for i := range 30 {
+		steps = append(steps, withClass(read("a", string(rune('0'+i))), protocol.ClassPoll))
+	}
+	steps = append(steps, withClass(read("b", "s"), protocol.ClassScan))
+	sent := strings.Fields(submitAll(t, steps...))
+	equal(t, "twentieth", sent[19], "?bs.")
+}
+
+func TestEqualReadsShareOneExchange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := start(t, Config{Queue: 2000}, prompt)
+		defer l.stop()
+		reports := make([]<-chan Report, 1000)
+		for i := range reports {
+			reports[i] = l.submit(read("a", "v"))
+			if i == 0 {
+				synctest.Wait() // the first is on its way already: it cannot be joined
+			}
+		}
+		shared := 0
+		for _, report := range reports {
+			r := <-report
+			equal(t, "values", values(r), "1")
+			equal(t, "steps", r.Steps, 1)
+			equal(t, "wire", r.Wire, promptTime)
+			if r.Replies[0].Shared {
+				shared++
+			}
+		}
+		equal(t, "exchanges", l.log(), "?av. ?av.")
+		equal(t, "shared", shared, 998)
+		equal(t, "time", l.since(), 2*promptTime)
+	})
+}
+
+func TestPollTakesTheAnswerOfARead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := start(t, Config{}, prompt)
+		defer l.stop()
+		hold := l.submit(read("z", "z"))
+		poll := l.submit(withClass(read("a", "w"), protocol.ClassPoll), withClass(read("a", "v"), protocol.ClassPoll))
+		asked := l.submit(read("a", "v"), read("a", "v"))
+		<-hold
+		equal(t, "read", values(<-asked), "1 1")
+		equal(t, "poll", values(<-poll), "1 1")
+		equal(t, "sent", l.log(), "?zz. ?av. ?aw.")
+	})
+}
+
+func TestWhatIsReadAfterACommandIsNotShared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := start(t, Config{}, prompt)
+		defer l.stop()
+		hold := l.submit(read("a", "z"))
+		synctest.Wait()
+		relay := withClass(read("a", "v"), protocol.ClassRelay)
+		write := l.submit(command(protocol.ClassCommand, "a", "c"), read("a", "v"))
+		before := l.submit(relay)
+		<-hold
+		<-before
+		<-write
+		equal(t, "sent", l.log(), "?az. ?av. !ac. ?av.")
+	})
+}
+
+func TestCommandsAreNeverShared(t *testing.T) {
+	got := submitAll(t, command(protocol.ClassRelay, "a", "t"), command(protocol.ClassRelay, "a", "t"))
+	equal(t, "sent", got, "!at. !at.")
+}
+
+func TestRelayOfAnotherMeterGoesBetweenFrames(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := start(t, Config{}, prompt)
+		defer l.stop()
+		long := l.submit(read("a", "123"))
+		synctest.Wait()
+		same := l.submit(command(protocol.ClassRelay, "a", "t"))
+		other := l.submit(command(protocol.ClassRelay, "b", "t"))
+		less := l.submit(command(protocol.ClassCommand, "c", "t"))
+		r := <-other
+		equal(t, "wait of the relay", r.Queued, promptTime)
+		r = <-long
+		equal(t, "long", values(r), "111")
+		equal(t, "wire of the long read", r.Wire, 3*promptTime)
+		<-same
+		<-less
+		equal(t, "sent", l.log(), "?a1+ !bt. ?a2+ ?a3. !at. !ct.")
+	})
+}
+
+func TestSilentMeterEndsTheJob(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := start(t, Config{}, func(string) []arrival { return nil })
+		defer l.stop()
+		r := <-l.submit(read("a", "1"), read("a", "2"), read("a", "3"))
+		equal(t, "values", values(r), "[silent] [silent] [silent]")
+		equal(t, "started", started(r), "s--")
+		equal(t, "sent", l.log(), "?a1. ?a1.")
+		equal(t, "steps", r.Steps, 1)
+		equal(t, "time", l.since(), 2*(requestTime+time.Second))
+	})
+}
+
+func TestRefusalIsAnAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := start(t, Config{}, func(request string) []arrival {
+			if request == "?a1." {
+				return after(50*time.Millisecond, "#a.")
+			}
+			return prompt(request)
+		})
+		defer l.stop()
+		equal(t, "values", values(<-l.submit(read("a", "1"), read("a", "2"))), "[refused] 1")
+		equal(t, "sent", l.log(), "?a1. ?a2.")
+	})
+}
+
+// Content that cannot be read is asked for once more, and speaks for one item only.
+func TestUnreadableContent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := start(t, Config{}, func(request string) []arrival {
+			if request == "?a1." {
+				return after(50*time.Millisecond, "=a1x.")
+			}
+			return prompt(request)
+		})
+		defer l.stop()
+		equal(t, "values", values(<-l.submit(read("a", "1"), read("a", "2"))), "[garbled] 1")
+		equal(t, "sent", l.log(), "?a1. ?a1. ?a2.")
+	})
+}
+
+func TestLostFollowUpStartsTheConversationAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lost := false
+		l := start(t, Config{}, func(request string) []arrival {
+			if request == "?a2+" && !lost {
+				lost = true
+				return nil
+			}
+			return prompt(request)
+		})
+		defer l.stop()
+		equal(t, "values", values(<-l.submit(read("a", "123"))), "111")
+		equal(t, "sent", l.log(), "?a1+ ?a2+ ?a1+ ?a2+ ?a3.")
+	})
+}
+
+func TestDeadlineBoundsTheStartOfEachStep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := start(t, Config{}, prompt)
+		defer l.stop()
+		r := <-l.submitJob(Job{
+			Steps:    []protocol.Step{read("a", "1"), read("a", "2"), read("a", "3")},
+			Deadline: time.Now().Add(promptTime + 1),
+		})
+		equal(t, "values", values(r), "1 1 [expired]")
+		equal(t, "started", started(r), "ss-")
+
+		r = <-l.submitJob(Job{Steps: []protocol.Step{command(protocol.ClassRelay, "a", "t")}, Deadline: time.Now()})
+		equal(t, "values", values(r), "[expired]")
+		equal(t, "sent", l.log(), "?a1. ?a2.")
+	})
+}
+
+func TestExpiredJobsAreAnsweredBeforeTheirTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := start(t, Config{}, prompt)
+		defer l.stop()
+		for i := range 20 {
+			l.submit(read("a", string(rune('a'+i))))
+		}
+		r := <-l.submitJob(Job{Steps: []protocol.Step{withClass(read("a", "p"), protocol.ClassPoll)}, Deadline: time.Now().Add(150 * time.Millisecond)})
+		equal(t, "values", values(r), "[expired]")
+		equal(t, "time", l.since(), 2*promptTime) // the exchange in hand is not cut off
+	})
+}
+
+func TestQueueIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := start(t, Config{Queue: 3}, prompt)
+		defer l.stop()
+		for range 3 {
+			l.submit(read("a", "v"))
+		}
+		_, err := l.bus.Submit(Job{Steps: []protocol.Step{withClass(read("a", "v"), protocol.ClassPoll)}})
+		var busy *BusyError
+		if !errors.Is(err, ErrBusy) || !errors.As(err, &busy) || busy.RetryAfter <= 0 || busy.Waiting != 3 {
+			t.Errorf("a fourth read: got %v", err)
+		}
+		l.submitJob(Job{Steps: []protocol.Step{read("a", "v")}, Continued: true})
+		for range commandQueue {
+			l.submit(command(protocol.ClassCommand, "a", "c"))
+		}
+		if _, err := l.bus.Submit(Job{Steps: []protocol.Step{command(protocol.ClassRelay, "a", "c")}}); !errors.Is(err, ErrBusy) {
+			t.Errorf("command %d: got %v", commandQueue+1, err)
+		}
+		equal(t, "queue", l.bus.State().Queue, 4+commandQueue)
+	})
+}
+
+func TestQueueIsBoundedInSteps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := start(t, Config{Queue: 3}, prompt)
+		defer l.stop()
+		many := make([]protocol.Step, 61)
+		for i := range many {
+			many[i] = read("a", string(rune('0'+i)))
+		}
+		report := l.submit(many...) // alone: let in
+		if _, err := l.bus.Submit(Job{Steps: many[:1]}); !errors.Is(err, ErrBusy) {
+			t.Errorf("one more step: got %v", err)
+		}
+		<-report
+		equal(t, "queue", l.bus.State().Queue, 0)
+		equal(t, "values", values(<-l.submit(many[:2]...)), "1 1")
+	})
+}
+
+func TestStopFinishesTheExchangeInHand(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := start(t, Config{}, prompt)
+		first := l.submit(read("a", "1"), read("a", "2"))
+		second := l.submit(read("b", "1"))
+		long := l.submit(command(protocol.ClassRelay, "c", "x"))
+		synctest.Wait()
+		l.stop()
+		equal(t, "in hand", values(<-long), "ok")
+		equal(t, "time", l.since(), requestTime+50*time.Millisecond)
+		equal(t, "first", values(<-first), "[stopping] [stopping]")
+		equal(t, "second", values(<-second), "[stopping]")
+		equal(t, "up", l.bus.State().Up, false)
+		if _, err := l.bus.Submit(Job{Steps: []protocol.Step{read("a", "1")}}); !errors.Is(err, ErrStopping) {
+			t.Errorf("Submit after the end: got %v", err)
+		}
+	})
+}
+
+func TestStopEndsALongConversation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := start(t, Config{}, prompt)
+		long := l.submit(read("a", "123"))
+		synctest.Wait()
+		l.stop()
+		r := <-long
+		equal(t, "values", values(r), "[stopping]")
+		equal(t, "started", started(r), "s")
+		equal(t, "sent", l.log(), "?a1+")
+	})
+}
+
+func TestStateKnowsHowBusyTheWireIs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := start(t, Config{}, prompt)
+		defer l.stop()
+		for range 60 {
+			<-l.submit(read("a", "v"))
+		}
+		s := l.bus.State()
+		equal(t, "up", s.Up, true)
+		equal(t, "baud", s.Baud, 1100)
+		equal(t, "utilisation", fmt.Sprintf("%.4f", s.Utilisation), fmt.Sprintf("%.4f", promptTime.Seconds()))
+		<-time.After(2 * time.Minute)
+		s = l.bus.State()
+		equal(t, "utilisation", s.Utilisation, 0)
+		if age := time.Since(s.Turned); age > idleTurn {
+			t.Errorf("the idle loop turned %v ago", age)
+		}
+	})
+}
+
+func TestFramesAreTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var seen []string
+		spell := func(f Frame) string {
+			return fmt.Sprintf("%s sent=%t ignored=%t %v", f.Bytes, f.Sent, f.Ignored, f.Time.Sub(time.Now()))
+		}
+		config := Config{OnFrame: func(e FrameEvent) { seen = append(seen, e.Meter+" "+spell(e.Frame)) }}
+		config.Preamble = 2
+		l := start(t, config, func(request string) []arrival {
+			return after(70*time.Millisecond, "..."+prompt(request)[0].text)
+		})
+		r := <-l.submit(read("a", "1"))
+		l.stop()
+		want := []string{
+			"a ?a1. sent=true ignored=false -130ms", // when it began to leave
+			"a ... sent=false ignored=true 0s",
+			"a =a11. sent=false ignored=false 0s",
+		}
+		equal(t, "seen", strings.Join(seen, "\n"), strings.Join(want, "\n"))
+		equal(t, "told", len(r.Replies[0].Frames), len(want))
+		for i, f := range r.Replies[0].Frames {
+			equal(t, "told", "a "+spell(f), want[i])
+		}
+	})
+}

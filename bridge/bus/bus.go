@@ -1,0 +1,292 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"dlt645-mqtt/protocol"
+)
+
+const (
+	defaultQueue    = 1000
+	stepsPerJob     = 20  // steps that may wait for each job that may
+	commandQueue    = 100 // jobs of commands, which have places of their own
+	downPatience    = time.Minute
+	mostBreaks      = 3 // a step that breaks the port so often is not tried again
+	idleTurn        = 2 * time.Second
+	firstStepGuess  = 200 * time.Millisecond
+	longestBackOff  = 5 * time.Second
+	shortestBackOff = 250 * time.Millisecond
+	logEvery        = time.Minute
+)
+
+// A Config is what a bus needs. [ParseURL] fills the first four fields.
+type Config struct {
+	Settings
+	URL       string // for people: holds no secrets
+	Open      Opener
+	Strangers func() int // connections that a listening port has turned away; nil: it does not listen
+
+	Queue   int              // jobs of class read and below that may wait; 0: 1000
+	Log     *slog.Logger     // nil: none
+	OnFrame func(FrameEvent) // called for each frame by the goroutine that owns the port; must not wait
+}
+
+// A State is what there is to know of a bus at a moment.
+type State struct {
+	Up          bool      // the port is open
+	LastError   string    // why it is, or was last, not open
+	Baud        int       // bits per second
+	Queue       int       // jobs that wait or are being done
+	Utilisation float64   // share of the last minute in which the wire was in use, 0 to 1
+	Echo        bool      // the line sends back what we send
+	Strangers   int       // connections to a listening port that were turned away
+	Turned      time.Time // when Run last went round; at least every few seconds while all is well
+}
+
+// A Bus is the arbiter of one line. Its methods may be called from any goroutine.
+type Bus struct {
+	config Config
+	wake   chan struct{} // tells Run that there is a new task
+
+	mu      sync.Mutex
+	queue   queue
+	meters  map[string]*meter
+	state   State
+	usage   usage
+	stopped bool          // Run has ended or is about to
+	pace    time.Duration // what a step takes on the wire, on average
+	down    time.Time     // since when the port is missing; zero if it is there
+
+	// Of the goroutine of Run only.
+	line    line
+	doubts  doubts
+	opening chan opened // gets the port that is being opened; nil: none is
+	retry   time.Time   // when to open the port again
+	opens   int         // how often it was opened since an answer came
+	since   time.Time   // when it was opened last
+	logged  map[string]time.Time
+	jitter  func(time.Duration) time.Duration
+}
+
+// New returns a bus that accepts jobs; they are done once Run is called.
+func New(config Config) *Bus {
+	config.Settings = config.Settings.defaults()
+	if config.Queue == 0 {
+		config.Queue = defaultQueue
+	}
+	if config.Log == nil {
+		config.Log = slog.New(slog.DiscardHandler)
+	}
+	now := time.Now()
+	return &Bus{
+		config: config,
+		wake:   make(chan struct{}, 1),
+		meters: make(map[string]*meter),
+		state:  State{Baud: config.Baud, Turned: now},
+		pace:   firstStepGuess,
+		down:   now,
+		line:   line{settings: config.Settings},
+		logged: make(map[string]time.Time),
+		jitter: func(d time.Duration) time.Duration { return d/2 + rand.N(d/2) },
+	}
+}
+
+// Submit queues a job. It never waits: exactly one report comes on the channel. The error is a
+// *BusyError, which is an ErrBusy, or ErrStopping; then nothing of the job is done.
+func (b *Bus) Submit(job Job) (<-chan Report, error) {
+	t := &task{
+		job:      job,
+		queued:   time.Now(),
+		report:   make(chan Report, 1),
+		replies:  make([]Reply, len(job.Steps)),
+		answered: make([]bool, len(job.Steps)),
+		open:     len(job.Steps),
+	}
+	if len(job.Steps) == 0 {
+		t.report <- Report{}
+		return t.report, nil
+	}
+	t.command = class(t.step()) <= protocol.ClassCommand
+
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.stopped {
+		return nil, ErrStopping
+	}
+	if !job.Continued && !b.room(t) {
+		return nil, &BusyError{Waiting: b.queue.len(), RetryAfter: b.retryAfter()}
+	}
+	b.queue.add(t, t.expires(b.down))
+	select {
+	case b.wake <- struct{}{}:
+	default: // Run has not noticed the last one yet
+	}
+	return t.report, nil
+}
+
+// room tells whether one more task may wait.
+func (b *Bus) room(t *task) bool {
+	q := &b.queue
+	if t.command {
+		return q.commands < commandQueue
+	}
+	return q.jobs == 0 || q.jobs < b.config.Queue && q.steps+t.open <= stepsPerJob*b.config.Queue
+}
+
+// retryAfter guesses when a tenth of what waits will be done.
+func (b *Bus) retryAfter() time.Duration {
+	wait := time.Duration(b.queue.steps+b.queue.commands) * b.pace / 10
+	return min(max(wait, 100*time.Millisecond), time.Minute).Round(time.Millisecond)
+}
+
+// State tells how the bus is. It costs next to nothing.
+func (b *Bus) State() State {
+	strangers := 0
+	if b.config.Strangers != nil {
+		strangers = b.config.Strangers()
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	state := b.state
+	state.Strangers = strangers
+	state.Up = b.down.IsZero()
+	state.Queue = b.queue.len()
+	state.Utilisation = b.usage.share(time.Now())
+	return state
+}
+
+// Run owns the port until ctx ends: it opens it, for ever anew if need be, and does the
+// jobs. When ctx ends it finishes the exchange in hand, so that no meter is cut off in its
+// answer, gives ErrStopping to everything that waits, closes the port and returns nil. It is
+// called once.
+func (b *Bus) Run(ctx context.Context) error {
+	if b.config.Open == nil {
+		return errors.New("the bus has no port to open: set its URL")
+	}
+	defer b.stop()
+	for ctx.Err() == nil {
+		now := time.Now()
+		b.turn(now)
+		switch {
+		case b.line.port == nil:
+			b.connect(ctx, now)
+		case now.Before(b.line.free):
+			b.rest(ctx, b.line.free)
+		default:
+			if t := b.choose(""); t != nil {
+				b.serve(ctx, t, false)
+			} else {
+				b.idle(ctx, now)
+			}
+		}
+	}
+	return nil
+}
+
+// turn notes that Run goes round and answers what has expired.
+func (b *Bus) turn(now time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.state.Turned = now
+	err := ErrExpired
+	if !b.down.IsZero() {
+		err = ErrDown
+		if b.state.LastError != "" {
+			err = fmt.Errorf("%w: %s", ErrDown, b.state.LastError)
+		}
+	}
+	b.queue.expire(now, b.down, err)
+}
+
+// choose returns the task whose turn it is, or nil. While a conversation with the meter
+// busy goes on, only relay steps of other meters have a turn.
+func (b *Bus) choose(busy string) *task {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := time.Now()
+	may := func(t *task) bool {
+		step := t.step()
+		return !t.running && step.Meter != busy && !(isCommand(step) && now.Before(b.held(step.Meter)))
+	}
+	if busy != "" {
+		return b.queue.rings[protocol.ClassRelay].choose(may)
+	}
+	return b.queue.choose(may)
+}
+
+// idle waits for a task, or until one that waits may go or expires. An open port is looked
+// after now and then, so that it is open when it is needed.
+func (b *Bus) idle(ctx context.Context, now time.Time) {
+	if err := b.line.discard(); err != nil {
+		b.fail("read", err)
+		return
+	}
+	b.wait(ctx, b.nextTurn(now))
+}
+
+// nextTurn returns when Run must go round again at the latest.
+func (b *Bus) nextTurn(now time.Time) time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	next := now.Add(idleTurn)
+	if sweep := b.queue.sweep; !sweep.IsZero() && sweep.Before(next) {
+		next = sweep
+	}
+	for _, m := range b.meters {
+		if m.hold.After(now) && m.hold.Before(next) {
+			next = m.hold
+		}
+	}
+	return next
+}
+
+// wait waits until then, or for a new task, or for the port that is being opened.
+func (b *Bus) wait(ctx context.Context, until time.Time) {
+	timer := time.NewTimer(time.Until(until))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-b.wake:
+	case <-timer.C:
+	case o := <-b.opening:
+		b.opening = nil
+		b.connected(ctx, o)
+	}
+}
+
+// rest keeps the line silent until then.
+func (b *Bus) rest(ctx context.Context, until time.Time) {
+	timer := time.NewTimer(time.Until(until))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// stop answers all that waits and closes the port.
+func (b *Bus) stop() {
+	b.mu.Lock()
+	b.stopped = true
+	b.down = time.Now()
+	for _, t := range b.queue.all() {
+		b.queue.fail(t, "", ErrStopping)
+	}
+	b.mu.Unlock()
+
+	if b.opening != nil {
+		if o := <-b.opening; o.port != nil {
+			b.line.port = o.port
+		}
+	}
+	if b.line.port != nil {
+		b.line.port.Close()
+		b.line.port = nil
+	}
+}

@@ -1,0 +1,240 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"dlt645-mqtt/protocol"
+)
+
+// serve does the step whose turn it is in t, and gives its reply to all who wait for it.
+// nested marks a step that goes between the frames of a conversation.
+func (b *Bus) serve(ctx context.Context, t *task, nested bool) {
+	b.mu.Lock()
+	index, step := t.next, t.step()
+	t.running = true
+	riders := b.queue.riders(t)
+	for _, r := range riders {
+		r.task.running = true
+	}
+	b.mu.Unlock()
+
+	c := conversation{bus: b, step: step, nested: nested}
+	c.run(ctx)
+
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	t.running = false
+	for _, r := range riders {
+		r.task.running = false
+	}
+	if c.broke {
+		t.began = t.began || c.reply.Started
+		t.breaks++
+		if t.breaks < mostBreaks && (step.Repeatable || !c.reply.Started) {
+			return // it is still first in its lane, and goes again when the port is back
+		}
+	}
+	c.reply.Started = c.reply.Started || t.began
+
+	b.learn(step, &c.reply)
+	b.pace += (c.wire - b.pace) / 8
+	b.queue.answerFrom(t, index, c.reply, c.wire, c.silent)
+	c.reply.Shared = true
+	for _, r := range riders {
+		wire := c.wire
+		if r.task == t {
+			wire = 0 // counted already
+		}
+		b.queue.answerFrom(r.task, r.step, c.reply, wire, c.silent)
+	}
+}
+
+// answerFrom gives a step the reply of a conversation. If that ended because the meter was
+// silent, the meter is not asked for the rest of the task.
+func (q *queue) answerFrom(t *task, index int, reply Reply, wire time.Duration, silent bool) {
+	if t.answered[index] {
+		return // by the silence that another step of the same task met
+	}
+	t.steps++
+	t.wire += wire
+	q.answer(t, index, reply)
+	if silent && t.open > 0 {
+		q.fail(t, t.job.Steps[index].Meter, reply.Err)
+	}
+}
+
+// A conversation is one step on the wire.
+type conversation struct {
+	bus    *Bus
+	step   *protocol.Step
+	nested bool
+
+	reply  Reply
+	wire   time.Duration
+	tries  int
+	broke  bool // the port failed
+	silent bool // the meter did not answer, or nothing that could be cut out
+}
+
+// run holds the conversation. Of one that may be repeated a second try is made, from its
+// first frame on: a meter that keeps the read position itself (DL/T 645-1997) would go on
+// after the block whose frame was lost.
+func (c *conversation) run(ctx context.Context) {
+	again := &c.step.First
+	next := again
+	for next != nil {
+		if c.reply.Started && !c.pause(ctx) {
+			return
+		}
+		next = c.exchange(next)
+		if next == nil && c.again(ctx) {
+			next = again
+		}
+	}
+}
+
+// pause lets the line rest and other meters' relay steps go before the next frame. It
+// returns false if that ended the conversation.
+func (c *conversation) pause(ctx context.Context) bool {
+	b := c.bus
+	for !c.nested {
+		b.rest(ctx, b.line.free)
+		b.turn(time.Now())
+		t := b.choose(c.step.Meter)
+		if t == nil {
+			break
+		}
+		b.serve(ctx, t, true)
+		if b.line.port == nil {
+			c.breakOff(ErrDown)
+			return false
+		}
+	}
+	b.rest(ctx, b.line.free)
+	if ctx.Err() != nil {
+		c.reply.Err = ErrStopping
+		return false
+	}
+	return true
+}
+
+// again tells whether a conversation that has ended without a result is to be tried again.
+func (c *conversation) again(ctx context.Context) bool {
+	if c.broke || c.tries >= 2 || !c.step.Repeatable || ctx.Err() != nil {
+		return false
+	}
+	return errors.Is(c.reply.Err, protocol.ErrSilent) || errors.Is(c.reply.Err, protocol.ErrGarbled)
+}
+
+// exchange sends one frame, hears the answer, and returns the exchange that follows. Nil is
+// the end of the conversation, or of this try of it.
+func (c *conversation) exchange(e *protocol.Exchange) *protocol.Exchange {
+	b := c.bus
+	if e == &c.step.First {
+		c.tries++
+	}
+	c.silent, c.reply.Answer = false, protocol.Answer{}
+	patience := b.config.Timeout
+	begin := time.Now()
+	h, err := b.line.exchange(e, patience, func(answer []byte) time.Time { return b.doubts.about(e, answer) })
+	if e.Answer == nil && err == nil {
+		b.rest(context.Background(), h.end) // it is sent when its last bit is
+	}
+	c.note(e, &h)
+	c.account(begin, time.Now())
+
+	switch {
+	case err != nil:
+		b.fail("line", err)
+		c.breakOff(err)
+		return nil
+	case e.Answer == nil:
+		return nil
+	case h.answer == nil:
+		c.unanswered(e, &h, patience)
+		return nil
+	}
+	b.opens = 0
+	if c.tries > 1 {
+		// The meter may have answered both tries, and one answer is still under way.
+		b.doubts.add(e, h.came.Add(patience+b.config.Latency))
+	}
+	if e.Take == nil {
+		return nil
+	}
+	next, result, err := e.Take(h.answer)
+	if err != nil {
+		c.reply.Err = err
+		return nil
+	}
+	c.reply.Result = result
+	return next
+}
+
+// unanswered ends a try to which no answer came.
+func (c *conversation) unanswered(e *protocol.Exchange, h *hearing, patience time.Duration) {
+	b := c.bus
+	c.silent = true
+	if h.garbled {
+		c.reply.Err = fmt.Errorf("%w: bytes came after the request to %s, but no frame that answers it; check baud rate (%d), parity (%s) and wiring, and that no second master is on the bus",
+			protocol.ErrGarbled, c.step.Meter, b.config.Baud, b.config.Parity)
+	} else {
+		c.reply.Err = fmt.Errorf("%w: nothing came from %s within %s; check its address, baud rate (%d), parity (%s) and wiring",
+			protocol.ErrSilent, c.step.Meter, patience+b.config.Latency, b.config.Baud, b.config.Parity)
+	}
+	over := time.Now().Add(b.config.Timeout + b.config.Latency)
+	b.doubts.add(e, over)
+	if isCommand(c.step) {
+		b.hold(c.step.Meter, over)
+	}
+}
+
+// breakOff ends a conversation because the port failed. A command of which something may
+// have gone out has an unknown outcome, like one that was not answered.
+func (c *conversation) breakOff(err error) {
+	c.broke = true
+	c.reply.Result = protocol.Result{}
+	if c.reply.Started && !c.step.Repeatable {
+		c.reply.Err = fmt.Errorf("%w: the port failed before %s could answer: %w", protocol.ErrSilent, c.step.Meter, err)
+		if isCommand(c.step) {
+			c.bus.hold(c.step.Meter, time.Now().Add(c.bus.config.Timeout+c.bus.config.Latency))
+		}
+		return
+	}
+	c.reply.Err = fmt.Errorf("%w: %w", ErrDown, err)
+}
+
+// note keeps what went and came.
+func (c *conversation) note(e *protocol.Exchange, h *hearing) {
+	if h.sent.IsZero() {
+		return
+	}
+	c.reply.Started = true
+	c.frame(Frame{Sent: true, Time: h.sent, Bytes: e.Request})
+	if len(h.ignored) > 0 {
+		c.frame(Frame{Ignored: true, Time: h.came, Bytes: h.ignored})
+	}
+	if h.answer != nil {
+		c.frame(Frame{Time: h.came, Bytes: h.answer})
+	}
+}
+
+func (c *conversation) frame(f Frame) {
+	c.reply.Frames = append(c.reply.Frames, f)
+	if c.bus.config.OnFrame != nil {
+		c.bus.config.OnFrame(FrameEvent{Meter: c.step.Meter, Frame: f})
+	}
+}
+
+// account adds the time of an exchange to what the wire was in use, and tells of the line
+// what it showed.
+func (c *conversation) account(begin, end time.Time) {
+	c.wire += end.Sub(begin)
+	c.bus.mu.Lock()
+	defer c.bus.mu.Unlock()
+	c.bus.usage.note(begin, end)
+	c.bus.state.Echo = c.bus.line.echo
+}

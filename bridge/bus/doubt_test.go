@@ -1,0 +1,186 @@
+package bus
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"dlt645-mqtt/protocol"
+)
+
+// A refusal names no register. One that comes after an unanswered read of another register
+// may be the late answer to that.
+func TestVagueAnswerAfterAnUnansweredRead(t *testing.T) {
+	const ms = time.Millisecond
+	late := func(request string, tries int) []arrival {
+		switch {
+		case request == "?av." && tries == 2:
+			return after(1050*ms, "#a.") // to the second try, and too late
+		case request == "?aw." && tries == 1:
+			return after(200*ms, "=aw5.")
+		}
+		return nil
+	}
+	refused := func(request string, tries int) []arrival {
+		if request == "?av." {
+			return nil
+		}
+		return after(50*ms, "#a.")
+	}
+	for _, test := range []struct {
+		name   string
+		answer func(request string, tries int) []arrival
+		result string
+		sent   string
+		took   time.Duration // of the second read
+	}{
+		{"a better answer comes", late, "5", "?av. ?av. ?aw.", requestTime + 200*ms},
+		{"the refusal comes again", refused, "[refused]", "?av. ?av. ?aw. ?aw.", requestTime + time.Second + requestTime + 50*ms},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				tries := map[string]int{}
+				l := start(t, Config{}, func(request string) []arrival {
+					tries[request]++
+					return test.answer(request, tries[request])
+				})
+				defer l.stop()
+				equal(t, "first", values(<-l.submit(read("a", "v"))), "[silent]")
+				begin := l.since()
+				equal(t, "second", values(<-l.submit(read("a", "w"))), test.result)
+				equal(t, "took", l.since()-begin, test.took)
+				equal(t, "sent", l.log(), test.sent)
+			})
+		})
+	}
+}
+
+func TestVagueAnswerIsBelieved(t *testing.T) {
+	refuse := func(request string) []arrival {
+		if request == "?av." {
+			return nil
+		}
+		return after(50*time.Millisecond, "#"+request[1:2]+".")
+	}
+	for _, test := range []struct {
+		name  string
+		wait  time.Duration
+		step  protocol.Step
+		sent  string
+		value string
+	}{
+		{"of another meter", 0, read("b", "v"), "?bv.", "[refused]"},
+		{"when the doubt is over", time.Second, read("a", "w"), "?aw.", "[refused]"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := start(t, Config{}, refuse)
+				defer l.stop()
+				<-l.submit(read("a", "v"))
+				<-time.After(test.wait)
+				equal(t, "values", values(<-l.submit(test.step)), test.value)
+				equal(t, "sent", l.log(), "?av. ?av. "+test.sent)
+			})
+		})
+	}
+}
+
+// The second try asks the same, so a late refusal of the first is the answer.
+func TestLateRefusalCountsForTheSecondTry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := start(t, Config{}, func(request string) []arrival {
+			if request == "?aw." {
+				return after(900*time.Millisecond, "=aw1.")
+			}
+			return after(1500*time.Millisecond, "#a.")
+		})
+		defer l.stop()
+		equal(t, "values", values(<-l.submit(read("a", "v"))), "[refused]")
+		// The refusal of the second try is still to come.
+		equal(t, "values", values(<-l.submit(read("a", "w"))), "1")
+		equal(t, "sent", l.log(), "?av. ?av. ?aw.")
+	})
+}
+
+// An unanswered read casts no doubt on the acknowledgement of a command.
+func TestAcknowledgementAfterAnUnansweredRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := start(t, Config{}, func(request string) []arrival {
+			if request[0] == '?' {
+				return nil
+			}
+			return prompt(request)
+		})
+		defer l.stop()
+		<-l.submit(read("a", "v"))
+		equal(t, "values", values(<-l.submit(command(protocol.ClassRelay, "a", "t"))), "ok")
+	})
+}
+
+func TestNoCommandWhileTheAnswerToTheLastMayCome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := start(t, Config{}, func(request string) []arrival {
+			if request == "!a1." {
+				return after(1900*time.Millisecond, ":a.")
+			}
+			return prompt(request)
+		})
+		defer l.stop()
+		first := l.submit(command(protocol.ClassRelay, "a", "1"))
+		second := l.submit(command(protocol.ClassCommand, "a", "2"))
+		back := l.submit(withClass(read("a", "s"), protocol.ClassRelay))
+		other := l.submit(command(protocol.ClassRelay, "b", "1"))
+		r := <-first
+		equal(t, "first", values(r), "[silent]")
+		equal(t, "started", started(r), "s")
+		equal(t, "read-back", values(<-back), "1")
+		equal(t, "other", values(<-other), "ok")
+		equal(t, "second", values(<-second), "ok")
+		equal(t, "sent", l.log(), "!a1. !b1. ?as. !a2.")
+		equal(t, "second sent", l.sentAt()[3], requestTime+2*time.Second)
+	})
+}
+
+func TestHeldCommandExpires(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := start(t, Config{}, func(string) []arrival { return nil })
+		defer l.stop()
+		<-l.submit(command(protocol.ClassRelay, "a", "1"))
+		begin := l.since()
+		r := <-l.submitJob(Job{Steps: []protocol.Step{command(protocol.ClassRelay, "a", "2")}, Deadline: time.Now().Add(300 * time.Millisecond)})
+		equal(t, "values", values(r), "[expired]")
+		equal(t, "took", l.since()-begin, 300*time.Millisecond)
+		equal(t, "sent", l.log(), "!a1.")
+	})
+}
+
+func TestBlockIsLackingAfterTwoRefusals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		refuse := true
+		l := start(t, Config{}, func(request string) []arrival {
+			if refuse {
+				return after(50*time.Millisecond, "#a.")
+			}
+			return prompt(request)
+		})
+		defer l.stop()
+		block := read("a", "v")
+		block.Block = "all"
+		meter := l.bus.Meter("a")
+		ask := func(want bool) {
+			t.Helper()
+			<-l.submit(block)
+			equal(t, "lacks", meter.Lacks("all"), want)
+		}
+		ask(false)
+		refuse = false
+		ask(false) // which makes the count begin anew
+		refuse = true
+		ask(false)
+		ask(true)
+		equal(t, "another block", meter.Lacks("other"), false)
+		equal(t, "another meter", l.bus.Meter("b").Lacks("all"), false)
+		<-time.After(24 * time.Hour)
+		equal(t, "a day later", meter.Lacks("all"), false)
+	})
+}

@@ -1,0 +1,188 @@
+package bus
+
+import (
+	"bufio"
+	"bytes"
+	"time"
+
+	"dlt645-mqtt/protocol"
+)
+
+const (
+	// wakeUp is the byte that goes before a request. Meters do not count it as part of a frame.
+	wakeUp = 0xFE
+
+	// byteGap is the longest silence within a frame (DL/T 645-2007 allows 500 ms), and a
+	// little for drivers that hand over bytes in lots.
+	byteGap = 550 * time.Millisecond
+
+	// longestFrame bounds, in bytes, what a server waits for before it passes an answer on.
+	longestFrame = 256
+
+	// patienceWithinFrame bounds how long an answer that has begun may drag on beyond the
+	// time its bytes need.
+	patienceWithinFrame = 5 * time.Second
+
+	// mostPending bounds an unfinished frame, mostIgnored what is kept of noise for traces.
+	mostPending = 64 << 10
+	mostIgnored = 1 << 10
+)
+
+// A line carries one exchange at a time. Only the goroutine of Bus.Run uses it.
+type line struct {
+	port     Port
+	settings Settings
+	free     time.Time // when the next request may go
+	echo     bool      // the last exchange heard its own request
+	buffer   [4096]byte
+}
+
+// A hearing is what came of one exchange.
+type hearing struct {
+	sent    time.Time // when the request began to leave; zero if nothing left
+	end     time.Time // when its last bit was out
+	answer  []byte    // nil: none
+	came    time.Time // when the last byte heard arrived
+	ignored []byte    // what else was heard, as far as it is kept
+	garbled bool      // something else was heard, and it was more than our own echo
+}
+
+// exchange sends the request of e and listens for the answer, which may begin up to patience
+// after the last bit of the request. A cut frame is no answer while doubtful returns a time
+// for it: then the line listens at least until that time for a better one. An error means
+// that the port is broken.
+func (l *line) exchange(e *protocol.Exchange, patience time.Duration, doubtful func(answer []byte) time.Time) (hearing, error) {
+	var h hearing
+	// What arrived before the request cannot be its answer.
+	if err := l.discard(); err != nil {
+		return h, err
+	}
+
+	out := append(bytes.Repeat([]byte{wakeUp}, l.settings.Preamble), e.Request...)
+	h.sent = time.Now()
+	_, err := l.port.Write(out)
+	// A driver takes the bytes at once and lets them go at the line's speed.
+	h.end = h.sent.Add(l.settings.duration(len(out)))
+	if now := time.Now(); now.After(h.end) {
+		h.end = now
+	}
+	if err != nil {
+		return h, err
+	}
+	if e.Answer == nil {
+		l.free = h.end.Add(max(e.Rest, l.settings.Gap))
+		return h, nil
+	}
+
+	latest := h.end.Add(patience + l.settings.Latency)
+	if l.settings.Packed {
+		latest = latest.Add(l.settings.duration(longestFrame))
+	}
+	err = l.listen(&h, e.Answer, latest, doubtful)
+	if !h.came.IsZero() {
+		l.echo = bytes.Contains(h.ignored, e.Request)
+	}
+	h.garbled = len(remainder(h.ignored, e.Request)) > 0
+	if h.answer != nil {
+		l.free = h.came.Add(l.settings.Gap)
+	}
+	return h, err
+}
+
+// listen waits for the answer. Noise does not make it wait longer than until latest; an
+// unfinished frame does, from byte to byte.
+func (l *line) listen(h *hearing, split bufio.SplitFunc, latest time.Time, doubtful func([]byte) time.Time) error {
+	limit := latest.Add(patienceWithinFrame + l.settings.duration(longestFrame))
+	until := latest
+	var pending []byte
+	for {
+		quiet := true
+		if wait := time.Until(until); wait > 0 {
+			n, err := l.port.Read(l.buffer[:], wait)
+			if err != nil {
+				return err
+			}
+			if n > 0 {
+				h.came = time.Now()
+				pending = append(pending, l.buffer[:n]...)
+			}
+			quiet = n == 0 && !time.Now().Before(until) || len(pending) > mostPending
+		}
+
+		for {
+			token, passed, rest := cut(pending, split, quiet)
+			h.ignore(passed)
+			pending = rest
+			if token == nil {
+				break
+			}
+			over := doubtful(token)
+			if over.IsZero() {
+				h.answer = bytes.Clone(token)
+				return nil
+			}
+			h.ignore(token)
+			if over.After(latest) {
+				latest, limit = over, limit.Add(over.Sub(latest))
+				quiet = false
+			}
+		}
+		if quiet {
+			h.ignore(pending)
+			return nil
+		}
+		until = latest
+		if gap := h.came.Add(byteGap + l.settings.Latency); len(pending) > 0 && gap.After(until) {
+			until = gap
+		}
+		if until.After(limit) {
+			until = limit
+		}
+	}
+}
+
+// discard reads what has arrived without waiting for more. A line that babbles without end
+// is left to the split function.
+func (l *line) discard() error {
+	for range 64 {
+		if n, err := l.port.Read(l.buffer[:], 0); n == 0 || err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ignore keeps bytes that are no part of an answer.
+func (h *hearing) ignore(data []byte) {
+	h.ignored = append(h.ignored, data[:min(len(data), mostIgnored-len(h.ignored))]...)
+}
+
+// cut gives data to split until that returns a frame or can do no more. passed is what went
+// before the frame, rest what is left after it.
+func cut(data []byte, split bufio.SplitFunc, atEOF bool) (token, passed, rest []byte) {
+	rest = data
+	for len(rest) > 0 {
+		advance, token, err := split(rest, atEOF)
+		advance = min(max(advance, 0), len(rest))
+		if token != nil {
+			if advance == 0 { // or a frame that is not taken would be cut for ever
+				advance = min(max(len(token), 1), len(rest))
+			}
+			passed := data[:len(data)-len(rest)+advance]
+			return token, bytes.TrimSuffix(passed, token), rest[advance:]
+		}
+		rest = rest[advance:]
+		if advance == 0 || err != nil {
+			break
+		}
+	}
+	return nil, data[:len(data)-len(rest)], rest
+}
+
+// remainder returns what is left of heard without our own request and its wake-up bytes.
+func remainder(heard, request []byte) []byte {
+	if before, after, echo := bytes.Cut(heard, request); echo {
+		heard = append(bytes.Clone(before), after...)
+	}
+	return bytes.Trim(heard, "\xFE")
+}

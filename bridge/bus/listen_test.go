@@ -1,0 +1,210 @@
+package bus
+
+import (
+	"context"
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"dlt645-mqtt/protocol"
+)
+
+// listening opens a listening port in the background and returns where to dial.
+func listening(t *testing.T, parameters string) (l Config, address string) {
+	t.Helper()
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address = free.Addr().String()
+	free.Close()
+	config, err := ParseURL("listen://"+address+"?timeout=5s&baud=115200"+parameters, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return config, address
+}
+
+// dialIn connects like a DTU, saying hello.
+func dialIn(t *testing.T, address, hello string) net.Conn {
+	t.Helper()
+	var conn net.Conn
+	err := io.EOF
+	for err != nil && t.Context().Err() == nil { // until the listener is there
+		conn, err = net.Dial("tcp", address)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	if _, err = io.WriteString(conn, hello); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+// closed waits until the other side has closed the connection.
+func closed(t *testing.T, what string, conn net.Conn) {
+	t.Helper()
+	if n, err := conn.Read(make([]byte, 1)); n != 0 || err == nil {
+		t.Errorf("%s: read %d, %v", what, n, err)
+	}
+}
+
+type opening struct {
+	port Port
+	err  error
+}
+
+func openAsync(ctx context.Context, open Opener) <-chan opening {
+	result := make(chan opening, 1)
+	go func() {
+		port, err := open(ctx)
+		result <- opening{port, err}
+	}()
+	return result
+}
+
+func TestListenTakesRegisteredConnections(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	config, address := listening(t, "&register=DTU-7")
+	result := openAsync(ctx, config.Open)
+
+	closed(t, "stranger", dialIn(t, address, "hello"))
+	equal(t, "strangers", config.Strangers(), 1)
+
+	first := dialIn(t, address, "DTU-7=av1.")
+	o := <-result
+	if o.err != nil {
+		t.Fatal(o.err)
+	}
+	readAll(t, o.port, "=av1.")
+
+	// A stranger does not get the line from the DTU; the DTU gets it from itself.
+	closed(t, "stranger", dialIn(t, address, "DTU-8"))
+	if _, err := first.Write([]byte("=av2.")); err != nil {
+		t.Fatal(err)
+	}
+	readAll(t, o.port, "=av2.")
+	dialIn(t, address, "DTU-7=av3.")
+	closed(t, "old connection", first)
+	if n, err := o.port.Read(make([]byte, 10), 10*time.Second); err == nil {
+		t.Errorf("the old connection still works: %d bytes", n)
+	}
+	o.port.Close()
+	o = <-openAsync(ctx, config.Open)
+	if o.err != nil {
+		t.Fatal(o.err)
+	}
+	readAll(t, o.port, "=av3.")
+	o.port.Close()
+	equal(t, "strangers", config.Strangers(), 2)
+}
+
+func TestListenWithoutRegistrationKeepsTheFirst(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	config, address := listening(t, "")
+	result := openAsync(ctx, config.Open)
+	first := dialIn(t, address, "")
+	o := <-result
+	if o.err != nil {
+		t.Fatal(o.err)
+	}
+	closed(t, "second", dialIn(t, address, ""))
+	if _, err := first.Write([]byte("=av1.")); err != nil {
+		t.Fatal(err)
+	}
+	readAll(t, o.port, "=av1.")
+	o.port.Close()
+	result = openAsync(ctx, config.Open)
+	dialIn(t, address, "=av2.")
+	o = <-result
+	if o.err != nil {
+		t.Fatal(o.err)
+	}
+	readAll(t, o.port, "=av2.")
+	o.port.Close()
+}
+
+func TestHeartbeatsAreTakenOut(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	config, address := listening(t, "&register=DTU-7&heartbeat=hex:AABBCC")
+	result := openAsync(ctx, config.Open)
+	conn := dialIn(t, address, "DTU-7")
+	o := <-result
+	if o.err != nil {
+		t.Fatal(o.err)
+	}
+	defer o.port.Close()
+	for _, test := range []struct{ sent, want string }{
+		{"\xAA\xBB\xCC=av1.", "=av1."},
+		{"=a\xAA\xBB\xCCv1.\xAA\xBB\xCC", "=av1."},
+		{"=av1.DTU-7=av2.", "=av1.=av2."},
+		{"=av1.\xAA\xBB", "=av1.\xAA\xBB"}, // a heartbeat that is never finished
+		{"=av1.DT", "=av1.DT"},
+	} {
+		if _, err := conn.Write([]byte(test.sent)); err != nil {
+			t.Fatal(err)
+		}
+		readAll(t, o.port, test.want)
+	}
+	// Byte by byte.
+	go func() {
+		for _, c := range []byte("=av\xAA\xBB\xCC1.") {
+			if _, err := conn.Write([]byte{c}); err != nil {
+				return
+			}
+		}
+	}()
+	readAll(t, o.port, "=av1.")
+}
+
+func TestBusWithADTU(t *testing.T) {
+	config, address := listening(t, "&register=DTU-7")
+	b := New(config)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- b.Run(ctx) }()
+	ask := func() string {
+		report, err := b.Submit(Job{Steps: []protocol.Step{read("a", "v")}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return values(<-report)
+	}
+	first := dialIn(t, address, "DTU-7")
+	go answerPromptly(first)
+	equal(t, "at first", ask(), "1")
+	go answerPromptly(dialIn(t, address, "DTU-7"))
+	equal(t, "after dialling again", ask(), "1")
+	closed(t, "stranger", dialIn(t, address, "hello"))
+	equal(t, "strangers", b.State().Strangers, 1)
+	cancel()
+	equal(t, "Run", <-done, nil)
+}
+
+func TestListenErrors(t *testing.T) {
+	server, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	config, err := ParseURL("listen://"+server.Addr().String(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = config.Open(t.Context()); err == nil {
+		t.Error("two programs listen on one port")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	config, _ = listening(t, "")
+	result := openAsync(ctx, config.Open)
+	cancel()
+	if o := <-result; o.err == nil {
+		t.Error("an opener that was called off gave no error")
+	}
+}

@@ -1,0 +1,136 @@
+package bus
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"dlt645-mqtt/protocol"
+)
+
+const (
+	// refusalsOfBlock make a block be dropped for a meter, blockRetry is for how long.
+	refusalsOfBlock = 2
+	blockRetry      = 24 * time.Hour
+
+	// noSuchData is the reason of a refusal that speaks against a block.
+	noSuchData = "no_such_data"
+
+	// mostMeters bounds the memory for addresses that somebody asked for.
+	mostMeters = 4096
+)
+
+// meter is what the bus knows of one meter. It is guarded by Bus.mu.
+type meter struct {
+	answered bool      // at least once
+	hold     time.Time // no command before: the answer to the last one may still come
+	blocks   map[string]block
+}
+
+// block is how a meter took to the reading of a block.
+type block struct {
+	refusals int       // in a row
+	retry    time.Time // when it is worth asking again, if there were too many
+}
+
+// meter returns what is kept of the meter with that address, making room for it if need be.
+func (b *Bus) meter(address string) *meter {
+	m := b.meters[address]
+	if m == nil {
+		if len(b.meters) >= mostMeters {
+			b.forgetMeters()
+		}
+		m = new(meter)
+		b.meters[address] = m
+	}
+	return m
+}
+
+// forgetMeters drops the addresses that never answered; if it must be, others.
+func (b *Bus) forgetMeters() {
+	now := time.Now()
+	for address, m := range b.meters {
+		if !m.answered && !now.Before(m.hold) {
+			delete(b.meters, address)
+		}
+	}
+	for address, m := range b.meters {
+		if len(b.meters) < mostMeters {
+			break
+		}
+		if !now.Before(m.hold) {
+			delete(b.meters, address)
+		}
+	}
+}
+
+// held returns until when the meter gets no command.
+func (b *Bus) held(address string) time.Time {
+	if m := b.meters[address]; m != nil {
+		return m.hold
+	}
+	return time.Time{}
+}
+
+// hold keeps commands from the meter until then.
+func (b *Bus) hold(address string, until time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.meter(address).hold = until
+}
+
+// learn draws from the reply to a step what there is to know of the meter.
+func (b *Bus) learn(step *protocol.Step, reply *Reply) {
+	if !reply.Started || step.First.Answer == nil {
+		return
+	}
+	m := b.meter(step.Meter)
+	var refusal *protocol.Refusal
+	if reply.Err == nil || errors.As(reply.Err, &refusal) {
+		m.answered = true
+	}
+	if step.Block == "" {
+		return
+	}
+	switch {
+	case reply.Err == nil:
+		delete(m.blocks, step.Block)
+	case refusal != nil && slices.Contains(refusal.Reasons, noSuchData):
+		if m.blocks == nil {
+			m.blocks = make(map[string]block)
+		}
+		seen := m.blocks[step.Block]
+		seen.refusals++
+		if seen.refusals >= refusalsOfBlock {
+			seen.retry = time.Now().Add(blockRetry)
+		}
+		m.blocks[step.Block] = seen
+	}
+}
+
+// A Meter is a view of what the bus has learned of one meter. It is a protocol.Known.
+type Meter struct {
+	bus     *Bus
+	address string
+}
+
+// Meter returns what the bus has learned of the meter with that address, and goes on to learn.
+// It is never nil.
+func (b *Bus) Meter(address string) *Meter { return &Meter{b, address} }
+
+// Lacks tells whether the meter has refused this block twice in a row within the last day
+// because it has no such data.
+func (m *Meter) Lacks(name string) bool {
+	m.bus.mu.Lock()
+	defer m.bus.mu.Unlock()
+	known := m.bus.meters[m.address]
+	return known != nil && time.Now().Before(known.blocks[name].retry)
+}
+
+// Online tells whether the meter answers, as far as is known: a meter that was never asked
+// counts as online.
+func (m *Meter) Online() bool { return true }
+
+// Turnaround returns how long the meter takes to begin its answer to the reading of a
+// register; 0 if that is not known.
+func (m *Meter) Turnaround() time.Duration { return 0 }

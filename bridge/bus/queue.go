@@ -1,0 +1,324 @@
+package bus
+
+import (
+	"container/list"
+	"time"
+
+	"dlt645-mqtt/protocol"
+)
+
+// Of what goes over the wire while reads flood, this part is left to the background: one
+// step in so many. The scan has the same share beside the polls.
+const backgroundShare = 20
+
+// A task is an admitted job. Its fields belong to whoever holds Bus.mu, except that the steps
+// never change.
+type task struct {
+	job     Job
+	queued  time.Time
+	command bool // has a place among the commands
+	report  chan Report
+
+	replies  []Reply
+	answered []bool
+	open     int // steps not answered yet
+	next     int // the first of them, whose turn it is
+	steps    int // as in Report
+	wire     time.Duration
+
+	running bool // on the wire now, or rides with a task that is
+	began   bool // the step whose turn it is has been on the wire before the port broke
+	breaks  int  // how often the port broke under that step
+
+	lane  *lane
+	place *list.Element // in lane.tasks
+}
+
+// step returns the step whose turn it is.
+func (t *task) step() *protocol.Step { return &t.job.Steps[t.next] }
+
+// expires returns when the task is to be given up; zero: never. down is since when the port
+// has been missing, zero if it is there.
+func (t *task) expires(down time.Time) time.Time {
+	if !t.job.Deadline.IsZero() || down.IsZero() {
+		return t.job.Deadline
+	}
+	if t.queued.After(down) {
+		down = t.queued
+	}
+	return down.Add(downPatience)
+}
+
+// A lane holds the tasks of one class whose next step goes to one meter, oldest first.
+type lane struct {
+	class protocol.Class
+	meter string
+	tasks list.List
+	place *list.Element // in ring.turns
+}
+
+// A ring holds the lanes of one class; the one whose turn is next comes first.
+type ring struct {
+	turns list.List
+	lanes map[string]*lane
+}
+
+// A queue holds the tasks that wait. It is guarded by Bus.mu.
+type queue struct {
+	rings [protocol.Classes]ring
+	equal map[string]map[*task]struct{} // by the Key of steps not answered
+
+	jobs, steps, commands int // that have a place
+
+	reads int // served in a row while the background waited
+	polls int // served in a row while the scan waited
+
+	// sweep is the earliest time at which a task can expire; zero: none will.
+	sweep time.Time
+}
+
+func (q *queue) len() int { return q.jobs + q.commands }
+
+// class returns the class under which a step waits.
+func class(step *protocol.Step) protocol.Class {
+	return min(step.Class, protocol.ClassScan)
+}
+
+// isCommand tells whether a step makes a meter do something. A read-back is of a
+// command's class, but it may be repeated.
+func isCommand(step *protocol.Step) bool {
+	return step.Class <= protocol.ClassCommand && !step.Repeatable
+}
+
+// add gives a new task its place. It expires at that time; zero: never.
+func (q *queue) add(t *task, expires time.Time) {
+	if t.command {
+		q.commands++
+	} else {
+		q.jobs++
+		q.steps += t.open
+	}
+	if q.equal == nil {
+		q.equal = make(map[string]map[*task]struct{})
+	}
+	for i := range t.job.Steps {
+		if key := t.job.Steps[i].Key; key != "" {
+			if q.equal[key] == nil {
+				q.equal[key] = make(map[*task]struct{})
+			}
+			q.equal[key][t] = struct{}{}
+		}
+	}
+	if !expires.IsZero() && (q.sweep.IsZero() || expires.Before(q.sweep)) {
+		q.sweep = expires
+	}
+	q.line(t)
+}
+
+// line puts a task into the lane of the step whose turn it is, at the end unless it is there.
+func (q *queue) line(t *task) {
+	step := t.step()
+	if t.lane != nil {
+		if t.lane.class == class(step) && t.lane.meter == step.Meter {
+			return
+		}
+		q.leave(t)
+	}
+	r := &q.rings[class(step)]
+	if r.lanes == nil {
+		r.lanes = make(map[string]*lane)
+	}
+	l := r.lanes[step.Meter]
+	if l == nil {
+		l = &lane{class: class(step), meter: step.Meter}
+		l.place = r.turns.PushBack(l)
+		r.lanes[step.Meter] = l
+	}
+	t.lane, t.place = l, l.tasks.PushBack(t)
+}
+
+// leave takes a task out of its lane.
+func (q *queue) leave(t *task) {
+	l := t.lane
+	l.tasks.Remove(t.place)
+	if l.tasks.Len() == 0 {
+		r := &q.rings[l.class]
+		r.turns.Remove(l.place)
+		delete(r.lanes, l.meter)
+	}
+	t.lane, t.place = nil, nil
+}
+
+// choose returns the task whose turn it is among those that may go, or nil.
+func (q *queue) choose(may func(*task) bool) *task {
+	order := [protocol.Classes]protocol.Class{
+		protocol.ClassRelay, protocol.ClassCommand, protocol.ClassRead, protocol.ClassPoll, protocol.ClassScan,
+	}
+	if q.polls >= backgroundShare-1 {
+		order[3], order[4] = order[4], order[3]
+	}
+	if q.reads >= backgroundShare-1 {
+		order[2], order[3], order[4] = order[3], order[4], order[2]
+	}
+	for _, class := range order {
+		t := q.rings[class].choose(may)
+		if t == nil {
+			continue
+		}
+		q.count(class)
+		return t
+	}
+	return nil
+}
+
+// count keeps the shares of the background.
+func (q *queue) count(class protocol.Class) {
+	scan := q.rings[protocol.ClassScan].turns.Len() > 0
+	background := scan || q.rings[protocol.ClassPoll].turns.Len() > 0
+	switch {
+	case class == protocol.ClassRead && background:
+		q.reads++
+	case class == protocol.ClassPoll && scan:
+		q.reads = 0
+		q.polls++
+	case class == protocol.ClassScan:
+		q.reads, q.polls = 0, 0
+	case class >= protocol.ClassRead:
+		q.reads = 0
+	}
+}
+
+// choose returns the first task that may go of the meter whose turn it is, and lets that
+// meter wait for the others.
+func (r *ring) choose(may func(*task) bool) *task {
+	for e := r.turns.Front(); e != nil; e = e.Next() {
+		l := e.Value.(*lane)
+		for p := l.tasks.Front(); p != nil; p = p.Next() {
+			if t := p.Value.(*task); may(t) {
+				r.turns.MoveToBack(e)
+				return t
+			}
+		}
+	}
+	return nil
+}
+
+// A rider is a step that gets the answer of an equal one.
+type rider struct {
+	task *task
+	step int
+}
+
+// riders returns the steps that wait for what the step whose turn it is in t will bring.
+// A later step of a task rides only if nothing but shared reads goes before it: what is
+// read after a command must not be answered from before it.
+func (q *queue) riders(t *task) []rider {
+	key := t.step().Key
+	if key == "" {
+		return nil
+	}
+	var found []rider
+	for other := range q.equal[key] {
+		if other != t && other.running {
+			continue
+		}
+		for i := other.next; i < len(other.job.Steps); i++ {
+			if other.answered[i] {
+				continue
+			}
+			step := &other.job.Steps[i]
+			if step.Key == "" {
+				break
+			}
+			if step.Key == key && (other != t || i != t.next) {
+				found = append(found, rider{other, i})
+			}
+		}
+	}
+	return found
+}
+
+// answer gives a step its reply, and the task its report if that was the last one.
+func (q *queue) answer(t *task, i int, reply Reply) {
+	if t.answered[i] {
+		return
+	}
+	t.replies[i], t.answered[i] = reply, true
+	t.open--
+	if !t.command {
+		q.steps--
+	}
+	if i == t.next {
+		t.began, t.breaks = false, 0
+	}
+	if t.open > 0 {
+		for t.answered[t.next] {
+			t.next++
+		}
+		q.line(t)
+		return
+	}
+
+	q.leave(t)
+	if t.command {
+		q.commands--
+	} else {
+		q.jobs--
+	}
+	for i := range t.job.Steps {
+		if key := t.job.Steps[i].Key; key != "" {
+			delete(q.equal[key], t)
+			if len(q.equal[key]) == 0 {
+				delete(q.equal, key)
+			}
+		}
+	}
+	t.report <- Report{
+		Replies: t.replies,
+		Queued:  max(0, time.Since(t.queued)-t.wire),
+		Wire:    t.wire,
+		Steps:   t.steps,
+	}
+}
+
+// fail answers what is left of a task for one meter, or for all if meter is empty.
+func (q *queue) fail(t *task, meter string, err error) {
+	for i := range t.job.Steps {
+		if !t.answered[i] && (meter == "" || meter == t.job.Steps[i].Meter) {
+			reply := Reply{Started: t.began && i == t.next}
+			reply.Err = err
+			q.answer(t, i, reply)
+		}
+	}
+}
+
+// all returns every task that waits.
+func (q *queue) all() []*task {
+	var tasks []*task
+	for c := range q.rings {
+		for e := q.rings[c].turns.Front(); e != nil; e = e.Next() {
+			for p := e.Value.(*lane).tasks.Front(); p != nil; p = p.Next() {
+				tasks = append(tasks, p.Value.(*task))
+			}
+		}
+	}
+	return tasks
+}
+
+// expire answers the tasks whose time is over with err. down is as in task.expires.
+func (q *queue) expire(now, down time.Time, err error) {
+	if q.sweep.IsZero() || now.Before(q.sweep) {
+		return
+	}
+	q.sweep = time.Time{}
+	for _, t := range q.all() {
+		at := t.expires(down)
+		switch {
+		case at.IsZero():
+		case !now.Before(at) && !t.running:
+			q.fail(t, "", err)
+		case q.sweep.IsZero() || at.Before(q.sweep):
+			q.sweep = at
+		}
+	}
+}

@@ -1,0 +1,86 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"go.bug.st/serial"
+)
+
+// serialPort is a serial line. The library's reads time out with 0 and no error, which is what
+// a Port does.
+type serialPort struct {
+	port serial.Port
+	path string
+}
+
+// openSerial returns the opener of a serial line with eight data bits. With rs485 the kernel
+// is told to switch the line driver.
+func openSerial(path string, s Settings, rs485 bool) Opener {
+	mode := &serial.Mode{
+		BaudRate: s.Baud,
+		DataBits: 8,
+		Parity:   map[string]serial.Parity{"even": serial.EvenParity, "odd": serial.OddParity, "none": serial.NoParity}[s.Parity],
+		StopBits: map[int]serial.StopBits{1: serial.OneStopBit, 2: serial.TwoStopBits}[s.Stop],
+	}
+	return func(context.Context) (Port, error) {
+		if rs485 {
+			if err := switchDriver(path); err != nil {
+				return nil, serialError(path, err)
+			}
+		}
+		port, err := serial.Open(path, mode)
+		if err != nil {
+			return nil, serialError(path, err)
+		}
+		return &serialPort{port, path}, nil
+	}
+}
+
+// serialError says why the device at path could not be opened and what to do about it.
+func serialError(path string, err error) error {
+	var code serial.PortErrorCode = -1
+	var portError *serial.PortError
+	if errors.As(err, &portError) {
+		code = portError.Code()
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist) || code == serial.PortNotFound:
+		return fmt.Errorf("open %s: no such device: plug the adapter in, or pass the device to the container", path)
+	case errors.Is(err, fs.ErrPermission) || code == serial.PermissionDenied:
+		return fmt.Errorf("open %s: permission denied: add the user to group dialout", path)
+	case code == serial.PortBusy:
+		return fmt.Errorf("open %s: busy: stop the other program that holds the line", path)
+	case code == serial.InvalidSerialPort:
+		return fmt.Errorf("open %s: not a serial line, or one that cannot be set so: %w", path, err)
+	}
+	return fmt.Errorf("open %s: %w", path, err)
+}
+
+func (p *serialPort) Read(data []byte, wait time.Duration) (int, error) {
+	if err := p.port.SetReadTimeout(max(wait, 0)); err != nil {
+		return 0, fmt.Errorf("read %s: %w", p.path, err)
+	}
+	n, err := p.port.Read(data)
+	if err != nil {
+		return n, fmt.Errorf("read %s: %w: is the adapter still plugged in?", p.path, err)
+	}
+	return n, nil
+}
+
+func (p *serialPort) Write(data []byte) (int, error) {
+	written := 0
+	for written < len(data) {
+		n, err := p.port.Write(data[written:])
+		written += n
+		if err != nil {
+			return written, fmt.Errorf("write %s: %w: is the adapter still plugged in?", p.path, err)
+		}
+	}
+	return written, nil
+}
+
+func (p *serialPort) Close() error { return p.port.Close() }

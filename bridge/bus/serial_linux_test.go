@@ -1,0 +1,181 @@
+package bus
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"dlt645-mqtt/protocol"
+)
+
+// pty opens a pseudoterminal. master is the far end of the line at path.
+func pty(t *testing.T) (master *os.File, path string) {
+	t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Skipf("no pseudoterminals here: %v", err)
+	}
+	t.Cleanup(func() { master.Close() })
+	if err := unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	n, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return master, fmt.Sprintf("/dev/pts/%d", n)
+}
+
+func open(t *testing.T, url string) Port {
+	t.Helper()
+	config, err := ParseURL(url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port, err := config.Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { port.Close() })
+	return port
+}
+
+// readAll reads until it has as many bytes as want, and compares.
+func readAll(t *testing.T, port Port, want string) {
+	t.Helper()
+	var got []byte
+	data := make([]byte, 100)
+	for len(got) < len(want) {
+		n, err := port.Read(data, 10*time.Second)
+		if err != nil || n == 0 {
+			t.Fatalf("after %q: %d bytes, error %v", got, n, err)
+		}
+		got = append(got, data[:n]...)
+	}
+	equal(t, "read", string(got), want)
+}
+
+func TestSerialPort(t *testing.T) {
+	master, path := pty(t)
+	port := open(t, "serial://"+path+"?baud=9600")
+	data := make([]byte, 100)
+
+	for _, wait := range []time.Duration{0, time.Millisecond} {
+		n, err := port.Read(data, wait)
+		equal(t, "bytes of a silent line", n, 0)
+		equal(t, "error of a silent line", err, nil)
+	}
+
+	// Bytes that a terminal would act on pass as they are, both ways.
+	const text = "\x00\x03\x0a\x0d\x11\x13\x1a\x68\xfe\xff"
+	if _, err := port.Write([]byte(text)); err != nil {
+		t.Fatal(err)
+	}
+	n, err := master.Read(data)
+	equal(t, "written", string(data[:n]), text)
+	equal(t, "error", err, nil)
+	if _, err := master.WriteString(text); err != nil {
+		t.Fatal(err)
+	}
+	readAll(t, port, text)
+
+	settings, err := unix.IoctlGetTermios(int(master.Fd()), unix.TCGETS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A pseudoterminal keeps the speed, but always has eight bits and no parity.
+	equal(t, "speed", settings.Cflag&unix.CBAUD, unix.B9600)
+}
+
+func TestSerialPortUnplugged(t *testing.T) {
+	for _, wait := range []time.Duration{0, 10 * time.Second} {
+		master, path := pty(t)
+		port := open(t, "serial://"+path)
+		master.Close()
+		n, err := port.Read(make([]byte, 10), wait)
+		if n != 0 || err == nil || !strings.Contains(err.Error(), path) {
+			t.Errorf("read after the adapter is gone: %d, %v", n, err)
+		}
+		if _, err := port.Write([]byte("?")); err == nil || !strings.Contains(err.Error(), path) {
+			t.Errorf("write after the adapter is gone: %v", err)
+		}
+	}
+}
+
+func TestSerialErrors(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, path := pty(t)
+	for _, test := range []struct{ url, want string }{
+		{"serial:///dev/no-such-line", "open /dev/no-such-line: no such device: "},
+		{"serial://" + file, "open " + file + ": not a serial line"},
+		{"serial://" + path + "?rs485=true", "open " + path + ": its driver cannot switch"},
+		{"serial:///dev/no-such-line?rs485=true", "open /dev/no-such-line: no such device: "},
+	} {
+		config, err := ParseURL(test.url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err = config.Open(t.Context()); err == nil || !strings.HasPrefix(err.Error(), test.want) {
+			t.Errorf("%s: got %v, want %s", test.url, err, test.want)
+		}
+	}
+	err := serialError("/dev/ttyUSB0", os.ErrPermission)
+	equal(t, "error", err.Error(), "open /dev/ttyUSB0: permission denied: add the user to group dialout")
+}
+
+// A meter at the far end of a pseudoterminal: the adapter is pulled out and plugged in again.
+func TestBusOnASerialLine(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "meter")
+	plug := func() *os.File {
+		master, real := pty(t)
+		os.Remove(path)
+		if err := os.Symlink(real, path); err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			data := make([]byte, 100)
+			for {
+				n, err := master.Read(data)
+				if err != nil {
+					return
+				}
+				for _, a := range prompt(strings.TrimLeft(string(data[:n]), "\xFE")) {
+					master.WriteString(a.text)
+				}
+			}
+		}()
+		return master
+	}
+	master := plug()
+
+	config, err := ParseURL("serial://"+path+"?timeout=5s", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := New(config)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- b.Run(ctx) }()
+	ask := func() string {
+		report, err := b.Submit(Job{Steps: []protocol.Step{read("a", "v")}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return values(<-report)
+	}
+	equal(t, "plugged in", ask(), "1")
+	master.Close()
+	plug()
+	equal(t, "plugged in again", ask(), "1")
+	cancel()
+	equal(t, "Run", <-done, nil)
+}

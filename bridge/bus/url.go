@@ -1,0 +1,231 @@
+package bus
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The ranges of the parameters. The longest waits keep one exchange well within the 30
+// seconds after which the health check gives the bridge up.
+const (
+	lowestBaud     = 300
+	highestBaud    = 921600
+	mostWakeUp     = 32
+	longestGap     = 5 * time.Second
+	shortestAnswer = 50 * time.Millisecond
+	longestAnswer  = 10 * time.Second
+	longestLatency = 5 * time.Second
+)
+
+// ParseURL reads the URL of a bus:
+//
+//	serial:///dev/ttyUSB0       a serial line
+//	tcp://host:port             a serial server
+//	listen://:port?register=…   a DTU that dials in and registers
+//
+// and those of the schemes in extra. The parameters are baud (2400), parity (even, odd or
+// none), stop (1 or 2), fe (wake-up bytes, 4), gap (0 ms), timeout (2s) and latency (0 for
+// serial lines, 200ms for tcp, 2s for listen); for serial lines also rs485 (true where the
+// kernel is to switch the line driver), for listen also register and heartbeat (text, or
+// bytes as hex:…). The error tells everything that is wrong with the URL, not just the first.
+//
+// The caller sets what else there is in the [Config].
+func ParseURL(text string, extra map[string]OpenFunc) (Config, error) {
+	u, err := url.Parse(text)
+	if err != nil {
+		// The error of package url holds the text, and that may hold a secret.
+		var inner *url.Error
+		if errors.As(err, &inner) {
+			err = inner.Err
+		}
+		return Config{}, fmt.Errorf("the bus URL cannot be read: %w; write it as in serial:///dev/ttyUSB0?baud=2400", err)
+	}
+	p := parameters{}
+	p.values, err = url.ParseQuery(u.RawQuery)
+	if err != nil {
+		p.complain("the parameters of the bus URL cannot be read: %v", err)
+	}
+	for name, values := range p.values {
+		if len(values) > 1 {
+			p.complain("parameter %s of the bus URL is given %d times; give it once", name, len(values))
+		}
+	}
+	if u.User != nil {
+		p.complain("the bus URL holds a user name, which no port can use; leave out what is before the @")
+	}
+	if u.Fragment != "" {
+		p.complain("the bus URL has a part after #, which means nothing here")
+	}
+
+	config := Config{URL: withoutSecrets(u, p.values), Settings: Settings{Preamble: 4}.defaults()}
+	p.settings(&config.Settings)
+	switch u.Scheme {
+	case "serial":
+		p.duration("latency", &config.Latency, 0, 0, longestLatency)
+		config.Open = p.serial(u, config.Settings)
+	case "tcp":
+		config.Packed = true
+		p.duration("latency", &config.Latency, 200*time.Millisecond, 0, longestLatency)
+		config.Open = p.tcp(u)
+	case "listen":
+		config.Packed = true
+		p.duration("latency", &config.Latency, 2*time.Second, 0, longestLatency)
+		l := p.listen(u)
+		config.Open, config.Strangers = l.open, l.turnedAway
+	default:
+		open := extra[u.Scheme]
+		if open == nil {
+			p.complain("the bus URL has the scheme %q; there are serial, tcp, listen%s", u.Scheme, others(extra))
+			break
+		}
+		p.duration("latency", &config.Latency, 0, 0, longestLatency)
+		config.Open, err = open(&config.Settings, p.values)
+		if err != nil {
+			p.complaints = append(p.complaints, err)
+		}
+		p.values = nil // all its own
+	}
+	for name := range p.values {
+		p.complain("the bus URL has a parameter %q, which %s does not know; see the list of DLT645_BUS_URL", name, u.Scheme)
+	}
+	if len(p.complaints) > 0 {
+		slices.SortStableFunc(p.complaints, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+		return Config{}, errors.Join(p.complaints...)
+	}
+	return config, nil
+}
+
+// others lists further schemes.
+func others(extra map[string]OpenFunc) string {
+	names := []string{}
+	for name := range extra {
+		names = append(names, ", "+name)
+	}
+	slices.Sort(names)
+	return strings.Join(names, "")
+}
+
+// withoutSecrets spells the URL for people. The registration packet of a DTU is what
+// keeps strangers out.
+func withoutSecrets(u *url.URL, values url.Values) string {
+	shown := u.Scheme + "://" + u.Host + u.EscapedPath()
+	if len(values) == 0 {
+		return shown
+	}
+	public := maps.Clone(values)
+	if public.Has("register") {
+		public.Set("register", "hidden")
+	}
+	return shown + "?" + public.Encode()
+}
+
+// parameters are what stands after the ? of a bus URL, less what was understood.
+type parameters struct {
+	values     url.Values
+	complaints []error
+}
+
+func (p *parameters) complain(format string, arguments ...any) {
+	p.complaints = append(p.complaints, fmt.Errorf(format, arguments...))
+}
+
+// take returns the value of a parameter and strikes it off the list.
+func (p *parameters) take(name string) (string, bool) {
+	if !p.values.Has(name) {
+		return "", false
+	}
+	value := p.values.Get(name)
+	delete(p.values, name)
+	return value, true
+}
+
+// settings reads what every port understands, but for the latency, which depends on the port.
+func (p *parameters) settings(s *Settings) {
+	p.number("baud", &s.Baud, lowestBaud, highestBaud)
+	p.number("stop", &s.Stop, 1, 2)
+	p.number("fe", &s.Preamble, 0, mostWakeUp)
+	if parity, ok := p.take("parity"); ok {
+		s.Parity = parity
+		if !slices.Contains([]string{"even", "odd", "none"}, parity) {
+			p.complain("parity=%s of the bus URL: write even, odd or none", parity)
+		}
+	}
+	if gap := p.values.Get("gap"); gap != "" {
+		if _, err := strconv.Atoi(gap); err == nil {
+			p.values.Set("gap", gap+"ms")
+		}
+	}
+	p.duration("gap", &s.Gap, 0, 0, longestGap)
+	p.duration("timeout", &s.Timeout, s.Timeout, shortestAnswer, longestAnswer)
+}
+
+func (p *parameters) number(name string, to *int, least, most int) {
+	text, ok := p.take(name)
+	if !ok {
+		return
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < least || n > most {
+		p.complain("%s=%s of the bus URL: write a whole number from %d to %d", name, text, least, most)
+		return
+	}
+	*to = n
+}
+
+func (p *parameters) duration(name string, to *time.Duration, missing, least, most time.Duration) {
+	text, ok := p.take(name)
+	if !ok {
+		*to = missing
+		return
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < least || d > most {
+		p.complain("%s=%s of the bus URL: write a time with its unit from %v to %v, as in 500ms or 2s", name, text, least, most)
+		return
+	}
+	*to = d
+}
+
+// serial returns the opener of a serial line.
+func (p *parameters) serial(u *url.URL, s Settings) Opener {
+	rs485 := false
+	if text, ok := p.take("rs485"); ok {
+		var err error
+		if rs485, err = strconv.ParseBool(text); err != nil {
+			p.complain("rs485=%s of the bus URL: write true or false", text)
+		}
+	}
+	if u.Host != "" || u.Path == "" || u.Path == "/" {
+		p.complain("the bus URL names no serial device; write it with three slashes, as in serial:///dev/ttyUSB0")
+	}
+	return openSerial(u.Path, s, rs485)
+}
+
+// tcp returns the opener of a connection to a serial server.
+func (p *parameters) tcp(u *url.URL) Opener {
+	p.noPath(u)
+	if u.Hostname() == "" {
+		p.complain("the bus URL names no host; write it as in tcp://192.168.1.10:4001")
+	}
+	p.port(u)
+	return openTCP(u.Host)
+}
+
+func (p *parameters) noPath(u *url.URL) {
+	if u.Path != "" && u.Path != "/" || u.Opaque != "" {
+		p.complain("the bus URL has a path, which %s does not use; write it as in %s://host:4001", u.Scheme, u.Scheme)
+	}
+}
+
+func (p *parameters) port(u *url.URL) {
+	if n, err := strconv.Atoi(u.Port()); err != nil || n < 1 || n > 65535 {
+		p.complain("the bus URL needs a port from 1 to 65535 after the host, as in %s", net.JoinHostPort(u.Hostname(), "4001"))
+	}
+}

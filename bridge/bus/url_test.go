@@ -1,0 +1,97 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestParseURL(t *testing.T) {
+	var meters string
+	sim := func(s *Settings, rest url.Values) (Opener, error) {
+		meters = rest.Get("meters")
+		return func(context.Context) (Port, error) { return nil, errors.New("closed today") }, nil
+	}
+	for _, test := range []struct {
+		text  string
+		shown string // if it differs
+		want  Settings
+	}{
+		{"serial:///dev/ttyUSB0", "", Settings{Baud: 2400, Parity: "even", Stop: 1, Preamble: 4, Timeout: 2 * time.Second}},
+		{"serial:///dev/ttyS1?baud=9600&parity=none&stop=2&fe=0&gap=30&timeout=800ms&latency=20ms&rs485=true",
+			"serial:///dev/ttyS1?baud=9600&fe=0&gap=30&latency=20ms&parity=none&rs485=true&stop=2&timeout=800ms",
+			Settings{Baud: 9600, Parity: "none", Stop: 2, Gap: 30 * time.Millisecond, Timeout: 800 * time.Millisecond, Latency: 20 * time.Millisecond}},
+		{"tcp://10.0.0.1:4001?gap=1s", "", Settings{Baud: 2400, Parity: "even", Stop: 1, Preamble: 4, Gap: time.Second, Timeout: 2 * time.Second, Latency: 200 * time.Millisecond, Packed: true}},
+		{"tcp://[fe80::1]:4001?latency=0", "", Settings{Baud: 2400, Parity: "even", Stop: 1, Preamble: 4, Timeout: 2 * time.Second, Packed: true}},
+		{"listen://:4001?register=DTU-7&heartbeat=hex:0d0a", "listen://:4001?heartbeat=hex%3A0d0a&register=hidden",
+			Settings{Baud: 2400, Parity: "even", Stop: 1, Preamble: 4, Timeout: 2 * time.Second, Latency: 2 * time.Second, Packed: true}},
+		{"listen://192.168.1.2:4001", "", Settings{Baud: 2400, Parity: "even", Stop: 1, Preamble: 4, Timeout: 2 * time.Second, Latency: 2 * time.Second, Packed: true}},
+		{"sim://?meters=4", "", Settings{Baud: 2400, Parity: "even", Stop: 1, Preamble: 4, Timeout: 2 * time.Second}},
+	} {
+		t.Run(test.text, func(t *testing.T) {
+			config, err := ParseURL(test.text, map[string]OpenFunc{"sim": sim})
+			if err != nil {
+				t.Fatal(err)
+			}
+			equal(t, "settings", config.Settings, test.want)
+			if test.shown == "" {
+				test.shown = test.text
+			}
+			equal(t, "shown", config.URL, test.shown)
+			if config.Open == nil {
+				t.Error("no opener")
+			}
+		})
+	}
+	equal(t, "meters", meters, "4")
+}
+
+func TestParseURLComplains(t *testing.T) {
+	extra := map[string]OpenFunc{"sim": func(*Settings, url.Values) (Opener, error) {
+		return nil, errors.New("meters=x: write a number")
+	}}
+	for _, test := range []struct {
+		text string
+		want []string // in the complaints, one each
+	}{
+		{"", []string{`scheme ""; there are serial, tcp, listen, sim`}},
+		{"/dev/ttyUSB0", []string{`scheme ""`}},
+		{"udp://host:1", []string{`scheme "udp"`}},
+		{"serial://dev/ttyUSB0", []string{"three slashes"}},
+		{"serial:///dev/ttyUSB0?buad=2400", []string{`parameter "buad"`}},
+		{"serial:///dev/ttyUSB0?baud=x&parity=mark&stop=3&fe=99&gap=-1&timeout=2&latency=1h&rs485=perhaps&heartbeat=x",
+			[]string{"baud=x", "fe=99", "gap=-1ms", "latency=1h", "parity=mark", "rs485=perhaps", "stop=3", `parameter "heartbeat"`, "timeout=2"}},
+		{"serial:///dev/ttyUSB0?baud=1200&baud=2400", []string{"given 2 times"}},
+		{"serial:///dev/ttyUSB0?%zz", []string{"cannot be read"}},
+		{"tcp://host", []string{"needs a port"}},
+		{"tcp://:4001", []string{"no host"}},
+		{"tcp://host:99999", []string{"needs a port"}},
+		{"tcp://host:4001/path?rs485=true", []string{`parameter "rs485"`, "has a path"}},
+		{"tcp://me:secret@host:4001#x", []string{"after #", "user name"}},
+		{"listen://:4001", []string{"set register"}},
+		{"listen://8.8.8.8:4001", []string{"set register"}},
+		{"listen://:4001?register=x&heartbeat=hex:0", []string{"register of the bus URL: write 2 to 256", "heartbeat of the bus URL: after hex:"}},
+		{"sim://?meters=x", []string{"meters=x: write a number"}},
+		{"tcp://host:secret\x7f", []string{"cannot be read"}},
+	} {
+		t.Run(test.text, func(t *testing.T) {
+			_, err := ParseURL(test.text, extra)
+			if err == nil {
+				t.Fatal("no error")
+			}
+			lines := strings.Split(err.Error(), "\n")
+			equal(t, "complaints", len(lines), len(test.want))
+			for _, want := range test.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("no complaint with %q in:\n%v", want, err)
+				}
+			}
+			if strings.Contains(err.Error(), "secret") {
+				t.Errorf("the error tells the secret: %v", err)
+			}
+		})
+	}
+}

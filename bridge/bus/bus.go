@@ -62,6 +62,8 @@ type Bus struct {
 	stopped bool          // Run has ended or is about to
 	pace    time.Duration // what a step takes on the wire, on average
 	down    time.Time     // since when the port is missing; zero if it is there
+	probes  reserve
+	suspect bool // every meter has fallen silent, which may be the port's fault
 
 	// Of the goroutine of Run only.
 	line    line
@@ -91,6 +93,7 @@ func New(config Config) *Bus {
 		state:  State{Baud: config.Baud, Turned: now},
 		pace:   firstStepGuess,
 		down:   now,
+		probes: reserve{left: probeReserve, at: now},
 		line:   line{settings: config.Settings},
 		logged: make(map[string]time.Time),
 		jitter: func(d time.Duration) time.Duration { return d/2 + rand.N(d/2) },
@@ -100,19 +103,11 @@ func New(config Config) *Bus {
 // Submit queues a job. It never waits: exactly one report comes on the channel. The error is a
 // *BusyError, which is an ErrBusy, or ErrStopping; then nothing of the job is done.
 func (b *Bus) Submit(job Job) (<-chan Report, error) {
-	t := &task{
-		job:      job,
-		queued:   time.Now(),
-		report:   make(chan Report, 1),
-		replies:  make([]Reply, len(job.Steps)),
-		answered: make([]bool, len(job.Steps)),
-		open:     len(job.Steps),
-	}
+	t := newTask(job)
 	if len(job.Steps) == 0 {
 		t.report <- Report{}
 		return t.report, nil
 	}
-	t.command = class(t.step()) <= protocol.ClassCommand
 
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -123,6 +118,9 @@ func (b *Bus) Submit(job Job) (<-chan Report, error) {
 		return nil, &BusyError{Waiting: b.queue.len(), RetryAfter: b.retryAfter()}
 	}
 	b.queue.add(t, t.expires(b.down))
+	if err := b.absent(t.step(), t.queued); err != nil {
+		b.queue.fail(t, t.step().Meter, err)
+	}
 	select {
 	case b.wake <- struct{}{}:
 	default: // Run has not noticed the last one yet
@@ -179,11 +177,16 @@ func (b *Bus) Run(ctx context.Context) error {
 		case now.Before(b.line.free):
 			b.rest(ctx, b.line.free)
 		default:
-			if t := b.choose(""); t != nil {
-				b.serve(ctx, t, false)
-			} else {
-				b.idle(ctx, now)
+			t := b.trial(now)
+			if t == nil {
+				t = b.choose("")
 			}
+			if t == nil {
+				b.idle(ctx, now)
+				break
+			}
+			b.serve(ctx, t, false)
+			b.suspectPort()
 		}
 	}
 	return nil
@@ -241,6 +244,9 @@ func (b *Bus) nextTurn(now time.Time) time.Time {
 	for _, m := range b.meters {
 		if m.hold.After(now) && m.hold.Before(next) {
 			next = m.hold
+		}
+		if due := b.due(m); m.offline && m.trial != nil && due.Before(next) {
+			next = due
 		}
 	}
 	return next

@@ -82,6 +82,18 @@ func (b *Bus) fail(kind string, err error) {
 	}
 }
 
+// suspectPort opens the port anew if all meters have fallen silent at once: an adapter or a
+// server may have gone deaf.
+func (b *Bus) suspectPort() {
+	b.mu.Lock()
+	suspect := b.suspect
+	b.suspect = false
+	b.mu.Unlock()
+	if suspect && b.line.port != nil {
+		b.fail("silence", errAllSilent)
+	}
+}
+
 // mayLog tells whether something of this kind was not logged within the last minute.
 func (b *Bus) mayLog(kind string) bool {
 	now := time.Now()

@@ -14,6 +14,12 @@ import (
 func (b *Bus) serve(ctx context.Context, t *task, nested bool) {
 	b.mu.Lock()
 	index, step := t.next, t.step()
+	if err := b.absent(step, time.Now()); err != nil {
+		b.queue.fail(t, step.Meter, err)
+		b.mu.Unlock()
+		return
+	}
+	probe := b.meters[step.Meter] != nil && b.meters[step.Meter].offline && step.Repeatable
 	t.running = true
 	riders := b.queue.riders(t)
 	for _, r := range riders {
@@ -26,6 +32,9 @@ func (b *Bus) serve(ctx context.Context, t *task, nested bool) {
 
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if probe {
+		b.probes.take(time.Now(), c.wire)
+	}
 	t.running = false
 	for _, r := range riders {
 		r.task.running = false
@@ -39,7 +48,7 @@ func (b *Bus) serve(ctx context.Context, t *task, nested bool) {
 	}
 	c.reply.Started = c.reply.Started || t.began
 
-	b.learn(step, &c.reply)
+	b.learnBlock(step, &c.reply)
 	b.pace += (c.wire - b.pace) / 8
 	b.queue.answerFrom(t, index, c.reply, c.wire, c.silent)
 	c.reply.Shared = true
@@ -77,6 +86,9 @@ type conversation struct {
 	tries  int
 	broke  bool // the port failed
 	silent bool // the meter did not answer, or nothing that could be cut out
+	absent bool // it is offline
+
+	late time.Time // when the first request was out that was not answered in time
 }
 
 // run holds the conversation. Of one that may be repeated a second try is made, from its
@@ -123,7 +135,7 @@ func (c *conversation) pause(ctx context.Context) bool {
 
 // again tells whether a conversation that has ended without a result is to be tried again.
 func (c *conversation) again(ctx context.Context) bool {
-	if c.broke || c.tries >= 2 || !c.step.Repeatable || ctx.Err() != nil {
+	if c.broke || c.absent || c.tries >= 2 || !c.step.Repeatable || ctx.Err() != nil {
 		return false
 	}
 	return errors.Is(c.reply.Err, protocol.ErrSilent) || errors.Is(c.reply.Err, protocol.ErrGarbled)
@@ -137,7 +149,7 @@ func (c *conversation) exchange(e *protocol.Exchange) *protocol.Exchange {
 		c.tries++
 	}
 	c.silent, c.reply.Answer = false, protocol.Answer{}
-	patience := b.config.Timeout
+	patience := b.patience(c.step, c.tries)
 	begin := time.Now()
 	h, err := b.line.exchange(e, patience, func(answer []byte) time.Time { return b.doubts.about(e, answer) })
 	if e.Answer == nil && err == nil {
@@ -158,9 +170,10 @@ func (c *conversation) exchange(e *protocol.Exchange) *protocol.Exchange {
 		return nil
 	}
 	b.opens = 0
+	b.present(c.step, c.turnaround(&h))
 	if c.tries > 1 {
 		// The meter may have answered both tries, and one answer is still under way.
-		b.doubts.add(e, h.came.Add(patience+b.config.Latency))
+		b.doubts.add(e, h.came.Add(b.config.Timeout+b.config.Latency))
 	}
 	if e.Take == nil {
 		return nil
@@ -174,6 +187,16 @@ func (c *conversation) exchange(e *protocol.Exchange) *protocol.Exchange {
 	return next
 }
 
+// turnaround returns how long the meter took to begin the answer. An answer in a second try
+// may be that to the first, which then took longer than was thought.
+func (c *conversation) turnaround(h *hearing) time.Duration {
+	end := h.end
+	if !c.late.IsZero() {
+		end = c.late
+	}
+	return max(0, h.came.Sub(end)-c.bus.config.duration(len(h.answer)))
+}
+
 // unanswered ends a try to which no answer came.
 func (c *conversation) unanswered(e *protocol.Exchange, h *hearing, patience time.Duration) {
 	b := c.bus
@@ -184,6 +207,10 @@ func (c *conversation) unanswered(e *protocol.Exchange, h *hearing, patience tim
 	} else {
 		c.reply.Err = fmt.Errorf("%w: nothing came from %s within %s; check its address, baud rate (%d), parity (%s) and wiring",
 			protocol.ErrSilent, c.step.Meter, patience+b.config.Latency, b.config.Baud, b.config.Parity)
+	}
+	c.absent = b.missing(c.step, h.garbled)
+	if c.late.IsZero() {
+		c.late = h.end
 	}
 	over := time.Now().Add(b.config.Timeout + b.config.Latency)
 	b.doubts.add(e, over)

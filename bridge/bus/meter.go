@@ -22,9 +22,11 @@ const (
 
 // meter is what the bus knows of one meter. It is guarded by Bus.mu.
 type meter struct {
-	answered bool      // at least once
-	hold     time.Time // no command before: the answer to the last one may still come
-	blocks   map[string]block
+	answered   bool      // at least once
+	hold       time.Time // no command before: the answer to the last one may still come
+	turnaround [protocol.Kinds]turnaround
+	blocks     map[string]block
+	presence
 }
 
 // block is how a meter took to the reading of a block.
@@ -79,23 +81,17 @@ func (b *Bus) hold(address string, until time.Time) {
 	b.meter(address).hold = until
 }
 
-// learn draws from the reply to a step what there is to know of the meter.
-func (b *Bus) learn(step *protocol.Step, reply *Reply) {
-	if !reply.Started || step.First.Answer == nil {
+// learnBlock draws from the reply to a step whether the meter has the block that was read.
+func (b *Bus) learnBlock(step *protocol.Step, reply *Reply) {
+	if step.Block == "" || !reply.Started {
 		return
 	}
 	m := b.meter(step.Meter)
 	var refusal *protocol.Refusal
-	if reply.Err == nil || errors.As(reply.Err, &refusal) {
-		m.answered = true
-	}
-	if step.Block == "" {
-		return
-	}
 	switch {
 	case reply.Err == nil:
 		delete(m.blocks, step.Block)
-	case refusal != nil && slices.Contains(refusal.Reasons, noSuchData):
+	case errors.As(reply.Err, &refusal) && slices.Contains(refusal.Reasons, noSuchData):
 		if m.blocks == nil {
 			m.blocks = make(map[string]block)
 		}
@@ -118,8 +114,18 @@ type Meter struct {
 // It is never nil.
 func (b *Bus) Meter(address string) *Meter { return &Meter{b, address} }
 
+// known returns what is kept of the meter at this moment.
+func (m *Meter) known() meter {
+	m.bus.mu.Lock()
+	defer m.bus.mu.Unlock()
+	if known := m.bus.meters[m.address]; known != nil {
+		return *known
+	}
+	return meter{}
+}
+
 // Lacks tells whether the meter has refused this block twice in a row within the last day
-// because it has no such data.
+// because it has no such data, and was not offline since.
 func (m *Meter) Lacks(name string) bool {
 	m.bus.mu.Lock()
 	defer m.bus.mu.Unlock()
@@ -129,8 +135,10 @@ func (m *Meter) Lacks(name string) bool {
 
 // Online tells whether the meter answers, as far as is known: a meter that was never asked
 // counts as online.
-func (m *Meter) Online() bool { return true }
+func (m *Meter) Online() bool { return !m.known().offline }
 
 // Turnaround returns how long the meter takes to begin its answer to the reading of a
-// register; 0 if that is not known.
-func (m *Meter) Turnaround() time.Duration { return 0 }
+// register, the slowest of late; 0 if that is not known.
+func (m *Meter) Turnaround() time.Duration {
+	return m.known().turnaround[protocol.KindValue].slowest
+}

@@ -34,6 +34,19 @@ type task struct {
 	place *list.Element // in lane.tasks
 }
 
+// newTask makes a task of a job.
+func newTask(job Job) *task {
+	return &task{
+		job:      job,
+		queued:   time.Now(),
+		command:  len(job.Steps) > 0 && class(&job.Steps[0]) <= protocol.ClassCommand,
+		report:   make(chan Report, 1),
+		replies:  make([]Reply, len(job.Steps)),
+		answered: make([]bool, len(job.Steps)),
+		open:     len(job.Steps),
+	}
+}
+
 // step returns the step whose turn it is.
 func (t *task) step() *protocol.Step { return &t.job.Steps[t.next] }
 

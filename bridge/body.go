@@ -1,0 +1,144 @@
+package bridge
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// The limits of a request.
+const (
+	maxPayload       = 64 << 10
+	maxConfigPayload = 1 << 20 // also our Maximum Packet Size
+	maxItems         = 64
+	maxTTL           = 365 * 24 * time.Hour
+)
+
+// A body is the payload of a request: a JSON object taken apart, or plain text.
+type body struct {
+	members map[string]json.RawMessage // nil if the payload is plain text
+	text    string
+}
+
+// parseBody takes a payload apart. What could be read before an error is in the body all the
+// same, so that the error's reply can carry the id.
+func parseBody(payload []byte) (body, error) {
+	if !utf8.Valid(payload) {
+		return body{}, problemf(CodeBadRequest, "the payload is not UTF-8 text")
+	}
+	text := bytes.TrimSpace(payload)
+	if len(text) == 0 || text[0] != '{' {
+		return body{text: string(text)}, nil
+	}
+	b := body{members: map[string]json.RawMessage{}}
+	d := json.NewDecoder(bytes.NewReader(text))
+	_, err := d.Token() // the opening brace
+	for err == nil && d.More() {
+		var name json.Token
+		if name, err = d.Token(); err != nil {
+			break
+		}
+		key := name.(string) // inside an object the decoder takes nothing else
+		var value json.RawMessage
+		if err = d.Decode(&value); err != nil {
+			break
+		}
+		if _, twice := b.members[key]; twice {
+			return b, problemf(CodeBadRequest, "the key %q stands in the body twice", key)
+		}
+		b.members[key] = value
+	}
+	if err == nil {
+		_, err = d.Token() // the closing brace
+	}
+	if err != nil {
+		return b, problemf(CodeBadRequest, "the body begins with { but is not JSON: %v", jsonError(err))
+	}
+	if _, err = d.Token(); !errors.Is(err, io.EOF) {
+		return b, problemf(CodeBadRequest, "something follows the JSON object of the body")
+	}
+	return b, nil
+}
+
+// jsonError words the decoder's end-of-file errors for people.
+func jsonError(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return errors.New("it ends too early")
+	}
+	return err
+}
+
+// take removes a member and decodes it into v. It tells whether the member was there.
+func (b *body) take(key, want string, v any) (bool, error) {
+	value, ok := b.members[key]
+	if !ok {
+		return false, nil
+	}
+	delete(b.members, key)
+	if err := json.Unmarshal(value, v); err != nil || bytes.Equal(value, []byte("null")) {
+		return true, problemf(CodeBadRequest, "%q must be %s", key, want)
+	}
+	return true, nil
+}
+
+// takeID removes the id and returns it as it came, also where it is not the string it should be.
+func (b *body) takeID() (json.RawMessage, error) {
+	id := b.members["id"]
+	var text string
+	_, err := b.take("id", "a string", &text)
+	return id, err
+}
+
+// common reads the keys that every request may have.
+func (b *body) common(r *request) error {
+	ttl, expires := int64(0), ""
+	ok, err := b.take("ttl_ms", "a whole number of milliseconds", &ttl)
+	if err != nil {
+		return err
+	}
+	if ok {
+		if ttl <= 0 {
+			return problemf(CodeBadRequest, `"ttl_ms" must be at least 1`)
+		}
+		r.bound(r.received.Add(min(time.Duration(min(ttl, maxTTL.Milliseconds()))*time.Millisecond, maxTTL)))
+	}
+	if ok, err = b.take("expires", "a moment as in RFC 3339, such as 2026-11-20T18:00:00+08:00", &expires); err != nil {
+		return err
+	}
+	if ok {
+		moment, err := time.Parse(time.RFC3339Nano, expires)
+		if err != nil {
+			return problemf(CodeBadRequest, `"expires" must be a moment as in RFC 3339, such as 2026-11-20T18:00:00+08:00, not %q`, expires)
+		}
+		r.bound(moment)
+	}
+	_, err = b.take("trace", "true or false", &r.trace)
+	return err
+}
+
+// nothingLeft refuses the members that nobody has taken.
+func (b *body) nothingLeft(r *request) error {
+	first := ""
+	for key := range b.members {
+		if first == "" || key < first {
+			first = key
+		}
+	}
+	if first != "" || len(b.members) > 0 {
+		return problemf(CodeBadRequest, "%q is no key of a %s request", first, r.verb)
+	}
+	return nil
+}
+
+// splitItems reads the plain-text form of a read: item names by commas.
+func splitItems(text string) []string {
+	items := strings.Split(text, ",")
+	for i := range items {
+		items[i] = strings.TrimSpace(items[i])
+	}
+	return items
+}

@@ -1,0 +1,265 @@
+package bridge
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+
+	"dlt645-mqtt/bridge/bus"
+	"dlt645-mqtt/protocol"
+)
+
+// The time that a request may wait for its turn if it does not say how long.
+const (
+	readTTL    = 60 * time.Second
+	commandTTL = 10 * time.Second
+)
+
+// Config is what a Bridge must know.
+type Config struct {
+	Root        string // of the topic tree
+	Broker      Broker
+	Bus         *bus.Bus
+	BusURL      string // for people, without secrets
+	Meters      []Meter
+	Protocols   []string          // names of all protocols there are
+	Protocol    protocol.Protocol // of meters that are not configured
+	Allow       map[string]bool   // classes of requests: the permissions of package protocol, raw, config
+	BasicPoints bool              // named meters have the basic points
+	Zone        *time.Location    // for the times in replies
+	HTTP        string            // address to serve health and metrics on; empty: not
+	Version     string
+	Log         *slog.Logger
+}
+
+// A Bridge answers requests that come by MQTT with what meters on a bus say.
+type Bridge struct {
+	config    Config
+	log       *slog.Logger
+	bus       *bus.Bus
+	topics    tree
+	directory *directory
+	cache     cache
+	limited   limiter
+	metrics   *metrics.Set
+	infoState infoState
+	outbox    *outbox
+	replies   sync.WaitGroup // requests whose reply is still to come
+	stopping  atomic.Bool
+	turned    atomic.Int64 // when the bridge's own loop last turned, Unix nanoseconds
+	listening atomic.Bool  // connected and subscribed
+}
+
+// New returns a bridge that does nothing until Run.
+func New(config Config) *Bridge {
+	b := &Bridge{
+		config:    config,
+		log:       config.Log,
+		bus:       config.Bus,
+		topics:    tree(config.Root),
+		directory: newDirectory(config.Meters, config.Protocol),
+		limited:   limiter{logger: config.Log},
+	}
+	b.outbox = newOutbox(config.Log)
+	b.metrics = b.newMetrics()
+	return b
+}
+
+// A message is one MQTT message as it reached us.
+type message struct {
+	topic         string
+	payload       []byte
+	retain        bool
+	responseTopic string
+	correlation   []byte
+	contentType   string
+	expiry        *time.Duration // nil: none
+	received      time.Time
+}
+
+// A request is a message on a request topic, on its way to a reply.
+type request struct {
+	message
+	verb, target string
+	replyTopic   string
+	deliver      func(outgoing) // takes the reply
+	command      bool           // it may have changed something: its result is the last to be given up
+
+	id       json.RawMessage
+	deadline time.Time // for the start of each step; zero: none yet
+	trace    bool
+	items    []string
+
+	meter, address string
+	protocol       protocol.Protocol
+}
+
+// bound moves the deadline forward.
+func (r *request) bound(deadline time.Time) {
+	if r.deadline.IsZero() || deadline.Before(r.deadline) {
+		r.deadline = deadline
+	}
+}
+
+func (r *request) expired() bool { return !r.deadline.IsZero() && !time.Now().Before(r.deadline) }
+
+// receive takes one message from the broker. It never waits: what takes time is queued, and
+// the reply comes later. Every message on a request topic gets exactly one.
+func (b *Bridge) receive(m message) {
+	tail, verb, target, ok := b.topics.request(m.topic)
+	if !ok {
+		b.limited.log("foreign topic", "the broker sent a message that was not asked for", "topic", m.topic)
+		return
+	}
+	r := &request{message: m, verb: verb, target: target, replyTopic: b.topics.reply(tail), deliver: b.outbox.put}
+	if err := b.handle(r); err != nil {
+		b.fail(r, err)
+	}
+}
+
+// Ask carries a request out without a broker and returns its reply. tail is what a request
+// topic has behind the branch, such as "read/main"; payload is the body. The bus must be running.
+func (b *Bridge) Ask(tail string, payload []byte) []byte {
+	answer := make(chan []byte, 1)
+	verb, target, _ := strings.Cut(tail, "/")
+	r := &request{
+		message: message{topic: tail, payload: payload, received: time.Now()},
+		verb:    verb, target: target,
+		deliver: func(m outgoing) { answer <- m.payload },
+	}
+	if err := b.handle(r); err != nil {
+		b.fail(r, err)
+	}
+	return <-answer
+}
+
+// handle either queues the request, whose reply is then on its way, or returns why it cannot.
+func (b *Bridge) handle(r *request) error {
+	limit := maxPayload
+	if r.verb == verbConfig {
+		limit = maxConfigPayload
+	}
+	if len(r.payload) > limit {
+		return problemf(CodeBadRequest, "the payload has %d bytes; at most %d are allowed", len(r.payload), limit)
+	}
+	var in body
+	if r.contentType != contentBytes || r.verb != verbRaw {
+		var bodyErr, idErr error
+		in, bodyErr = parseBody(r.payload)
+		r.id, idErr = in.takeID() // first of all, so that every error carries it
+		if bodyErr != nil {
+			return bodyErr
+		}
+		if idErr != nil {
+			return idErr
+		}
+	}
+	if reason := b.topics.mayReply(r.responseTopic); r.responseTopic != "" {
+		if reason != "" {
+			return problemf(CodeBadRequest, "the response topic %q %s", r.responseTopic, reason)
+		}
+		r.replyTopic = r.responseTopic
+	}
+	if r.retain {
+		return problemf(CodeBadRequest, "the request has the retain flag: a retained request would be carried out again at each connection; publish it without")
+	}
+	if !slices.Contains(Verbs, r.verb) {
+		return problemf(CodeBadRequest, "%q is no verb of a request topic; there are %v", r.verb, Verbs)
+	}
+	if b.stopping.Load() {
+		return bus.ErrStopping
+	}
+	if r.expiry != nil {
+		r.bound(r.received.Add(*r.expiry))
+	}
+	if err := in.common(r); err != nil {
+		return err
+	}
+	if r.verb == verbRaw {
+		return b.raw(r, &in) // how long it may wait depends on the frame
+	}
+	if r.deadline.IsZero() {
+		r.deadline = r.received.Add(b.ttl(r))
+	}
+	switch r.verb {
+	case verbRead:
+		return b.read(r, &in)
+	case verbScan:
+		if err := b.permit(protocol.PermitRead); err != nil {
+			return err
+		}
+	default:
+		if !b.config.Allow[r.verb] {
+			return notAllowed(r.verb)
+		}
+	}
+	return problemf(CodeUnsupported, "this version does not know the verb %q yet", r.verb)
+}
+
+// ttl is how long a request may wait for its turn if it does not say so itself.
+func (b *Bridge) ttl(r *request) time.Duration {
+	if r.verb == verbRead || r.verb == verbRaw && !r.command {
+		return readTTL
+	}
+	return commandTTL
+}
+
+// permit refuses what the operator has not allowed.
+func (b *Bridge) permit(p protocol.Permission) error {
+	if !b.config.Allow[string(p)] {
+		return notAllowed(string(p))
+	}
+	return nil
+}
+
+func notAllowed(class string) error {
+	return problemf(CodeNotAllowed, "requests of class %s are not allowed on this bridge; its operator allows them with DLT645_ALLOW", class)
+}
+
+// Run connects to the broker and serves requests until ctx ends. Then it takes no more,
+// lets the bus finish what is on the wire, sees the replies out and says goodbye. The bus
+// must be running and must be stopped by its own context, after Run has called stopBus.
+func (b *Bridge) Run(ctx context.Context, stopBus func()) error {
+	if err := b.serveHealth(ctx); err != nil {
+		return err
+	}
+	// The connection outlives ctx, so that the last replies still get out.
+	connection, hangUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer hangUp()
+	broker, err := b.connect(connection)
+	if err != nil {
+		return fmt.Errorf("connect to the broker: %w", err)
+	}
+	b.loop(ctx)
+
+	b.stopping.Store(true)
+	stopBus()
+	b.replies.Wait()
+	b.outbox.drain(2 * time.Second)
+	goodbye, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	return broker.Disconnect(goodbye)
+}
+
+// loop does what is due from time to time, until ctx ends.
+func (b *Bridge) loop(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		b.turned.Store(time.Now().UnixNano())
+		b.refreshInfo()
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}

@@ -1,0 +1,155 @@
+package bus
+
+import (
+	"errors"
+	"time"
+
+	"dlt645-mqtt/protocol"
+)
+
+const (
+	// timeoutsToOffline in a row make a meter count as offline.
+	timeoutsToOffline = 3
+
+	shortestProbePause = time.Second
+	longestProbePause  = time.Minute
+
+	// probeShare is one part in so many of the wire's time that probes may take while others
+	// wait, probeReserve what they may have saved up.
+	probeShare   = 50
+	probeReserve = 1200 * time.Millisecond
+)
+
+var errAllSilent = errors.New("every meter that used to answer is silent: opening the line anew")
+
+// presence is whether a meter answers.
+type presence struct {
+	timeouts int // in a row
+	offline  bool
+	pause    time.Duration  // between the last two probes
+	probe    time.Time      // when the next is due
+	trial    *protocol.Step // a read that it left unanswered: what it is probed with
+}
+
+// A reserve is the wire time that probes may take while others wait.
+type reserve struct {
+	left time.Duration
+	at   time.Time // when left was right
+}
+
+// take uses up some of the reserve, which may become negative.
+func (r *reserve) take(now time.Time, used time.Duration) {
+	r.left = min(r.left+now.Sub(r.at)/probeShare, probeReserve) - used
+	r.at = now
+}
+
+// enough returns when the reserve is positive again.
+func (r *reserve) enough() time.Time {
+	return r.at.Add(max(0, -r.left) * probeShare)
+}
+
+// due returns when an offline meter may be asked again.
+func (b *Bus) due(m *meter) time.Time {
+	due := m.probe
+	// With nobody waiting a probe harms nobody.
+	if enough := b.probes.enough(); b.queue.len() > 0 && enough.After(due) {
+		due = enough
+	}
+	return due
+}
+
+// absent returns the error for a step that is not tried because its meter is offline, or nil.
+// Commands are always tried, and a scan looks for meters that nobody knows to be there.
+func (b *Bus) absent(step *protocol.Step, now time.Time) error {
+	m := b.meters[step.Meter]
+	if m == nil || !m.offline || !step.Repeatable || step.Class == protocol.ClassScan {
+		return nil
+	}
+	if wait := b.due(m).Sub(now); wait > 0 {
+		return &OfflineError{Meter: step.Meter, RetryAfter: wait}
+	}
+	return nil
+}
+
+// trial returns a task that probes an offline meter, if one is due and nothing urgent waits.
+func (b *Bus) trial(now time.Time) *task {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.queue.rings[protocol.ClassRelay].turns.Len() > 0 || b.queue.rings[protocol.ClassCommand].turns.Len() > 0 {
+		return nil
+	}
+	for _, m := range b.meters {
+		if m.offline && m.trial != nil && !now.Before(b.due(m)) {
+			t := newTask(Job{Steps: []protocol.Step{*m.trial}})
+			b.queue.add(t, time.Time{})
+			return t
+		}
+	}
+	return nil
+}
+
+// present notes that a meter has answered, and how long it took to begin. It tells whether
+// the meter was offline.
+func (b *Bus) present(step *protocol.Step, took time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	m := b.meter(step.Meter)
+	if m.offline {
+		m.blocks = nil // it may have been exchanged, or have got a new program
+		b.config.Log.Info("meter is online again", "meter", step.Meter)
+	}
+	m.answered = true
+	m.presence = presence{}
+	m.turnaround[kind(step)].learn(took)
+}
+
+// missing notes that a meter has left a try unanswered, and tells whether it is offline now.
+// Noise that is no answer does not make it so, but does not bring it back either.
+func (b *Bus) missing(step *protocol.Step, garbled bool) bool {
+	if step.Class == protocol.ClassScan {
+		return false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := time.Now()
+	m := b.meter(step.Meter)
+	if step.Repeatable {
+		trial := *step
+		m.trial = &trial
+	}
+	switch {
+	case m.offline && step.Repeatable:
+		m.pause = min(2*m.pause, longestProbePause)
+	case m.offline || garbled:
+		return m.offline
+	default:
+		m.timeouts++
+		if m.timeouts < timeoutsToOffline {
+			return false
+		}
+		m.offline, m.pause = true, shortestProbePause
+		b.suspect = b.allSilent()
+		b.config.Log.Warn("meter is offline: it has not answered three times in a row; check its address, power and wiring", "meter", step.Meter)
+	}
+	m.probe = now.Add(m.pause)
+	// Who waits for it is not kept waiting.
+	for _, t := range b.queue.all() {
+		if t.running || t.step().Meter != step.Meter {
+			continue
+		}
+		if err := b.absent(t.step(), now); err != nil {
+			b.queue.fail(t, step.Meter, err)
+		}
+	}
+	return true
+}
+
+// allSilent tells whether no meter is online that has ever answered.
+func (b *Bus) allSilent() bool {
+	for _, m := range b.meters {
+		if m.answered && !m.offline {
+			return false
+		}
+	}
+	return true
+}

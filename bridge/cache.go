@@ -1,0 +1,93 @@
+package bridge
+
+import (
+	"sync"
+	"time"
+
+	"dlt645-mqtt/protocol"
+)
+
+// cacheSize bounds the results that are kept: some 60 items of each of 100 meters.
+const cacheSize = 6000
+
+// A cache keeps the last result of each read, so that a client may say that a value of some
+// age will do. The zero value is empty and ready.
+type cache struct {
+	mu      sync.Mutex
+	results map[string]*cachedResult // by Step.Key
+}
+
+type cachedResult struct {
+	result protocol.Result
+	time   time.Time
+}
+
+// A cached step needs no wire: its result is fresh enough.
+type cached struct {
+	step   protocol.Step
+	result protocol.Result
+	time   time.Time
+}
+
+func (c *cache) put(key string, result protocol.Result, now time.Time) {
+	if key == "" {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.results == nil {
+		c.results = map[string]*cachedResult{}
+	}
+	if len(c.results) >= cacheSize && c.results[key] == nil {
+		oldest := ""
+		for k, r := range c.results {
+			if oldest == "" || r.time.Before(c.results[oldest].time) {
+				oldest = k
+			}
+		}
+		delete(c.results, oldest)
+	}
+	c.results[key] = &cachedResult{result, now}
+}
+
+// split takes the steps out of the plan whose results are at most maxAge old.
+func (c *cache) split(plan *protocol.Plan, maxAge time.Duration) (fresh []cached) {
+	if maxAge <= 0 || plan.Then != nil {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	oldest := time.Now().Add(-maxAge)
+	var rest []protocol.Step
+	for _, step := range plan.Steps {
+		if r := c.results[step.Key]; r != nil && !r.time.Before(oldest) {
+			fresh = append(fresh, cached{step, r.result, r.time})
+			continue
+		}
+		rest = append(rest, step)
+	}
+	plan.Steps = rest
+	return fresh
+}
+
+// forget drops what is known of a meter: a command may have changed it. An address that
+// reaches many meters drops everything.
+func (c *cache) forget(address string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for key, r := range c.results {
+		if r.result.Address == address || !isSingle(address) {
+			delete(c.results, key)
+		}
+	}
+}
+
+// isSingle tells whether an address reaches one meter only: neither wildcard nor broadcast.
+func isSingle(address string) bool {
+	for _, c := range address {
+		if c == 'A' {
+			return false
+		}
+	}
+	return address != "999999999999"
+}

@@ -1,0 +1,14 @@
+// Package bridge stands between an MQTT 5 broker and a bus of meters. It parses request
+// messages, has a protocol plan them, submits the steps to the bus, and publishes one reply
+// for each request. Files:
+//
+//	topics.go   the topic tree, verbs and error codes: the twin of topics.md
+//	bridge.go   the Bridge, its life, and how a message becomes a request
+//	body.go     payloads: JSON objects and the plain-text forms
+//	meters.go   which meter a topic means
+//	read.go     the verb read          raw.go   the verb raw
+//	reply.go    replies as JSON        cache.go values that are still fresh enough
+//	outbox.go   what waits to be published, also while the broker is away
+//	mqtt.go     the connection         info.go  what the bridge tells about itself
+//	health.go   health check and HTTP
+package bridge

@@ -1,0 +1,134 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// A loop that has not turned for so long hangs.
+const healthLimit = 30 * time.Second
+
+// HealthSocket names the abstract unix socket on which the bridge of a root tells its health.
+func HealthSocket(root string) string { return "@dlt645-mqtt:" + root }
+
+// unhealthy tells what hangs; empty if nothing does. A silent meter or an absent broker is
+// not ill health: a restart would not mend it.
+func (b *Bridge) unhealthy() string {
+	var ill []string
+	for name, turned := range map[string]time.Time{
+		"the bridge": time.Unix(0, b.turned.Load()),
+		"the bus":    b.bus.State().Turned,
+	} {
+		if age := time.Since(turned); age > healthLimit {
+			ill = append(ill, fmt.Sprintf("%s has not moved for %s", name, age.Round(time.Second)))
+		}
+	}
+	return strings.Join(ill, "; ")
+}
+
+// unready tells what keeps requests from being answered; empty if nothing does.
+func (b *Bridge) unready() string {
+	var missing []string
+	if !b.listening.Load() {
+		missing = append(missing, "not connected to the broker "+b.config.Broker.URL.Redacted())
+	}
+	if state := b.bus.State(); !state.Up {
+		missing = append(missing, fmt.Sprintf("bus %s is down: %s", b.config.BusURL, state.LastError))
+	}
+	if b.stopping.Load() {
+		missing = append(missing, "stopping")
+	}
+	return strings.Join(missing, "; ")
+}
+
+// serveHealth answers health checks on the socket and, if wanted, on HTTP, until ctx ends.
+func (b *Bridge) serveHealth(ctx context.Context) error {
+	b.turned.Store(time.Now().UnixNano())
+	if runtime.GOOS == "linux" { // no other system has abstract sockets
+		name := HealthSocket(b.config.Root)
+		socket, err := (&net.ListenConfig{}).Listen(ctx, "unix", name)
+		if err != nil {
+			return fmt.Errorf("listen on the health socket %s: %w: is another bridge with the root %q running on this machine?", name, err, b.config.Root)
+		}
+		context.AfterFunc(ctx, func() { _ = socket.Close() })
+		go b.answerHealth(socket)
+	}
+	if b.config.HTTP == "" {
+		return nil
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", b.config.HTTP)
+	if err != nil {
+		return fmt.Errorf("serve HTTP on %s (DLT645_HTTP): %w", b.config.HTTP, err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", answerHTTP(b.unhealthy))
+	mux.HandleFunc("GET /readyz", answerHTTP(b.unready))
+	mux.HandleFunc("GET /metrics", b.serveMetrics)
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second}
+	context.AfterFunc(ctx, func() { _ = server.Close() })
+	go func() {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			b.log.Error("HTTP ended", "err", err)
+		}
+	}()
+	b.log.Info("serving HTTP", "address", listener.Addr().String())
+	return nil
+}
+
+// answerHealth tells everyone who connects, in one line.
+func (b *Bridge) answerHealth(socket net.Listener) {
+	for {
+		connection, err := socket.Accept()
+		if err != nil {
+			return
+		}
+		ill := b.unhealthy()
+		if ill == "" {
+			ill = "ok"
+		}
+		_ = connection.SetDeadline(time.Now().Add(time.Second))
+		_, _ = io.WriteString(connection, ill+"\n")
+		_ = connection.Close()
+	}
+}
+
+// CheckHealth asks the bridge of a root on this machine; nil means that it is well.
+func CheckHealth(ctx context.Context, root string) error {
+	connection, err := (&net.Dialer{}).DialContext(ctx, "unix", HealthSocket(root))
+	if err != nil {
+		return fmt.Errorf("no bridge with the root %q runs on this machine: %w", root, err)
+	}
+	defer func() { _ = connection.Close() }()
+	if deadline, ok := ctx.Deadline(); ok {
+		_ = connection.SetDeadline(deadline)
+	}
+	answer, err := io.ReadAll(connection)
+	if err != nil {
+		return fmt.Errorf("the bridge does not answer its health check: %w", err)
+	}
+	if text := strings.TrimSpace(string(answer)); text != "ok" {
+		return fmt.Errorf("the bridge is not well: %s", text)
+	}
+	return nil
+}
+
+// answerHTTP answers 200 where a check finds nothing, else 503 and what it found.
+func answerHTTP(check func() string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		found := check()
+		if found != "" {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		} else {
+			found = "ok"
+		}
+		_, _ = io.WriteString(w, found+"\n")
+	}
+}

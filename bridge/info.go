@@ -1,0 +1,113 @@
+package bridge
+
+import (
+	"math"
+	"sync"
+	"time"
+
+	"dlt645-mqtt/bridge/bus"
+)
+
+// infoInterval is the shortest time between two versions of bridge/info.
+const infoInterval = 10 * time.Second
+
+// info is what bridge/info says: who we are, how the bus is, which meters there are.
+type info struct {
+	Version   string      `json:"version"`
+	Protocols []string    `json:"protocols"`
+	Allow     []string    `json:"allow"`
+	Bus       infoBus     `json:"bus"`
+	Meters    []infoMeter `json:"meters"`
+}
+
+type infoBus struct {
+	URL         string  `json:"url"`
+	State       string  `json:"state"` // "up", "down"
+	Baud        int     `json:"baud"`
+	Echo        bool    `json:"echo"`
+	Queue       int     `json:"queue"`
+	Utilisation float64 `json:"utilisation"` // share of the last minute that the wire was busy
+}
+
+type infoMeter struct {
+	Name         string `json:"name"`
+	Address      string `json:"address"`
+	Protocol     string `json:"protocol"`
+	Online       bool   `json:"online"`
+	TurnaroundMS *int64 `json:"turnaround_ms"` // null: not known yet
+}
+
+func (b *Bridge) info() info {
+	state := b.bus.State()
+	i := info{
+		Version:   b.config.Version,
+		Protocols: b.config.Protocols,
+		Allow:     []string{},
+		Bus: infoBus{
+			URL: b.config.BusURL, State: "down", Baud: state.Baud, Echo: state.Echo, Queue: state.Queue,
+			Utilisation: math.Round(state.Utilisation*100) / 100,
+		},
+		Meters: []infoMeter{},
+	}
+	if state.Up {
+		i.Bus.State = "up"
+	}
+	for _, class := range Classes {
+		if b.config.Allow[class] {
+			i.Allow = append(i.Allow, class)
+		}
+	}
+	for _, m := range b.directory.meters {
+		address := m.current()
+		known := b.bus.Meter(address)
+		meter := infoMeter{Name: m.Name, Address: address, Protocol: m.Protocol.Name(), Online: known.Online()}
+		if turnaround := known.Turnaround(); turnaround > 0 {
+			ms := turnaround.Milliseconds()
+			meter.TurnaroundMS = &ms
+		}
+		i.Meters = append(i.Meters, meter)
+	}
+	return i
+}
+
+// An infoState remembers what was published last.
+type infoState struct {
+	mu   sync.Mutex
+	last string
+	at   time.Time
+}
+
+// refreshInfo publishes bridge/info if it has changed and the last one is old enough.
+func (b *Bridge) refreshInfo() { b.publishInfo(infoInterval) }
+
+// forceInfo publishes bridge/info for a new connection.
+func (b *Bridge) forceInfo() { b.publishInfo(0) }
+
+func (b *Bridge) publishInfo(interval time.Duration) {
+	b.infoState.mu.Lock()
+	defer b.infoState.mu.Unlock()
+	now := time.Now()
+	if now.Sub(b.infoState.at) < interval {
+		return
+	}
+	payload, err := encodeJSON(b.info())
+	if err != nil || interval > 0 && string(payload) == b.infoState.last {
+		return
+	}
+	b.infoState.last, b.infoState.at = string(payload), now
+	b.outbox.put(outgoing{topic: b.topics.join(topicInfo), payload: payload, contentType: contentJSON, retain: true})
+}
+
+// PublishFrame publishes a frame on the wire, its secrets masked, if there is a connection:
+// what nobody could have watched is not kept.
+func (b *Bridge) PublishFrame(f bus.FrameEvent) {
+	if !b.listening.Load() {
+		return
+	}
+	traced := b.tracedFrames(b.config.Protocol, []bus.Frame{f.Frame})
+	payload, err := encodeJSON(traced[0])
+	if err != nil {
+		return // a struct of strings always encodes
+	}
+	b.outbox.put(outgoing{topic: b.topics.join(topicFrame), payload: payload, contentType: contentJSON})
+}

@@ -1,0 +1,226 @@
+package bridge
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/eclipse/paho.golang/autopaho"
+	"github.com/eclipse/paho.golang/packets"
+	"github.com/eclipse/paho.golang/paho"
+)
+
+// The connection to the broker.
+const (
+	keepAlive        = 30 // seconds
+	receiveMaximum   = 1024
+	subscribeRetry   = 30 * time.Second
+	reconnectMax     = 30 * time.Second
+	stayAwayTakeover = 30 * time.Second
+)
+
+// A Broker says how to reach the MQTT broker.
+type Broker struct {
+	URL      *url.URL // mqtt, mqtts, ws or wss, with a port
+	Username string
+	Password string
+	TLS      *tls.Config // for mqtts and wss
+	ClientID string
+}
+
+// A link is the connection to the broker, over all its losses and returns.
+type link struct {
+	*Bridge
+	ctx       context.Context
+	stayAway  atomic.Int64 // Unix nanoseconds until which not to connect
+	connected atomic.Int64 // connections so far
+	hangUp    context.CancelFunc
+}
+
+// connect starts to connect and returns at once; it goes on trying for ever.
+func (b *Bridge) connect(ctx context.Context) (*autopaho.ConnectionManager, error) {
+	l := &link{Bridge: b, ctx: ctx, hangUp: func() {}}
+	status := b.topics.join(topicStatus)
+	maximum, quota := uint32(maxConfigPayload), uint16(receiveMaximum)
+	debug := slog.NewLogLogger(b.log.With("from", "paho").Handler(), slog.LevelDebug)
+	return autopaho.NewConnection(ctx, autopaho.ClientConfig{
+		ServerUrls:       []*url.URL{b.config.Broker.URL},
+		TlsCfg:           b.config.Broker.TLS,
+		KeepAlive:        keepAlive,
+		ConnectUsername:  b.config.Broker.Username,
+		ConnectPassword:  []byte(b.config.Broker.Password),
+		ReconnectBackoff: l.backoff,
+		WillMessage:      &paho.WillMessage{Topic: status, Payload: []byte(statusOffline), QoS: 1, Retain: true},
+		OnConnectionUp:   l.up,
+		OnConnectionDown: l.down,
+		OnConnectError:   l.failed,
+		Errors:           debug,
+		PahoErrors:       debug,
+		ConnectPacketBuilder: func(c *paho.Connect, _ *url.URL) (*paho.Connect, error) {
+			l.wait()
+			// A session would bring requests back that are hours old.
+			c.CleanStart = true
+			c.Properties = &paho.ConnectProperties{MaximumPacketSize: &maximum, ReceiveMaximum: &quota}
+			return c, nil
+		},
+		// With this reason the broker publishes the will on a clean stop as well.
+		DisconnectPacketBuilder: func() *paho.Disconnect {
+			return &paho.Disconnect{ReasonCode: packets.DisconnectDisconnectWithWillMessage}
+		},
+		ClientConfig: paho.ClientConfig{
+			ClientID: b.config.Broker.ClientID,
+			OnPublishReceived: []func(paho.PublishReceived) (bool, error){
+				func(p paho.PublishReceived) (bool, error) {
+					b.receive(messageOf(p.Packet))
+					return true, nil
+				},
+			},
+			OnServerDisconnect: l.thrownOut,
+		},
+	})
+}
+
+func messageOf(p *paho.Publish) message {
+	m := message{topic: p.Topic, payload: p.Payload, retain: p.Retain, received: time.Now()}
+	if properties := p.Properties; properties != nil {
+		m.responseTopic = properties.ResponseTopic
+		m.correlation = properties.CorrelationData
+		m.contentType = properties.ContentType
+		if properties.MessageExpiry != nil {
+			expiry := time.Duration(*properties.MessageExpiry) * time.Second
+			m.expiry = &expiry
+		}
+	}
+	return m
+}
+
+// backoff is the pause before an attempt: the first of all comes at once, the others after a
+// random pause whose bound doubles.
+func (l *link) backoff(attempt int) time.Duration {
+	if attempt == 0 && l.connected.Load() == 0 {
+		return 0
+	}
+	bound := min(time.Second<<min(attempt, 10), reconnectMax)
+	return bound/4 + rand.N(bound*3/4)
+}
+
+// wait keeps us away from a broker that has thrown us out for another client of our name.
+func (l *link) wait() {
+	pause := time.Until(time.Unix(0, l.stayAway.Load()))
+	if pause <= 0 {
+		return
+	}
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-l.ctx.Done():
+	}
+}
+
+func (l *link) thrownOut(d *paho.Disconnect) {
+	if d.ReasonCode == packets.DisconnectSessionTakenOver {
+		pause := stayAwayTakeover + rand.N(stayAwayTakeover/2)
+		l.stayAway.Store(time.Now().Add(pause).UnixNano())
+		l.log.Error("another client has taken our client id, so the broker threw us out; is a second bridge running with this root? give each its own DLT645_TOPIC or DLT645_MQTT_CLIENT_ID",
+			"client_id", l.config.Broker.ClientID, "retry_in", pause.Round(time.Second))
+		return
+	}
+	l.log.Warn("the broker ended the connection", "reason", fmt.Sprintf("%02XH", d.ReasonCode))
+}
+
+func (l *link) failed(err error) {
+	var refused *autopaho.ConnackError
+	if errors.As(err, &refused) {
+		advice := "see the broker's log"
+		switch refused.ReasonCode {
+		case packets.ConnackBadUsernameOrPassword, packets.ConnackNotAuthorized:
+			advice = "check DLT645_MQTT_USERNAME and DLT645_MQTT_PASSWORD, and that the broker lets this client id in"
+		case packets.ConnackUnsupportedProtocolVersion:
+			advice = "the broker must speak MQTT 5"
+		}
+		l.limited.log("connack", "the broker refuses the connection; trying again", "reason", fmt.Sprintf("%02XH %s", refused.ReasonCode, refused.Reason), "advice", advice)
+		return
+	}
+	l.limited.log("connect", "cannot reach the broker; trying again", "broker", l.config.Broker.URL.Redacted(), "err", err)
+}
+
+// up runs on each new connection: subscribe first, then say that we are there.
+func (l *link) up(m *autopaho.ConnectionManager, c *paho.Connack) {
+	ctx, cancel := context.WithCancel(l.ctx)
+	l.hangUp = cancel
+	l.connected.Add(1)
+	qos := byte(1)
+	if c.Properties != nil && c.Properties.MaximumQoS != nil {
+		qos = min(qos, *c.Properties.MaximumQoS)
+	}
+	l.log.Info("connected to the broker", "broker", l.config.Broker.URL.Redacted())
+	go l.subscribe(ctx, m, qos)
+}
+
+// subscribe asks for the requests until the broker grants them, then opens the outbox.
+func (l *link) subscribe(ctx context.Context, m *autopaho.ConnectionManager, qos byte) {
+	for {
+		_, err := m.Subscribe(ctx, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{
+			Topic: l.topics.requests(), QoS: qos, NoLocal: true,
+			RetainHandling:    2, // none of the retained messages there are
+			RetainAsPublished: true,
+		}}})
+		if err == nil {
+			break
+		}
+		if ctx.Err() != nil || errors.Is(err, autopaho.ConnectionDownError) {
+			return
+		}
+		l.log.Error("the broker does not grant the subscription; trying again", "filter", l.topics.requests(), "err", err, "retry_in", subscribeRetry,
+			"advice", "the bridge's account must be allowed to read it")
+		timer := time.NewTimer(subscribeRetry)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+	}
+	l.listening.Store(true)
+	l.outbox.put(outgoing{topic: l.topics.join(topicStatus), payload: []byte(statusOnline), contentType: contentText, retain: true})
+	l.forceInfo()
+	l.outbox.up(ctx, func(ctx context.Context, message outgoing) (final bool, err error) {
+		return publish(ctx, m, qos, message)
+	})
+	l.log.Info("ready for requests", "filter", l.topics.requests())
+}
+
+func (l *link) down() bool {
+	l.listening.Store(false)
+	l.outbox.down()
+	l.hangUp()
+	if l.ctx.Err() == nil {
+		l.log.Warn("lost the connection to the broker; reconnecting")
+	}
+	return true
+}
+
+// publish sends one message and waits for the broker's acknowledgement.
+func publish(ctx context.Context, m *autopaho.ConnectionManager, qos byte, message outgoing) (final bool, err error) {
+	properties := &paho.PublishProperties{ContentType: message.contentType, CorrelationData: message.correlation}
+	if !strings.HasPrefix(message.contentType, contentBytes) {
+		text := byte(1)
+		properties.PayloadFormat = &text
+	}
+	response, err := m.Publish(ctx, &paho.Publish{
+		Topic: message.topic, Payload: message.payload, QoS: qos, Retain: message.retain, Properties: properties,
+	})
+	if err != nil && response != nil && response.ReasonCode >= 0x80 {
+		const quotaExceeded = 0x97
+		return response.ReasonCode != quotaExceeded, fmt.Errorf("%w (%02XH)", err, response.ReasonCode)
+	}
+	return errors.Is(err, paho.ErrInvalidArguments), err
+}

@@ -1,0 +1,213 @@
+package bridge
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	contentJSON  = "application/json"
+	contentBytes = "application/octet-stream"
+	contentText  = "text/plain"
+)
+
+// The bounds of the outbox.
+const (
+	outboxInFlight = 32       // publishes that wait for the broker's acknowledgement
+	outboxBytes    = 16 << 20 // what may wait while the broker is away
+	publishTimeout = 15 * time.Second
+)
+
+// An outgoing message waits for the broker.
+type outgoing struct {
+	topic       string
+	payload     []byte
+	contentType string
+	correlation []byte
+	retain      bool
+	command     bool // the result of a command: given up last of all
+}
+
+func (m *outgoing) size() int { return len(m.topic) + len(m.payload) + len(m.correlation) + 100 }
+
+// A publisher sends one message and waits for the acknowledgement. final tells of an error
+// that trying again will not mend.
+type publisher func(ctx context.Context, m outgoing) (final bool, err error)
+
+// An outbox publishes messages over whatever connection there is. What it has accepted goes
+// out in the end, after an outage too, unless so much piles up that the oldest must give way.
+// Retained messages are state: only the newest of a topic counts, and each connection gets all
+// of them, since the broker may have lost its store.
+type outbox struct {
+	log *slog.Logger
+
+	mu       sync.Mutex
+	idle     sync.Cond // signalled when nothing waits and nothing is in flight
+	queue    []outgoing
+	bytes    int
+	retained map[string]*retainedMessage
+	inFlight int
+	dropped  int
+
+	publish publisher       // nil while there is no connection
+	ctx     context.Context // of the connection
+}
+
+// A retainedMessage is the newest state of one topic. Its publishes follow one another, or an
+// older state could overtake a newer one.
+type retainedMessage struct {
+	outgoing
+	sending, due bool
+}
+
+func newOutbox(log *slog.Logger) *outbox {
+	o := &outbox{log: log, retained: map[string]*retainedMessage{}}
+	o.idle.L = &o.mu
+	return o
+}
+
+// put accepts a message; it never waits.
+func (o *outbox) put(m outgoing) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if m.retain {
+		r := o.retained[m.topic]
+		if r == nil {
+			r = &retainedMessage{}
+			o.retained[m.topic] = r
+		}
+		r.outgoing, r.due = m, true
+	} else {
+		o.queue = append(o.queue, m)
+		o.bytes += m.size()
+		o.makeRoom()
+	}
+	o.pump()
+}
+
+// makeRoom gives up the oldest messages beyond the bound, results of commands last.
+func (o *outbox) makeRoom() {
+	for o.bytes > outboxBytes && len(o.queue) > 1 {
+		i := max(slices.IndexFunc(o.queue, func(m outgoing) bool { return !m.command }), 0)
+		o.bytes -= o.queue[i].size()
+		o.queue = slices.Delete(o.queue, i, i+1)
+		if o.dropped++; o.dropped == 1 {
+			o.log.Error("the broker has been away so long that replies are lost, the oldest first", "waiting", len(o.queue))
+		}
+	}
+}
+
+// up begins to publish over a connection, which ends with ctx.
+func (o *outbox) up(ctx context.Context, publish publisher) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.ctx, o.publish = ctx, publish
+	for _, r := range o.retained {
+		r.due = true
+	}
+	o.pump()
+}
+
+// down stops publishing until the next connection.
+func (o *outbox) down() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.publish = nil
+	if o.dropped > 0 {
+		o.log.Error("replies were lost while the broker was away", "lost", o.dropped)
+		o.dropped = 0
+	}
+}
+
+// pump starts as many publishes as may be in flight. The caller holds the lock.
+func (o *outbox) pump() {
+	if o.publish == nil {
+		return
+	}
+	for _, r := range o.retained {
+		if r.due && !r.sending {
+			r.due, r.sending = false, true
+			o.inFlight++
+			go o.sendRetained(o.ctx, o.publish, r, r.outgoing)
+		}
+	}
+	for len(o.queue) > 0 && o.inFlight < outboxInFlight {
+		m := o.queue[0]
+		o.queue = o.queue[1:]
+		o.bytes -= m.size()
+		o.inFlight++
+		go o.send(o.ctx, o.publish, m)
+	}
+	if len(o.queue) == 0 && o.inFlight == 0 {
+		o.idle.Broadcast()
+	}
+}
+
+func (o *outbox) send(ctx context.Context, publish publisher, m outgoing) {
+	again := o.attempt(ctx, publish, m)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.inFlight--
+	if again {
+		o.queue = slices.Insert(o.queue, 0, m)
+		o.bytes += m.size()
+		o.makeRoom()
+	}
+	o.pump()
+}
+
+func (o *outbox) sendRetained(ctx context.Context, publish publisher, r *retainedMessage, m outgoing) {
+	again := o.attempt(ctx, publish, m)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.inFlight--
+	r.sending, r.due = false, r.due || again
+	o.pump()
+}
+
+// attempt publishes once and tells whether the message must be tried again.
+func (o *outbox) attempt(ctx context.Context, publish publisher, m outgoing) (again bool) {
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	defer cancel()
+	final, err := publish(ctx, m)
+	if err == nil {
+		return false
+	}
+	if final {
+		o.log.Error("the broker does not take a message", "topic", m.topic, "err", err)
+		return false
+	}
+	// A connection that is gone says so at once; do not spin until its end is known.
+	<-ctx.Done()
+	return true
+}
+
+// drain waits until everything is out, at most for limit, and without a connection not at all.
+func (o *outbox) drain(limit time.Duration) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	over := false
+	timer := time.AfterFunc(limit, func() {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		over = true
+		o.idle.Broadcast()
+	})
+	defer timer.Stop()
+	for !over && o.publish != nil && (len(o.queue) > 0 || o.inFlight > 0) {
+		o.idle.Wait()
+	}
+	if len(o.queue) > 0 {
+		o.log.Warn("stopping with replies that could not be published", "replies", len(o.queue))
+	}
+}
+
+// waiting tells how many messages wait.
+func (o *outbox) waiting() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.queue)
+}

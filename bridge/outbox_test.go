@@ -1,0 +1,135 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// A post office takes what an outbox publishes, or refuses it.
+type postOffice struct {
+	taken []string
+	err   error
+	final bool
+}
+
+func (p *postOffice) publish(_ context.Context, m outgoing) (bool, error) {
+	if p.err != nil {
+		return p.final, p.err
+	}
+	p.taken = append(p.taken, m.topic+"="+string(m.payload))
+	return false, nil
+}
+
+func quietLog() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+
+// TestOutboxKeepsRepliesOverAnOutage loses the connection between two replies; both arrive.
+func TestOutboxKeepsRepliesOverAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOutbox(quietLog())
+		broken := &postOffice{err: errors.New("connection lost")}
+		ctx, cancel := context.WithCancel(t.Context())
+		o.up(ctx, broken.publish)
+		o.put(outgoing{topic: "a", payload: []byte("1")})
+		synctest.Wait()
+		o.down()
+		cancel()
+		o.put(outgoing{topic: "b", payload: []byte("2")})
+		time.Sleep(time.Hour)
+		whole := &postOffice{}
+		o.up(t.Context(), whole.publish)
+		synctest.Wait()
+		slices.Sort(whole.taken)
+		if want := []string{"a=1", "b=2"}; !slices.Equal(whole.taken, want) {
+			t.Errorf("published %v, want %v", whole.taken, want)
+		}
+	})
+}
+
+// TestOutboxDropsWhatTheBrokerRefuses tries a refused message once only.
+func TestOutboxDropsWhatTheBrokerRefuses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOutbox(quietLog())
+		office := &postOffice{err: errors.New("not authorised"), final: true}
+		o.up(t.Context(), office.publish)
+		o.put(outgoing{topic: "a"})
+		synctest.Wait()
+		if n := o.waiting(); n != 0 {
+			t.Errorf("%d messages wait, want none", n)
+		}
+	})
+}
+
+// TestOutboxPublishesTheNewestState lets a state change many times while the broker is away,
+// and come again with the next connection.
+func TestOutboxPublishesTheNewestState(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOutbox(quietLog())
+		for i := range 100 {
+			o.put(outgoing{topic: "state", payload: fmt.Append(nil, i), retain: true})
+		}
+		for range 2 {
+			office := &postOffice{}
+			o.up(t.Context(), office.publish)
+			synctest.Wait()
+			if want := []string{"state=99"}; !slices.Equal(office.taken, want) {
+				t.Errorf("published %v, want %v", office.taken, want)
+			}
+			o.down()
+		}
+	})
+}
+
+// TestOutboxGivesUpCommandsLast overfills the outbox: the results of commands stay.
+func TestOutboxGivesUpCommandsLast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOutbox(quietLog())
+		big := make([]byte, outboxBytes/10)
+		o.put(outgoing{topic: "command", command: true})
+		for i := range 30 {
+			o.put(outgoing{topic: fmt.Sprint(i), payload: big})
+		}
+		if o.bytes > outboxBytes {
+			t.Errorf("%d bytes wait, more than %d", o.bytes, outboxBytes)
+		}
+		var topics []string
+		for _, m := range o.queue {
+			topics = append(topics, m.topic)
+		}
+		if !slices.Contains(topics, "command") || !slices.Contains(topics, "29") || slices.Contains(topics, "0") {
+			t.Errorf("waiting: %v, want the command and the newest", topics)
+		}
+	})
+}
+
+func TestOutboxDrain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOutbox(quietLog())
+		release := make(chan struct{})
+		published := false
+		o.up(t.Context(), func(context.Context, outgoing) (bool, error) {
+			<-release
+			published = true
+			return false, nil
+		})
+		o.put(outgoing{topic: "last words"})
+		time.AfterFunc(time.Second, func() { close(release) })
+		o.drain(time.Minute)
+		if !published {
+			t.Error("drain returned before the message was out")
+		}
+		start := time.Now()
+		o.down()
+		o.put(outgoing{topic: "too late"})
+		o.drain(time.Minute)
+		if waited := time.Since(start); waited != 0 {
+			t.Errorf("drain waited %s without a connection", waited)
+		}
+	})
+}

@@ -1,0 +1,237 @@
+package bridge
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"dlt645-mqtt/bridge/bus"
+	"dlt645-mqtt/protocol"
+)
+
+// A reply is the JSON answer to one request. Fields stand in the order in which they are written.
+type reply struct {
+	ID      json.RawMessage `json:"id,omitempty"`
+	Request string          `json:"request"`
+	Meter   string          `json:"meter,omitempty"`
+	Address string          `json:"address,omitempty"`
+	OK      bool            `json:"ok"`
+	Time    string          `json:"time"`
+	Error   *problem        `json:"error,omitempty"`
+
+	// Only a read has these, and it always has them.
+	*reading
+
+	// Only a command has these.
+	Result  string   `json:"result,omitempty"`
+	Reasons []string `json:"reasons,omitempty"`
+
+	// Only raw has this.
+	Frame string `json:"frame,omitempty"`
+
+	Bus    *effort       `json:"bus,omitempty"`
+	Frames []tracedFrame `json:"frames,omitempty"`
+}
+
+// A reading is what a read brought.
+type reading struct {
+	Values object `json:"values"`
+	Units  object `json:"units"`
+	Errors object `json:"errors"`
+	// Times has the moment of each value that was taken from an earlier read.
+	Times object `json:"times,omitempty"`
+}
+
+// An effort is what a request cost.
+type effort struct {
+	QueuedMS int64 `json:"queued_ms"`
+	WireMS   int64 `json:"wire_ms"`
+	Steps    int   `json:"steps"`
+}
+
+func (e *effort) add(report bus.Report) {
+	e.QueuedMS += report.Queued.Milliseconds()
+	e.WireMS += report.Wire.Milliseconds()
+	e.Steps += report.Steps
+}
+
+// A tracedFrame is one frame on the wire, its secrets masked.
+type tracedFrame struct {
+	Direction string `json:"direction"` // "sent", "received"; "ignored": no part of an answer
+	Time      string `json:"time"`
+	Hex       string `json:"hex"`
+}
+
+// A problem is an error as clients see it. It is an error itself, so that the functions that
+// take a request apart can return it.
+type problem struct {
+	Code         Code     `json:"code"`
+	Message      string   `json:"message"`
+	Reasons      []string `json:"reasons,omitempty"`
+	RetryAfterMS int64    `json:"retry_after_ms,omitempty"`
+}
+
+func (p *problem) Error() string { return string(p.Code) + ": " + p.Message }
+
+func problemf(code Code, format string, arguments ...any) *problem {
+	return &problem{Code: code, Message: fmt.Sprintf(format, arguments...)}
+}
+
+// problemOf puts any error of protocol and bus under its code of the contract.
+func problemOf(err error) *problem {
+	var known *problem
+	if errors.As(err, &known) {
+		return known
+	}
+	p := &problem{Code: CodeInternal, Message: err.Error()}
+	for _, row := range []struct {
+		target error
+		code   Code
+	}{
+		{protocol.ErrBadRequest, CodeBadRequest},
+		{protocol.ErrUnknownItem, CodeUnknownItem},
+		{protocol.ErrUnsupported, CodeUnsupported},
+		{protocol.ErrSilent, CodeTimeout},
+		{protocol.ErrGarbled, CodeGarbled},
+		{bus.ErrBusy, CodeBusy},
+		{bus.ErrExpired, CodeExpired},
+		{bus.ErrDown, CodeBusDown},
+		{bus.ErrStopping, CodeStopping},
+	} {
+		if errors.Is(err, row.target) {
+			p.Code = row.code
+			break
+		}
+	}
+	var refusal *protocol.Refusal
+	if errors.As(err, &refusal) {
+		p.Code, p.Reasons = CodeRefused, refusal.Reasons
+	}
+	var busy *bus.BusyError
+	if errors.As(err, &busy) {
+		p.RetryAfterMS = busy.RetryAfter.Milliseconds()
+	}
+	return p
+}
+
+// An object is a JSON object whose members keep their order.
+type object []member
+
+type member struct {
+	name  string
+	value any
+}
+
+func (o *object) set(name string, value any) {
+	for i := range *o {
+		if (*o)[i].name == name {
+			(*o)[i].value = value
+			return
+		}
+	}
+	*o = append(*o, member{name, value})
+}
+
+// MarshalJSON writes the members in order; no members make an empty object.
+func (o object) MarshalJSON() ([]byte, error) {
+	b := []byte{'{'}
+	for i, m := range o {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		name, err := encodeJSON(m.name)
+		if err != nil {
+			return nil, err
+		}
+		value, err := encodeJSON(m.value)
+		if err != nil {
+			return nil, err
+		}
+		b = append(append(append(b, name...), ':'), value...)
+	}
+	return append(b, '}'), nil
+}
+
+// encodeJSON is json.Marshal without the escaping that only web pages need.
+func encodeJSON(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
+}
+
+// stamp writes a moment as the contract does: RFC 3339 with offset and milliseconds.
+func (b *Bridge) stamp(t time.Time) string {
+	return t.In(b.config.Zone).Format("2006-01-02T15:04:05.000Z07:00")
+}
+
+// newReply begins the reply to a request; it says ok until something says otherwise.
+func (b *Bridge) newReply(r *request) *reply {
+	a := &reply{ID: r.id, Request: r.verb, Meter: r.meter, Address: r.address, OK: true}
+	if r.verb == verbRead {
+		a.reading = &reading{}
+	}
+	return a
+}
+
+// fail replies with an error: nothing of the request has reached the wire.
+func (b *Bridge) fail(r *request, err error) {
+	p := problemOf(err)
+	a := b.newReply(r)
+	a.OK, a.Error = false, p
+	b.send(r, a)
+	if p.Code == CodeInternal {
+		b.log.Error("request failed", "topic", r.topic, "err", p.Message)
+		return
+	}
+	b.limited.log(string(p.Code), "request refused", "topic", r.topic, "code", p.Code, "message", p.Message)
+}
+
+// send publishes the reply to a request, now or once the broker is back.
+func (b *Bridge) send(r *request, a *reply) {
+	if a.Time == "" {
+		a.Time = b.stamp(time.Now())
+	}
+	payload, err := encodeJSON(a)
+	if err != nil { // a value that no JSON can hold: a bug, but the sender still gets an answer
+		b.log.Error("reply cannot be written as JSON", "topic", r.topic, "err", err)
+		payload, _ = encodeJSON(&reply{ID: r.id, Request: r.verb, Time: a.Time, Error: problemf(CodeInternal, "the reply cannot be written as JSON: %v", err)})
+	}
+	result := "ok"
+	switch {
+	case a.Error != nil:
+		result = string(a.Error.Code)
+	case a.Result != "":
+		result = a.Result
+	case !a.OK:
+		result = "partial"
+	}
+	b.countReply(r.verb, result)
+	b.publishReply(r, payload, contentJSON)
+}
+
+func (b *Bridge) publishReply(r *request, payload []byte, contentType string) {
+	r.deliver(outgoing{
+		topic: r.replyTopic, payload: payload, contentType: contentType,
+		correlation: r.correlation, command: r.command,
+	})
+}
+
+// tracedFrames lists what a step said and heard, secrets masked.
+func (b *Bridge) tracedFrames(p protocol.Protocol, frames []bus.Frame) []tracedFrame {
+	var list []tracedFrame
+	for _, f := range frames {
+		direction := "received"
+		switch {
+		case f.Sent:
+			direction = "sent"
+		case f.Ignored:
+			direction = "ignored"
+		}
+		list = append(list, tracedFrame{direction, b.stamp(f.Time), p.Redact(f.Bytes)})
+	}
+	return list
+}

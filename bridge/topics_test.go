@@ -1,0 +1,83 @@
+package bridge
+
+import "testing"
+
+func TestRequestTopic(t *testing.T) {
+	for _, row := range []struct {
+		topic, tail, verb, target string
+		ok                        bool
+	}{
+		{"root/request/read/main", "read/main", "read", "main", true},
+		{"root/request/raw", "raw", "raw", "", true},
+		{"root/request/read/a/b", "read/a/b", "read", "a/b", true},
+		{"root/request/", "", "", "", true},
+		{"root/reply/read/main", "", "", "", false},
+		{"other/request/read/main", "", "", "", false},
+		{"root/requests/read/main", "", "", "", false},
+	} {
+		tail, verb, target, ok := tree("root").request(row.topic)
+		if ok != row.ok || ok && (tail != row.tail || verb != row.verb || target != row.target) {
+			t.Errorf("%s: %q %q %q %t", row.topic, tail, verb, target, ok)
+		}
+	}
+}
+
+func TestMayReply(t *testing.T) {
+	for topic, want := range map[string]bool{
+		"root/reply/me/1":          true,
+		"root/reply/me":            true,
+		"root/reply/reader/read":   true,
+		"root/reply/readers/1":     true, // begins like a verb, but is none
+		"root/reply":               false,
+		"root/reply/":              false,
+		"root/reply//x":            false,
+		"root/reply/read":          false,
+		"root/reply/relay/main":    false,
+		"root/reply/config":        false,
+		"root/reply/+/x":           false,
+		"root/reply/me/#":          false,
+		"root/request/read/main":   false,
+		"root/meter/main/state":    false,
+		"$SYS/reply/me":            false,
+		"other/reply/me":           false,
+		"root/reply/me\x00":        false,
+		"root/replying/me":         false,
+		"/root/reply/me":           false,
+		"root/reply/../meter/main": true, // MQTT knows no .. : it is a level like any other
+	} {
+		if reason := tree("root").mayReply(topic); (reason == "") != want {
+			t.Errorf("%q: %q, want allowed %t", topic, reason, want)
+		}
+	}
+}
+
+func FuzzBody(f *testing.F) {
+	f.Add([]byte(`{"id":"7","items":["voltage_a"],"ttl_ms":5,"expires":"2026-11-20T18:00:00+08:00","trace":true,"max_age_ms":1}`))
+	f.Add([]byte(`voltage_a,02010100`))
+	f.Add([]byte(`{"id":1e400,"items":[[[]]]}`))
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		b, err := parseBody(payload)
+		r := &request{verb: verbRead}
+		if err == nil {
+			r.id, err = b.takeID()
+		}
+		if err == nil {
+			err = b.common(r)
+		}
+		if err == nil {
+			_, err = r.readKeys(&b)
+		}
+		if err != nil {
+			if p := problemOf(err); p.Code != CodeBadRequest && p.Code != CodeUnsupported {
+				t.Errorf("%q: %v", payload, err)
+			}
+			return
+		}
+		if len(r.items) > maxItems {
+			t.Errorf("%q: %d items", payload, len(r.items))
+		}
+		if _, err := encodeJSON(&reply{ID: r.id}); err != nil {
+			t.Errorf("%q: the id %s cannot be sent back: %v", payload, r.id, err)
+		}
+	})
+}

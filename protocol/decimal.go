@@ -10,7 +10,7 @@ import (
 // 220.0 and 220 are equal in value but are written as they were measured.
 type Decimal struct {
 	Coefficient int64
-	Scale       uint8 // digits after the point, at most 18
+	Scale       uint8 // digits after the point, at most 17
 }
 
 // ErrDecimal is returned for text that is no plain decimal number of at most 18 digits.

@@ -68,7 +68,9 @@ type Plan struct {
 	Errors     []ItemError // items that no step will answer, and why
 
 	// Then, unless nil, makes the rest of the plan out of the answers to Steps (one for
-	// each, in order): for example once the meter behind a wildcard is known.
+	// each, in order): for example once the meter behind a wildcard is known, or to read
+	// singly what a block did not bring. What it brings for an item, a value or an error,
+	// replaces an earlier error of that item.
 	Then func(answers []Answer) (Plan, error)
 }
 
@@ -167,7 +169,8 @@ type Exchange struct {
 
 	// Take reads the cut frame, which it may keep. It returns either the next exchange of
 	// the conversation, or the result, or an error: a *Refusal, or one that wraps
-	// ErrGarbled where the frame is sound but its content is not. Nil: no result.
+	// ErrGarbled where the frame is sound but its content is not. Beside an error the
+	// result still tells who answered, and for raw its frame. Nil: no result.
 	Take func(answer []byte) (next *Exchange, result Result, err error)
 
 	// Rest is the silence that the line needs after an exchange without answer.

@@ -1,0 +1,92 @@
+package dlt645
+
+import (
+	"bytes"
+	"encoding/hex"
+	"fmt"
+	"strings"
+)
+
+// An Address is the address of a meter in reading order: the first byte holds the two
+// highest digits. Each byte is two digits in BCD, or AAH, which matches any two digits. On
+// the wire the order is the reverse; only [Frame] knows of that. Clause 5.2.2 of
+// DL/T 645-2007.
+type Address [6]byte
+
+// wildcard is the address byte that matches any two digits.
+const wildcard = 0xAA
+
+// The addresses with a meaning of their own.
+var (
+	Broadcast = Address{0x99, 0x99, 0x99, 0x99, 0x99, 0x99} // every meter; none answers, but for reads of 1997
+	Anyone    = Address{0xAA, 0xAA, 0xAA, 0xAA, 0xAA, 0xAA} // whoever is there
+)
+
+// ParseAddress reads an address of 1 to 12 digits. A shorter one is filled on the left as
+// version v does it: with zeros (2007), or with AAH above the last whole byte (1997), where
+// AAH is then part of the meter's address. An address written in full may begin with pairs
+// of A in place of digits that are not known, as in "AAAAAAAA0123".
+func ParseAddress(text string, v Version) (Address, error) {
+	digits := strings.TrimLeft(text, "Aa")
+	pairs := len(text) - len(digits)
+	switch {
+	case text == "":
+		return Address{}, fmt.Errorf("the address is empty: write 1 to 12 digits")
+	case len(text) > 12:
+		return Address{}, fmt.Errorf("address %q has %d characters: 12 digits are the most", text, len(text))
+	}
+	for i := range len(digits) {
+		switch c := digits[i]; {
+		case c == 'A' || c == 'a':
+			return Address{}, fmt.Errorf("address %q has an A below digits: pairs of A stand on the left only", text)
+		case c < '0' || c > '9':
+			r := []rune(digits[i:])[0]
+			return Address{}, fmt.Errorf("address %q: character %d is %q, not a digit", text, pairs+i+1, r)
+		}
+	}
+	switch {
+	case pairs > 0 && len(text) < 12:
+		return Address{}, fmt.Errorf("address %q has %d characters: with AA in it all 12 must be written", text, len(text))
+	case pairs%2 != 0:
+		return Address{}, fmt.Errorf("address %q begins with %d A: each byte is two digits or AA", text, pairs)
+	}
+	if len(digits)%2 != 0 {
+		digits = "0" + digits
+	}
+	var a Address
+	if v == V1997 || pairs > 0 {
+		a = Anyone
+	}
+	if _, err := hex.Decode(a[len(a)-len(digits)/2:], []byte(digits)); err != nil {
+		return Address{}, fmt.Errorf("address %q: %w", text, err)
+	}
+	return a, nil
+}
+
+// String returns the address as 12 characters, digits or A.
+func (a Address) String() string {
+	const digits = "0123456789ABCDEF"
+	var text [12]byte
+	for i, b := range a {
+		text[2*i], text[2*i+1] = digits[b>>4], digits[b&0x0F]
+	}
+	return string(text[:])
+}
+
+// IsBroadcast tells whether a is the address of all meters, 999999999999.
+func (a Address) IsBroadcast() bool { return a == Broadcast }
+
+// IsWildcard tells whether any byte of a is AAH. In the 1997 edition that may also be the
+// filling of a short address.
+func (a Address) IsWildcard() bool { return bytes.IndexByte(a[:], wildcard) >= 0 }
+
+// Matches tells whether a meter of address full is meant by a: each byte of a is AAH or
+// equal to that of full.
+func (a Address) Matches(full Address) bool {
+	for i, b := range a {
+		if b != wildcard && b != full[i] {
+			return false
+		}
+	}
+	return true
+}

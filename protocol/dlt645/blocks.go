@@ -1,0 +1,112 @@
+package dlt645
+
+import (
+	"errors"
+	"slices"
+
+	"dlt645-mqtt/protocol"
+)
+
+// isBlock tells whether di asks for all items of a level: one of its bytes DI2 to DI0 is
+// FFH; in the 1997 edition the low digit is F.
+func isBlock(di DI, v Version) bool {
+	if v == V1997 {
+		return di&0x0F == 0x0F
+	}
+	return byte(di) == 0xFF || byte(di>>8) == 0xFF || byte(di>>16) == 0xFF
+}
+
+// inBlocks puts a block in place of registers that lie together in it, wherever that takes
+// less of the wire and the meter is not known to lack it: the fullest block first. A block
+// comes in the place of the first of its members.
+func (r *reader) inBlocks(registers []register) []register {
+	holding := make(map[DI][]int) // which registers a block holds
+	items := make(map[DI]Item)
+	var order []DI
+	for i, register := range registers {
+		for _, block := range r.blocks(register) {
+			if holding[block.DI] == nil {
+				order = append(order, block.DI)
+				items[block.DI] = block
+			}
+			holding[block.DI] = append(holding[block.DI], i)
+		}
+	}
+	placed := make([]bool, len(registers)) // in a block
+	blockAt := make(map[int]register)
+	for {
+		var best DI
+		var members []int
+		for _, di := range order {
+			free := slices.DeleteFunc(slices.Clone(holding[di]), func(i int) bool { return placed[i] })
+			if len(free) > len(members) && len(free) >= worthwhile(di, r.version) {
+				best, members = di, free
+			}
+		}
+		if members == nil {
+			break
+		}
+		block := register{di: best, item: items[best]}
+		for _, i := range members {
+			placed[i] = true
+			block.names = append(block.names, registers[i].names...)
+			block.only = append(block.only, registers[i].values()...)
+			block.members = append(block.members, registers[i])
+		}
+		blockAt[members[0]] = block
+	}
+	var result []register
+	for i, register := range registers {
+		if block, ok := blockAt[i]; ok {
+			result = append(result, block)
+		} else if !placed[i] {
+			result = append(result, register)
+		}
+	}
+	return result
+}
+
+// blocks returns the blocks in which the register may be read. Parameters are read singly:
+// makers lay out their blocks in different ways that cannot be told apart by the length.
+func (r *reader) blocks(register register) []Item {
+	if register.item.Name == "" || r.version == V2007 && register.di>>24 == 0x04 {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(register.item.Blocks()), func(block Item) bool {
+		return r.known != nil && r.known.Lacks(block.DI.Format(r.version))
+	})
+}
+
+// worthwhile is the number of registers from which on the block is shorter on the wire than
+// they are one by one. A block of settlements (DI0 = FFH) always has all thirteen.
+func worthwhile(block DI, v Version) int {
+	if v == V2007 && byte(block) == 0xFF {
+		return 3
+	}
+	return 2
+}
+
+// notGiven returns the members of blocks that the meter answered without them: it refused
+// the block, or its block is shorter than ours or laid out in another way. A meter that was
+// silent is not asked again.
+func notGiven(registers []register, answers []protocol.Answer) (singles []register) {
+	for i, answer := range answers[:min(len(answers), len(registers))] {
+		var refusal *protocol.Refusal
+		if answer.Result.Address == "" && !errors.As(answer.Err, &refusal) {
+			continue
+		}
+		for _, member := range registers[i].members {
+			if answer.Err != nil || !hasAny(answer.Result.Values, member.values()) {
+				singles = append(singles, member)
+			}
+		}
+	}
+	return singles
+}
+
+// hasAny tells whether one of the values has one of the names.
+func hasAny(values []protocol.Value, names []string) bool {
+	return slices.ContainsFunc(values, func(value protocol.Value) bool {
+		return slices.Contains(names, value.Name)
+	})
+}

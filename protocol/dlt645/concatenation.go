@@ -1,0 +1,189 @@
+package dlt645
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"dlt645-mqtt/protocol"
+)
+
+// A concatenation is the codec of a block whose members do not differ in a running letter:
+// other items that follow each other. In some blocks each of them is closed by AAH, which
+// is no BCD and so occurs in none of them; then they may be of any length, or left out.
+type concatenation struct {
+	parts  []string // patterns of identifiers; letters stand for those of the block
+	closed bool     // by AAH each
+}
+
+// codecOf returns the codec that a picture names, or nil.
+func codecOf(picture string, records map[string][]field) codec {
+	switch picture {
+	case "load record":
+		return newLoadRecord(records)
+	case "active report":
+		return newReport()
+	}
+	list, ok := strings.CutPrefix(picture, "=")
+	if !ok {
+		return nil
+	}
+	if strings.Contains(list, ",") {
+		return &concatenation{strings.Split(list, ","), true}
+	}
+	return &concatenation{strings.Split(list, "+"), false}
+}
+
+// items returns the parts of the block i, in the order of the wire.
+func (c *concatenation) items(i Item) ([]Item, error) {
+	d := i.family.dictionary
+	items := make([]Item, len(c.parts))
+	for k, part := range c.parts {
+		digits := []byte(part)
+		for n, own := range []byte(i.DI.Format(d.version)) {
+			if digits[n] >= 'a' {
+				digits[n] = own
+			}
+		}
+		di, err := ParseDI(string(digits), d.version)
+		if err != nil {
+			return nil, err
+		}
+		item, ok := d.Lookup(di)
+		if !ok {
+			return nil, fmt.Errorf("the table has no %s, which is part of %s", digits, i.Name)
+		}
+		items[k] = item
+	}
+	return items, nil
+}
+
+func (c *concatenation) names(i Item) []string {
+	items, _ := c.items(i) // the tests go through all of them
+	var names []string
+	for _, item := range items {
+		names = append(names, item.Names()...)
+	}
+	return names
+}
+
+func (c *concatenation) decode(i Item, data []byte, zone *time.Location) ([]protocol.Value, error) {
+	items, err := c.items(i)
+	if err != nil {
+		return nil, err
+	}
+	if len(data) == 0 {
+		return nil, garbled("there are no data")
+	}
+	var parts [][]byte
+	switch {
+	case i.DI == statusBlock && i.family.dictionary.version == V2007:
+		parts, err = statusParts(data)
+	case c.closed && bytes.IndexByte(data, separator) >= 0:
+		parts = bytes.Split(bytes.TrimSuffix(data, []byte{separator}), []byte{separator})
+	default:
+		parts, err = split(items, data)
+	}
+	if err != nil {
+		return nil, err
+	}
+	var values []protocol.Value
+	// A maker may put parts of his own behind those of the standard.
+	for k, part := range parts[:min(len(parts), len(items))] {
+		if len(part) == 0 {
+			continue
+		}
+		decoded, err := items[k].Decode(part, zone)
+		if err != nil {
+			return nil, err
+		}
+		values = append(values, decoded...)
+	}
+	return values, nil
+}
+
+// split cuts data into items of fixed size; the last ones may be missing.
+func split(items []Item, data []byte) ([][]byte, error) {
+	var parts [][]byte
+	rest := data
+	for _, item := range items {
+		size := item.Size()
+		if item.family.running(item.at) >= 0 {
+			return nil, garbled("%d bytes without AAH between the parts, which this meter must be asked for one by one", len(data))
+		}
+		if len(rest) < size {
+			break
+		}
+		parts, rest = append(parts, rest[:size]), rest[size:]
+	}
+	if len(rest) > 0 && !(len(rest) == 1 && rest[0] == separator) {
+		return nil, garbled("%d bytes do not end with one of the %d parts", len(data), len(items))
+	}
+	return parts, nil
+}
+
+// statusBlock is the block of status words. How many there are varies: the seven of the
+// standard, behind them the key status word of the amendments (18 bytes), words 1 to 3 and
+// the key status word (10 bytes), or more bytes that nobody has explained.
+const statusBlock = 0x040005FF
+
+// statusParts cuts the block into the words 1 to 7 and the key status word.
+func statusParts(data []byte) ([][]byte, error) {
+	if len(data)%2 == 1 && data[len(data)-1] == separator {
+		data = data[:len(data)-1]
+	}
+	words, key := min(len(data)/2, 7), 0
+	switch len(data) {
+	case 10:
+		words, key = 3, 6
+	case 18:
+		key = 14
+	}
+	if len(data)%2 == 1 || words == 0 {
+		return nil, garbled("%d bytes are not whole status words", len(data))
+	}
+	parts := make([][]byte, 7, 8)
+	for k := range words {
+		parts[k] = data[2*k : 2*k+2]
+	}
+	if key > 0 {
+		parts = append(parts, data[key:key+4])
+	}
+	return parts, nil
+}
+
+func (c *concatenation) append(i Item, dst []byte, values map[string]any, zone *time.Location) ([]byte, error) {
+	items, err := c.items(i)
+	if err != nil {
+		return nil, err
+	}
+	last := len(items) - 1
+	own := make([]map[string]any, len(items))
+	for k, item := range items {
+		names := item.Names()
+		for name, value := range values {
+			if slices.Contains(names, name) {
+				if own[k] == nil {
+					own[k] = make(map[string]any)
+				}
+				own[k][name] = value
+			}
+		}
+	}
+	for !c.closed && last > 0 && own[last] == nil {
+		last--
+	}
+	for k := range items[:last+1] {
+		if own[k] != nil || !c.closed {
+			if dst, err = items[k].append(dst, own[k], zone); err != nil {
+				return nil, fmt.Errorf("%s: %w", items[k].Name, err)
+			}
+		}
+		if c.closed {
+			dst = append(dst, separator)
+		}
+	}
+	return dst, nil
+}

@@ -1,0 +1,151 @@
+package dlt645
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+
+	"dlt645-mqtt/protocol"
+)
+
+// The bounds of a record that comes in parts. SEQ counts from 1 to 255.
+const (
+	maximumParts  = 255
+	maximumRecord = 64 << 10
+)
+
+// A conversation reads one register to its end. It holds nothing that changes: what came
+// so far lives in the exchanges, so that it can be begun anew at any time.
+type conversation struct {
+	meters  *Meters
+	address Address
+	meter   string // the address once more
+	di      DI
+	item    Item // nothing where the table lacks di
+}
+
+// first asks for the register: function 11H, or 01H in the 1997 edition.
+func (c *conversation) first() protocol.Exchange {
+	function := FunctionRead
+	if c.meters.version == V1997 {
+		function = FunctionRead1997
+	}
+	data, _ := c.meters.identifier(c.di) // an identifier that cannot be asked for made no register
+	return c.exchange(c.address, function, data, 0, nil)
+}
+
+// followUp asks for one more part: function 12H with SEQ, or 02H, where the meter itself
+// keeps count. Clause 7.2 of DL/T 645-2007.
+func (c *conversation) followUp(address Address, seq int, sofar []byte) *protocol.Exchange {
+	data := c.di.Append(nil, c.meters.version)
+	function := FunctionReadFollowUp1997
+	if c.meters.version == V2007 {
+		function = FunctionReadFollowUp
+		data = append(data, byte(seq))
+	}
+	exchange := c.exchange(address, function, data, seq, sofar)
+	return &exchange
+}
+
+// exchange asks for part seq of the register, 0 being the first; sofar is what the parts
+// before it brought.
+func (c *conversation) exchange(address Address, function Function, data []byte, seq int, sofar []byte) protocol.Exchange {
+	answer := readAnswer(address, function, c.meters.version, data)
+	return protocol.Exchange{
+		Request: mustAppend(Frame{Address: address, Control: Control(function), Data: data}),
+		Answer:  answer.split,
+		Vague:   refuses,
+		Take: func(b []byte) (*protocol.Exchange, protocol.Result, error) {
+			return c.take(b, seq, sofar)
+		},
+	}
+}
+
+// readAnswer describes the answer to a read whose data begin with an identifier. The answer
+// repeats the identifier and, in a follow-up frame of 2007, ends with SEQ.
+func readAnswer(address Address, function Function, v Version, request []byte) *awaited {
+	size := diSize(v)
+	answer := &awaited{from: answering(address), function: function, least: size, most: maximumData, refusable: true}
+	answer.data = shifted(request[:size])
+	if function == FunctionReadFollowUp {
+		answer.least++
+		answer.seq, answer.hasSeq = request[size]+offset, true
+	}
+	return answer
+}
+
+// shifted returns data as they are sent.
+func shifted(data []byte) []byte {
+	b := make([]byte, len(data))
+	for i, c := range data {
+		b[i] = c + offset
+	}
+	return b
+}
+
+// answering returns the pattern of the addresses that may answer a frame to address.
+func answering(address Address) Address {
+	if address.IsBroadcast() {
+		return Anyone
+	}
+	return address
+}
+
+// buffers hold data while they are decoded; values never refer to them.
+var buffers = sync.Pool{New: func() any { return new([maximumData]byte) }}
+
+// take reads part seq of the register.
+func (c *conversation) take(answer []byte, seq int, sofar []byte) (*protocol.Exchange, protocol.Result, error) {
+	buffer := buffers.Get().(*[maximumData]byte)
+	defer buffers.Put(buffer)
+	frame, err := parseFrame(answer, buffer[:])
+	if err != nil {
+		return nil, protocol.Result{}, fmt.Errorf("%w: %w", protocol.ErrGarbled, err)
+	}
+	v := c.meters.version
+	result := protocol.Result{Address: c.meter}
+	if frame.Address != c.address {
+		result.Address = frame.Address.String()
+	}
+	if frame.Control.Refused() {
+		refusal, _ := refusalOf(frame.Control.Function(), v, frame.Data)
+		return nil, result, refusal
+	}
+	data := frame.Data[diSize(v):]
+	if seq > 0 && v == V2007 {
+		data = data[:len(data)-1] // SEQ
+	}
+	if seq > 0 || frame.Control.More() {
+		data = slices.Concat(sofar, data)
+	}
+	if frame.Control.More() {
+		if seq == maximumParts || len(data) > maximumRecord {
+			return nil, result, fmt.Errorf("%w: %s from %s does not end: %d bytes in %d frames so far",
+				protocol.ErrGarbled, c.di.Format(v), result.Address, len(data), seq+1)
+		}
+		// The meter that began goes on, even if the first request was to a wildcard.
+		return c.followUp(frame.Address, seq+1, data), result, nil
+	}
+	result.Values, err = c.values(data)
+	if err != nil {
+		return nil, result, fmt.Errorf("read %s from %s: %w", c.di.Format(v), result.Address, err)
+	}
+	return nil, result, nil
+}
+
+// values decodes the data of the whole register.
+func (c *conversation) values(data []byte) ([]protocol.Value, error) {
+	if c.item.Name == "" {
+		return []protocol.Value{{Name: c.di.Format(c.meters.version), Data: hexOf(data)}}, nil
+	}
+	return c.item.Decode(data, c.meters.zone)
+}
+
+// mustAppend encodes a frame that is known to be short enough.
+func mustAppend(f Frame) []byte {
+	b, err := f.AppendBinary(nil)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}

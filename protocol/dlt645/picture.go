@@ -1,0 +1,540 @@
+package dlt645
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"dlt645-mqtt/protocol"
+)
+
+// A Picture is the form of one value on the wire in the notation of the standard, compiled.
+// The low byte travels first in all of them. A field of FF bytes holds no value and decodes
+// to nil; nil encodes to it. (One-byte bit words are the exception: FF has every bit set.)
+//
+//	XXXXXX.XX      packed BCD; X is measured, N is set. Becomes a Decimal with just the
+//	               picture's digits after the point. An odd number of digits leaves the top
+//	               nibble 0.
+//	±XX.XXXX       the same; the top bit of the last byte on the wire is the sign
+//	NNNNNNNN       eight set digits and more, without point, are an identification: a string
+//	YYMMDDhhmm     a moment with its seconds or without, or from the hour up; the century is
+//	               20. A string as in RFC 3339, in the meter's zone.
+//	YYMMDD         "2026-11-21"; YYMMDDWW the same (see the weekday picture WW)
+//	hhmmss, hhmm   "18:00:00", "18:00"
+//	MMDDhhmm       a moment without its year: "08-01 15:30"; MMDDhh the same
+//	MMDD, DDhh     "08-01"; the day of the month and the hour: "01 00:00"
+//	MMDDNN         {"start":"01-01","table":1}: from that day on that day table
+//	hhmmNN         {"start":"08:00","tariff":2}: from that time on that tariff
+//	YYMMDDNN       {"date":"2026-10-01","table":1}: on that day that day table
+//	WW             the day of the week: "sunday" for 0 to "saturday" for 6
+//	ASCII:6        text, its last character first, NUL behind its end
+//	HEX:4          bytes without meaning to us: a string of hexadecimal digits, the most
+//	               significant byte first
+//	bit16          a bit word, written like HEX
+//
+// A date or moment of zeros ("it never happened") or of nines ("not set") is nil as well.
+type Picture struct {
+	text   string
+	kind   kind
+	size   int
+	digits int
+	scale  uint8
+	signed bool
+	layout string // of package time, for the calendar kinds
+}
+
+type kind uint8
+
+const (
+	number kind = iota
+	identification
+	calendar
+	schedule // a calendar field and a number NN in the byte that travels first
+	weekday
+	characters
+	hexadecimal
+	bits
+)
+
+// layouts gives for each calendar picture the form in which people read it.
+var layouts = map[string]string{
+	"YYMMDDhhmmss":   time.RFC3339,
+	"YYMMDDhhmm":     time.RFC3339,
+	"YYMMDDhh":       time.RFC3339,
+	"YYMMDDWWhhmmss": time.RFC3339,
+	"YYMMDDWW":       time.DateOnly,
+	"YYMMDD":         time.DateOnly,
+	"hhmmss":         time.TimeOnly,
+	"hhmm":           "15:04",
+	"MMDDhhmm":       "01-02 15:04",
+	"MMDDhh":         "01-02 15:04",
+	"MMDD":           "01-02",
+	"DDhh":           "02 15:04",
+}
+
+// schedules gives the keys of the two parts of a schedule picture.
+var schedules = map[string][2]string{
+	"MMDDNN":   {"start", "table"},
+	"hhmmNN":   {"start", "tariff"},
+	"YYMMDDNN": {"date", "table"},
+}
+
+var weekdays = []string{"sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"}
+
+// ParsePicture compiles a picture. See [Picture] for the notation.
+func ParsePicture(s string) (Picture, error) {
+	p := Picture{text: s}
+	if p.layout = layouts[s]; p.layout != "" {
+		p.kind, p.size = calendar, len(s)/2
+		return p, nil
+	}
+	if _, ok := schedules[s]; ok {
+		p.kind, p.size, p.layout = schedule, len(s)/2, layouts[strings.TrimSuffix(s, "NN")]
+		return p, nil
+	}
+	if s == "WW" {
+		p.kind, p.size = weekday, 1
+		return p, nil
+	}
+	for prefix, kind := range map[string]kind{"ASCII:": characters, "HEX:": hexadecimal, "bit": bits} {
+		count, ok := strings.CutPrefix(s, prefix)
+		if !ok {
+			continue
+		}
+		n, err := strconv.Atoi(count)
+		if kind == bits {
+			if n%8 != 0 {
+				return Picture{}, fmt.Errorf("picture %q: a bit word has whole bytes", s)
+			}
+			n /= 8
+		}
+		if err != nil || n < 1 || n > 255 {
+			return Picture{}, fmt.Errorf("picture %q: no length of 1 to 255 bytes behind %q", s, prefix)
+		}
+		p.kind, p.size = kind, n
+		return p, nil
+	}
+	return parseNumberPicture(p)
+}
+
+func parseNumberPicture(p Picture) (Picture, error) {
+	digits, signed := strings.CutPrefix(p.text, "±")
+	whole, fraction, point := strings.Cut(digits, ".")
+	p.digits, p.scale, p.signed = len(whole)+len(fraction), uint8(len(fraction)), signed
+	p.size = (p.digits + 1) / 2
+	letter := "X"
+	if strings.HasPrefix(digits, "N") {
+		letter = "N"
+	}
+	if whole == "" || point && fraction == "" || strings.Trim(whole+fraction, letter) != "" || p.digits > 18 {
+		return Picture{}, fmt.Errorf("picture %q: want up to 18 X or N with a point between, or one of the other pictures", p.text)
+	}
+	if letter == "N" && !point && p.digits >= 8 {
+		p.kind = identification
+	}
+	return p, nil
+}
+
+// String returns the picture as it was parsed.
+func (p Picture) String() string { return p.text }
+
+// Size returns the number of bytes that the picture takes on the wire.
+func (p Picture) Size() int { return p.size }
+
+// garbled makes an error of data that is not what the picture says.
+func garbled(format string, args ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{protocol.ErrGarbled}, args...)...)
+}
+
+// unfit makes an error of a value that the picture has no room for.
+func (p Picture) unfit(value any, why string) error {
+	return fmt.Errorf("%w: %v does not fit %s: %s", protocol.ErrBadRequest, value, p.text, why)
+}
+
+// Decode reads a field of just Size bytes. The zone is that in which the meter keeps its
+// time. An error wraps [protocol.ErrGarbled] and names the byte, counted from 1 as they
+// travel.
+func (p Picture) Decode(data []byte, zone *time.Location) (any, error) {
+	if len(data) != p.size {
+		return nil, garbled("%d bytes for %s, which takes %d", len(data), p.text, p.size)
+	}
+	if empty(data) && !(p.kind == bits && p.size == 1) {
+		return nil, nil
+	}
+	switch p.kind {
+	case identification:
+		return p.decodeIdentification(data)
+	case calendar:
+		return p.decodeCalendar(data, zone)
+	case schedule:
+		return p.decodeSchedule(data)
+	case weekday:
+		if int(data[0]) >= len(weekdays) {
+			return nil, garbled("%02XH is no day of the week", data[0])
+		}
+		return weekdays[data[0]], nil
+	case characters:
+		return p.decodeCharacters(data)
+	case hexadecimal, bits:
+		return hexOf(data), nil
+	}
+	return p.decodeNumber(data)
+}
+
+// empty tells whether a field is the one of FF bytes that stands for no value.
+func empty(data []byte) bool {
+	for _, b := range data {
+		if b != 0xFF {
+			return false
+		}
+	}
+	return true
+}
+
+// hexOf returns bytes as they travel as upper-case digits, the most significant first.
+func hexOf(data []byte) string {
+	reversed := slices.Clone(data)
+	slices.Reverse(reversed)
+	return strings.ToUpper(hex.EncodeToString(reversed))
+}
+
+// notBCD is the error for the byte at the index i.
+func notBCD(data []byte, i int) error {
+	return garbled("byte %d of %d is %02XH, which is no BCD", i+1, len(data), data[i])
+}
+
+func (p Picture) decodeNumber(data []byte) (any, error) {
+	var coefficient int64
+	negative := false
+	for i := len(data) - 1; i >= 0; i-- {
+		b := data[i]
+		if p.signed && i == len(data)-1 {
+			negative, b = b&0x80 != 0, b&0x7F
+		}
+		if b>>4 > 9 || b&0x0F > 9 {
+			return nil, notBCD(data, i)
+		}
+		coefficient = coefficient*100 + int64(b>>4*10+b&0x0F)
+	}
+	if p.digits%2 == 1 && data[len(data)-1]>>4 != 0 {
+		return nil, garbled("byte %d is %02XH, but %s has only %d digits", len(data), data[len(data)-1], p.text, p.digits)
+	}
+	if negative {
+		coefficient = -coefficient
+	}
+	return protocol.Decimal{Coefficient: coefficient, Scale: p.scale}, nil
+}
+
+func (p Picture) decodeIdentification(data []byte) (any, error) {
+	for i, b := range data {
+		if b>>4 > 9 || b&0x0F > 9 {
+			return nil, notBCD(data, i)
+		}
+	}
+	return hexOf(data)[p.size*2-p.digits:], nil
+}
+
+// fromBCD returns the value of a byte of two BCD digits, or -1.
+func fromBCD(b byte) int {
+	if b>>4 > 9 || b&0x0F > 9 {
+		return -1
+	}
+	return int(b>>4)*10 + int(b&0x0F)
+}
+
+// toBCD returns the byte of two BCD digits; n is at most 99.
+func toBCD(n int) byte { return byte(n/10<<4 | n%10) }
+
+// moment puts the bytes of the calendar fields named by units together, or returns false
+// and the index of the first that is wrong. The fields that are missing are those of the
+// first second of 2000, a leap year.
+func moment(units string, data []byte, zone *time.Location) (t time.Time, wrong int) {
+	year, month, day, hour, minute, second := 2000, 1, 1, 0, 0, 0
+	for i := range data {
+		at := len(data) - 1 - i // the first unit named travels last
+		n := fromBCD(data[at])
+		low, high := 0, 59
+		switch units[2*i] {
+		case 'Y':
+			year, high = 2000+n, 99
+		case 'M':
+			month, low, high = n, 1, 12
+		case 'D':
+			day, low, high = n, 1, 31
+		case 'W':
+			high = 6
+		case 'h':
+			hour, high = n, 23
+		case 'm':
+			minute = n
+		case 's':
+			second = n
+		}
+		if n < low || n > high {
+			return t, at
+		}
+	}
+	if day > 28 && time.Date(year, time.Month(month), day, 0, 0, 0, 0, time.UTC).Day() != day {
+		return t, len(data) - 1 - strings.Index(units, "DD")/2
+	}
+	return time.Date(year, time.Month(month), day, hour, minute, second, 0, zone), -1
+}
+
+// never tells whether the calendar field holds the zeros or nines that stand for no date.
+func never(units string, data []byte) bool {
+	if data[0] != 0 && data[0] != 0x99 || !strings.Contains(units, "DD") {
+		return false
+	}
+	for _, b := range data {
+		if b != data[0] {
+			return false
+		}
+	}
+	return true
+}
+
+func (p Picture) decodeCalendar(data []byte, zone *time.Location) (any, error) {
+	if never(p.text, data) {
+		return nil, nil
+	}
+	t, wrong := moment(p.text, data, zone)
+	if wrong >= 0 {
+		return nil, garbled("%s in %s is no date or time: byte %d is %02XH", hexOf(data), p.text, wrong+1, data[wrong])
+	}
+	return t.Format(p.layout), nil
+}
+
+func (p Picture) decodeSchedule(data []byte) (any, error) {
+	if never(p.text, data) {
+		return nil, nil
+	}
+	n := fromBCD(data[0])
+	if n < 0 {
+		return nil, notBCD(data, 0)
+	}
+	t, wrong := moment(p.text, data[1:], time.UTC)
+	if wrong >= 0 {
+		return nil, garbled("%s in %s is no date or time: byte %d is %02XH", hexOf(data), p.text, wrong+2, data[wrong+1])
+	}
+	keys := schedules[p.text]
+	return map[string]any{keys[0]: t.Format(p.layout), keys[1]: protocol.Decimal{Coefficient: int64(n)}}, nil
+}
+
+func (p Picture) decodeCharacters(data []byte) (any, error) {
+	before := len(data) - len(bytes.TrimLeft(data, "\x00"))
+	text := slices.Clone(bytes.Trim(data, "\x00"))
+	for i, b := range text {
+		if b < ' ' || b >= 0x7F {
+			return nil, garbled("byte %d of %d is %02XH, which is no printable ASCII", before+i+1, len(data), b)
+		}
+	}
+	slices.Reverse(text)
+	return string(text), nil
+}
+
+// Append encodes a value. It takes what Decode returns; for numbers also a json.Number, a
+// string of digits or an int; for moments also a time.Time and, as the meter's own time,
+// a string without offset. An error wraps [protocol.ErrBadRequest]: the value is of the
+// wrong kind, has too many digits, a sign where none is allowed, is no date, or has the
+// wrong length.
+func (p Picture) Append(dst []byte, value any, zone *time.Location) ([]byte, error) {
+	if value == nil {
+		return append(dst, bytes.Repeat([]byte{0xFF}, p.size)...), nil
+	}
+	switch p.kind {
+	case number:
+		return p.appendNumber(dst, value)
+	case calendar:
+		return p.appendCalendar(dst, value, zone)
+	case schedule:
+		return p.appendSchedule(dst, value)
+	}
+	text, ok := value.(string)
+	if !ok {
+		return nil, p.unfit(value, "it takes a string")
+	}
+	switch p.kind {
+	case weekday:
+		day := slices.Index(weekdays, text)
+		if day < 0 {
+			return nil, p.unfit(value, "it takes sunday to saturday")
+		}
+		return append(dst, byte(day)), nil
+	case characters:
+		return p.appendCharacters(dst, text)
+	case identification:
+		if len(text) != p.digits || strings.Trim(text, "0123456789") != "" {
+			return nil, p.unfit(value, fmt.Sprintf("it takes just %d decimal digits", p.digits))
+		}
+		if p.digits%2 == 1 {
+			text = "0" + text
+		}
+	}
+	raw, err := hex.DecodeString(text)
+	if err != nil || len(raw) != p.size {
+		return nil, p.unfit(value, fmt.Sprintf("it takes %d hexadecimal digits", 2*p.size))
+	}
+	slices.Reverse(raw)
+	return append(dst, raw...), nil
+}
+
+// decimalOf reads the kinds of numbers that a value may be.
+func decimalOf(value any) (protocol.Decimal, error) {
+	switch v := value.(type) {
+	case protocol.Decimal:
+		return v, nil
+	case json.Number:
+		return protocol.ParseDecimal(v.String())
+	case string:
+		return protocol.ParseDecimal(v)
+	case int:
+		return protocol.Decimal{Coefficient: int64(v)}, nil
+	case int64:
+		return protocol.Decimal{Coefficient: v}, nil
+	}
+	return protocol.Decimal{}, protocol.ErrDecimal
+}
+
+func (p Picture) appendNumber(dst []byte, value any) ([]byte, error) {
+	d, err := decimalOf(value)
+	if err != nil {
+		return nil, p.unfit(value, err.Error())
+	}
+	c, negative := uint64(d.Coefficient), d.Coefficient < 0
+	if negative {
+		c = -c
+	}
+	for ; d.Scale > p.scale; d.Scale-- {
+		if c%10 != 0 {
+			return nil, p.unfit(value, fmt.Sprintf("it has %d digits after the point", p.scale))
+		}
+		c /= 10
+	}
+	limit := uint64(1)
+	for range p.digits {
+		limit *= 10
+	}
+	for ; d.Scale < p.scale && c < limit; d.Scale++ {
+		c *= 10
+	}
+	if p.signed && p.digits%2 == 0 {
+		limit = limit / 10 * 8 // the top digit shares its nibble with the sign
+	}
+	if c >= limit {
+		return nil, p.unfit(value, "it has too many digits")
+	}
+	if negative && !p.signed {
+		return nil, p.unfit(value, "it has no sign")
+	}
+	for range p.size {
+		dst = append(dst, toBCD(int(c%100)))
+		c /= 100
+	}
+	if negative {
+		dst[len(dst)-1] |= 0x80
+	}
+	return dst, nil
+}
+
+// parseMoment reads a moment as people write it; without offset it is in the zone.
+func parseMoment(text string, zone *time.Location) (time.Time, error) {
+	t, err := time.Parse(time.RFC3339, text)
+	if err == nil {
+		return t.In(zone), nil
+	}
+	for _, layout := range []string{"2006-01-02T15:04:05", time.DateTime, "2006-01-02T15:04", "2006-01-02 15:04"} {
+		if t, err = time.ParseInLocation(layout, text, zone); err == nil {
+			return t, nil
+		}
+	}
+	return t, err
+}
+
+func (p Picture) appendCalendar(dst []byte, value any, zone *time.Location) ([]byte, error) {
+	var t time.Time
+	var err error
+	switch v := value.(type) {
+	case time.Time:
+		t = v.In(zone)
+	case string:
+		if p.layout == time.RFC3339 {
+			t, err = parseMoment(v, zone)
+		} else {
+			t, err = time.Parse(p.layout, v)
+		}
+	default:
+		return nil, p.unfit(value, "it takes a string")
+	}
+	if err != nil {
+		return nil, p.unfit(value, fmt.Sprintf("it takes a date or time like %q", p.example()))
+	}
+	if strings.HasPrefix(p.text, "YY") && (t.Year() < 2000 || t.Year() > 2099) {
+		return nil, p.unfit(value, "the year must be of the century 20")
+	}
+	if t.Second() != 0 && !strings.Contains(p.text, "ss") || t.Minute() != 0 && !strings.Contains(p.text, "mm") && strings.Contains(p.text, "hh") {
+		return nil, p.unfit(value, "it is too fine")
+	}
+	for i := len(p.text) - 2; i >= 0; i -= 2 {
+		dst = append(dst, toBCD(unitOf(t, p.text[i])))
+	}
+	return dst, nil
+}
+
+// example returns a value in the picture's form.
+func (p Picture) example() string {
+	return time.Date(2026, 11, 21, 18, 0, 0, 0, time.UTC).Format(p.layout)
+}
+
+// unitOf returns the part of a moment that a letter of a picture names.
+func unitOf(t time.Time, unit byte) int {
+	switch unit {
+	case 'Y':
+		return t.Year() % 100
+	case 'M':
+		return int(t.Month())
+	case 'D':
+		return t.Day()
+	case 'W':
+		return int(t.Weekday())
+	case 'h':
+		return t.Hour()
+	case 'm':
+		return t.Minute()
+	}
+	return t.Second()
+}
+
+func (p Picture) appendSchedule(dst []byte, value any) ([]byte, error) {
+	keys := schedules[p.text]
+	object, ok := value.(map[string]any)
+	if !ok || len(object) != 2 {
+		return nil, p.unfit(value, fmt.Sprintf("it takes an object with %q and %q", keys[0], keys[1]))
+	}
+	dst, err := Picture{text: "NN", digits: 2, size: 1}.appendNumber(dst, object[keys[1]])
+	if err != nil {
+		return nil, err
+	}
+	date := Picture{text: strings.TrimSuffix(p.text, "NN"), layout: p.layout}
+	return date.appendCalendar(dst, object[keys[0]], time.UTC)
+}
+
+func (p Picture) appendCharacters(dst []byte, text string) ([]byte, error) {
+	if len(text) > p.size {
+		return nil, p.unfit(strconv.Quote(text), fmt.Sprintf("it takes at most %d characters", p.size))
+	}
+	for _, b := range []byte(text) {
+		if b < ' ' || b >= 0x7F {
+			return nil, p.unfit(strconv.Quote(text), "it takes printable ASCII")
+		}
+	}
+	field := make([]byte, p.size)
+	for i, b := range []byte(text) {
+		field[p.size-1-i] = b
+	}
+	return append(dst, field...), nil
+}

@@ -1,0 +1,176 @@
+package dlt645
+
+import (
+	"fmt"
+	"time"
+
+	"dlt645-mqtt/protocol"
+)
+
+// rest is the silence after a frame that nobody is to answer: the longest time that a meter
+// may take to begin an answer (clause 5.3.3 of DL/T 645-2007), should one answer all the same.
+const rest = 500 * time.Millisecond
+
+// A rawRequest is a frame that a client wants sent as it is.
+type rawRequest struct {
+	Frame
+	version  Version
+	function Function
+}
+
+// planRaw plans the sending of a frame of the client's own. Its edition is that of its
+// function code, and that of m only where both editions have it.
+func (m *Meters) planRaw(request protocol.Request) (protocol.Plan, error) {
+	frame, err := ParseFrame(request.Frame)
+	if err == nil && frame.Control&^0x1F != 0 {
+		err = fmt.Errorf("control code %sH is none of a request: bits 7 to 5 must be clear", frame.Control)
+	}
+	r := rawRequest{Frame: frame, function: frame.Control.Function(), version: m.version}
+	if (names2007[r.function] == "") != (names1997[r.function] == "") {
+		r.version = r.function.Version()
+	}
+	if err == nil {
+		err = r.check()
+	}
+	if err != nil {
+		return protocol.Plan{}, fmt.Errorf("%w: %w", protocol.ErrBadRequest, err)
+	}
+	address := r.Address.String()
+	step := protocol.Step{
+		Meter: address, Class: r.class(request.Class), Kind: protocol.KindCommand,
+		First: protocol.Exchange{Request: mustAppend(r.Frame)},
+	}
+	if answer := r.answer(); answer == nil || request.NoAnswer {
+		step.First.Rest = rest
+	} else {
+		step.First.Answer = answer.split
+		step.First.Vague = r.vague
+		step.First.Take = r.take
+		if r.isRead() {
+			step.Kind = r.kind()
+		}
+		if r.isRepeatable() {
+			step.Key, step.Repeatable = "raw "+string(step.First.Request), true
+		}
+	}
+	return protocol.Plan{Permission: r.permission(), Address: address, Steps: []protocol.Step{step}}, nil
+}
+
+// check refuses requests whose answer could not be told from others for want of data.
+func (r rawRequest) check() error {
+	least := 0
+	switch r.function {
+	case FunctionRead, FunctionRead1997, FunctionReadFollowUp1997:
+		least = diSize(r.version)
+	case FunctionReadFollowUp:
+		least = diSize(r.version) + 1
+	case FunctionWriteAddress, FunctionWriteAddress1997:
+		least = len(Address{})
+	}
+	if len(r.Data) < least {
+		return fmt.Errorf("function %02XH takes at least %d bytes of data, the frame has %d", byte(r.function), least, len(r.Data))
+	}
+	return nil
+}
+
+// isRead tells whether the frame changes nothing in the meter.
+func (r rawRequest) isRead() bool {
+	switch r.function {
+	case FunctionRead, FunctionReadFollowUp, FunctionReadAddress, FunctionRead1997, FunctionReadFollowUp1997:
+		return true
+	}
+	return false
+}
+
+// isRepeatable tells whether the same frame again would bring the same answer. A meter of
+// 1997 moves on with every request for a follow-up frame.
+func (r rawRequest) isRepeatable() bool {
+	return r.isRead() && r.function != FunctionReadFollowUp1997
+}
+
+// permission is what the sender of the frame must be allowed to do.
+func (r rawRequest) permission() protocol.Permission {
+	switch {
+	case r.Address.IsBroadcast():
+		return protocol.PermitBroadcast
+	case r.isRead():
+		return protocol.PermitRead
+	case r.function == FunctionWrite, r.function == FunctionWrite1997:
+		return protocol.PermitWrite
+	case r.function == FunctionRelay:
+		return protocol.PermitRelay
+	}
+	return protocol.PermitMaintenance
+}
+
+// class is how urgent the frame is; asked is the class of the request.
+func (r rawRequest) class(asked protocol.Class) protocol.Class {
+	switch {
+	case r.isRead():
+		return asked
+	case r.function == FunctionRelay:
+		return protocol.ClassRelay
+	}
+	return protocol.ClassCommand
+}
+
+func (r rawRequest) kind() protocol.Kind {
+	if r.function == FunctionReadAddress {
+		return protocol.KindValue
+	}
+	return kindOf(diOf(r.Data, r.version), r.version)
+}
+
+// diOf reads the identifier at the beginning of data.
+func diOf(data []byte, v Version) (d DI) {
+	for i := range diSize(v) {
+		d |= DI(data[i]) << (8 * i)
+	}
+	return d
+}
+
+// answer describes the answer to the frame. It is nil where nobody answers: commands to
+// the broadcast address, and the functions that are never answered.
+func (r rawRequest) answer() *awaited {
+	switch r.function {
+	case FunctionRead, FunctionReadFollowUp, FunctionRead1997, FunctionReadFollowUp1997:
+		return readAnswer(r.Address, r.function, r.version, r.Data)
+	case FunctionReadAddress:
+		return &awaited{from: answering(r.Address), function: r.function, least: 6, most: 6, ownAddress: true}
+	case FunctionBroadcastTime, FunctionReportAnswer:
+		return nil
+	}
+	if r.Address.IsBroadcast() {
+		return nil
+	}
+	answer := &awaited{from: r.Address, function: r.function, most: maximumData, refusable: true}
+	switch {
+	case r.function == FunctionWriteAddress, r.function == FunctionWriteAddress1997:
+		// The meter has its new address by the time it answers; a refusal is silence.
+		answer.from, answer.most, answer.refusable = reversedAddress(r.Data), 0, false
+	case r.function == FunctionAuthenticate && r.version == V2007 && len(r.Data) >= diSize(V2007):
+		answer.data = shifted(r.Data[:diSize(V2007)])
+		answer.least = len(answer.data)
+	}
+	return answer
+}
+
+// vague tells whether an answer names nothing that was in the request.
+func (r rawRequest) vague(answer []byte) bool {
+	return refuses(answer) || !r.isRead() && !(r.function == FunctionAuthenticate && r.version == V2007)
+}
+
+// take hands on the answer as it came. A refused command is a refusal besides; an error
+// answer to a read is the frame that the client asked for, and no more.
+func (r rawRequest) take(answer []byte) (*protocol.Exchange, protocol.Result, error) {
+	frame, err := ParseFrame(answer)
+	if err != nil {
+		return nil, protocol.Result{}, fmt.Errorf("%w: %w", protocol.ErrGarbled, err)
+	}
+	result := protocol.Result{Address: frame.Address.String(), Frame: answer}
+	if frame.Control.Refused() && !r.isRead() {
+		refusal, _ := refusalOf(r.function, r.version, frame.Data)
+		return nil, result, refusal
+	}
+	return nil, result, nil
+}

@@ -1,0 +1,262 @@
+package dlt645
+
+import (
+	"cmp"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+
+	"dlt645-mqtt/protocol"
+)
+
+// A register is one identifier to be read, and what is wanted of it.
+type register struct {
+	di    DI
+	item  Item     // the whole item; nothing where the table lacks the identifier
+	names []string // of what was asked; an error goes under them
+	only  []string // the values that are wanted, by name; nil: all
+
+	// members are set where a block is read in place of several registers. They are read
+	// singly if the meter does not give the block.
+	members []register
+}
+
+// want puts what was asked, an item or one value of it, on the list of what is wanted of
+// the register.
+func (r *register) want(only, name string) {
+	if slices.Contains(r.names, name) {
+		return
+	}
+	switch {
+	case only == "":
+		r.only = nil
+	case len(r.names) == 0 || r.only != nil:
+		r.only = append(r.only, only)
+	}
+	r.names = append(r.names, name)
+}
+
+// values returns the names of the values that are wanted of a register in the table.
+func (r *register) values() []string {
+	if r.only == nil {
+		return r.item.Names()
+	}
+	return r.only
+}
+
+// A reader plans what is read of one meter.
+type reader struct {
+	*Meters
+	class protocol.Class
+	known protocol.Known
+}
+
+// planRead plans a request to read.
+func (m *Meters) planRead(request protocol.Request, known protocol.Known) (protocol.Plan, error) {
+	address, err := ParseAddress(request.Address, m.version)
+	switch {
+	case err != nil:
+		return protocol.Plan{}, fmt.Errorf("%w: %w", protocol.ErrBadRequest, err)
+	case address.IsBroadcast() && m.version == V2007:
+		return protocol.Plan{}, fmt.Errorf("%w: %s is the broadcast address, no meter answers a read to it; use AAAAAAAAAAAA if there is only one meter", protocol.ErrBadRequest, address)
+	}
+	registers, missing := m.registers(request.Items)
+	r := &reader{m, request.Class, known}
+	var plan protocol.Plan
+	switch {
+	case len(registers) == 0:
+		plan = r.plan(address)
+	case address == Anyone && m.version == V2007:
+		plan = r.findAndRead(registers)
+	case m.isShared(address):
+		plan = r.readWhoever(address, r.inBlocks(registers))
+	default:
+		plan = r.read(address, r.inBlocks(registers))
+	}
+	plan.Errors = append(plan.Errors, missing...)
+	return plan, nil
+}
+
+// registers finds the items of a request, one register for each identifier.
+func (m *Meters) registers(asked []string) (registers []register, missing []protocol.ItemError) {
+	for _, text := range asked {
+		item, ok := m.items.Find(text)
+		if !ok {
+			di, err := ParseDI(text, m.version)
+			if err != nil {
+				missing = append(missing, protocol.ItemError{Item: text, Err: fmt.Errorf(
+					"%w: %q is neither the name of an item of DL/T 645-%s nor an identifier of %d hex digits; the command items searches the names",
+					protocol.ErrUnknownItem, text, m.version, 2*diSize(m.version))})
+				continue
+			}
+			if item, ok = m.items.Lookup(di); !ok {
+				item = Item{DI: di}
+			}
+		}
+		if _, err := m.identifier(item.DI); err != nil {
+			missing = append(missing, protocol.ItemError{Item: text, Err: err})
+			continue
+		}
+		i := slices.IndexFunc(registers, func(r register) bool { return r.di == item.DI })
+		if i < 0 {
+			i = len(registers)
+			registers = append(registers, register{di: item.DI, item: item})
+			registers[i].item.Only = ""
+		}
+		registers[i].want(item.Only, cmp.Or(item.Only, item.Name, item.DI.Format(m.version)))
+	}
+	return registers, missing
+}
+
+// identifier returns what a read of di carries: the identifier and, of a load record, how
+// many blocks are wanted.
+func (m *Meters) identifier(di DI) ([]byte, error) {
+	data := di.Append(nil, m.version)
+	if m.version != V2007 || di>>24 != 0x06 {
+		return data, nil
+	}
+	if byte(di) == 0x01 {
+		return nil, fmt.Errorf("%w: %s is the load record from a given time, and a read gives none", protocol.ErrUnsupported, di.Format(m.version))
+	}
+	return append(data, 0x01), nil
+}
+
+// plan returns a plan to read with these steps.
+func (r *reader) plan(address Address, steps ...protocol.Step) protocol.Plan {
+	return protocol.Plan{Permission: protocol.PermitRead, Address: address.String(), Steps: steps}
+}
+
+// read plans the reads of one meter. Members of a block that the meter did not give are
+// read singly afterwards.
+func (r *reader) read(address Address, registers []register) protocol.Plan {
+	plan := r.plan(address)
+	blocks := false
+	for _, register := range registers {
+		plan.Steps = append(plan.Steps, r.step(address, register))
+		blocks = blocks || register.members != nil
+	}
+	if blocks {
+		plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
+			return r.read(address, notGiven(registers, answers)), nil
+		}
+	}
+	return plan
+}
+
+// readWhoever reads the first register with an address that several meters could answer
+// to, and the rest of the meter that did, so that one reply never mixes two meters.
+func (r *reader) readWhoever(pattern Address, registers []register) protocol.Plan {
+	first, rest := registers[:1], registers[1:]
+	plan := r.plan(pattern, r.step(pattern, first[0]))
+	if len(rest) == 0 && first[0].members == nil {
+		return plan
+	}
+	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
+		answer := answers[0]
+		rest := append(notGiven(first, answers), rest...)
+		if address, ok := answeredBy(answer); ok {
+			return r.read(address, rest), nil
+		}
+		return r.failed(pattern, rest, answer.Err), nil
+	}
+	return plan
+}
+
+// findAndRead asks the only meter on the wire for its address and reads it there. A meter
+// that does not know this function is read with the wildcard itself.
+func (r *reader) findAndRead(registers []register) protocol.Plan {
+	step := r.addressStep()
+	for _, register := range registers {
+		step.Items = append(step.Items, register.names...)
+	}
+	registers = r.inBlocks(registers)
+	plan := r.plan(Anyone, step)
+	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
+		address, ok := answeredBy(answers[0])
+		switch err := answers[0].Err; {
+		case ok && address != Anyone:
+			return r.read(address, registers), nil
+		case ok, errors.Is(err, protocol.ErrSilent), errors.Is(err, protocol.ErrGarbled):
+			return r.readWhoever(Anyone, registers), nil
+		default:
+			return r.failed(Anyone, registers, err), nil
+		}
+	}
+	return plan
+}
+
+// failed is the plan for registers that are not tried because of err.
+func (r *reader) failed(address Address, registers []register, err error) protocol.Plan {
+	plan := r.plan(address)
+	for _, register := range registers {
+		for _, name := range register.names {
+			plan.Errors = append(plan.Errors, protocol.ItemError{Item: name, Err: err})
+		}
+	}
+	return plan
+}
+
+// answeredBy returns the meter that gave the answer, be it a value or a refusal.
+func answeredBy(answer protocol.Answer) (a Address, ok bool) {
+	b, err := hex.DecodeString(answer.Result.Address)
+	return a, err == nil && copy(a[:], b) == len(a)
+}
+
+// addressStep asks whoever is there for its address. Clause 7.4 of DL/T 645-2007.
+func (r *reader) addressStep() protocol.Step {
+	request := mustAppend(Frame{Address: Anyone, Control: Control(FunctionReadAddress)})
+	answer := &awaited{from: Anyone, function: FunctionReadAddress, least: 6, most: 6, ownAddress: true}
+	return protocol.Step{
+		Meter: Anyone.String(), Class: r.class, Kind: protocol.KindValue,
+		Key: string(request), Repeatable: true,
+		First: protocol.Exchange{Request: request, Answer: answer.split, Take: takeAddress},
+	}
+}
+
+func takeAddress(answer []byte) (*protocol.Exchange, protocol.Result, error) {
+	frame, err := ParseFrame(answer)
+	if err != nil {
+		return nil, protocol.Result{}, fmt.Errorf("%w: %w", protocol.ErrGarbled, err)
+	}
+	return nil, protocol.Result{Address: reversedAddress(frame.Data).String()}, nil
+}
+
+// reversedAddress reads an address in data: six bytes, the lowest first.
+func reversedAddress(data []byte) (a Address) {
+	for i := range a {
+		a[i] = data[len(a)-1-i]
+	}
+	return a
+}
+
+// step is the conversation that reads one register.
+func (r *reader) step(address Address, register register) protocol.Step {
+	c := &conversation{r.Meters, address, address.String(), register.di, register.item}
+	first := c.first()
+	step := protocol.Step{
+		Meter: c.meter, Items: register.names, Only: register.only,
+		Class: r.class, Kind: kindOf(register.di, r.version),
+		Key: string(first.Request), Repeatable: true, First: first,
+	}
+	if isBlock(register.di, r.version) {
+		step.Block = register.di.Format(r.version)
+	}
+	return step
+}
+
+// kindOf tells a value that the meter has at hand from a record that it must look up:
+// events (03, 10 to 21), freezes (05) and load records (06); in the 1997 edition D.
+func kindOf(di DI, v Version) protocol.Kind {
+	if v == V1997 {
+		if di>>12 == 0xD {
+			return protocol.KindRecord
+		}
+		return protocol.KindValue
+	}
+	switch class := di >> 24; {
+	case class == 0x03, class == 0x05, class == 0x06, class >= 0x10:
+		return protocol.KindRecord
+	}
+	return protocol.KindValue
+}

@@ -1,0 +1,105 @@
+package dlt645
+
+// A span is a run of bytes in the data of a frame: from the first to before the last.
+type span struct{ from, to int }
+
+// open is the end of a span that goes on to the end of the data.
+const open = maximumData
+
+// secrets returns where the password bytes P0 to P2 are in the data of a frame that begins
+// with data (in clear, and perhaps cut short). The level PA is no secret. Clauses 7.3 and
+// 7.9 to 7.12 of DL/T 645-2007.
+func secrets(c Control, data []byte) []span {
+	f := c.Function()
+	if c.FromMeter() {
+		switch {
+		case c.Refused():
+			return nil
+		case f == FunctionSetPassword, f == FunctionSetPassword1997:
+			return []span{{1, 4}} // the new one, come back
+		case f == FunctionRead && namesPassword(data):
+			return []span{{4, open}}
+		}
+		return nil
+	}
+	switch f {
+	case FunctionWrite: // DI PA P0 P1 P2 C0…C3
+		if namesPassword(data) {
+			return []span{{5, 8}, {12, open}}
+		}
+		return []span{{5, 8}}
+	case FunctionSetPassword: // DI PA P0 P1 P2 PA P0 P1 P2
+		return []span{{5, 8}, {9, 12}}
+	case FunctionClearDemand, FunctionClearMeter, FunctionClearEvents, FunctionRelay, FunctionClearDemand1997:
+		return []span{{1, 4}}
+	case FunctionWrite1997: // DI PA P0 P1 P2
+		return []span{{3, 6}}
+	case FunctionSetPassword1997: // PA P0 P1 P2 PA P0 P1 P2
+		return []span{{1, 4}, {5, 8}}
+	}
+	return nil
+}
+
+// namesPassword tells whether data begin with the identifier of a password, 04000C01 to
+// 04000C0A, which a careless client may write like any parameter.
+func namesPassword(data []byte) bool {
+	return len(data) >= 4 && data[3] == 0x04 && data[2] == 0x00 && data[1] == 0x0C
+}
+
+// Redact returns a piece of a stream as upper-case hex with the bytes of passwords written
+// as "**", so that it may be logged and published. It accepts any bytes: several frames in a
+// row, an echo before its answer, frames without beginning or end. Where a frame is damaged,
+// bytes may have been lost or put in, so everything up to one byte behind the place of the
+// password is masked.
+func Redact(b []byte) string {
+	hidden := make([]bool, len(b))
+	hide := func(from, to int) {
+		for i := max(from, 0); i < min(to, len(b)); i++ {
+			hidden[i] = true
+		}
+	}
+	sound := 0 // up to where a valid frame reaches
+	for i := range b {
+		if b[i] != start {
+			continue
+		}
+		if size := sizeOfFrame(b[i:]); size != 0 && size <= len(b)-i {
+			data := i + headerSize
+			for _, s := range secrets(Control(b[i+8]), clear4(b[data:i+size-2])) {
+				hide(data+s.from, min(data+s.to, i+size-2))
+			}
+			sound = max(sound, i+size)
+		} else if i >= sound {
+			// Perhaps the second start byte of a frame whose beginning was lost or whose rest
+			// is damaged, so that C follows; or the first of one whose second was lost.
+			for _, c := range []int{i + 1, i + 7} {
+				if c >= len(b) {
+					continue
+				}
+				data := c + 2
+				for _, s := range secrets(Control(b[c]), clear4(b[min(data, len(b)):])) {
+					hide(data-1, data+s.to+1)
+				}
+			}
+		}
+	}
+	const digits = "0123456789ABCDEF"
+	text := make([]byte, 0, 2*len(b))
+	for i, c := range b {
+		if hidden[i] {
+			text = append(text, '*', '*')
+		} else {
+			text = append(text, digits[c>>4], digits[c&0x0F])
+		}
+	}
+	return string(text)
+}
+
+// clear4 returns the first four bytes of data as sent, at most, in clear.
+func clear4(data []byte) []byte {
+	identifier := make([]byte, 0, 4)
+	for _, c := range data[:min(len(data), 4)] {
+		identifier = append(identifier, c-offset)
+	}
+	return identifier
+}

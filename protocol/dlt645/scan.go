@@ -1,0 +1,146 @@
+package dlt645
+
+import "bytes"
+
+// ScanFrame is a [bufio.SplitFunc] that cuts every valid frame out of a stream, whatever
+// stands between them; the token is the frame without wake-up bytes. The frames found do
+// not depend on how the stream was chopped: a start byte is given up only when the bytes
+// after it make no frame, or when the stream ends.
+func ScanFrame(data []byte, atEOF bool) (advance int, token []byte, err error) {
+	for i := 0; ; i++ {
+		next := bytes.IndexByte(data[i:], start)
+		if next < 0 {
+			return len(data), nil, nil
+		}
+		i += next
+		size := sizeOfFrame(data[i:])
+		switch {
+		case size == 0:
+		case size <= len(data)-i:
+			return i + size, data[i : i+size : i+size], nil
+		case !atEOF:
+			return i, nil, nil
+		}
+	}
+}
+
+// sizeOfFrame tells how long the frame is that b begins with: more than len(b) if it may
+// yet become one, 0 if there is none.
+func sizeOfFrame(b []byte) int {
+	if len(b) > 7 && b[7] != start {
+		return 0
+	}
+	if len(b) < headerSize {
+		return minimumSize
+	}
+	size := int(b[9]) + minimumSize
+	if len(b) >= size && !isComplete(b[:size]) {
+		return 0
+	}
+	return size
+}
+
+// isComplete tells whether the end byte and the checksum of a frame are right. The end byte
+// is looked at first: it costs nothing and fails for nearly every false start.
+func isComplete(b []byte) bool {
+	size := len(b)
+	return b[size-1] == end && b[size-2] == checksum(b[:size-2])
+}
+
+// An awaited is the description of an answer. Anything else on the line is passed over:
+// noise, the echo of the request, late answers, answers of other meters.
+type awaited struct {
+	from        Address // of the meter; AAH matches any
+	function    Function
+	data        []byte // what the data begin with, as sent
+	least, most int    // bytes of data
+	seq         byte   // the last byte of the data, as sent, where hasSeq
+	hasSeq      bool
+	ownAddress  bool // the data are the address of the header once more
+	refusable   bool // an error answer is an answer
+}
+
+// split is a [bufio.SplitFunc]. A start byte is given up as soon as what follows cannot be
+// the answer, and a complete answer wins over an unfinished one that seems to begin before
+// it: the header of that one may be noise, and its length with it.
+func (a *awaited) split(data []byte, atEOF bool) (advance int, token []byte, err error) {
+	unfinished := len(data)
+	for i := 0; ; i++ {
+		next := bytes.IndexByte(data[i:], start)
+		if next < 0 {
+			return unfinished, nil, nil
+		}
+		i += next
+		size := a.size(data[i:])
+		switch {
+		case size == 0:
+		case size <= len(data)-i:
+			return i + size, data[i : i+size : i+size], nil
+		case !atEOF && unfinished == len(data):
+			unfinished = i
+		}
+	}
+}
+
+// size tells how long the answer is that b begins with: more than len(b) if it may yet
+// become one, 0 if it cannot.
+func (a *awaited) size(b []byte) int {
+	for i, c := range b[1:min(len(b), 7)] {
+		if digits := a.from[len(a.from)-1-i]; digits != wildcard && digits != c {
+			return 0
+		}
+	}
+	if len(b) > 7 && b[7] != start || len(b) > 8 && !a.fits(Control(b[8])) {
+		return 0
+	}
+	if len(b) < headerSize {
+		return minimumSize
+	}
+	size := int(b[9]) + minimumSize
+	if Control(b[8]).Refused() {
+		// The standard has one byte of ERR; amended meters answer some functions with two.
+		if b[9] == 0 || len(b) >= size && !isComplete(b[:size]) {
+			return 0
+		}
+		return size
+	}
+	data := b[headerSize:min(len(b), max(headerSize, size-2))]
+	known := min(len(data), len(a.data))
+	switch {
+	case int(b[9]) < a.least || int(b[9]) > a.most:
+		return 0
+	case !bytes.Equal(data[:known], a.data[:known]):
+		return 0
+	case len(b) < size:
+		return size
+	case !isComplete(b[:size]):
+		return 0
+	case a.hasSeq && data[len(data)-1] != a.seq:
+		return 0
+	case a.ownAddress && !isOwnAddress(b):
+		return 0
+	}
+	return size
+}
+
+// fits tells whether an answer can have this control code.
+func (a *awaited) fits(c Control) bool {
+	if !c.FromMeter() || c.Function() != a.function {
+		return false
+	}
+	return !c.Refused() || a.refusable && !c.More()
+}
+
+// isOwnAddress tells whether the data of an answer to "read address" are the address in its
+// header; a meter that sends the wildcard back there says nothing else about itself.
+func isOwnAddress(b []byte) bool {
+	if addressIn(b) == Anyone {
+		return true
+	}
+	for i := range 6 {
+		if b[headerSize+i]-offset != b[1+i] {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,347 @@
+package simulator
+
+import (
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"dlt645-mqtt/protocol/dlt645"
+)
+
+// BusOptions describe a bus. The zero value is a line without meters that carries bytes in
+// no time.
+type BusOptions struct {
+	Meters     []*Meter
+	Baud       int           // bits per second, 11 bits a byte; 0: bytes take no time
+	Turnaround time.Duration // from the end of a request to the first byte of the answer
+	WakeUp     int           // bytes FEH before an answer
+	Seed       uint64        // of the faults
+	Faults     Faults
+
+	// Now is the meters' idea of time, unless nil. The line always goes by time.Now.
+	Now func() time.Time
+}
+
+// A Bus is a half-duplex line with meters. Two that talk at once garble each other. Its
+// methods may be called from many goroutines.
+type Bus struct {
+	options BusOptions
+
+	mu      sync.Mutex
+	gremlin gremlin
+	ports   map[*Port]struct{}
+	wire    []carried // in order of arrival
+	dropped int       // how many bytes were on the wire before the first of wire
+	sent    time.Time // when the last byte of a master is through
+	heard   []byte    // what the meters got of a request
+}
+
+// A carried is a byte on the wire.
+type carried struct {
+	from, to time.Time // a receiver has it from to on
+	b        byte
+	request  bool // sent by a master, which does not hear it
+}
+
+const (
+	// byteGap is the longest gap between the bytes of a frame, clause 5.
+	byteGap = 500 * time.Millisecond
+
+	// backlog is how many bytes the wire keeps for a port that does not read, as a tty does.
+	backlog = 4096
+)
+
+// NewBus puts meters on a line.
+func NewBus(o BusOptions) *Bus {
+	return &Bus{options: o, gremlin: newGremlin(o.Faults, o.Seed), ports: map[*Port]struct{}{}}
+}
+
+// Open makes a bus by the parameters of a URL such as sim://?meters=4&fault=late:0.05:
+//
+//	meters      how many, 1 to 1000; default 4
+//	baud        bits per second, 0 for bytes that take no time; default 2400
+//	turnaround  of the meters; default 20ms
+//	fe          bytes FEH before an answer; default 4
+//	seed        of values and faults; default 1
+//	fault       see [ParseFaults]; default none
+//	passwords   of all meters, as in 02123456,04000000; default digits 000000 for both
+//
+// The addresses are 000000000001 and so on; meters with an even address have one phase, the
+// others three. An error names the parameter that is unknown or cannot be.
+func Open(parameters url.Values) (*Bus, error) {
+	p := parameterReader{parameters: maps.Clone(parameters)}
+	meters := p.number("meters", 4, 1, 1000)
+	o := BusOptions{
+		Baud:       int(p.number("baud", 2400, 0, 4_000_000)),
+		WakeUp:     int(p.number("fe", 4, 0, 255)),
+		Turnaround: p.duration("turnaround", 20*time.Millisecond),
+		Seed:       uint64(p.number("seed", 1, 0, 1<<62)),
+	}
+	var err error
+	if o.Faults, err = ParseFaults(p.take("fault", "")); err != nil {
+		p.complain(err)
+	}
+	passwords := p.take("passwords", "")
+	for name := range p.parameters {
+		p.complain(fmt.Errorf("there is no parameter %q; there are baud, fault, fe, meters, passwords, seed and turnaround", name))
+	}
+	if p.err != nil {
+		return nil, fmt.Errorf("simulated bus: %w", p.err)
+	}
+	for n := range meters {
+		m, err := NewMeter(MeterOptions{
+			Address:   strconv.FormatInt(n+1, 10),
+			OnePhase:  n%2 == 1,
+			Seed:      o.Seed,
+			Passwords: passwords,
+		})
+		if err != nil {
+			return nil, fmt.Errorf("simulated bus: %w", err)
+		}
+		o.Meters = append(o.Meters, m)
+	}
+	return NewBus(o), nil
+}
+
+// A parameterReader takes parameters out of a set and keeps the first complaint.
+type parameterReader struct {
+	parameters url.Values
+	err        error
+}
+
+func (p *parameterReader) complain(err error) {
+	if p.err == nil {
+		p.err = err
+	}
+}
+
+// take removes a parameter; one that is not there has the default value.
+func (p *parameterReader) take(name, missing string) string {
+	values, ok := p.parameters[name]
+	delete(p.parameters, name)
+	if !ok || len(values) == 0 {
+		return missing
+	}
+	// A list in a URL may also be written as the parameter several times.
+	return strings.Join(values, ",")
+}
+
+func (p *parameterReader) number(name string, missing, least, most int64) int64 {
+	text := p.take(name, strconv.FormatInt(missing, 10))
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < least || n > most {
+		p.complain(fmt.Errorf("%s is %q: write a whole number from %d to %d", name, text, least, most))
+	}
+	return n
+}
+
+func (p *parameterReader) duration(name string, missing time.Duration) time.Duration {
+	text := p.take(name, missing.String())
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 {
+		p.complain(fmt.Errorf("%s is %q: write a duration with its unit, as in 20ms", name, text))
+	}
+	return d
+}
+
+// Meters returns the meters on the line.
+func (b *Bus) Meters() []*Meter { return slices.Clone(b.options.Meters) }
+
+// Struck tells how often each fault has struck.
+func (b *Bus) Struck() map[Fault]int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return maps.Clone(b.gremlin.struck)
+}
+
+// Answer returns what the meters answer to the frames in request, as bytes with wake-up
+// bytes, at once and without faults. What they are told to do they do.
+func (b *Bus) Answer(request []byte, at time.Time) []byte {
+	var answers []byte
+	for len(request) > 0 {
+		advance, token, _ := dlt645.ScanFrame(request, true)
+		if token != nil {
+			if frame, err := dlt645.ParseFrame(token); err == nil {
+				answers = append(answers, overlaid(b.ask(frame, at), b.options.WakeUp)...)
+			}
+		}
+		request = request[advance:]
+	}
+	return answers
+}
+
+// ask lets all meters hear a frame and returns the answers.
+func (b *Bus) ask(request dlt645.Frame, at time.Time) (answers []dlt645.Frame) {
+	for _, m := range b.options.Meters {
+		if answer, ok := m.Answer(request, at); ok {
+			answers = append(answers, answer)
+		}
+	}
+	return answers
+}
+
+// overlaid returns the bytes of answers that are sent at the same time. The meters of a
+// collision are a byte apart, so that nobody can read anything.
+func overlaid(answers []dlt645.Frame, wakeUp int) (b []byte) {
+	for n, answer := range answers {
+		one := slices.Repeat([]byte{0xFE}, wakeUp)
+		one, err := answer.AppendBinary(one)
+		if err != nil {
+			panic(err) // a meter keeps to 200 bytes
+		}
+		for i, c := range one {
+			if i+n < len(b) {
+				b[i+n] &= c
+			} else {
+				b = append(b, c)
+			}
+		}
+	}
+	return b
+}
+
+// duration returns how long the line takes to carry n bytes: start bit, eight data bits,
+// parity and stop bit each.
+func (b *Bus) duration(n int) time.Duration {
+	if b.options.Baud == 0 {
+		return 0
+	}
+	return time.Duration(n) * 11 * time.Second / time.Duration(b.options.Baud)
+}
+
+// transmit sends bytes of a master after those it sent before. All that follows from them
+// is put on the wire at once, each byte at its time to come. The caller holds the lock.
+func (b *Bus) transmit(p []byte, now time.Time) {
+	b.prune(now)
+	start := now
+	if b.sent.After(now) {
+		start = b.sent
+	}
+	if start.Sub(b.sent) > byteGap {
+		b.heard = b.heard[:0]
+	}
+	echo := b.gremlin.strikes(FaultEcho)
+	for k, c := range p {
+		end := start.Add(b.duration(k + 1))
+		b.heard = append(b.heard, b.put(carried{start.Add(b.duration(k)), end, c, !echo}))
+		for {
+			advance, token, _ := dlt645.ScanFrame(b.heard, false)
+			if token != nil {
+				b.exchange(token, end, now)
+			}
+			if advance == 0 {
+				break
+			}
+			b.heard = slices.Delete(b.heard, 0, advance)
+		}
+	}
+	b.sent = start.Add(b.duration(len(p)))
+	for port := range b.ports {
+		port.notify()
+	}
+}
+
+// put puts a byte on the wire and returns what a receiver gets: garbage, and so for the
+// other one, if somebody talks at the same time.
+func (b *Bus) put(c carried) byte {
+	i := len(b.wire)
+	for i > 0 && b.wire[i-1].to.After(c.to) {
+		i--
+	}
+	for j := i - 1; j >= 0 && b.wire[j].to.After(c.from); j-- {
+		b.wire[j].meet(&c)
+	}
+	for j := i; j < len(b.wire) && b.wire[j].from.Before(c.to); j++ {
+		b.wire[j].meet(&c)
+	}
+	b.wire = slices.Insert(b.wire, i, c)
+	return c.b
+}
+
+// meet garbles two bytes if they are on the wire at the same time.
+func (c *carried) meet(other *carried) {
+	if c.from.Before(other.to) && c.to.After(other.from) {
+		c.b &= other.b
+		other.b = c.b
+	}
+}
+
+// exchange lets the meters answer a frame whose last byte is through at a time.
+func (b *Bus) exchange(token []byte, end, now time.Time) {
+	request, err := dlt645.ParseFrame(token)
+	if err != nil {
+		return // meters do not answer what they do not understand
+	}
+	at := end
+	if b.options.Now != nil {
+		at = b.options.Now().Add(end.Sub(now))
+	}
+	g := &b.gremlin
+	if !request.Address.IsBroadcast() && g.strikes(FaultOff) {
+		for _, m := range b.options.Meters {
+			if request.Address.Matches(m.address) {
+				m.SwitchOff(at.Add(g.between(time.Second, time.Minute)))
+			}
+		}
+	}
+	lost := g.strikes(FaultNoReply)
+	if lost && g.random.IntN(2) == 0 {
+		return
+	}
+	answers := b.ask(request, at)
+	if lost || len(answers) == 0 {
+		return
+	}
+	for i := range answers {
+		b.misdirect(&answers[i])
+	}
+	wakeUp := b.options.WakeUp
+	if g.strikes(FaultFE) {
+		wakeUp = g.random.IntN(9)
+	}
+	var symbols []symbol
+	for _, c := range overlaid(answers, wakeUp) {
+		symbols = append(symbols, symbol{b: c})
+	}
+	symbols[0].pause = b.options.Turnaround
+	sent, start := 0, end
+	for _, s := range g.spoil(symbols) {
+		if s.pause > 0 {
+			start, sent = start.Add(b.duration(sent)+s.pause), 0
+		}
+		b.put(carried{from: start.Add(b.duration(sent)), to: start.Add(b.duration(sent + 1)), b: s.b})
+		sent++
+	}
+}
+
+// misdirect makes an answer look like that of another meter or of another item, if the
+// faults call for it.
+func (b *Bus) misdirect(answer *dlt645.Frame) {
+	if b.gremlin.strikes(FaultForeign) {
+		low := &answer.Address[len(answer.Address)-1]
+		digits, _ := fromBCD(*low)
+		*low = bcd((digits + 1) % 100)
+	}
+	if len(answer.Data) > 4 && answer.Control.Function() != dlt645.FunctionReadAddress && b.gremlin.strikes(FaultOtherDI) {
+		answer.Data[1]++ // DI1: the next phase or tariff
+	}
+}
+
+// prune forgets what everybody has got.
+func (b *Bus) prune(now time.Time) {
+	most := len(b.wire)
+	for port := range b.ports {
+		most = min(most, max(0, port.next-b.dropped))
+	}
+	n := max(0, len(b.wire)-backlog)
+	for n < most && !b.wire[n].to.After(now) {
+		n++
+	}
+	b.wire = b.wire[n:]
+	b.dropped += n
+}

@@ -1,0 +1,120 @@
+package simulator
+
+import (
+	"fmt"
+	"os"
+	"time"
+)
+
+// A Port is a master's end of a simulated line, as a serial adapter would be. What a port
+// writes is heard by the meters; what meters send is heard by every port.
+type Port struct {
+	bus  *Bus
+	wake chan struct{}
+
+	// Guarded by the lock of the bus.
+	next   int // the byte to read next, counted from the first ever on the wire
+	closed bool
+}
+
+// Port opens a port. It hears what comes over the wire from now on.
+func (b *Bus) Port() *Port {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p := &Port{bus: b, wake: make(chan struct{}, 1)}
+	now := time.Now()
+	p.next = b.dropped
+	for _, c := range b.wire {
+		if !c.to.After(now) {
+			p.next++
+		}
+	}
+	b.ports[p] = struct{}{}
+	return p
+}
+
+// Read waits at most wait for a byte and returns all that have arrived; a byte arrives with
+// its stop bit. 0 and no error mean that nothing came. Read fails after Close.
+func (p *Port) Read(b []byte, wait time.Duration) (int, error) {
+	if len(b) == 0 {
+		return 0, nil
+	}
+	deadline := time.Now().Add(wait)
+	for {
+		n, arrival, err := p.take(b)
+		if n > 0 || err != nil {
+			return n, err
+		}
+		now := time.Now()
+		if !now.Before(deadline) {
+			return 0, nil
+		}
+		until := deadline
+		if !arrival.IsZero() && arrival.Before(deadline) {
+			until = arrival
+		}
+		timer := time.NewTimer(until.Sub(now))
+		select {
+		case <-timer.C:
+		case <-p.wake:
+			timer.Stop()
+		}
+	}
+}
+
+// take copies the bytes that have arrived. If there are none it tells when one will, zero if
+// none is on its way.
+func (p *Port) take(b []byte) (n int, arrival time.Time, err error) {
+	p.bus.mu.Lock()
+	defer p.bus.mu.Unlock()
+	if p.closed {
+		return 0, time.Time{}, fmt.Errorf("read from the simulated line: %w", os.ErrClosed)
+	}
+	now := time.Now()
+	p.next = max(p.next, p.bus.dropped)
+	for _, c := range p.bus.wire[p.next-p.bus.dropped:] {
+		switch {
+		case n == len(b):
+			return n, time.Time{}, nil
+		case c.to.After(now) && !c.request:
+			return n, c.to, nil
+		case c.to.After(now):
+		case c.request:
+			p.next++
+		default:
+			p.next++
+			b[n] = c.b
+			n++
+		}
+	}
+	return n, time.Time{}, nil
+}
+
+// Write sends bytes, after those that this or another port still sends. It does not wait for
+// the line, just as a serial driver does not.
+func (p *Port) Write(b []byte) (int, error) {
+	p.bus.mu.Lock()
+	defer p.bus.mu.Unlock()
+	if p.closed {
+		return 0, fmt.Errorf("write to the simulated line: %w", os.ErrClosed)
+	}
+	p.bus.transmit(b, time.Now())
+	return len(b), nil
+}
+
+// Close closes the port; a Read under way returns.
+func (p *Port) Close() error {
+	p.bus.mu.Lock()
+	defer p.bus.mu.Unlock()
+	p.closed = true
+	delete(p.bus.ports, p)
+	p.notify()
+	return nil
+}
+
+func (p *Port) notify() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,130 @@
+package simulator
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// A PTY is a pseudo terminal: a program opens its path as a serial port and talks to whoever
+// reads and writes the PTY.
+type PTY struct {
+	*os.File
+	path, link string
+	far        *os.File // kept open, since reading fails while nobody has the far end open
+}
+
+// OpenPTY makes a pseudo terminal that passes bytes unchanged, without echo. If link is not
+// empty, a symbolic link to it is made there, in place of an older link; Close takes it away.
+func OpenPTY(link string) (*PTY, error) {
+	p, err := openPTY(link)
+	if err != nil {
+		return nil, fmt.Errorf("make a pseudo terminal: %w", err)
+	}
+	return p, nil
+}
+
+func openPTY(link string) (_ *PTY, err error) {
+	if link != "" {
+		if link, err = filepath.Abs(link); err != nil {
+			return nil, err
+		}
+	}
+	near, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			near.Close()
+		}
+	}()
+	var number int
+	err = control(near, func(fd int) (err error) {
+		if err = unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
+			return err
+		}
+		number, err = unix.IoctlGetInt(fd, unix.TIOCGPTN)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	path := "/dev/pts/" + strconv.Itoa(number)
+	far, err := os.OpenFile(path, os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			far.Close()
+		}
+	}()
+	if err := control(far, makeRaw); err != nil {
+		return nil, fmt.Errorf("switch %s to raw mode: %w", path, err)
+	}
+	p := &PTY{File: near, path: path, link: link, far: far}
+	if link == "" {
+		return p, nil
+	}
+	if info, err := os.Lstat(link); err == nil && info.Mode()&fs.ModeSymlink == 0 {
+		return nil, fmt.Errorf("%s exists and is no symbolic link: choose another path", link)
+	}
+	if err := os.Remove(link); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	if err := os.Symlink(path, link); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// control calls f with the descriptor; the file stays one that Close can interrupt.
+func control(file *os.File, f func(fd int) error) error {
+	connection, err := file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	if err := connection.Control(func(fd uintptr) { failed = f(int(fd)) }); err != nil {
+		return err
+	}
+	return failed
+}
+
+// makeRaw is cfmakeraw of the C library.
+func makeRaw(fd int) error {
+	t, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+	if err != nil {
+		return err
+	}
+	t.Iflag &^= unix.IGNBRK | unix.BRKINT | unix.PARMRK | unix.ISTRIP | unix.INLCR | unix.IGNCR | unix.ICRNL | unix.IXON
+	t.Oflag &^= unix.OPOST
+	t.Lflag &^= unix.ECHO | unix.ECHONL | unix.ICANON | unix.ISIG | unix.IEXTEN
+	t.Cflag = t.Cflag&^(unix.CSIZE|unix.PARENB) | unix.CS8
+	t.Cc[unix.VMIN], t.Cc[unix.VTIME] = 1, 0
+	return unix.IoctlSetTermios(fd, unix.TCSETS, t)
+}
+
+// Path returns the absolute path of the far end: the link if there is one.
+func (p *PTY) Path() string {
+	if p.link != "" {
+		return p.link
+	}
+	return p.path
+}
+
+// Close closes the pseudo terminal and removes the link if it is still its own.
+func (p *PTY) Close() error {
+	if target, err := os.Readlink(p.link); err == nil && target == p.path {
+		if err := os.Remove(p.link); err != nil {
+			return errors.Join(err, p.far.Close(), p.File.Close())
+		}
+	}
+	return errors.Join(p.far.Close(), p.File.Close())
+}

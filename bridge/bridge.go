@@ -52,8 +52,8 @@ type Bridge struct {
 	metrics   *metrics.Set
 	infoState infoState
 	outbox    *outbox
-	replies   sync.WaitGroup // requests whose reply is still to come
-	stopping  atomic.Bool
+	frames    chan bus.Frame // to be published, if frames are traced
+	admission admission
 	turned    atomic.Int64 // when the bridge's own loop last turned, Unix nanoseconds
 	listening atomic.Bool  // connected and subscribed
 }
@@ -67,6 +67,7 @@ func New(config Config) *Bridge {
 		topics:    tree(config.Root),
 		directory: newDirectory(config.Meters, config.Protocol),
 		limited:   limiter{logger: config.Log},
+		frames:    make(chan bus.Frame, framesWaiting),
 	}
 	b.outbox = newOutbox(config.Log)
 	b.metrics = b.newMetrics()
@@ -120,9 +121,59 @@ func (b *Bridge) receive(m message) {
 		return
 	}
 	r := &request{message: m, verb: verb, target: target, replyTopic: b.topics.reply(tail), deliver: b.outbox.put}
+	b.carryOut(r)
+}
+
+// carryOut makes sure that a request gets its one reply: here and now if it cannot be queued.
+func (b *Bridge) carryOut(r *request) {
+	if !b.admission.enter() {
+		b.fail(r, bus.ErrStopping)
+		return
+	}
 	if err := b.handle(r); err != nil {
 		b.fail(r, err)
+		b.admission.leave()
 	}
+}
+
+// later runs the part of a request that waits; the request is over when it returns.
+func (b *Bridge) later(finish func()) {
+	go func() {
+		defer b.admission.leave()
+		finish()
+	}()
+}
+
+// An admission lets requests in until the bridge stops. The zero value is open.
+type admission struct {
+	mu     sync.Mutex
+	closed bool
+	inside sync.WaitGroup
+}
+
+func (a *admission) enter() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return false
+	}
+	a.inside.Add(1)
+	return true
+}
+
+func (a *admission) leave() { a.inside.Done() }
+
+// close lets nobody in any more.
+func (a *admission) close() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.closed = true
+}
+
+func (a *admission) isClosed() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.closed
 }
 
 // Ask carries a request out without a broker and returns its reply. tail is what a request
@@ -135,9 +186,7 @@ func (b *Bridge) Ask(tail string, payload []byte) []byte {
 		verb:    verb, target: target,
 		deliver: func(m outgoing) { answer <- m.payload },
 	}
-	if err := b.handle(r); err != nil {
-		b.fail(r, err)
-	}
+	b.carryOut(r)
 	return <-answer
 }
 
@@ -173,9 +222,6 @@ func (b *Bridge) handle(r *request) error {
 	}
 	if !slices.Contains(Verbs, r.verb) {
 		return problemf(CodeBadRequest, "%q is no verb of a request topic; there are %v", r.verb, Verbs)
-	}
-	if b.stopping.Load() {
-		return bus.ErrStopping
 	}
 	if r.expiry != nil {
 		r.bound(r.received.Add(*r.expiry))
@@ -228,9 +274,11 @@ func notAllowed(class string) error {
 // lets the bus finish what is on the wire, sees the replies out and says goodbye. The bus
 // must be running and must be stopped by its own context, after Run has called stopBus.
 func (b *Bridge) Run(ctx context.Context, stopBus func()) error {
-	if err := b.serveHealth(ctx); err != nil {
+	stopHealth, err := b.serveHealth(ctx)
+	if err != nil {
 		return err
 	}
+	defer stopHealth()
 	// The connection outlives ctx, so that the last replies still get out.
 	connection, hangUp := context.WithCancel(context.WithoutCancel(ctx))
 	defer hangUp()
@@ -238,11 +286,12 @@ func (b *Bridge) Run(ctx context.Context, stopBus func()) error {
 	if err != nil {
 		return fmt.Errorf("connect to the broker: %w", err)
 	}
+	go b.publishFrames(ctx)
 	b.loop(ctx)
 
-	b.stopping.Store(true)
+	b.admission.close()
 	stopBus()
-	b.replies.Wait()
+	b.admission.inside.Wait()
 	b.outbox.drain(2 * time.Second)
 	goodbye, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()

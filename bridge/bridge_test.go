@@ -467,7 +467,7 @@ func TestTraceMasksPasswords(t *testing.T) {
 
 func TestStopping(t *testing.T) {
 	s := newStage(t, nil)
-	s.stopping.Store(true)
+	s.admission.close()
 	sent, reply := s.ask(t, message{topic: "test/request/read/main", payload: []byte("voltage_a")})
 	if e, _ := reply["error"].(map[string]any); e["code"] != string(CodeStopping) {
 		t.Errorf("reply %s, want stopping", sent.payload)

@@ -7,8 +7,10 @@
 //	body.go     payloads: JSON objects and the plain-text forms
 //	meters.go   which meter a topic means
 //	read.go     the verb read          raw.go   the verb raw
-//	reply.go    replies as JSON        cache.go values that are still fresh enough
+//	reply.go    replies as JSON        conversation.go  how a plan is carried out
+//	cache.go    values that are still fresh enough
+//	frames.go   what is seen on the wire, for those who watch
 //	outbox.go   what waits to be published, also while the broker is away
 //	mqtt.go     the connection         info.go  what the bridge tells about itself
-//	health.go   health check and HTTP
+//	health.go   health check and HTTP  metrics.go  what /metrics shows
 package bridge

@@ -42,44 +42,51 @@ func (b *Bridge) unready() string {
 	if state := b.bus.State(); !state.Up {
 		missing = append(missing, fmt.Sprintf("bus %s is down: %s", b.config.BusURL, state.LastError))
 	}
-	if b.stopping.Load() {
+	if b.admission.isClosed() {
 		missing = append(missing, "stopping")
 	}
 	return strings.Join(missing, "; ")
 }
 
-// serveHealth answers health checks on the socket and, if wanted, on HTTP, until ctx ends.
-func (b *Bridge) serveHealth(ctx context.Context) error {
+// serveHealth answers health checks on the socket and, if wanted, on HTTP, until stop is called.
+func (b *Bridge) serveHealth(ctx context.Context) (stop func(), err error) {
+	var closers []io.Closer
+	stop = func() {
+		for _, c := range closers {
+			_ = c.Close()
+		}
+	}
 	b.turned.Store(time.Now().UnixNano())
 	if runtime.GOOS == "linux" { // no other system has abstract sockets
 		name := HealthSocket(b.config.Root)
-		socket, err := (&net.ListenConfig{}).Listen(ctx, "unix", name)
-		if err != nil {
-			return fmt.Errorf("listen on the health socket %s: %w: is another bridge with the root %q running on this machine?", name, err, b.config.Root)
+		if socket, err := (&net.ListenConfig{}).Listen(ctx, "unix", name); err != nil {
+			b.log.Error("the health check of this bridge cannot be asked; another bridge with the same root runs on this machine, and healthcheck asks that one; set DLT645_TOPIC", "socket", name, "err", err)
+		} else {
+			closers = append(closers, socket)
+			go b.answerHealth(socket)
 		}
-		context.AfterFunc(ctx, func() { _ = socket.Close() })
-		go b.answerHealth(socket)
 	}
 	if b.config.HTTP == "" {
-		return nil
+		return stop, nil
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", b.config.HTTP)
 	if err != nil {
-		return fmt.Errorf("serve HTTP on %s (DLT645_HTTP): %w", b.config.HTTP, err)
+		stop()
+		return nil, fmt.Errorf("serve HTTP on %s (DLT645_HTTP): %w", b.config.HTTP, err)
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", answerHTTP(b.unhealthy))
 	mux.HandleFunc("GET /readyz", answerHTTP(b.unready))
 	mux.HandleFunc("GET /metrics", b.serveMetrics)
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second}
-	context.AfterFunc(ctx, func() { _ = server.Close() })
+	closers = append(closers, server)
 	go func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			b.log.Error("HTTP ended", "err", err)
 		}
 	}()
 	b.log.Info("serving HTTP", "address", listener.Addr().String())
-	return nil
+	return stop, nil
 }
 
 // answerHealth tells everyone who connects, in one line.

@@ -4,8 +4,6 @@ import (
 	"math"
 	"sync"
 	"time"
-
-	"dlt645-mqtt/bridge/bus"
 )
 
 // infoInterval is the shortest time between two versions of bridge/info.
@@ -96,18 +94,4 @@ func (b *Bridge) publishInfo(interval time.Duration) {
 	}
 	b.infoState.last, b.infoState.at = string(payload), now
 	b.outbox.put(outgoing{topic: b.topics.join(topicInfo), payload: payload, contentType: contentJSON, retain: true})
-}
-
-// PublishFrame publishes a frame on the wire, its secrets masked, if there is a connection:
-// what nobody could have watched is not kept.
-func (b *Bridge) PublishFrame(f bus.FrameEvent) {
-	if !b.listening.Load() {
-		return
-	}
-	traced := b.tracedFrames(b.config.Protocol, []bus.Frame{f.Frame})
-	payload, err := encodeJSON(traced[0])
-	if err != nil {
-		return // a struct of strings always encodes
-	}
-	b.outbox.put(outgoing{topic: b.topics.join(topicFrame), payload: payload, contentType: contentJSON})
 }

@@ -215,6 +215,9 @@ func publish(ctx context.Context, m *autopaho.ConnectionManager, qos byte, messa
 		text := byte(1)
 		properties.PayloadFormat = &text
 	}
+	if message.transient {
+		qos = 0
+	}
 	response, err := m.Publish(ctx, &paho.Publish{
 		Topic: message.topic, Payload: message.payload, QoS: qos, Retain: message.retain, Properties: properties,
 	})

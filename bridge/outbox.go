@@ -29,6 +29,7 @@ type outgoing struct {
 	correlation []byte
 	retain      bool
 	command     bool // the result of a command: given up last of all
+	transient   bool // worth nothing later: QoS 0
 }
 
 func (m *outgoing) size() int { return len(m.topic) + len(m.payload) + len(m.correlation) + 100 }
@@ -86,6 +87,16 @@ func (o *outbox) put(m outgoing) {
 		o.makeRoom()
 	}
 	o.pump()
+}
+
+// pass publishes a message here and now, or not at all.
+func (o *outbox) pass(ctx context.Context, m outgoing) {
+	o.mu.Lock()
+	publish := o.publish
+	o.mu.Unlock()
+	if publish != nil {
+		_, _ = publish(ctx, m) // whoever watches sees the next one
+	}
 }
 
 // makeRoom gives up the oldest messages beyond the bound, results of commands last.

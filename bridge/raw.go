@@ -54,7 +54,7 @@ func (b *Bridge) raw(r *request, in *body) error {
 	if r.command {
 		b.cache.forget(plan.Address)
 	}
-	b.replies.Go(func() { b.finishRaw(r, plan.Steps[0].First.Answer == nil, <-wait) })
+	b.later(func() { b.finishRaw(r, plan.Steps[0].First.Answer == nil, <-wait) })
 	return nil
 }
 

@@ -52,7 +52,7 @@ func (b *Bridge) read(r *request, in *body) error {
 			return err
 		}
 	}
-	b.replies.Go(func() { b.finishRead(r, m, fresh, b.hold(r, plan, wait)) })
+	b.later(func() { b.finishRead(r, m, fresh, b.hold(r, plan, wait)) })
 	return nil
 }
 
@@ -136,6 +136,9 @@ func (b *Bridge) finishRead(r *request, m *meter, fresh []cached, c conversation
 		}
 		moment = now
 		put(step, answer.Result)
+		for _, item := range step.Items { // what a block did not bring may have been read singly
+			a.Errors.remove(item)
+		}
 		if !strings.Contains(step.Meter, "A") {
 			b.cache.put(step.Key, answer.Result, now)
 		}

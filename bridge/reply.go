@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"dlt645-mqtt/bridge/bus"
@@ -134,6 +135,10 @@ func (o *object) set(name string, value any) {
 	*o = append(*o, member{name, value})
 }
 
+func (o *object) remove(name string) {
+	*o = slices.DeleteFunc(*o, func(m member) bool { return m.name == name })
+}
+
 // MarshalJSON writes the members in order; no members make an empty object.
 func (o object) MarshalJSON() ([]byte, error) {
 	b := []byte{'{'}
@@ -220,10 +225,19 @@ func (b *Bridge) publishReply(r *request, payload []byte, contentType string) {
 	})
 }
 
+// isWakeUp tells of bytes that are there only to wake a receiver up.
+func isWakeUp(b []byte) bool {
+	const wakeUp = 0xFE
+	return !slices.ContainsFunc(b, func(c byte) bool { return c != wakeUp })
+}
+
 // tracedFrames lists what a step said and heard, secrets masked.
 func (b *Bridge) tracedFrames(p protocol.Protocol, frames []bus.Frame) []tracedFrame {
 	var list []tracedFrame
 	for _, f := range frames {
+		if f.Ignored && isWakeUp(f.Bytes) {
+			continue // wake-up bytes before an answer are no news
+		}
 		direction := "received"
 		switch {
 		case f.Sent:

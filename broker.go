@@ -1,0 +1,67 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"syscall"
+
+	mqtt "github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/hooks/auth"
+	"github.com/mochi-mqtt/server/v2/listeners"
+	"github.com/mochi-mqtt/server/v2/packets"
+)
+
+// An embeddedBroker is an MQTT broker inside the binary, for the demo and for trying out. It
+// lets everyone in, and so listens on this machine only.
+type embeddedBroker struct {
+	server  *mqtt.Server
+	address string // where it really listens
+}
+
+// portsToTry is how many ports beyond the wished one are tried.
+const portsToTry = 100
+
+// startBroker listens on address, or on the next free port, and says so.
+func startBroker(address string, log *slog.Logger) (*embeddedBroker, error) {
+	host, wished, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, fmt.Errorf("address %s: %w", address, err)
+	}
+	first, err := strconv.Atoi(wished)
+	if err != nil {
+		return nil, fmt.Errorf("port %s: %w", wished, err)
+	}
+	var listener net.Listener
+	for port := first; port <= min(first+portsToTry, 65535); port++ {
+		listener, err = net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+		if !errors.Is(err, syscall.EADDRINUSE) || first == 0 {
+			break
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	b := &embeddedBroker{address: listener.Addr().String()}
+	if _, port, _ := net.SplitHostPort(b.address); port != wished && first != 0 {
+		log.Warn("the port is taken; the embedded broker listens on the next free one", "wished", wished, "port", port)
+	}
+	b.server = mqtt.New(&mqtt.Options{InlineClient: true, Logger: slog.New(slog.DiscardHandler)})
+	if err := errors.Join(
+		b.server.AddHook(new(auth.AllowHook), nil),
+		b.server.AddListener(listeners.NewNet("tcp", listener)),
+		b.server.Serve(),
+	); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// subscribe calls receive for every message on topic, the retained one first.
+func (b *embeddedBroker) subscribe(topic string, id int, receive func(payload []byte)) error {
+	return b.server.Subscribe(topic, id, func(_ *mqtt.Client, _ packets.Subscription, p packets.Packet) { receive(p.Payload) })
+}
+
+func (b *embeddedBroker) close() { _ = b.server.Close() }

@@ -1,0 +1,286 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/eclipse/paho.golang/paho"
+)
+
+// patience bounds every wait of these tests for real programs; none of them waits for it to pass.
+const patience = 20 * time.Second
+
+// A client is an MQTT 5 client as users have them.
+type client struct {
+	*paho.Client
+	t        testing.TB
+	messages chan *paho.Publish
+}
+
+// newClient connects to a broker and subscribes to filters.
+func newClient(t testing.TB, connection net.Conn, filters ...string) *client {
+	t.Helper()
+	return newClientAs(t, connection, "", "", filters...)
+}
+
+// newClientAs does so with a user name and a password.
+func newClientAs(t testing.TB, connection net.Conn, user, password string, filters ...string) *client {
+	t.Helper()
+	c := &client{t: t, messages: make(chan *paho.Publish, 10000)}
+	c.Client = paho.NewClient(paho.ClientConfig{
+		Conn: connection,
+		OnPublishReceived: []func(paho.PublishReceived) (bool, error){func(p paho.PublishReceived) (bool, error) {
+			c.messages <- p.Packet
+			return true, nil
+		}},
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	hello := &paho.Connect{
+		CleanStart: true, KeepAlive: 60, ClientID: fmt.Sprintf("test-%d", time.Now().UnixNano()),
+		Username: user, UsernameFlag: user != "", Password: []byte(password), PasswordFlag: user != "",
+	}
+	if _, err := c.Connect(ctx, hello); err != nil {
+		t.Fatalf("connect to the broker: %v", err)
+	}
+	t.Cleanup(func() { _ = c.Disconnect(&paho.Disconnect{}) })
+	for _, filter := range filters {
+		if _, err := c.Subscribe(ctx, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: filter, QoS: 1}}}); err != nil {
+			t.Fatalf("subscribe to %s: %v", filter, err)
+		}
+	}
+	return c
+}
+
+func dial(t testing.TB, address string) net.Conn {
+	t.Helper()
+	connection, err := net.DialTimeout("tcp", address, patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return connection
+}
+
+// publish sends a request; change, unless nil, may set properties.
+func (c *client) publish(topic, payload string, change func(*paho.Publish)) {
+	c.t.Helper()
+	p := &paho.Publish{Topic: topic, Payload: []byte(payload), QoS: 1, Properties: &paho.PublishProperties{}}
+	if change != nil {
+		change(p)
+	}
+	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
+	defer cancel()
+	if _, err := c.Publish(ctx, p); err != nil {
+		c.t.Fatalf("publish to %s: %v", topic, err)
+	}
+}
+
+// next returns the next message that the client gets.
+func (c *client) next() *paho.Publish {
+	c.t.Helper()
+	select {
+	case p := <-c.messages:
+		return p
+	case <-time.After(patience):
+		c.t.Fatal("no message came")
+		return nil
+	}
+}
+
+// await returns the next message on a topic for which accept, unless nil, says yes.
+func (c *client) await(topic string, accept func(payload string) bool) *paho.Publish {
+	c.t.Helper()
+	for {
+		p := c.next()
+		if p.Topic == topic && (accept == nil || accept(string(p.Payload))) {
+			return p
+		}
+	}
+}
+
+// A reading is what these tests look at in a reply.
+type readReply struct {
+	ID, Request, Meter, Address, Result, Frame string
+	OK                                         bool
+	Time                                       time.Time
+	Values                                     map[string]json.RawMessage
+	Units                                      map[string]string
+	Errors                                     map[string]struct {
+		Code    string
+		Reasons []string
+	}
+	Error *struct{ Code, Message string }
+	Bus   *struct{ Steps int }
+}
+
+func parseReply(t testing.TB, payload []byte) readReply {
+	t.Helper()
+	var r readReply
+	if err := json.Unmarshal(payload, &r); err != nil {
+		t.Fatalf("reply %s: %v", payload, err)
+	}
+	return r
+}
+
+// ask publishes a request and returns the next reply.
+func (c *client) ask(root, tail, payload string) readReply {
+	c.t.Helper()
+	c.publish(root+"/request/"+tail, payload, nil)
+	return parseReply(c.t, c.await(root+"/reply/"+tail, nil).Payload)
+}
+
+// startBridge runs the binary's main job in this process, with these variables, until the
+// test ends or stop is called. It must not run in two tests at once, since they share the environment.
+func startBridge(t testing.TB, variables map[string]string) (root string, stop func()) {
+	t.Helper()
+	root = fmt.Sprintf("%s-%d", strings.ToLower(strings.NewReplacer("/", "-", " ", "-", "#", "-").Replace(t.Name())), os.Getpid())
+	t.Setenv("DLT645_TOPIC", root)
+	t.Setenv("DLT645_LOG_LEVEL", "error")
+	for name, value := range variables {
+		t.Setenv(name, value)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan int, 1)
+	go func() { ended <- serve(ctx, os.Stderr, nil) }()
+	stopped := false
+	stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		cancel()
+		select {
+		case status := <-ended:
+			if status != 0 {
+				t.Errorf("the bridge ended with status %d", status)
+			}
+		case <-time.After(patience):
+			t.Error("the bridge does not stop")
+		}
+	}
+	t.Cleanup(stop)
+	return root, stop
+}
+
+// ready waits until the bridge of a root says that it is online.
+func (c *client) ready(root string) {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
+	defer cancel()
+	if _, err := c.Subscribe(ctx, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: root + "/bridge/status", QoS: 1}}}); err != nil {
+		c.t.Fatal(err)
+	}
+	c.await(root+"/bridge/status", func(payload string) bool { return payload == "online" })
+}
+
+// A testBroker is a broker under a test's control.
+type testBroker struct {
+	address string
+	stop    func()
+	start   func() // again, at the same address
+}
+
+// startMochi runs the broker that the binary brings along.
+func startMochi(t testing.TB) *testBroker {
+	t.Helper()
+	b := &testBroker{address: freeAddress(t)}
+	b.start = func() {
+		broker, err := startBroker(b.address, slog.New(slog.NewTextHandler(io.Discard, nil)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.stop = broker.close
+	}
+	b.start()
+	t.Cleanup(func() { b.stop() })
+	return b
+}
+
+// startMosquitto runs a real mosquitto with more lines of configuration, or skips the test.
+// The first listener, unless the lines have their own, is the broker's address.
+func startMosquitto(t testing.TB, address string, lines ...string) *testBroker {
+	t.Helper()
+	program := findProgram(t, "mosquitto")
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	configuration := append([]string{
+		"user root", // else a mosquitto started by root may not read our files
+		"per_listener_settings false", "set_tcp_nodelay true", "listener " + port + " " + host,
+	}, lines...)
+	file := filepath.Join(t.TempDir(), "mosquitto.conf")
+	if err := os.WriteFile(file, []byte(strings.Join(configuration, "\n")+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b := &testBroker{address: address}
+	b.start = func() {
+		command := exec.Command(program, "-c", file)
+		var output strings.Builder
+		command.Stdout, command.Stderr = &output, &output
+		if err := command.Start(); err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan struct{})
+		go func() { _ = command.Wait(); close(ended) }()
+		b.stop = func() { _ = command.Process.Kill(); <-ended }
+		awaitListener(t, address, ended, &output)
+	}
+	b.start()
+	t.Cleanup(func() { b.stop() })
+	return b
+}
+
+// findProgram skips the test where a program is missing, and says which package has it.
+func findProgram(t testing.TB, name string) string {
+	t.Helper()
+	for _, path := range []string{name, "/usr/sbin/" + name} {
+		if program, err := exec.LookPath(path); err == nil {
+			return program
+		}
+	}
+	t.Skipf("%s is not installed (Debian: apt-get install mosquitto mosquitto-clients)", name)
+	return ""
+}
+
+// awaitListener waits until something listens on an address.
+func awaitListener(t testing.TB, address string, ended <-chan struct{}, output fmt.Stringer) {
+	t.Helper()
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
+	timeout := time.After(patience)
+	for {
+		if connection, err := net.Dial("tcp", address); err == nil {
+			_ = connection.Close()
+			return
+		}
+		select {
+		case <-ended:
+			t.Fatalf("the broker ended: %s", output)
+		case <-timeout:
+			t.Fatalf("nothing listens on %s", address)
+		case <-ticker.C:
+		}
+	}
+}
+
+// freeAddress is an address on this machine that nothing listens on at the moment.
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	return listener.Addr().String()
+}

@@ -1,0 +1,214 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+
+	"dlt645-mqtt/simulator"
+)
+
+// execute runs a command of the binary and returns what it prints.
+func execute(t *testing.T, in string, arguments ...string) (status int, out, stderr string) {
+	t.Helper()
+	var o, e bytes.Buffer
+	status = run(t.Context(), arguments, strings.NewReader(in), &o, &e)
+	return status, o.String(), e.String()
+}
+
+func TestDecode(t *testing.T) {
+	answer := "FE FE FE FE 68 01 00 00 00 00 00 68 91 08 33 33 34 33 97 3C 33 33 70 16"
+	for _, row := range []struct {
+		name      string
+		arguments []string
+		in        string
+		lines     []string // what each line of output holds
+		status    int
+		stderr    string
+	}{
+		{"arguments joined", append([]string{"decode"}, strings.Fields(answer)...), "", []string{`"direction":"response","address":"000000000001","control":"91","function":"read","di":"00010000","values":{"forward_active_energy":9.64},"units":{"forward_active_energy":"kWh"},"more":false}`}, 0, ""},
+		{"standard input, two frames", []string{"decode"}, answer + "\n" + "68 01 00 00 00 00 00 68 11 04 33 33 34 33 B3 16\n", []string{`"response"`, `"request"`}, 0, ""},
+		{"noise between frames", []string{"decode", "00 11", answer}, "", []string{`"response"`}, 1, "00 11"},
+		{"bad checksum", []string{"decode", "680100000000006891083333343397" + "3C3333DB16"}, "", nil, 1, "checksum"},
+		{"odd", []string{"decode", "681"}, "", nil, 1, "odd number of hex digits (3)"},
+		{"no hex", []string{"decode", "hello"}, "", nil, 1, "invalid byte"},
+		{"nothing", []string{"decode"}, "", nil, 1, "there is no frame"},
+		{"refusal", []string{"decode", "68 01 00 00 00 00 00 68 D1 01 35 D8 16"}, "", []string{`"reasons":["no_such_data"]`}, 0, ""},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			status, out, stderr := execute(t, row.in, row.arguments...)
+			if status != row.status || !strings.Contains(stderr, row.stderr) || row.stderr == "" && stderr != "" {
+				t.Errorf("status %d, errors %q", status, stderr)
+			}
+			lines := strings.Split(strings.TrimSuffix(out, "\n"), "\n")
+			if out == "" {
+				lines = nil
+			}
+			if len(lines) != len(row.lines) {
+				t.Fatalf("%d lines, want %d: %s", len(lines), len(row.lines), out)
+			}
+			for i, want := range row.lines {
+				if !strings.Contains(lines[i], want) || !json.Valid([]byte(lines[i])) {
+					t.Errorf("line %s\nlacks %s", lines[i], want)
+				}
+			}
+		})
+	}
+}
+
+func TestItems(t *testing.T) {
+	for _, row := range []struct{ words, want string }{
+		{"voltage phase A", "voltage_a"}, {"A相电压", "voltage_a"}, {"02010100", "voltage_a"}, {"forward_active_energy_t1_h2", "forward_active_energy"},
+	} {
+		status, out, stderr := execute(t, "", append([]string{"items", "-json"}, strings.Fields(row.words)...)...)
+		if status != 0 || !strings.Contains(out, row.want) {
+			t.Errorf("items %s: status %d, %s%s", row.words, status, out, stderr)
+		}
+		for line := range strings.Lines(out) {
+			var item map[string]any
+			if err := json.Unmarshal([]byte(line), &item); err != nil {
+				t.Fatal(err)
+			}
+			for _, key := range []string{"name", "di", "picture", "unit", "access", "text_en", "text_zh"} {
+				if _, ok := item[key]; !ok {
+					t.Errorf("%s lacks %s", line, key)
+				}
+			}
+		}
+	}
+	if status, out, _ := execute(t, "", "items", "voltage"); status != 0 || !strings.HasPrefix(out, "NAME") {
+		t.Errorf("table: status %d, %s", status, out)
+	}
+	if status, _, stderr := execute(t, "", "items", "nosuchthing"); status != 1 || !strings.Contains(stderr, "nothing found") {
+		t.Errorf("nothing: status %d, %s", status, stderr)
+	}
+}
+
+func TestReadCommand(t *testing.T) {
+	setAll(t, nil)
+	bus := quickMeters + "&meters=1"
+	status, out, stderr := execute(t, "", "read", "-bus", bus, "AAAAAAAAAAAA", "voltage_a", "forward_active_energy")
+	if table := regexp.MustCompile(`^voltage_a +\d+\.\d +V\nforward_active_energy +\d+\.\d\d +kWh\n$`); status != 0 || !table.MatchString(out) {
+		t.Errorf("status %d, output %q, errors %q", status, out, stderr)
+	}
+	status, out, _ = execute(t, "", "read", "-bus", bus, "-json", "000000000001", "02010100")
+	if r := parseReply(t, []byte(out)); status != 0 || !r.OK || r.Units["voltage_a"] != "V" {
+		t.Errorf("status %d, reply %s", status, out)
+	}
+	status, out, stderr = execute(t, "", "read", "-bus", bus, "000000000001", "voltage_a", "nosuch")
+	if status != 1 || !strings.HasPrefix(out, "voltage_a") || !strings.Contains(stderr, "unknown_item") {
+		t.Errorf("one unknown item: status %d, output %q, errors %q", status, out, stderr)
+	}
+	if status, _, stderr = execute(t, "", "read", "-bus", "carrier-pigeon://x", "1", "voltage_a"); status != 2 || !strings.Contains(stderr, "carrier-pigeon") {
+		t.Errorf("bad bus: status %d, errors %q", status, stderr)
+	}
+	if status, _, _ = execute(t, "", "read"); status != 2 {
+		t.Errorf("no meter: status %d", status)
+	}
+}
+
+// TestReadFromSerialPort reads through a real terminal device.
+func TestReadFromSerialPort(t *testing.T) {
+	setAll(t, nil)
+	line, err := simulator.Open(url.Values{"baud": {"115200"}, "meters": {"2"}, "turnaround": {"1ms"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pty, err := simulator.OpenPTY("")
+	if err != nil {
+		t.Skipf("no pseudo terminal here: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { defer close(ended); _ = line.Serve(ctx, pty) }()
+	defer func() { cancel(); <-ended }()
+	status, out, stderr := execute(t, "", "read", "-bus", "serial://"+pty.Path()+"?baud=115200", "000000000002", "voltage_a")
+	if status != 0 || !strings.HasPrefix(out, "voltage_a") {
+		t.Errorf("status %d, output %q, errors %q", status, out, stderr)
+	}
+}
+
+func TestVersionAndHelp(t *testing.T) {
+	if status, out, _ := execute(t, "", "version"); status != 0 || out != "dlt645-mqtt "+version+"\n" {
+		t.Errorf("version: %d %q", status, out)
+	}
+	if status, out, _ := execute(t, "", "--help"); status != 0 || !strings.Contains(out, "dlt645-mqtt demo") {
+		t.Errorf("help: %d %q", status, out)
+	}
+	if status, _, stderr := execute(t, "", "halp"); status != 2 || !strings.Contains(stderr, `no command "halp"`) {
+		t.Errorf("unknown command: %d %q", status, stderr)
+	}
+}
+
+func TestHealthcheckWithoutBridge(t *testing.T) {
+	setAll(t, map[string]string{"DLT645_TOPIC": "nobody-runs-this"})
+	if status, _, stderr := execute(t, "", "healthcheck"); status != 1 || !strings.Contains(stderr, "nobody-runs-this") {
+		t.Errorf("status %d, errors %q", status, stderr)
+	}
+}
+
+// TestDemo runs the demo, reads what it prints, and does what it says where the tools are there.
+func TestDemo(t *testing.T) {
+	// Another program holds the wished port, so that the demo must take the next.
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = taken.Close() }()
+	setAll(t, map[string]string{"DLT645_MQTT_URL": "embedded://" + taken.Addr().String(), "DLT645_TOPIC": "demo-test", "DLT645_BUS_URL": quickMeters})
+	for name := range demoDefaults { // what the demo sets is undone after the test
+		value, set := os.LookupEnv(name)
+		t.Setenv(name, value)
+		if !set {
+			if err := os.Unsetenv(name); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	out, writer := io.Pipe()
+	var stderr bytes.Buffer
+	ended := make(chan int, 1)
+	go func() {
+		status := run(ctx, []string{"demo"}, nil, writer, &stderr)
+		_ = writer.Close()
+		ended <- status
+	}()
+	text := ""
+	buffer := make([]byte, 4096)
+	for !strings.Contains(text, "Ctrl-C stops.") {
+		n, err := out.Read(buffer)
+		text += string(buffer[:n])
+		if err != nil {
+			t.Fatalf("the demo ended: %s%s", text, &stderr)
+		}
+	}
+	for _, want := range []string{`"voltage_a"`, "wire →   68010000000000681104333434", "wire ←   6801000000000068910633343435", "values  {\"voltage_a\":", "ok      true"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the demo does not print %q:\n%s", want, text)
+		}
+	}
+	if _, err := exec.LookPath("mosquitto_rr"); err == nil {
+		for _, line := range regexp.MustCompile(`(?m)^  (mosquitto_rr .*)$`).FindAllStringSubmatch(text, -1) {
+			reply, err := exec.CommandContext(ctx, "sh", "-c", line[1]).CombinedOutput()
+			if err != nil || !strings.Contains(string(reply), `"ok":true`) {
+				t.Errorf("%s: %v: %s", line[1], err, reply)
+			}
+		}
+	} else {
+		t.Log("skipped: the printed mosquitto_rr lines, as mosquitto-clients is not installed")
+	}
+	cancel()
+	if status := <-ended; status != 0 {
+		t.Errorf("status %d: %s", status, &stderr)
+	}
+}

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// setAll sets variables for one test, and no other of ours.
+func setAll(t *testing.T, variables map[string]string) {
+	t.Helper()
+	for _, entry := range os.Environ() {
+		if name, value, _ := strings.Cut(entry, "="); strings.HasPrefix(name, prefix+"_") {
+			t.Setenv(name, value) // puts it back afterwards
+			if err := os.Unsetenv(name); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for name, value := range variables {
+		t.Setenv(name, value)
+	}
+}
+
+func TestConfigComplainsAboutEverythingAtOnce(t *testing.T) {
+	setAll(t, map[string]string{
+		"DLT645_MQTT_URL":      "broker:1883",
+		"DLT645_BUS_URL":       "serial:///dev/ttyUSB0?buad=2400",
+		"DLT645_BUAD_RATE":     "2400",
+		"DLT645_LOG_LEVL":      "debug",
+		"DLT645_TOPIC":         "",
+		"DLT645_METERS":        "Main=1,main=000000000001,main=2,other=000000000001,x=123x,y=1@1998,5",
+		"DLT645_ALLOW":         "read,everything,relay",
+		"DLT645_QUEUE":         "many",
+		"DLT645_LOG_FORMAT":    "xml",
+		"DLT645_PORT":          "tcp://10.0.0.1:1883", // Kubernetes
+		"DLT645_SERVICE_HOST":  "10.0.0.1",
+		"DLT645_MQTT_PASSWORD": "secret",
+	})
+	_, err := readConfig(true)
+	if err == nil {
+		t.Fatal("no complaint")
+	}
+	text := err.Error()
+	for _, want := range []string{
+		"DLT645_MQTT_URL: ", "buad", "DLT645_BUAD_RATE: no such variable", "DLT645_LOG_LEVL: no such variable; did you mean DLT645_LOG_LEVEL?",
+		"DLT645_TOPIC: is set but empty", `"Main" is no meter name`, "the name main is given twice", "main and other have the same address 000000000001",
+		"DLT645_METERS: x: ", `y: "1998" is no protocol`, `"5" has no name`, `"everything" is no class`, "relay needs a meter password of level 02",
+		"DLT645_QUEUE: ", "DLT645_LOG_FORMAT: ", "DLT645_MQTT_PASSWORD: is set without DLT645_MQTT_USERNAME",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the complaints lack %q:\n%s", want, text)
+		}
+	}
+	for _, unwanted := range []string{"SERVICE_HOST", "DLT645_PORT", "secret"} {
+		if strings.Contains(text, unwanted) {
+			t.Errorf("the complaints mention %q:\n%s", unwanted, text)
+		}
+	}
+}
+
+func TestConfigMinimal(t *testing.T) {
+	setAll(t, map[string]string{
+		"DLT645_MQTT_URL": "mqtts://broker", "DLT645_BUS_URL": "tcp://127.0.0.1:4001", "DLT645_METERS": "main=1, old=12@1997,only=AAAAAAAAAAAA",
+		"DLT645_MQTT_USERNAME": "", // as compose leaves it
+	})
+	c, err := readConfig(true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.broker.URL.String(); got != "mqtts://broker:8883" {
+		t.Errorf("broker %s", got)
+	}
+	if c.broker.TLS == nil || c.broker.TLS.ServerName != "broker" || c.broker.ClientID != "dlt645-mqtt-dlt645" || c.root != "dlt645" || c.bus.Queue != 1000 || c.zone.String() != "Asia/Shanghai" {
+		t.Errorf("config %+v", c)
+	}
+	for i, want := range []string{"main 000000000001 2007 false", "old AAAAAAAAAA12 1997 false", "only AAAAAAAAAAAA 2007 true"} {
+		m := c.meters[i]
+		got := strings.Join([]string{m.Name, m.Address, m.Protocol.Name(), map[bool]string{true: "true", false: "false"}[m.Wildcard]}, " ")
+		if got != want {
+			t.Errorf("meter %s, want %s", got, want)
+		}
+	}
+	if len(c.allow) != 1 || !c.allow["read"] {
+		t.Errorf("allowed %v, want read alone", c.allow)
+	}
+}
+
+func TestConfigMissing(t *testing.T) {
+	setAll(t, nil)
+	_, err := readConfig(true)
+	if err == nil || !strings.Contains(err.Error(), "DLT645_MQTT_URL: is missing") || !strings.Contains(err.Error(), "DLT645_BUS_URL: is missing") {
+		t.Errorf("complaints: %v", err)
+	}
+}
+
+func TestConfigSecretFiles(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(file, []byte("s3cret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	base := map[string]string{"DLT645_MQTT_URL": "mqtt://broker", "DLT645_BUS_URL": "tcp://127.0.0.1:4001", "DLT645_MQTT_USERNAME": "bridge", "DLT645_MQTT_PASSWORD_FILE": file}
+	setAll(t, base)
+	c, err := readConfig(true)
+	if err != nil || c.broker.Password != "s3cret" {
+		t.Errorf("password %q, error %v", c.broker.Password, err)
+	}
+	t.Setenv("DLT645_MQTT_PASSWORD", "other")
+	if _, err := readConfig(true); err == nil || !strings.Contains(err.Error(), "set one of them") || strings.Contains(err.Error(), "other") {
+		t.Errorf("both set: %v", err)
+	}
+}
+
+func TestConfigImpossible(t *testing.T) {
+	for name, row := range map[string]struct {
+		variables map[string]string
+		want      string
+	}{
+		"certificate without TLS":   {map[string]string{"DLT645_MQTT_URL": "mqtt://b", "DLT645_MQTT_CA_FILE": "/ca.pem"}, "is not encrypted"},
+		"certificate without key":   {map[string]string{"DLT645_MQTT_URL": "mqtts://b", "DLT645_MQTT_CERT_FILE": "/c.pem"}, "belong together"},
+		"embedded for everyone":     {map[string]string{"DLT645_MQTT_URL": "embedded://0.0.0.0:1883"}, "serves only this machine"},
+		"user in the URL":           {map[string]string{"DLT645_MQTT_URL": "mqtt://me:secret@b"}, "not into the URL"},
+		"no host":                   {map[string]string{"DLT645_MQTT_URL": "mqtt://"}, "names no host"},
+		"path":                      {map[string]string{"DLT645_MQTT_URL": "mqtt://b/topic"}, "nothing belongs"},
+		"root with a wildcard":      {map[string]string{"DLT645_TOPIC": "a/#"}, "no topic root"},
+		"unknown zone":              {map[string]string{"DLT645_METER_TIMEZONE": "Mars/Olympus"}, "no time zone"},
+		"missing password file":     {map[string]string{"DLT645_METER_PASSWORD_FILE": "/nowhere/x"}, "no such file"},
+		"password of a wrong shape": {map[string]string{"DLT645_METER_PASSWORD": "123456"}, "a password is 8 digits"},
+		"maintenance, no password":  {map[string]string{"DLT645_ALLOW": "maintenance"}, "maintenance needs a meter password"},
+		"points from a table":       {map[string]string{"DLT645_POINTS": "points.csv"}, "basic and off"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			variables := map[string]string{"DLT645_MQTT_URL": "mqtt://broker", "DLT645_BUS_URL": "tcp://127.0.0.1:4001"}
+			for key, value := range row.variables {
+				variables[key] = value
+			}
+			setAll(t, variables)
+			_, err := readConfig(true)
+			if err == nil || !strings.Contains(err.Error(), row.want) || strings.Contains(err.Error(), "secret") {
+				t.Errorf("error %v, want one with %q", err, row.want)
+			}
+		})
+	}
+}
+
+// TestOptionalNames sees that the list of variables that may be empty names real ones.
+func TestOptionalNames(t *testing.T) {
+	for _, name := range slices.Concat(optional, notYet) {
+		if !slices.Contains(variables(), prefix+"_"+name) {
+			t.Errorf("%s is no variable", name)
+		}
+	}
+}

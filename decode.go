@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"dlt645-mqtt/protocol/dlt645"
+)
+
+// runDecode explains frames, one JSON object a line.
+func runDecode(_ context.Context, arguments []string, in io.Reader, out, stderr io.Writer) int {
+	flags := newFlags("decode", "[HEX…]", "Explains frames, one JSON object a line. The arguments are joined and the frames cut out of them;\nwithout arguments standard input is read. Passwords are shown. Exit 1 if a frame is bad, and why on standard error.", stderr)
+	protocol := flags.String("protocol", "", "`edition` of the standard, 2007 or 1997; told by the function code if not given")
+	if status, done := parseFlags(flags, arguments); done {
+		return status
+	}
+	var version dlt645.Version
+	if *protocol != "" {
+		var err error
+		if version, err = dlt645.ParseVersion(*protocol); err != nil {
+			complain(stderr, "decode", err)
+			return 2
+		}
+	}
+	zone, err := time.LoadLocation(envOr("DLT645_METER_TIMEZONE", "Asia/Shanghai"))
+	if err != nil {
+		complain(stderr, "DLT645_METER_TIMEZONE", err)
+		return 2
+	}
+	text := strings.Join(flags.Args(), " ")
+	if flags.NArg() == 0 {
+		input, err := io.ReadAll(in)
+		if err != nil {
+			complain(stderr, "decode", err)
+			return 1
+		}
+		text = string(input)
+	}
+	stream, err := parseHex(text)
+	if err != nil {
+		complain(stderr, "decode", err)
+		return 1
+	}
+	encoder := json.NewEncoder(out)
+	encoder.SetEscapeHTML(false)
+	status := 0
+	for _, piece := range cutFrames(stream) {
+		description, err := dlt645.Describe(piece, version, zone)
+		if err == nil {
+			err = encoder.Encode(description)
+		}
+		if err != nil {
+			complain(stderr, fmt.Sprintf("decode: % X", piece), err)
+			status = 1
+		}
+	}
+	return status
+}
+
+// parseHex reads hex digits, with whatever people put between them.
+func parseHex(text string) ([]byte, error) {
+	text = strings.ReplaceAll(strings.ReplaceAll(text, "0x", " "), "0X", " ")
+	digits := strings.Map(func(c rune) rune {
+		if strings.ContainsRune(" \t\r\n,;:-", c) {
+			return -1
+		}
+		return c
+	}, text)
+	stream, err := hex.DecodeString(digits)
+	switch {
+	case errors.Is(err, hex.ErrLength):
+		return nil, fmt.Errorf("an odd number of hex digits (%d)", len(digits))
+	case err != nil:
+		return nil, err
+	case len(stream) == 0:
+		return nil, errors.New("there is no frame: give hex digits")
+	}
+	return stream, nil
+}
+
+// cutFrames cuts a stream into frames and, between them, pieces that are none.
+func cutFrames(stream []byte) (pieces [][]byte) {
+	const wakeUp = 0xFE
+	keep := func(piece []byte) {
+		for len(piece) > 0 && piece[0] == wakeUp {
+			piece = piece[1:]
+		}
+		for len(piece) > 0 && piece[len(piece)-1] == wakeUp {
+			piece = piece[:len(piece)-1]
+		}
+		if len(piece) > 0 {
+			pieces = append(pieces, piece)
+		}
+	}
+	for len(stream) > 0 {
+		advance, frame, _ := dlt645.ScanFrame(stream, true)
+		if frame == nil {
+			break
+		}
+		keep(stream[:advance-len(frame)])
+		pieces = append(pieces, frame)
+		stream = stream[advance:]
+	}
+	keep(stream)
+	return pieces
+}

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/kelseyhightower/envconfig"
+
+	"dlt645-mqtt/bridge"
+)
+
+func readFile(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// TestVariablesInREADME compares the table in both READMEs with the struct that reads the
+// variables. The Chinese one has its own words, but the same names and defaults.
+func TestVariablesInREADME(t *testing.T) {
+	var want bytes.Buffer
+	const row = "{{range .}}| `{{usage_key .}}` | {{with usage_default .}}`{{.}}`{{end}} | {{usage_description .}} |\n{{end}}"
+	if err := envconfig.Usagef(prefix, &environment{}, &want, row); err != nil {
+		t.Fatal(err)
+	}
+	table := between(t, "README.md", "| --- | --- | --- |\n", "<!-- end of variables -->")
+	if got := table; got != want.String() {
+		t.Errorf("the table of variables in README.md should be\n%s", want.String())
+	}
+	chinese := between(t, "README.zh-CN.md", "| --- | --- | --- |\n", "<!-- end of variables -->")
+	cells := regexp.MustCompile(`(?m)^(\| [^|]*\| [^|]*\|).*$`)
+	if got, want := cells.ReplaceAllString(chinese, "$1"), cells.ReplaceAllString(want.String(), "$1"); got != want {
+		t.Errorf("names and defaults in README.zh-CN.md should be\n%s", want)
+	}
+}
+
+// between returns the part of a file after the table of variables begins, up to an end.
+func between(t *testing.T, name, begin, end string) string {
+	t.Helper()
+	_, text, found := strings.Cut(readFile(t, name), "<!-- variables")
+	_, text, begun := strings.Cut(text, begin)
+	text, _, ended := strings.Cut(text, end)
+	if !found || !begun || !ended {
+		t.Fatalf("%s has no table of variables", name)
+	}
+	return text
+}
+
+// TestCommandsInDocuments looks for every command in README and help.
+func TestCommandsInDocuments(t *testing.T) {
+	var help bytes.Buffer
+	if status := run(t.Context(), []string{"help"}, nil, &help, &help); status != 0 {
+		t.Fatalf("help: status %d: %s", status, &help)
+	}
+	for _, c := range commands() {
+		for name, text := range map[string]string{"README.md": readFile(t, "README.md"), "README.zh-CN.md": readFile(t, "README.zh-CN.md"), "help": help.String()} {
+			if !strings.Contains(text, "dlt645-mqtt "+c.name) && !strings.Contains(text, "`"+c.name+"`") {
+				t.Errorf("%s does not mention the command %s", name, c.name)
+			}
+		}
+	}
+	for _, name := range variables() {
+		if !strings.Contains(help.String(), name) {
+			t.Errorf("help does not mention %s", name)
+		}
+	}
+}
+
+// TestErrorCodesInTopics compares the table of error codes with the code, both ways.
+func TestErrorCodesInTopics(t *testing.T) {
+	_, section, _ := strings.Cut(readFile(t, "topics.md"), "## Error codes\n")
+	var documented []string
+	for _, match := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\|").FindAllStringSubmatch(section, -1) {
+		documented = append(documented, match[1])
+	}
+	var codes []string
+	for _, code := range bridge.Codes {
+		codes = append(codes, string(code))
+	}
+	if got, want := strings.Join(documented, " "), strings.Join(codes, " "); got != want {
+		t.Errorf("topics.md has the codes %s\nthe code has %s", got, want)
+	}
+	for _, verb := range bridge.Verbs {
+		if !strings.Contains(readFile(t, "topics.md"), "`"+verb+"`") {
+			t.Errorf("topics.md does not mention the verb %s", verb)
+		}
+	}
+}
+
+// TestFramesInDocuments decodes every frame that the documents show, so that none is wrong.
+func TestFramesInDocuments(t *testing.T) {
+	frame := regexp.MustCompile(`(?:FE ?)*68(?: ?[0-9A-F]{2}){6} ?68(?: ?[0-9A-F]{2})+ ?16\b`)
+	for _, name := range []string{"README.md", "README.zh-CN.md", "topics.md"} {
+		frames := frame.FindAllString(readFile(t, name), -1)
+		if len(frames) == 0 {
+			t.Errorf("%s shows no frame", name)
+		}
+		for _, hex := range frames {
+			var out, stderr bytes.Buffer
+			if status := run(t.Context(), []string{"decode", hex}, nil, &out, &stderr); status != 0 {
+				t.Errorf("%s: frame %s: %s", name, hex, &stderr)
+			}
+			if hex == frames[0] && !strings.Contains(out.String(), fmt.Sprintf(`"control":%q`, "11")) {
+				t.Errorf("%s: the first frame is no read: %s", name, &out)
+			}
+		}
+	}
+}

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// newFlags makes the flag set of a command, with its help text.
+func newFlags(name, arguments, text string, stderr io.Writer) *flag.FlagSet {
+	flags := flag.NewFlagSet(name, flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.Usage = func() {
+		fmt.Fprintf(stderr, "%s\n\n%s\n", collapse("Usage: dlt645-mqtt "+name+" [options] "+arguments), text)
+		options := false
+		flags.VisitAll(func(*flag.Flag) { options = true })
+		if options {
+			fmt.Fprintln(stderr, "\nOptions:")
+			flags.PrintDefaults()
+		}
+	}
+	return flags
+}
+
+// parseFlags parses and tells whether the command is over already, and with which status.
+func parseFlags(flags *flag.FlagSet, arguments []string) (status int, done bool) {
+	err := flags.Parse(arguments)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return 0, true
+	case err != nil:
+		return 2, true
+	}
+	return 0, false
+}
+
+// collapse makes single spaces of runs.
+func collapse(s string) string { return strings.Join(strings.Fields(s), " ") }

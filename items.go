@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"text/tabwriter"
+
+	"dlt645-mqtt/protocol/dlt645"
+)
+
+// runItems searches the dictionary and prints a table, or one JSON object a line.
+func runItems(_ context.Context, arguments []string, _ io.Reader, out, stderr io.Writer) int {
+	flags := newFlags("items", "[WORD…]", "Searches the dictionary by English or Chinese words, name, or identifier; all words must match.\nWithout words it lists everything. Exit 1 if nothing is found. Running parts of an identifier are lower-case letters.", stderr)
+	asJSON := flags.Bool("json", false, "print one JSON object a line")
+	protocol := flags.String("protocol", envOr("DLT645_PROTOCOL", "2007"), "`edition` of the standard, 2007 or 1997")
+	if status, done := parseFlags(flags, arguments); done {
+		return status
+	}
+	version, err := dlt645.ParseVersion(*protocol)
+	if err != nil {
+		complain(stderr, "items", err)
+		return 2
+	}
+	rows := dlt645.Items(version).Search(flags.Args()...)
+	if len(rows) == 0 {
+		fmt.Fprintln(stderr, "dlt645-mqtt: items: nothing found; try fewer or other words, such as voltage, 电压 or 0201")
+		return 1
+	}
+	if *asJSON {
+		encoder := json.NewEncoder(out)
+		encoder.SetEscapeHTML(false)
+		for _, row := range rows {
+			if err := encoder.Encode(row); err != nil {
+				complain(stderr, "items", err)
+				return 1
+			}
+		}
+		return 0
+	}
+	table := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(table, "NAME\tDI\tPICTURE\tUNIT\tACCESS\tTEXT")
+	for _, row := range rows {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s %s\n", row.Name, row.DI, row.Picture, row.Unit, row.Access, row.TextEN, row.TextZH)
+	}
+	if err := table.Flush(); err != nil {
+		complain(stderr, "items", err)
+		return 1
+	}
+	return 0
+}
+
+// envOr is the value of a variable, or fallback if it is not set or empty.
+func envOr(name, fallback string) string {
+	if value := os.Getenv(name); value != "" {
+		return value
+	}
+	return fallback
+}

@@ -1,0 +1,173 @@
+// Command dlt645-mqtt is a bridge between an MQTT 5 broker and one half-duplex bus of
+// DL/T 645 electricity meters. README.md shows how to use it, topics.md what to publish.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"dlt645-mqtt/bridge"
+	"dlt645-mqtt/bridge/bus"
+)
+
+// version is set by the linker.
+var version = "development"
+
+// A command is one of the binary's commands. It returns the exit status.
+type command struct {
+	name, arguments, summary string
+	run                      func(ctx context.Context, arguments []string, in io.Reader, out, errors io.Writer) int
+}
+
+func commands() []command {
+	return []command{
+		{"demo", "", "run the bridge with a broker and simulated meters inside", runDemo},
+		{"read", "METER ITEM…", "read a meter on the bus, without a broker", runRead},
+		{"decode", "[HEX…]", "explain frames, from the arguments or standard input", runDecode},
+		{"items", "[WORD…]", "search the dictionary of data items", runItems},
+		{"simulate", "", "serve simulated meters on a TCP port or a pty", runSimulate},
+		{"healthcheck", "", "exit 0 if the bridge on this machine is healthy", runHealthcheck},
+		{"version", "", "print the version", runVersion},
+		{"help", "", "print this help", runHelp},
+	}
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) //nolint:gocritic // the process ends here
+}
+
+// run chooses the command; without one it is the bridge itself.
+func run(ctx context.Context, arguments []string, in io.Reader, out, errors io.Writer) int {
+	if len(arguments) == 0 {
+		return runBridge(ctx, nil, in, out, errors)
+	}
+	name := arguments[0]
+	if name == "-h" || name == "-help" || name == "--help" {
+		name = "help"
+	}
+	for _, c := range commands() {
+		if c.name == name {
+			return c.run(ctx, arguments[1:], in, out, errors)
+		}
+	}
+	fmt.Fprintf(errors, "dlt645-mqtt: there is no command %q; see dlt645-mqtt help\n", name)
+	return 2
+}
+
+// runBridge is the binary's main job.
+func runBridge(ctx context.Context, _ []string, _ io.Reader, _, stderr io.Writer) int {
+	return serve(ctx, stderr, nil)
+}
+
+// serve runs bridge, bus and, if the configuration wants one, the embedded broker, until ctx
+// ends. ready, unless nil, is called with the configuration once everything has been started.
+func serve(ctx context.Context, stderr io.Writer, ready func(context.Context, config, *embeddedBroker)) int {
+	c, err := readConfig(true)
+	if err != nil {
+		complain(stderr, "the configuration cannot be used", err)
+		return 2
+	}
+	log := newLog(stderr, c.logFormat, c.logLevel)
+	for _, warning := range c.warnings {
+		log.Warn(warning)
+	}
+	var broker *embeddedBroker
+	if c.embedded != "" {
+		if broker, err = startBroker(c.embedded, log); err != nil {
+			complain(stderr, "the embedded broker does not start", err)
+			return 1
+		}
+		defer broker.close()
+		c.broker.URL.Host = broker.address
+	}
+	log.Info("dlt645-mqtt", "version", version, "broker", c.broker.URL.Redacted(), "bus", c.bus.URL, "root", c.root, "meters", len(c.meters))
+
+	b, line := newBridge(c, log)
+	busContext, stopBus := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopBus()
+	ended := make(chan error, 1)
+	go func() { ended <- line.Run(busContext) }()
+	if ready != nil {
+		go ready(ctx, c, broker)
+	}
+	if err := b.Run(ctx, stopBus); err != nil {
+		complain(stderr, "the bridge has stopped", err)
+		return 1
+	}
+	if err := <-ended; err != nil {
+		complain(stderr, "the bus has stopped", err)
+		return 1
+	}
+	log.Info("stopped")
+	return 0
+}
+
+// complain prints an error of one or several lines for the person at the terminal.
+func complain(w io.Writer, what string, err error) {
+	lines := strings.Split(err.Error(), "\n")
+	if len(lines) == 1 {
+		fmt.Fprintf(w, "dlt645-mqtt: %s: %s\n", what, lines[0])
+		return
+	}
+	fmt.Fprintf(w, "dlt645-mqtt: %s:\n  %s\n", what, strings.Join(lines, "\n  "))
+}
+
+func runVersion(_ context.Context, _ []string, _ io.Reader, out, _ io.Writer) int {
+	fmt.Fprintln(out, "dlt645-mqtt", version)
+	return 0
+}
+
+func runHelp(_ context.Context, _ []string, _ io.Reader, out, stderr io.Writer) int {
+	fmt.Fprint(out, "dlt645-mqtt: a bridge between MQTT and a bus of DL/T 645 electricity meters\n\nUsage:\n  dlt645-mqtt\n        run the bridge, configured by the environment\n")
+	for _, c := range commands() {
+		fmt.Fprintf(out, "  %s\n        %s\n", strings.TrimSpace("dlt645-mqtt "+c.name+" "+c.arguments), c.summary)
+	}
+	fmt.Fprint(out, "\nEach command says more with -help.\n\nVariables:\n")
+	if err := usage(out); err != nil {
+		complain(stderr, "help", err)
+		return 1
+	}
+	return 0
+}
+
+func runHealthcheck(ctx context.Context, _ []string, _ io.Reader, out, stderr io.Writer) int {
+	root := os.Getenv(prefix + "_TOPIC")
+	if root == "" {
+		root = "dlt645"
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	if err := bridge.CheckHealth(ctx, root); err != nil {
+		complain(stderr, "unhealthy", err)
+		return 1
+	}
+	fmt.Fprintln(out, "healthy")
+	return 0
+}
+
+// newBridge wires a bridge to a bus as configured; neither runs yet.
+func newBridge(c config, log *slog.Logger) (*bridge.Bridge, *bus.Bus) {
+	var b *bridge.Bridge
+	c.bus.Log = log
+	if c.trace {
+		c.bus.OnFrame = func(f bus.FrameEvent) { b.PublishFrame(f) }
+	}
+	line := bus.New(c.bus)
+	b = bridge.New(bridge.Config{
+		Root: c.root, Broker: c.broker, Bus: line, BusURL: c.bus.URL,
+		Meters: c.meters, Protocols: slices.Sorted(maps.Keys(c.protocols)), Protocol: c.protocol,
+		Allow: c.allow, BasicPoints: c.basicPoints, Zone: c.zone, HTTP: c.http, Version: version, Log: log,
+	})
+	return b, line
+}

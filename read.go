@@ -1,0 +1,128 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"text/tabwriter"
+
+	"log/slog"
+)
+
+// runRead reads a meter on the bus and prints a table, or the reply as JSON.
+func runRead(ctx context.Context, arguments []string, _ io.Reader, out, stderr io.Writer) int {
+	flags := newFlags("read", "METER ITEM…", "Reads items of a meter on the bus, without a broker. METER is an address of 12 digits\n(AAAAAAAAAAAA: the only one on the wire) or a name of DLT645_METERS. Exit 1 if an item cannot be read.", stderr)
+	url := flags.String("bus", "", "bus `URL`, instead of DLT645_BUS_URL")
+	asJSON := flags.Bool("json", false, "print the reply as it would be published")
+	version := flags.String("protocol", "", "protocol `version`, 2007 or 1997, instead of DLT645_PROTOCOL")
+	trace := flags.Bool("trace", false, "show the frames too")
+	if status, done := parseFlags(flags, arguments); done {
+		return status
+	}
+	if flags.NArg() < 1 {
+		flags.Usage()
+		return 2
+	}
+	for name, value := range map[string]string{"DLT645_BUS_URL": *url, "DLT645_PROTOCOL": *version} {
+		if value == "" {
+			continue
+		}
+		if err := os.Setenv(name, value); err != nil {
+			complain(stderr, "read", err)
+			return 1
+		}
+	}
+	c, err := readConfig(false)
+	if err != nil {
+		complain(stderr, "the configuration cannot be used", err)
+		return 2
+	}
+	c.allow = map[string]bool{"read": true}
+	// The port's troubles are the only news that matter here.
+	b, line := newBridge(c, newLog(stderr, c.logFormat, max(c.logLevel, slog.LevelWarn)))
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- line.Run(ctx) }()
+	body, err := json.Marshal(map[string]any{"items": flags.Args()[1:], "trace": *trace, "ttl_ms": 15000})
+	if err != nil {
+		complain(stderr, "read", err)
+		return 1
+	}
+	reply := b.Ask("read/"+flags.Arg(0), body)
+	cancel()
+	<-ended
+	return printReply(reply, *asJSON, out, stderr)
+}
+
+// A shownReply is what the table shows of a reply.
+type shownReply struct {
+	OK     bool                                      `json:"ok"`
+	Error  *struct{ Message string }                 `json:"error"`
+	Values orderedValues                             `json:"values"`
+	Units  map[string]string                         `json:"units"`
+	Errors map[string]struct{ Code, Message string } `json:"errors"`
+	Frames []struct{ Direction, Hex string }         `json:"frames"`
+}
+
+func printReply(reply []byte, asJSON bool, out, stderr io.Writer) int {
+	var shown shownReply
+	if err := json.Unmarshal(reply, &shown); err != nil {
+		complain(stderr, "read", err)
+		return 1
+	}
+	status := 0
+	if !shown.OK {
+		status = 1
+	}
+	if asJSON {
+		fmt.Fprintf(out, "%s\n", reply)
+		return status
+	}
+	for _, frame := range shown.Frames {
+		fmt.Fprintf(out, "%-8s %s\n", frame.Direction, frame.Hex)
+	}
+	table := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	for _, value := range shown.Values {
+		fmt.Fprintf(table, "%s\t%s\t%s\n", value.name, value.text, shown.Units[value.name])
+	}
+	_ = table.Flush()
+	for item, problem := range shown.Errors {
+		fmt.Fprintf(stderr, "%s: %s: %s\n", item, problem.Code, problem.Message)
+	}
+	if shown.Error != nil && len(shown.Errors) == 0 {
+		fmt.Fprintln(stderr, "dlt645-mqtt: read:", shown.Error.Message)
+	}
+	return status
+}
+
+// orderedValues are the members of a JSON object in the order in which they were written.
+type orderedValues []struct{ name, text string }
+
+// UnmarshalJSON reads an object.
+func (o *orderedValues) UnmarshalJSON(b []byte) error {
+	d := json.NewDecoder(bytes.NewReader(b))
+	if _, err := d.Token(); err != nil {
+		return err
+	}
+	for d.More() {
+		name, err := d.Token()
+		if err != nil {
+			return err
+		}
+		var value json.RawMessage
+		if err := d.Decode(&value); err != nil {
+			return err
+		}
+		text := string(value)
+		var plain string
+		if json.Unmarshal(value, &plain) == nil && text != "null" {
+			text = plain
+		}
+		*o = append(*o, struct{ name, text string }{fmt.Sprint(name), text})
+	}
+	return nil
+}

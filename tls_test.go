@@ -1,0 +1,188 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// An authority signs certificates for a test.
+type authority struct {
+	t           *testing.T
+	directory   string
+	certificate *x509.Certificate
+	key         *ecdsa.PrivateKey
+	serial      int64
+}
+
+func newAuthority(t *testing.T, directory string) *authority {
+	a := &authority{t: t, directory: directory}
+	a.issue("ca", &x509.Certificate{Subject: pkix.Name{CommonName: "test authority"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign})
+	return a
+}
+
+// issue writes name.pem and name.key and returns their paths.
+func (a *authority) issue(name string, template *x509.Certificate) (certificate, key string) {
+	a.t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	a.serial++
+	template.SerialNumber = big.NewInt(a.serial)
+	template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	parent, signer := a.certificate, a.key
+	if template.IsCA {
+		parent, signer = template, private
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, &private.PublicKey, signer)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	if template.IsCA {
+		if a.certificate, err = x509.ParseCertificate(der); err != nil {
+			a.t.Fatal(err)
+		}
+		a.key = private
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	certificate, key = filepath.Join(a.directory, name+".pem"), filepath.Join(a.directory, name+".key")
+	for file, block := range map[string]*pem.Block{certificate: {Type: "CERTIFICATE", Bytes: der}, key: {Type: "PRIVATE KEY", Bytes: secret}} {
+		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
+			a.t.Fatal(err)
+		}
+	}
+	return certificate, key
+}
+
+// TestSecureBroker connects to a real mosquitto by TLS and by secure websockets, with a
+// password and a client certificate.
+func TestSecureBroker(t *testing.T) {
+	findProgram(t, "mosquitto")
+	hash := findProgram(t, "mosquitto_passwd")
+	directory := t.TempDir()
+	a := newAuthority(t, directory)
+	certificate, key := a.issue("broker", &x509.Certificate{IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
+	clientCertificate, clientKey := a.issue("client", &x509.Certificate{Subject: pkix.Name{CommonName: "bridge"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+	passwords, secret := filepath.Join(directory, "passwords"), filepath.Join(directory, "secret")
+	if out, err := exec.Command(hash, "-b", "-c", passwords, "bridge", "s3cret").CombinedOutput(); err != nil {
+		t.Fatalf("mosquitto_passwd: %v: %s", err, out)
+	}
+	if err := os.WriteFile(secret, []byte("s3cret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ca := filepath.Join(directory, "ca.pem")
+	for scheme, lines := range map[string][]string{"mqtts": nil, "wss": {"protocol websockets"}} {
+		t.Run(scheme, func(t *testing.T) {
+			plain := freeAddress(t)
+			secure := freeAddress(t)
+			_, port, _ := net.SplitHostPort(secure)
+			startMosquitto(t, plain, append([]string{
+				"allow_anonymous false", "password_file " + passwords, "listener " + port + " 127.0.0.1",
+				"cafile " + ca, "certfile " + certificate, "keyfile " + key, "require_certificate true",
+			}, lines...)...)
+			root, _ := startBridge(t, map[string]string{
+				"DLT645_MQTT_URL": scheme + "://" + secure, "DLT645_MQTT_USERNAME": "bridge", "DLT645_MQTT_PASSWORD_FILE": secret,
+				"DLT645_MQTT_CA_FILE": ca, "DLT645_MQTT_CERT_FILE": clientCertificate, "DLT645_MQTT_KEY_FILE": clientKey,
+				"DLT645_BUS_URL": quickMeters, "DLT645_METERS": "main=1",
+			})
+			c := newClientAs(t, dial(t, plain), "bridge", "s3cret", root+"/reply/#")
+			c.ready(root)
+			if r := c.ask(root, "read/main", "voltage_a"); !r.OK {
+				t.Errorf("%+v", r)
+			}
+		})
+	}
+}
+
+// TestBrokerRefuses uses a wrong authority and a wrong password. The bridge goes on trying and
+// says why, without the password.
+func TestBrokerRefuses(t *testing.T) {
+	hash := findProgram(t, "mosquitto_passwd")
+	directory := t.TempDir()
+	a := newAuthority(t, directory)
+	certificate, key := a.issue("broker", &x509.Certificate{IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
+	passwords := filepath.Join(directory, "passwords")
+	if out, err := exec.Command(hash, "-b", "-c", passwords, "bridge", "s3cret").CombinedOutput(); err != nil {
+		t.Fatalf("mosquitto_passwd: %v: %s", err, out)
+	}
+	other := t.TempDir()
+	newAuthority(t, other)
+	plain, secure := freeAddress(t), freeAddress(t)
+	_, port, _ := net.SplitHostPort(secure)
+	startMosquitto(t, plain, "allow_anonymous false", "password_file "+passwords, "listener "+port+" 127.0.0.1",
+		"cafile "+filepath.Join(directory, "ca.pem"), "certfile "+certificate, "keyfile "+key)
+	for name, row := range map[string]struct {
+		variables map[string]string
+		want      string
+	}{
+		"wrong authority": {map[string]string{"DLT645_MQTT_URL": "mqtts://" + secure, "DLT645_MQTT_CA_FILE": filepath.Join(other, "ca.pem")}, "unknown authority"},
+		"wrong password":  {map[string]string{"DLT645_MQTT_URL": "mqtt://" + plain, "DLT645_MQTT_USERNAME": "bridge", "DLT645_MQTT_PASSWORD": "wr0ng"}, "DLT645_MQTT_PASSWORD"},
+		"wrong host name": {map[string]string{"DLT645_MQTT_URL": "mqtts://" + strings.Replace(secure, "127.0.0.1", "localhost", 1), "DLT645_MQTT_CA_FILE": filepath.Join(directory, "ca.pem")}, "to match localhost"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			setAll(t, row.variables)
+			t.Setenv("DLT645_BUS_URL", quickMeters)
+			t.Setenv("DLT645_TOPIC", "refused")
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			log := &watched{want: row.want, seen: make(chan struct{})}
+			ended := make(chan int, 1)
+			go func() { ended <- serve(ctx, log, nil) }()
+			select {
+			case <-log.seen:
+			case <-ctx.Done():
+				t.Errorf("the log does not say %q:\n%s", row.want, log)
+			}
+			cancel()
+			if status := <-ended; status != 0 {
+				t.Errorf("status %d", status)
+			}
+			if strings.Contains(log.String(), "wr0ng") {
+				t.Errorf("the log shows the password:\n%s", log)
+			}
+		})
+	}
+}
+
+// A watched buffer tells when some text has been written to it.
+type watched struct {
+	want string
+	seen chan struct{}
+	once sync.Once
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (w *watched) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n, err := w.text.Write(p)
+	if strings.Contains(w.text.String(), w.want) {
+		w.once.Do(func() { close(w.seen) })
+	}
+	return n, err
+}
+
+func (w *watched) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.String()
+}

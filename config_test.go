@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -133,9 +134,7 @@ func TestConfigImpossible(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			variables := map[string]string{"DLT645_MQTT_URL": "mqtt://broker", "DLT645_BUS_URL": "tcp://127.0.0.1:4001"}
-			for key, value := range row.variables {
-				variables[key] = value
-			}
+			maps.Copy(variables, row.variables)
 			setAll(t, variables)
 			_, err := readConfig(true)
 			if err == nil || !strings.Contains(err.Error(), row.want) || strings.Contains(err.Error(), "secret") {

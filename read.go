@@ -54,7 +54,9 @@ func runRead(ctx context.Context, arguments []string, _ io.Reader, out, stderr i
 	}
 	reply := b.Ask("read/"+flags.Arg(0), body)
 	cancel()
-	<-ended
+	if err := <-ended; err != nil {
+		complain(stderr, "the bus has stopped", err)
+	}
 	return printReply(reply, *asJSON, out, stderr)
 }
 

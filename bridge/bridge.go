@@ -98,6 +98,7 @@ type request struct {
 	deadline time.Time // for the start of each step; zero: none yet
 	trace    bool
 	items    []string
+	maxAge   time.Duration // of values that need not be read again
 
 	meter, address string
 	protocol       protocol.Protocol

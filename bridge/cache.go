@@ -22,13 +22,6 @@ type cachedResult struct {
 	time   time.Time
 }
 
-// A cached step needs no wire: its result is fresh enough.
-type cached struct {
-	step   protocol.Step
-	result protocol.Result
-	time   time.Time
-}
-
 func (c *cache) put(key string, result protocol.Result, now time.Time) {
 	if key == "" {
 		return
@@ -50,24 +43,18 @@ func (c *cache) put(key string, result protocol.Result, now time.Time) {
 	c.results[key] = &cachedResult{result, now}
 }
 
-// split takes the steps out of the plan whose results are at most maxAge old.
-func (c *cache) split(plan *protocol.Plan, maxAge time.Duration) (fresh []cached) {
-	if maxAge <= 0 || plan.Then != nil {
-		return nil
+// get returns a result that is at most maxAge old, and when it was read.
+func (c *cache) get(key string, maxAge time.Duration) (protocol.Result, time.Time, bool) {
+	if maxAge <= 0 {
+		return protocol.Result{}, time.Time{}, false
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	oldest := time.Now().Add(-maxAge)
-	var rest []protocol.Step
-	for _, step := range plan.Steps {
-		if r := c.results[step.Key]; r != nil && !r.time.Before(oldest) {
-			fresh = append(fresh, cached{step, r.result, r.time})
-			continue
-		}
-		rest = append(rest, step)
+	r := c.results[key]
+	if r == nil || time.Since(r.time) > maxAge {
+		return protocol.Result{}, time.Time{}, false
 	}
-	plan.Steps = rest
-	return fresh
+	return r.result, r.time, true
 }
 
 // forget drops what is known of a meter: a command may have changed it. An address that

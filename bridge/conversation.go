@@ -1,54 +1,98 @@
 package bridge
 
 import (
+	"slices"
+	"time"
+
 	"dlt645-mqtt/bridge/bus"
 	"dlt645-mqtt/protocol"
 )
 
-// A conversation is how the plan of one request went: the steps that stand for items, how
-// each ended, and what no step was made for.
-type conversation struct {
-	steps   []protocol.Step
-	replies []bus.Reply // one for each step
-	errors  []protocol.ItemError
-	effort  effort
-	address string // the meter that answered, else the one that was asked
+// An outcome is how one step of a conversation ended.
+type outcome struct {
+	protocol.Step
+	bus.Reply
+	time   time.Time // when it ended; of a value that was taken from the cache, when it was read
+	cached bool
 }
 
-// hold waits for the report of a plan whose steps the bus has accepted, and runs what the
-// plan makes of the answers, until nothing is left.
-func (b *Bridge) hold(r *request, plan protocol.Plan, wait <-chan bus.Report) conversation {
-	c := conversation{address: plan.Address}
+// A conversation is how the plan of one request went: the steps that stand for items, and
+// what no step was made for.
+type conversation struct {
+	outcomes []outcome
+	errors   []protocol.ItemError
+	effort   effort
+	address  string // the meter that answered, else the one that was asked
+}
+
+// A pending plan waits for the bus, as far as the cache did not know enough.
+type pending struct {
+	plan     protocol.Plan
+	outcomes []outcome // one for each step; those from the cache are complete
+	report   <-chan bus.Report
+}
+
+// begin looks a plan's steps up in the cache and submits the others to the bus. continued
+// tells that the request was admitted before.
+func (b *Bridge) begin(r *request, plan protocol.Plan, continued bool) (pending, error) {
+	p := pending{plan: plan, outcomes: make([]outcome, len(plan.Steps))}
+	var rest []protocol.Step
+	for i, step := range plan.Steps {
+		p.outcomes[i].Step = step
+		if result, moment, ok := b.cache.get(step.Key, r.maxAge); ok {
+			p.outcomes[i].Result, p.outcomes[i].time, p.outcomes[i].cached = result, moment, true
+			continue
+		}
+		rest = append(rest, step)
+	}
+	if len(rest) == 0 {
+		return p, nil
+	}
+	var err error
+	p.report, err = b.bus.Submit(bus.Job{Steps: rest, Deadline: r.deadline, Continued: continued})
+	return p, err
+}
+
+// hold sees a plan through that has begun: it waits for the bus, and goes on with what the
+// plan makes of the answers until nothing is left.
+func (b *Bridge) hold(r *request, p pending) conversation {
+	c := conversation{address: p.plan.Address}
 	for {
-		c.errors = append(c.errors, plan.Errors...)
-		answers := make([]protocol.Answer, len(plan.Steps))
-		if wait != nil {
-			report := <-wait
+		if p.report != nil {
+			report := <-p.report
 			c.effort.add(report)
-			for i, step := range plan.Steps {
-				answers[i] = report.Replies[i].Answer
-				if address := answers[i].Result.Address; address != "" {
-					c.address = address
-				}
-				if len(step.Items) > 0 {
-					c.steps = append(c.steps, step)
-					c.replies = append(c.replies, report.Replies[i])
+			for i, now := 0, time.Now(); i < len(p.outcomes); i++ {
+				if o := &p.outcomes[i]; !o.cached {
+					o.Reply, o.time = report.Replies[0], now
+					report.Replies = report.Replies[1:]
+					if o.Err == nil && isSingle(o.Meter) {
+						b.cache.put(o.Key, o.Result, now)
+					}
 				}
 			}
 		}
-		if plan.Then == nil {
+		var answers []protocol.Answer
+		for _, o := range p.outcomes {
+			answers = append(answers, o.Answer)
+			if o.Result.Address != "" {
+				c.address = o.Result.Address
+			}
+		}
+		c.outcomes = append(c.outcomes, p.outcomes...)
+		c.errors = append(c.errors, p.plan.Errors...)
+		if p.plan.Then == nil {
 			return c
 		}
-		next, err := plan.Then(answers)
+		plan, err := p.plan.Then(answers)
 		if err == nil {
-			plan, wait = next, nil
-			if len(plan.Steps) == 0 {
-				continue
-			}
-			wait, err = b.bus.Submit(bus.Job{Steps: plan.Steps, Deadline: r.deadline, Continued: true})
+			p, err = b.begin(r, plan, true)
 		}
 		if err != nil {
-			for _, item := range r.items {
+			items := slices.Clone(r.items)
+			for _, step := range plan.Steps {
+				items = append(items, step.Items...)
+			}
+			for _, item := range items {
 				c.errors = append(c.errors, protocol.ItemError{Item: item, Err: err})
 			}
 			return c

@@ -68,22 +68,21 @@ func newDirectory(meters []Meter, fallback protocol.Protocol) *directory {
 }
 
 // find looks a request's target up. m is nil for an address that is not configured.
-func (d *directory) find(target string) (m *meter, address string, p protocol.Protocol, wildcard bool, err error) {
+func (d *directory) find(target string) (m *meter, address string, p protocol.Protocol, err error) {
 	if m = d.byName[target]; m != nil {
-		address = m.current()
-		return m, address, m.Protocol, m.Wildcard && address == m.Address, nil
+		return m, m.current(), m.Protocol, nil
 	}
 	if len(target) != 12 {
-		return nil, "", nil, false, problemf(CodeUnknownMeter, "%q is neither the name of a meter of this bridge nor an address of 12 digits", target)
+		return nil, "", nil, problemf(CodeUnknownMeter, "%q is neither the name of a meter of this bridge nor an address of 12 digits", target)
 	}
-	address, wildcard, err = d.fallback.ParseAddress(target)
+	address, _, err = d.fallback.ParseAddress(target)
 	if err != nil {
-		return nil, "", nil, false, problemf(CodeUnknownMeter, "%q is neither the name of a meter of this bridge nor an address: %v", target, err)
+		return nil, "", nil, problemf(CodeUnknownMeter, "%q is neither the name of a meter of this bridge nor an address: %v", target, err)
 	}
 	if m = d.at(address); m != nil {
-		return m, address, m.Protocol, wildcard, nil
+		return m, address, m.Protocol, nil
 	}
-	return nil, address, d.fallback, wildcard, nil
+	return nil, address, d.fallback, nil
 }
 
 // at returns the configured meter at a full address, or nil.

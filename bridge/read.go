@@ -1,7 +1,7 @@
 package bridge
 
 import (
-	"strings"
+	"slices"
 	"time"
 
 	"dlt645-mqtt/bridge/bus"
@@ -16,15 +16,14 @@ var BasicItems = []string{
 
 // read answers the verb read.
 func (b *Bridge) read(r *request, in *body) error {
-	maxAge, err := r.readKeys(in)
+	if err := r.readKeys(in); err != nil {
+		return err
+	}
+	m, address, spoken, err := b.directory.find(r.target)
 	if err != nil {
 		return err
 	}
-	m, address, p, _, err := b.directory.find(r.target)
-	if err != nil {
-		return err
-	}
-	r.protocol, r.address, r.meter = p, address, r.target
+	r.protocol, r.address, r.meter = spoken, address, r.target
 	if m != nil {
 		r.meter = m.Name
 	}
@@ -34,7 +33,7 @@ func (b *Bridge) read(r *request, in *body) error {
 		}
 		r.items = BasicItems
 	}
-	plan, err := p.Plan(protocol.Request{Verb: protocol.VerbRead, Class: protocol.ClassRead, Address: address, Items: r.items}, b.bus.Meter(address))
+	plan, err := spoken.Plan(protocol.Request{Verb: protocol.VerbRead, Class: protocol.ClassRead, Address: address, Items: r.items}, b.bus.Meter(address))
 	if err != nil {
 		return err
 	}
@@ -45,19 +44,16 @@ func (b *Bridge) read(r *request, in *body) error {
 		return bus.ErrExpired
 	}
 
-	fresh := b.cache.split(&plan, maxAge)
-	var wait <-chan bus.Report
-	if len(plan.Steps) > 0 {
-		if wait, err = b.bus.Submit(bus.Job{Steps: plan.Steps, Deadline: r.deadline}); err != nil {
-			return err
-		}
+	p, err := b.begin(r, plan, false)
+	if err != nil {
+		return err
 	}
-	b.later(func() { b.finishRead(r, m, fresh, b.hold(r, plan, wait)) })
+	b.later(func() { b.finishRead(r, m, b.hold(r, p)) })
 	return nil
 }
 
 // readKeys takes what a read may say: the items, and how old their values may be.
-func (r *request) readKeys(in *body) (maxAge time.Duration, err error) {
+func (r *request) readKeys(in *body) error {
 	if in.members == nil {
 		if in.text != "" {
 			r.items = splitItems(in.text)
@@ -65,38 +61,35 @@ func (r *request) readKeys(in *body) (maxAge time.Duration, err error) {
 	} else {
 		var age int64
 		if _, err := in.take("items", `an array of item names, such as ["voltage_a"]`, &r.items); err != nil {
-			return 0, err
+			return err
 		}
 		if _, err := in.take("max_age_ms", "a whole number of milliseconds", &age); err != nil {
-			return 0, err
+			return err
 		}
 		if age < 0 {
-			return 0, problemf(CodeBadRequest, `"max_age_ms" must not be negative`)
+			return problemf(CodeBadRequest, `"max_age_ms" must not be negative`)
 		}
-		maxAge = time.Duration(min(age, maxTTL.Milliseconds())) * time.Millisecond
+		r.maxAge = time.Duration(min(age, maxTTL.Milliseconds())) * time.Millisecond
 		for _, key := range []string{"from", "to"} {
 			if _, history := in.members[key]; history {
-				return 0, problemf(CodeUnsupported, "%q: this version does not read history yet", key)
+				return problemf(CodeUnsupported, "%q: this version does not read history yet", key)
 			}
 		}
 		if err := in.nothingLeft(r); err != nil {
-			return 0, err
+			return err
 		}
 	}
 	if len(r.items) > maxItems {
-		return 0, problemf(CodeBadRequest, "%d items in one request; at most %d are allowed", len(r.items), maxItems)
+		return problemf(CodeBadRequest, "%d items in one request; at most %d are allowed", len(r.items), maxItems)
 	}
-	for _, item := range r.items {
-		if item == "" {
-			return 0, problemf(CodeBadRequest, "an item name is empty")
-		}
+	if slices.Contains(r.items, "") {
+		return problemf(CodeBadRequest, "an item name is empty")
 	}
-	return maxAge, nil
+	return nil
 }
 
-// finishRead makes the reply out of what was fresh already and what the meter said.
-func (b *Bridge) finishRead(r *request, m *meter, fresh []cached, c conversation) {
-	now := time.Now()
+// finishRead makes the reply out of what the meter said, and what was known of it.
+func (b *Bridge) finishRead(r *request, m *meter, c conversation) {
 	r.address = c.address
 	if m == nil {
 		if m = b.directory.at(c.address); m != nil {
@@ -105,55 +98,44 @@ func (b *Bridge) finishRead(r *request, m *meter, fresh []cached, c conversation
 	}
 	a := b.newReply(r)
 	a.Bus = &c.effort
-	put := func(step *protocol.Step, result protocol.Result) {
-		for _, value := range step.Values(result) {
+	var newest time.Time
+	started, silent := false, false
+	for i := range c.outcomes {
+		o := &c.outcomes[i]
+		started = started || o.Started || o.cached
+		if r.trace {
+			a.Frames = append(a.Frames, b.tracedFrames(r.protocol, o.Frames)...)
+		}
+		if o.Err != nil {
+			p := problemOf(o.Err)
+			silent = silent || p.Code == CodeTimeout
+			for _, item := range o.Items {
+				a.Errors.set(item, p)
+			}
+			continue
+		}
+		if o.time.After(newest) {
+			newest = o.time
+		}
+		for _, item := range o.Items { // what a block did not bring may have been read singly
+			a.Errors.remove(item)
+		}
+		for _, value := range o.Values(o.Result) {
 			a.Values.set(value.Name, value.Data)
 			if value.Unit != "" {
 				a.Units.set(value.Name, value.Unit)
 			}
 		}
 	}
-	moment := time.Time{}
-	for i := range fresh {
-		if fresh[i].time.After(moment) {
-			moment = fresh[i].time
-		}
-	}
-	started, silent := len(fresh) > 0, false
-	for i := range c.steps {
-		step, answer := &c.steps[i], &c.replies[i]
-		started = started || answer.Started
-		if r.trace {
-			a.Frames = append(a.Frames, b.tracedFrames(r.protocol, answer.Frames)...)
-		}
-		if answer.Err != nil {
-			p := problemOf(answer.Err)
-			silent = silent || p.Code == CodeTimeout
-			for _, item := range step.Items {
-				a.Errors.set(item, p)
-			}
-			continue
-		}
-		moment = now
-		put(step, answer.Result)
-		for _, item := range step.Items { // what a block did not bring may have been read singly
-			a.Errors.remove(item)
-		}
-		if !strings.Contains(step.Meter, "A") {
-			b.cache.put(step.Key, answer.Result, now)
-		}
-	}
-	// A value of an earlier read keeps its own time.
-	for i := range fresh {
-		put(&fresh[i].step, fresh[i].result)
-		if fresh[i].time.Before(moment) {
-			for _, value := range fresh[i].step.Values(fresh[i].result) {
-				a.Times.set(value.Name, b.stamp(fresh[i].time))
+	for i := range c.outcomes {
+		if o := &c.outcomes[i]; o.cached && o.time.Before(newest) {
+			for _, value := range o.Values(o.Result) {
+				a.Times.set(value.Name, b.stamp(o.time))
 			}
 		}
 	}
-	if !moment.IsZero() {
-		a.Time = b.stamp(moment)
+	if !newest.IsZero() {
+		a.Time = b.stamp(newest)
 	}
 	for _, e := range c.errors {
 		a.Errors.set(e.Item, problemOf(e.Err))
@@ -162,7 +144,7 @@ func (b *Bridge) finishRead(r *request, m *meter, fresh []cached, c conversation
 		m.learn(c.address, !silent)
 	}
 	a.OK = len(a.Errors) == 0
-	if !a.OK && !started && len(a.Values) == 0 {
+	if !a.OK && !started {
 		a.Error = a.Errors[0].value.(*problem)
 		b.limited.log(string(a.Error.Code), "read failed", "topic", r.topic, "code", a.Error.Code, "message", a.Error.Message)
 	}

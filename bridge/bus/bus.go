@@ -245,9 +245,9 @@ func (b *Bus) nextTurn(now time.Time) time.Time {
 		if m.hold.After(now) && m.hold.Before(next) {
 			next = m.hold
 		}
-		if due := b.due(m); m.offline && m.trial != nil && due.Before(next) {
-			next = due
-		}
+	}
+	if m, at := b.nextTrial(); m != nil && b.down.IsZero() && at.Before(next) {
+		next = at
 	}
 	return next
 }

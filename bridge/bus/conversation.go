@@ -14,7 +14,7 @@ import (
 func (b *Bus) serve(ctx context.Context, t *task, nested bool) {
 	b.mu.Lock()
 	index, step := t.next, t.step()
-	if err := b.absent(step, time.Now()); err != nil {
+	if err := b.absent(step, time.Now()); err != nil && !t.trial {
 		b.queue.fail(t, step.Meter, err)
 		b.mu.Unlock()
 		return
@@ -47,6 +47,7 @@ func (b *Bus) serve(ctx context.Context, t *task, nested bool) {
 		}
 	}
 	c.reply.Started = c.reply.Started || t.began
+	b.queue.turn(t)
 
 	b.learnBlock(step, &c.reply)
 	b.pace += (c.wire - b.pace) / 8
@@ -171,6 +172,7 @@ func (c *conversation) exchange(e *protocol.Exchange) *protocol.Exchange {
 	}
 	b.opens = 0
 	b.present(c.step, c.turnaround(&h))
+	c.late = time.Time{}
 	if c.tries > 1 {
 		// The meter may have answered both tries, and one answer is still under way.
 		b.doubts.add(e, h.came.Add(b.config.Timeout+b.config.Latency))
@@ -179,11 +181,10 @@ func (c *conversation) exchange(e *protocol.Exchange) *protocol.Exchange {
 		return nil
 	}
 	next, result, err := e.Take(h.answer)
+	c.reply.Result, c.reply.Err = result, err // beside an error the result tells who answered
 	if err != nil {
-		c.reply.Err = err
 		return nil
 	}
-	c.reply.Result = result
 	return next
 }
 
@@ -194,7 +195,8 @@ func (c *conversation) turnaround(h *hearing) time.Duration {
 	if !c.late.IsZero() {
 		end = c.late
 	}
-	return max(0, h.came.Sub(end)-c.bus.config.duration(len(h.answer)))
+	took := h.came.Sub(end) - c.bus.config.duration(len(h.answer))
+	return min(max(0, took), c.bus.config.Timeout)
 }
 
 // unanswered ends a try to which no answer came.

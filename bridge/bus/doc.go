@@ -15,6 +15,10 @@
 // until that cuts the answer out or the line goes quiet. There is no flush, no fixed pause and
 // no knowledge of any protocol here: bytes, a [bufio.SplitFunc] and durations are all.
 //
+// The bus learns how long each meter takes to answer, and does not wait much longer; reads
+// are tried twice, commands never. A meter that has left three tries in a row unanswered is
+// offline: reads of it are answered at once, and it is probed now and then until it answers.
+//
 // A [Port] is a serial line, a TCP connection to a serial server, a connection that a DTU
 // made to us, or whatever the caller brings. [ParseURL] makes a [Config] out of a URL.
 package bus

@@ -15,7 +15,7 @@ func TestVagueAnswerAfterAnUnansweredRead(t *testing.T) {
 	late := func(request string, tries int) []arrival {
 		switch {
 		case request == "?av." && tries == 2:
-			return after(1050*ms, "#a.") // to the second try, and too late
+			return after(550*ms, "#a.") // to the second try, and too late
 		case request == "?aw." && tries == 1:
 			return after(200*ms, "=aw5.")
 		}
@@ -35,7 +35,7 @@ func TestVagueAnswerAfterAnUnansweredRead(t *testing.T) {
 		took   time.Duration // of the second read
 	}{
 		{"a better answer comes", late, "5", "?av. ?av. ?aw.", requestTime + 200*ms},
-		{"the refusal comes again", refused, "[refused]", "?av. ?av. ?aw. ?aw.", requestTime + time.Second + requestTime + 50*ms},
+		{"the refusal comes again", refused, "[refused]", "?av. ?av. ?aw. ?aw.", requestTime + firstGuess + requestTime + 50*ms},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -70,7 +70,7 @@ func TestVagueAnswerIsBelieved(t *testing.T) {
 		value string
 	}{
 		{"of another meter", 0, read("b", "v"), "?bv.", "[refused]"},
-		{"when the doubt is over", time.Second, read("a", "w"), "?aw.", "[refused]"},
+		{"when the doubt is over", firstGuess, read("a", "w"), "?aw.", "[refused]"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -90,9 +90,9 @@ func TestLateRefusalCountsForTheSecondTry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := start(t, Config{}, func(request string) []arrival {
 			if request == "?aw." {
-				return after(900*time.Millisecond, "=aw1.")
+				return after(480*time.Millisecond, "=aw1.")
 			}
-			return after(1500*time.Millisecond, "#a.")
+			return after(700*time.Millisecond, "#a.")
 		})
 		defer l.stop()
 		equal(t, "values", values(<-l.submit(read("a", "v"))), "[refused]")
@@ -121,7 +121,7 @@ func TestNoCommandWhileTheAnswerToTheLastMayCome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := start(t, Config{}, func(request string) []arrival {
 			if request == "!a1." {
-				return after(1900*time.Millisecond, ":a.")
+				return after(900*time.Millisecond, ":a.")
 			}
 			return prompt(request)
 		})
@@ -137,7 +137,7 @@ func TestNoCommandWhileTheAnswerToTheLastMayCome(t *testing.T) {
 		equal(t, "other", values(<-other), "ok")
 		equal(t, "second", values(<-second), "ok")
 		equal(t, "sent", l.log(), "!a1. !b1. ?as. !a2.")
-		equal(t, "second sent", l.sentAt()[3], requestTime+2*time.Second)
+		equal(t, "second sent", l.sentAt()[3], requestTime+2*firstGuess)
 	})
 }
 

@@ -155,7 +155,7 @@ func (l *lineTest) run(config Config) {
 	t := l.t
 	config.Baud = 1100
 	if config.Timeout == 0 {
-		config.Timeout = time.Second
+		config.Timeout = firstGuess // so that the first try waits as long as the second
 	}
 	config.Open = func(context.Context) (Port, error) {
 		l.mu.Lock()

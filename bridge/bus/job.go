@@ -34,7 +34,9 @@ type Report struct {
 }
 
 // A Reply is how one step ended. The Err of its answer is, or wraps, ErrExpired, ErrDown,
-// ErrStopping, protocol.ErrSilent, protocol.ErrGarbled or a *protocol.Refusal.
+// ErrStopping, protocol.ErrSilent (as an *OfflineError if the meter was not even asked),
+// protocol.ErrGarbled or a *protocol.Refusal. After silence or noise the rest of the job's
+// steps to that meter are not tried and end with the same error.
 //
 // For a command the two fields Started and Err tell what is known: not started means not
 // done; started, with ErrSilent or ErrGarbled, means that nobody knows.
@@ -49,7 +51,7 @@ type Reply struct {
 type Frame struct {
 	Sent    bool      // by us; otherwise received
 	Ignored bool      // received, but no part of an answer: noise, echo, foreign and unfinished frames
-	Time    time.Time // of its last byte
+	Time    time.Time // when its first byte was sent, or its last received
 	Bytes   []byte    // without the wake-up bytes that go before a request
 }
 

@@ -34,20 +34,20 @@ func TestListening(t *testing.T) {
 	}{
 		{"in one go", Config{}, after(70*ms, "=av1."), "1", 70 * ms, 1},
 		{"at its last byte", Config{}, []arrival{{30 * ms, "=av", nil}, {50 * ms, "1.", nil}, {51 * ms, "=bv2.", nil}}, "1", 50 * ms, 1},
-		{"byte by byte, 500 ms apart", Config{}, []arrival{{900 * ms, "=", nil}, {1400 * ms, "a", nil}, {1900 * ms, "v", nil}, {2400 * ms, "1", nil}, {2900 * ms, ".", nil}}, "1", 2900 * ms, 1},
+		{"byte by byte, 500 ms apart", Config{}, []arrival{{400 * ms, "=", nil}, {900 * ms, "a", nil}, {1400 * ms, "v", nil}, {1900 * ms, "1", nil}, {2400 * ms, ".", nil}}, "1", 2400 * ms, 1},
 		{"after an echo", Config{}, []arrival{{0, "?av.", nil}, {70 * ms, "=av1.", nil}}, "1", 70 * ms, 1},
 		{"after a stranger's answer", Config{}, after(120*ms, "=bv1.=av2."), "2", 120 * ms, 1},
 		{"after a false start", Config{}, []arrival{{20 * ms, "=", nil}, {70 * ms, "=av1.", nil}}, "1", 70 * ms, 1},
 		{"after an answer to something else", Config{}, after(120*ms, "=aw1.=av2."), "2", 120 * ms, 1},
-		{"at the last moment", Config{}, after(time.Second-1, "=av1."), "1", time.Second - 1, 1},
-		{"nothing", Config{}, nil, "[silent]", time.Second, 2},
-		{"our echo only", Config{}, after(0, "\xFE?av."), "[silent]", time.Second, 2},
-		{"noise only", Config{}, after(40*ms, "....."), "[garbled]", time.Second, 2},
-		{"noise without end", Config{}, []arrival{{0, "..", nil}, {400 * ms, "..", nil}, {999 * ms, "..", nil}, {1001 * ms, "..", nil}}, "[garbled]", time.Second, 2},
-		{"the beginning of an answer", Config{}, []arrival{{990 * ms, "=av", nil}}, "[garbled]", 990*ms + byteGap, 2},
-		{"packed, late", packed, after(1200*ms+longest-1, "=av1."), "1", 1200*ms + longest - 1, 1},
-		{"packed, nothing", packed, nil, "[silent]", 1200*ms + longest, 2},
-		{"packed, in two parts", packed, []arrival{{1100*ms + longest, "=a", nil}, {1600*ms + longest, "v1.", nil}}, "1", 1600*ms + longest, 1},
+		{"at the last moment", Config{}, after(firstGuess-1, "=av1."), "1", firstGuess - 1, 1},
+		{"nothing", Config{}, nil, "[silent]", firstGuess, 2},
+		{"our echo only", Config{}, after(0, "\xFE?av."), "[silent]", firstGuess, 2},
+		{"noise only", Config{}, after(40*ms, "....."), "[garbled]", firstGuess, 2},
+		{"noise without end", Config{}, []arrival{{0, "..", nil}, {400 * ms, "..", nil}, {499 * ms, "..", nil}, {501 * ms, "..", nil}}, "[garbled]", firstGuess, 2},
+		{"the beginning of an answer", Config{}, []arrival{{490 * ms, "=av", nil}}, "[garbled]", 490*ms + byteGap, 2},
+		{"packed, late", packed, after(700*ms+longest-1, "=av1."), "1", 700*ms + longest - 1, 1},
+		{"packed, nothing", packed, nil, "[silent]", 700*ms + longest, 2},
+		{"packed, in two parts", packed, []arrival{{600*ms + longest, "=a", nil}, {1100*ms + longest, "v1.", nil}}, "1", 1100*ms + longest, 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			result, sent, took := one(t, test.config, func(string) []arrival { return test.answer })
@@ -73,7 +73,7 @@ func TestListeningIsBounded(t *testing.T) {
 		return drip
 	})
 	equal(t, "result", result, "1")
-	equal(t, "took", took, requestTime+time.Second+patienceWithinFrame+longestFrame*10*time.Millisecond+promptTime)
+	equal(t, "took", took, requestTime+firstGuess+patienceWithinFrame+longestFrame*10*time.Millisecond+promptTime)
 }
 
 // A line that floods us costs time, but not memory without bound.
@@ -126,12 +126,12 @@ func TestOldBytesAreNoAnswer(t *testing.T) {
 // The late answer to the first try of a read is a true value for the second.
 func TestLateAnswerCountsForTheSecondTry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := start(t, Config{}, func(string) []arrival { return after(1500*time.Millisecond, "=av1.") })
+		l := start(t, Config{}, func(string) []arrival { return after(700*time.Millisecond, "=av1.") })
 		defer l.stop()
 		equal(t, "values", values(<-l.submit(read("a", "v"))), "1")
-		equal(t, "time", l.since(), requestTime+1500*time.Millisecond)
+		equal(t, "time", l.since(), requestTime+700*time.Millisecond)
 		// The answer to the second try comes during the next exchange and is passed over.
-		l.answer = func(string) []arrival { return after(900*time.Millisecond, "=aw2.") }
+		l.answer = func(string) []arrival { return after(480*time.Millisecond, "=aw2.") }
 		equal(t, "values", values(<-l.submit(read("a", "w"))), "2")
 		equal(t, "sent", l.log(), "?av. ?av. ?aw.")
 	})

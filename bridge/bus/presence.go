@@ -48,44 +48,59 @@ func (r *reserve) enough() time.Time {
 	return r.at.Add(max(0, -r.left) * probeShare)
 }
 
-// due returns when an offline meter may be asked again.
-func (b *Bus) due(m *meter) time.Time {
+// due returns when an offline meter may be asked again. With no others waiting that harms
+// nobody.
+func (b *Bus) due(m *meter, others bool) time.Time {
 	due := m.probe
-	// With nobody waiting a probe harms nobody.
-	if enough := b.probes.enough(); b.queue.len() > 0 && enough.After(due) {
+	if enough := b.probes.enough(); others && enough.After(due) {
 		due = enough
 	}
 	return due
 }
 
-// absent returns the error for a step that is not tried because its meter is offline, or nil.
+// absent returns the error for a step in the queue that is not tried because its meter is
+// offline, or nil.
 // Commands are always tried, and a scan looks for meters that nobody knows to be there.
 func (b *Bus) absent(step *protocol.Step, now time.Time) error {
 	m := b.meters[step.Meter]
 	if m == nil || !m.offline || !step.Repeatable || step.Class == protocol.ClassScan {
 		return nil
 	}
-	if wait := b.due(m).Sub(now); wait > 0 {
+	if wait := b.due(m, b.queue.len() > 1).Sub(now); wait > 0 {
 		return &OfflineError{Meter: step.Meter, RetryAfter: wait}
 	}
 	return nil
 }
 
-// trial returns a task that probes an offline meter, if one is due and nothing urgent waits.
+// nextTrial returns the offline meter that is to be probed next and when; nil if none is.
+// Commands that wait go first.
+func (b *Bus) nextTrial() (next *meter, at time.Time) {
+	if b.queue.commands > 0 {
+		return nil, at
+	}
+	for _, m := range b.meters {
+		if !m.offline || m.trial == nil {
+			continue
+		}
+		if due := b.due(m, b.queue.len() > 0); next == nil || due.Before(at) {
+			next, at = m, due
+		}
+	}
+	return next, at
+}
+
+// trial returns a task that probes an offline meter, if one is due.
 func (b *Bus) trial(now time.Time) *task {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.queue.rings[protocol.ClassRelay].turns.Len() > 0 || b.queue.rings[protocol.ClassCommand].turns.Len() > 0 {
+	m, at := b.nextTrial()
+	if m == nil || now.Before(at) {
 		return nil
 	}
-	for _, m := range b.meters {
-		if m.offline && m.trial != nil && !now.Before(b.due(m)) {
-			t := newTask(Job{Steps: []protocol.Step{*m.trial}})
-			b.queue.add(t, time.Time{})
-			return t
-		}
-	}
-	return nil
+	t := newTask(Job{Steps: []protocol.Step{*m.trial}})
+	t.trial = true
+	b.queue.add(t, time.Time{})
+	return t
 }
 
 // present notes that a meter has answered, and how long it took to begin. It tells whether

@@ -17,6 +17,7 @@ type task struct {
 	job     Job
 	queued  time.Time
 	command bool // has a place among the commands
+	trial   bool // nobody waits for it: it probes an offline meter
 	report  chan Report
 
 	replies  []Reply
@@ -201,19 +202,22 @@ func (q *queue) count(class protocol.Class) {
 	}
 }
 
-// choose returns the first task that may go of the meter whose turn it is, and lets that
-// meter wait for the others.
+// choose returns the first task that may go of the meter whose turn it is.
 func (r *ring) choose(may func(*task) bool) *task {
 	for e := r.turns.Front(); e != nil; e = e.Next() {
 		l := e.Value.(*lane)
 		for p := l.tasks.Front(); p != nil; p = p.Next() {
 			if t := p.Value.(*task); may(t) {
-				r.turns.MoveToBack(e)
 				return t
 			}
 		}
 	}
 	return nil
+}
+
+// turn lets the meter of t, which has had its turn, wait for the others of its class.
+func (q *queue) turn(t *task) {
+	q.rings[t.lane.class].turns.MoveToBack(t.lane.place)
 }
 
 // A rider is a step that gets the answer of an equal one.

@@ -27,7 +27,8 @@ func switchDriver(path string) error {
 	}
 	defer unix.Close(fd)
 	settings := rs485Settings{flags: rs485Enabled | rs485RTSOnSend}
-	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.TIOCSRS485, uintptr(unsafe.Pointer(&settings))); errno != 0 {
+	pointer := unsafe.Pointer(&settings) //nolint:gosec // G103: package unix has no function for this ioctl
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.TIOCSRS485, uintptr(pointer)); errno != 0 {
 		return fmt.Errorf("its driver cannot switch an RS-485 line driver (%w): leave rs485 out of the bus URL and use an adapter that switches by itself", errno)
 	}
 	return nil

@@ -46,21 +46,6 @@ func open(t *testing.T, url string) Port {
 	return port
 }
 
-// readAll reads until it has as many bytes as want, and compares.
-func readAll(t *testing.T, port Port, want string) {
-	t.Helper()
-	var got []byte
-	data := make([]byte, 100)
-	for len(got) < len(want) {
-		n, err := port.Read(data, 10*time.Second)
-		if err != nil || n == 0 {
-			t.Fatalf("after %q: %d bytes, error %v", got, n, err)
-		}
-		got = append(got, data[:n]...)
-	}
-	equal(t, "read", string(got), want)
-}
-
 func TestSerialPort(t *testing.T) {
 	master, path := pty(t)
 	port := open(t, "serial://"+path+"?baud=9600")
@@ -136,9 +121,9 @@ func TestSerialErrors(t *testing.T) {
 func TestBusOnASerialLine(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "meter")
 	plug := func() *os.File {
-		master, real := pty(t)
+		master, device := pty(t)
 		os.Remove(path)
-		if err := os.Symlink(real, path); err != nil {
+		if err := os.Symlink(device, path); err != nil {
 			t.Fatal(err)
 		}
 		go func() {
@@ -149,7 +134,9 @@ func TestBusOnASerialLine(t *testing.T) {
 					return
 				}
 				for _, a := range prompt(strings.TrimLeft(string(data[:n]), "\xFE")) {
-					master.WriteString(a.text)
+					if _, err := master.WriteString(a.text); err != nil {
+						return
+					}
 				}
 			}
 		}()

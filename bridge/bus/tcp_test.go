@@ -47,12 +47,29 @@ func answerPromptly(conn net.Conn) {
 			return
 		}
 		for _, a := range prompt(strings.TrimLeft(string(data[:n]), "\xFE")) {
-			conn.Write([]byte(a.text))
+			if _, err := conn.Write([]byte(a.text)); err != nil {
+				break // and so does the next read
+			}
 		}
 	}
 }
 
 func (s *server) address() string { return s.listener.Addr().String() }
+
+// readAll reads until it has as many bytes as want, and compares.
+func readAll(t *testing.T, port Port, want string) {
+	t.Helper()
+	var got []byte
+	data := make([]byte, 100)
+	for len(got) < len(want) {
+		n, err := port.Read(data, 10*time.Second)
+		if err != nil || n == 0 {
+			t.Fatalf("after %q: %d bytes, error %v", got, n, err)
+		}
+		got = append(got, data[:n]...)
+	}
+	equal(t, "read", string(got), want)
+}
 
 func TestTCPPort(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -155,7 +172,7 @@ func TestBusOnATCPConnection(t *testing.T) {
 
 	s.listener.Close()
 	(<-s.conns).Close()
-	equal(t, "without server", ask(time.Now().Add(time.Second)), "[down]")
+	equal(t, "without server", ask(time.Now().Add(200*time.Millisecond)), "[down]")
 
 	serve(t, s.address())
 	equal(t, "with the server back", ask(time.Time{}), "1")

@@ -1,0 +1,259 @@
+package bus
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"dlt645-mqtt/protocol"
+)
+
+// withTimeout is a bus that knows a longer time than the first guess.
+func withTimeout(d time.Duration) Config {
+	config := Config{}
+	config.Timeout = d
+	return config
+}
+
+func TestSlowMeterIsLearned(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const slow = 700 * time.Millisecond
+		l := start(t, withTimeout(2*time.Second), func(request string) []arrival {
+			return after(slow+valueTime, prompt(request)[0].text)
+		})
+		defer l.stop()
+		equal(t, "values", values(<-l.submit(read("a", "v"), read("a", "w"))), "1 1")
+		equal(t, "sent", l.log(), "?av. ?av. ?aw.")
+		equal(t, "turnaround", l.bus.Meter("a").Turnaround() >= slow, true)
+		equal(t, "of a stranger", l.bus.Meter("b").Turnaround(), 0)
+	})
+}
+
+func TestFastMeterIsLearned(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lost := false
+		l := start(t, withTimeout(2*time.Second), func(request string) []arrival {
+			if lost {
+				lost = false
+				return nil
+			}
+			return prompt(request)
+		})
+		defer l.stop()
+		<-l.submit(read("a", "v"))
+		equal(t, "turnaround", l.bus.Meter("a").Turnaround(), 20*time.Millisecond)
+		lost = true
+		begin := l.since()
+		equal(t, "values", values(<-l.submit(read("a", "w"))), "1")
+		equal(t, "took", l.since()-begin, requestTime+shortestPatience+promptTime)
+		// What is a record is another matter.
+		lost, begin = true, l.since()
+		record := read("a", "r")
+		record.Kind = protocol.KindRecord
+		<-l.submit(record)
+		equal(t, "took", l.since()-begin, requestTime+firstGuess+promptTime)
+	})
+}
+
+func TestCommandsGetTheLongestTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := start(t, withTimeout(2*time.Second), func(string) []arrival { return after(2*time.Second-1, ":a.") })
+		defer l.stop()
+		equal(t, "values", values(<-l.submit(command(protocol.ClassRelay, "a", "t"))), "ok")
+	})
+}
+
+func TestMeterGoesOfflineAndComesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var dead atomic.Bool
+		dead.Store(true)
+		l := start(t, Config{}, func(request string) []arrival {
+			if dead.Load() && request[1] == 'a' {
+				return nil
+			}
+			return prompt(request)
+		})
+		defer l.stop()
+		meter := l.bus.Meter("a")
+		<-l.submit(read("b", "v")) // so that not all meters are silent
+		equal(t, "values", values(<-l.submit(read("a", "v"))), "[silent]")
+		equal(t, "online after two", meter.Online(), true)
+
+		// The third finds it offline; those who wait are answered with it.
+		asked, waiting := l.submit(read("a", "w")), l.submit(read("a", "x"), read("b", "x"))
+		equal(t, "values", values(<-asked), "[silent]")
+		offline := l.since()
+		equal(t, "online after three", meter.Online(), false)
+		r := <-waiting
+		equal(t, "values", values(r), "[silent] 1")
+		equal(t, "started", started(r), "-s")
+		equal(t, "sent", l.log(), "?bv. ?av. ?av. ?aw. ?bx.")
+
+		begin := l.since()
+		r = <-l.submit(read("a", "y"), read("a", "z"))
+		var err *OfflineError
+		if !errors.As(r.Replies[1].Err, &err) || !errors.Is(err, protocol.ErrSilent) {
+			t.Fatalf("got %v, want an OfflineError", r.Replies[1].Err)
+		}
+		equal(t, "took", l.since()-begin, 0)
+		equal(t, "steps", r.Steps, 0)
+
+		// A command is tried all the same, and does not put off the probes.
+		equal(t, "command", values(<-l.submit(command(protocol.ClassRelay, "a", "t"))), "[silent]")
+
+		<-time.After(200 * time.Second)
+		var probes []string
+		requests := strings.Fields(l.log())
+		for i, at := range l.sentAt() {
+			if at > offline && requests[i] == "?aw." {
+				probes = append(probes, fmt.Sprint(at-offline))
+			}
+		}
+		// Each is later than the last by a pause that doubles, and by the time it takes.
+		equal(t, "probes", strings.Join(probes, " "), "1s 3.54s 8.08s 16.62s 33.16s 1m5.7s 2m6.24s 3m6.78s")
+
+		dead.Store(false)
+		<-time.After(time.Minute)
+		equal(t, "online", meter.Online(), true)
+		equal(t, "values", values(<-l.submit(read("a", "y"))), "1")
+	})
+}
+
+func TestScanAsksWhoeverMayBeThere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := start(t, Config{}, func(string) []arrival { return nil })
+		defer l.stop()
+		for range 3 {
+			<-l.submit(withClass(read("a", "s"), protocol.ClassScan))
+		}
+		equal(t, "sent", l.log(), "?as. ?as. ?as. ?as. ?as. ?as.")
+		equal(t, "online", l.bus.Meter("a").Online(), true)
+	})
+}
+
+func TestAnyAnswerBringsAMeterBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dead := true
+		l := start(t, Config{}, func(request string) []arrival {
+			if dead {
+				return nil
+			}
+			return prompt(request)
+		})
+		defer l.stop()
+		<-l.submit(read("a", "v"))
+		<-l.submit(read("a", "v"))
+		equal(t, "online", l.bus.Meter("a").Online(), false)
+		dead = false
+		<-l.submit(command(protocol.ClassRelay, "a", "t"))
+		equal(t, "online", l.bus.Meter("a").Online(), true)
+	})
+}
+
+func TestAllMetersSilentOpensThePortAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dead := false
+		l := start(t, Config{}, func(request string) []arrival {
+			if dead {
+				return nil
+			}
+			return prompt(request)
+		})
+		defer l.stop()
+		<-l.submit(read("a", "v"))
+		<-l.submit(read("b", "v"))
+		dead = true
+		<-l.submit(read("a", "v"))
+		<-l.submit(read("a", "v"))
+		equal(t, "opened", len(l.opened), 1)
+		<-l.submit(read("b", "v"))
+		<-l.submit(read("b", "v"))
+		synctest.Wait()
+		equal(t, "opened", len(l.opened), 2)
+		<-time.After(time.Hour)
+		equal(t, "opened", len(l.opened), 2)
+	})
+}
+
+// One of ten meters is dead. The others get at least 95 % of the readings that they get
+// without it, and the probes take 2 % of the wire at most.
+func TestDeadMeterHarmsNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := start(t, withTimeout(2*time.Second), func(request string) []arrival {
+			if request[1] == 'a' {
+				return nil
+			}
+			return prompt(request)
+		})
+		defer l.stop()
+		const minutes = 10
+		end := l.begin.Add(minutes * time.Minute)
+		done := make(chan int)
+		for _, meter := range "abcdefghij" {
+			go func() {
+				n := 0
+				for time.Now().Before(end) {
+					r := <-l.submit(read(string(meter), "v"))
+					var offline *OfflineError
+					if errors.As(r.Replies[0].Err, &offline) {
+						<-time.After(offline.RetryAfter)
+					}
+					if r.Replies[0].Err == nil {
+						n++
+					}
+				}
+				done <- n
+			}()
+		}
+		readings := 0
+		for range 10 {
+			readings += <-done
+		}
+		probes := strings.Count(l.log(), "?av.")
+		if share := time.Duration(probes) * (requestTime + firstGuess); share > minutes*time.Minute/probeShare+probeReserve+2*time.Second {
+			t.Errorf("%d probes took %v of %d minutes", probes, share, minutes)
+		}
+		if whole := int(minutes * time.Minute / promptTime); readings < whole*95/100 {
+			t.Errorf("%d readings, without the dead meter there are %d", readings, whole)
+		}
+	})
+}
+
+func TestManyAddressesAreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New(Config{})
+		for i := range 2 * mostMeters {
+			b.meter(fmt.Sprint(i)).answered = i%3 == 0
+		}
+		if n := len(b.meters); n > mostMeters {
+			t.Errorf("%d meters are remembered", n)
+		}
+	})
+}
+
+func TestTurnaround(t *testing.T) {
+	const ms = time.Millisecond
+	var a turnaround
+	equal(t, "unknown", a.patience(), firstGuess)
+	a.learn(300 * ms)
+	equal(t, "patience", a.patience(), 700*ms)
+	for range 50 {
+		a.learn(20 * ms)
+	}
+	equal(t, "forgotten", a.slowest < 21*ms, true)
+	equal(t, "patience", a.patience(), shortestPatience)
+}
+
+func TestUsage(t *testing.T) {
+	var u usage
+	at := time.Unix(1_800_000_000, 0)
+	u.note(at.Add(-90*time.Second), at.Add(-30*time.Second))
+	equal(t, "half a minute", u.share(at), 29.0/60) // this second has only begun
+	u.note(at, at.Add(500*time.Millisecond))
+	equal(t, "and half a second", u.share(at.Add(500*time.Millisecond)), 29.5/60)
+	equal(t, "over", u.share(at.Add(time.Hour)), 0)
+}

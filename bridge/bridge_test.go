@@ -485,6 +485,10 @@ func TestEveryErrorHasACode(t *testing.T) {
 			t.Errorf("%v: code %s, want %s", err, got, want)
 		}
 	}
+	offline := problemOf(&bus.OfflineError{RetryAfter: time.Second})
+	if offline.Code != CodeTimeout || !offline.Offline || offline.RetryAfterMS != 1000 {
+		t.Errorf("offline: %+v", offline)
+	}
 	busy := problemOf(&bus.BusyError{RetryAfter: 1500 * time.Millisecond})
 	if busy.Code != CodeBusy || busy.RetryAfterMS != 1500 {
 		t.Errorf("busy: %+v", busy)

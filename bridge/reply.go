@@ -71,6 +71,7 @@ type problem struct {
 	Code         Code     `json:"code"`
 	Message      string   `json:"message"`
 	Reasons      []string `json:"reasons,omitempty"`
+	Offline      bool     `json:"offline,omitempty"` // the meter was not asked: it has stopped answering
 	RetryAfterMS int64    `json:"retry_after_ms,omitempty"`
 }
 
@@ -113,6 +114,10 @@ func problemOf(err error) *problem {
 	var busy *bus.BusyError
 	if errors.As(err, &busy) {
 		p.RetryAfterMS = busy.RetryAfter.Milliseconds()
+	}
+	var offline *bus.OfflineError
+	if errors.As(err, &offline) {
+		p.Offline, p.RetryAfterMS = true, offline.RetryAfter.Milliseconds()
 	}
 	return p
 }
@@ -211,6 +216,8 @@ func (b *Bridge) send(r *request, a *reply) {
 		result = string(a.Error.Code)
 	case a.Result != "":
 		result = a.Result
+	case !a.OK && a.reading != nil && len(a.Values) == 0:
+		result = string(a.Errors[0].value.(*problem).Code)
 	case !a.OK:
 		result = "partial"
 	}

@@ -46,7 +46,7 @@ type environment struct {
 	}
 	Topic string `default:"dlt645" desc:"root of the topic tree; one bridge, one root"`
 	Bus   struct {
-		URL string `desc:"serial:///dev/ttyUSB0, tcp://host:port or sim://?meters=4; parameters baud, parity, stop, fe, gap, timeout, latency"`
+		URL string `desc:"serial:///dev/ttyUSB0, tcp://host:port, listen://:port?register=TEXT or sim://?meters=4; its parameters stand below"`
 	}
 	Meters             string `desc:"named meters: main=000000000001,shop=112233445566@1997; AAAAAAAAAAAA is the only meter on the wire"`
 	Protocol           string `default:"2007" desc:"protocol of meters without @: 2007 or 1997"`

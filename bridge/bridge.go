@@ -48,6 +48,7 @@ type Bridge struct {
 	topics    tree
 	directory *directory
 	cache     cache
+	repeats   repeats
 	limited   limiter
 	metrics   *metrics.Set
 	infoState infoState
@@ -102,6 +103,7 @@ type request struct {
 
 	meter, address string
 	protocol       protocol.Protocol
+	remembered     *remembered // a command: where its answer is kept
 }
 
 // bound moves the deadline forward.

@@ -451,6 +451,100 @@ func TestRawCommand(t *testing.T) {
 	}
 }
 
+// TestRepeatedCommand sends one command in every way twice: it goes out once.
+func TestRepeatedCommand(t *testing.T) {
+	body := func(address, id string) []byte {
+		return fmt.Appendf(nil, `{"id":%q,"frame":"%X"}`, id, address+" command\n")
+	}
+	const one, two = "000000000001", "000000000002"
+	s := newStage(t, func(c *Config) { c.Allow["relay"] = true })
+	raw := func(payload []byte, correlation string) map[string]any {
+		_, reply := s.ask(t, message{topic: "test/request/raw", payload: payload, correlation: []byte(correlation)})
+		return reply
+	}
+	first := raw(body(one, "a"), "")
+	again := raw(body(one, "a"), "")
+	if again["repeated"] != true || again["result"] != resultAcknowledged || again["time"] != first["time"] || first["repeated"] != nil {
+		t.Errorf("first %v\nagain %v", first, again)
+	}
+	if reply := raw(body(two, "a"), ""); reply["error"].(map[string]any)["code"] != string(CodeConflict) {
+		t.Errorf("the id for another body: %v", reply)
+	}
+	raw(body(two, "b"), "")
+	if reply := raw(body(one, "a"), ""); reply["repeated"] != true {
+		t.Errorf("after a command to another meter: %v", reply)
+	}
+	raw(body(one, "c"), "")
+	if reply := raw(body(one, "a"), ""); reply["error"].(map[string]any)["code"] != string(CodeConflict) {
+		t.Errorf("after another command to the meter: %v", reply)
+	}
+	hex := fmt.Appendf(nil, "%X", one+" command\n")
+	raw(hex, "12345678")
+	if reply := raw(hex, "12345678"); reply["repeated"] != true {
+		t.Errorf("with correlation data: %v", reply)
+	}
+	raw(hex, "short") // no mark: each is a request of its own
+	raw(hex, "short")
+	if got := len(s.cage.said()); got != 6 {
+		t.Errorf("%d frames on the wire, want 6: %q", got, s.cage.said())
+	}
+}
+
+// TestRepeatWhileInHand sends the same command again and again before the first is answered.
+func TestRepeatWhileInHand(t *testing.T) {
+	s := newStage(t, func(c *Config) { c.Allow["relay"] = true })
+	m := message{topic: "test/request/raw", payload: fmt.Appendf(nil, `{"id":"x","frame":"%X"}`, "900000000001 command\n"), received: time.Now()}
+	for range 20 {
+		s.receive(m)
+	}
+	repeated := 0
+	for range 20 {
+		var reply map[string]any
+		if err := json.Unmarshal((<-s.sent).payload, &reply); err != nil {
+			t.Fatal(err)
+		}
+		if reply["result"] != resultUnknown {
+			t.Errorf("reply %v", reply)
+		}
+		if reply["repeated"] == true {
+			repeated++
+		}
+	}
+	if said := s.cage.said(); len(said) != 1 || repeated != 19 {
+		t.Errorf("%d repeats of %d frames on the wire", repeated, len(said))
+	}
+	s.admission.close()
+	s.admission.inside.Wait() // every request is over
+}
+
+func TestRepeatsForget(t *testing.T) {
+	var p repeats
+	now := time.Now()
+	r := func(id string) *request {
+		return &request{message: message{topic: "t"}, id: json.RawMessage(id)}
+	}
+	first := r(`"1"`)
+	if repeat, _, err := p.enter(first, "m", now); repeat || err != nil {
+		t.Fatal(repeat, err)
+	}
+	if repeat, _, _ := p.enter(r(`"1"`), "m", now.Add(2*repeatMemory)); !repeat {
+		t.Error("a command in hand was forgotten")
+	}
+	p.finish(first.remembered, &answer{})
+	if repeat, _, _ := p.enter(r(`"1"`), "m", now.Add(repeatMemory)); !repeat {
+		t.Error("a command was forgotten too early")
+	}
+	if repeat, _, _ := p.enter(r(`"1"`), "m", now.Add(repeatMemory+time.Second)); repeat {
+		t.Error("a command was remembered for too long")
+	}
+	for i := range repeatEntries {
+		_, _, err := p.enter(r(fmt.Sprint(i)), "m", now.Add(repeatMemory+time.Second))
+		if full := i == repeatEntries-1; (err != nil) != full {
+			t.Fatalf("command %d: %v", i, err)
+		}
+	}
+}
+
 func TestTraceMasksPasswords(t *testing.T) {
 	s := newStage(t, nil)
 	sent, reply := s.ask(t, message{topic: "test/request/read/main", payload: []byte(`{"items":["password"],"trace":true}`)})

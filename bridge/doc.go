@@ -9,6 +9,7 @@
 //	read.go     the verb read          raw.go   the verb raw
 //	reply.go    replies as JSON        conversation.go  how a plan is carried out
 //	cache.go    values that are still fresh enough
+//	repeats.go  commands that came before
 //	frames.go   what is seen on the wire, for those who watch
 //	outbox.go   what waits to be published, also while the broker is away
 //	mqtt.go     the connection         info.go  what the bridge tells about itself

@@ -47,8 +47,22 @@ func (b *Bridge) raw(r *request, in *body) error {
 	if r.expired() {
 		return bus.ErrExpired
 	}
+	if r.command {
+		switch repeat, first, err := b.repeats.enter(r, plan.Address, r.received); {
+		case err != nil:
+			return err
+		case repeat && first == nil:
+			return nil // it gets the answer of the first, once there is one
+		case repeat:
+			b.later(func() { b.repeat(r, first) })
+			return nil
+		}
+	}
 	wait, err := b.bus.Submit(bus.Job{Steps: plan.Steps, Deadline: r.deadline})
 	if err != nil {
+		if r.command {
+			b.withdraw(r, err)
+		}
 		return err
 	}
 	if r.command {
@@ -97,14 +111,15 @@ func (r *request) rawKeys(in *body) (frame []byte, noAnswer bool, err error) {
 
 // finishRaw makes the reply of a raw request out of how its one step ended.
 func (b *Bridge) finishRaw(r *request, unanswered bool, report bus.Report) {
-	answer := report.Replies[0]
-	frame := r.protocol.Redact(answer.Result.Frame)
-	if r.contentType == contentBytes && answer.Result.Frame != nil && !strings.Contains(frame, "*") {
+	said := report.Replies[0]
+	frame := r.protocol.Redact(said.Result.Frame)
+	if r.contentType == contentBytes && said.Result.Frame != nil && !strings.Contains(frame, "*") {
 		b.countReply(r.verb, "ok")
-		b.publishReply(r, answer.Result.Frame, contentBytes)
+		b.publishReply(r, said.Result.Frame, contentBytes)
+		b.answered(r, &answer{payload: said.Result.Frame, contentType: contentBytes})
 		return
 	}
-	if address := answer.Result.Address; address != "" {
+	if address := said.Result.Address; address != "" {
 		r.address = address
 	}
 	a := b.newReply(r)
@@ -112,10 +127,10 @@ func (b *Bridge) finishRaw(r *request, unanswered bool, report bus.Report) {
 	a.Bus.add(report)
 	a.Frame = frame
 	if r.trace {
-		a.Frames = b.tracedFrames(r.protocol, answer.Frames)
+		a.Frames = b.tracedFrames(r.protocol, said.Frames)
 	}
-	switch err := answer.Err; {
-	case err != nil && !(answer.Started && r.command):
+	switch err := said.Err; {
+	case err != nil && !(said.Started && r.command):
 		a.OK, a.Error = false, problemOf(err)
 	case err != nil:
 		a.OK = false

@@ -26,8 +26,9 @@ type reply struct {
 	*reading
 
 	// Only a command has these.
-	Result  string   `json:"result,omitempty"`
-	Reasons []string `json:"reasons,omitempty"`
+	Result   string   `json:"result,omitempty"`
+	Repeated bool     `json:"repeated,omitempty"` // the answer to an earlier message with the same mark
+	Reasons  []string `json:"reasons,omitempty"`
 
 	// Only raw has this.
 	Frame string `json:"frame,omitempty"`
@@ -223,6 +224,20 @@ func (b *Bridge) send(r *request, a *reply) {
 	}
 	b.countReply(r.verb, result)
 	b.publishReply(r, payload, contentJSON)
+	if !a.Repeated {
+		b.answered(r, &answer{reply: a})
+	}
+}
+
+// answered gives the answer of a command to the repeats of it that came meanwhile.
+func (b *Bridge) answered(r *request, a *answer) {
+	if r.remembered == nil {
+		return
+	}
+	for _, waiting := range b.repeats.finish(r.remembered, a) {
+		b.repeat(waiting, a)
+		b.admission.leave()
+	}
 }
 
 func (b *Bridge) publishReply(r *request, payload []byte, contentType string) {

@@ -1,0 +1,148 @@
+package bridge
+
+import (
+	"crypto/sha256"
+	"sync"
+	"time"
+)
+
+// How long, and how many, commands are remembered. The bus carries some thousand in that time.
+const (
+	repeatMemory  = 10 * time.Minute
+	repeatEntries = 10_000
+)
+
+// repeats remembers the commands of the last ten minutes by the mark that their sender put on
+// them, so that a message which comes twice does not run twice. The zero value is empty.
+type repeats struct {
+	mu      sync.Mutex
+	entries map[string]*remembered
+	oldest  []*remembered
+	last    map[string]*remembered // the newest command of each meter
+}
+
+// A remembered command is in hand until it has an answer.
+type remembered struct {
+	key     string
+	body    [sha256.Size]byte
+	meter   string
+	since   time.Time
+	answer  *answer
+	waiting []*request // repeats that came before the answer
+}
+
+// An answer is a reply that can be given again.
+type answer struct {
+	reply       *reply
+	payload     []byte
+	contentType string
+}
+
+// mark is what tells a repeat of a command: its topic with its id, or else with correlation
+// data long enough not to be a counter that begins anew. Empty: nothing does.
+func (r *request) mark() string {
+	switch {
+	case len(r.id) > 0:
+		return r.topic + "\x00id\x00" + string(r.id)
+	case len(r.correlation) >= 8:
+		return r.topic + "\x00correlation\x00" + string(r.correlation)
+	}
+	return ""
+}
+
+// enter admits a command to meter, or tells what to do with a repeat: give it the answer, or
+// nothing if it will get it later. An error is the answer to a mark used twice for different
+// things.
+func (p *repeats) enter(r *request, meter string, now time.Time) (repeat bool, first *answer, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.forget(now)
+	mark, body := r.mark(), sha256.Sum256(r.payload)
+	if e := p.entries[mark]; mark != "" && e != nil {
+		switch {
+		case e.body != body:
+			return false, nil, problemf(CodeConflict, "this id has been used in the last ten minutes for a request with another body; nothing was sent")
+		case p.last[e.meter] != e:
+			return false, nil, problemf(CodeConflict, "this request was carried out before, and another command went to meter %s since; nothing was sent", e.meter)
+		case e.answer == nil:
+			e.waiting = append(e.waiting, r)
+		}
+		return true, e.answer, nil
+	}
+	if len(p.oldest) >= repeatEntries {
+		return false, nil, problemf(CodeBusy, "%d commands in ten minutes are too many to keep apart", repeatEntries)
+	}
+	if p.entries == nil {
+		p.entries, p.last = map[string]*remembered{}, map[string]*remembered{}
+	}
+	e := &remembered{key: mark, body: body, meter: meter, since: now}
+	p.oldest = append(p.oldest, e)
+	p.last[meter] = e
+	if mark != "" {
+		p.entries[mark] = e
+	}
+	r.remembered = e
+	return false, nil, nil
+}
+
+// withdraw forgets a command that the bus had no place for: it may be tried again.
+func (p *repeats) withdraw(e *remembered) (waiting []*request) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.drop(e)
+	for i := range p.oldest {
+		if p.oldest[i] == e {
+			p.oldest = append(p.oldest[:i], p.oldest[i+1:]...)
+			break
+		}
+	}
+	return e.waiting
+}
+
+// finish keeps the answer and returns the repeats that wait for it.
+func (p *repeats) finish(e *remembered, a *answer) (waiting []*request) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	e.answer = a
+	waiting, e.waiting = e.waiting, nil
+	return waiting
+}
+
+// forget drops what is older than the memory reaches. A command in hand stays.
+func (p *repeats) forget(now time.Time) {
+	for len(p.oldest) > 0 && p.oldest[0].answer != nil && now.Sub(p.oldest[0].since) > repeatMemory {
+		p.drop(p.oldest[0])
+		p.oldest = p.oldest[1:]
+	}
+}
+
+// drop takes a command out of the maps.
+func (p *repeats) drop(e *remembered) {
+	if p.entries[e.key] == e {
+		delete(p.entries, e.key)
+	}
+	if p.last[e.meter] == e {
+		delete(p.last, e.meter)
+	}
+}
+
+// repeat gives a repeat of a command the answer to the first.
+func (b *Bridge) repeat(r *request, first *answer) {
+	if first.reply == nil {
+		b.countReply(r.verb, "repeated")
+		b.publishReply(r, first.payload, first.contentType)
+		return
+	}
+	again := *first.reply
+	again.Repeated = true
+	b.send(r, &again)
+}
+
+// withdraw answers the repeats of a command that the bus had no place for with the same error.
+func (b *Bridge) withdraw(r *request, err error) {
+	for _, waiting := range b.repeats.withdraw(r.remembered) {
+		b.fail(waiting, err)
+		b.admission.leave()
+	}
+	r.remembered = nil
+}

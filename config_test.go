@@ -10,7 +10,7 @@ import (
 )
 
 // setAll sets variables for one test, and no other of ours.
-func setAll(t *testing.T, variables map[string]string) {
+func setAll(t testing.TB, variables map[string]string) {
 	t.Helper()
 	for _, entry := range os.Environ() {
 		if name, value, _ := strings.Cut(entry, "="); strings.HasPrefix(name, prefix+"_") {

@@ -143,7 +143,7 @@ func (c *client) ask(root, tail, payload string) readReply {
 // test ends or stop is called. It must not run in two tests at once, since they share the environment.
 func startBridge(t testing.TB, variables map[string]string) (root string, stop func()) {
 	t.Helper()
-	root = fmt.Sprintf("%s-%d", strings.ToLower(strings.NewReplacer("/", "-", " ", "-", "#", "-").Replace(t.Name())), os.Getpid())
+	root = bridgeRoot(t)
 	t.Setenv("DLT645_TOPIC", root)
 	t.Setenv("DLT645_LOG_LEVEL", "error")
 	for name, value := range variables {
@@ -170,6 +170,12 @@ func startBridge(t testing.TB, variables map[string]string) (root string, stop f
 	}
 	t.Cleanup(stop)
 	return root, stop
+}
+
+// bridgeRoot is the topic root of a test: no other process has the same.
+func bridgeRoot(t testing.TB) string {
+	name := strings.NewReplacer("/", "-", " ", "-", "#", "-").Replace(t.Name())
+	return fmt.Sprintf("%s-%d", strings.ToLower(name), os.Getpid())
 }
 
 // ready waits until the bridge of a root says that it is online.

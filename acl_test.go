@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/eclipse/paho.golang/paho"
+)
+
+// TestACL runs a real mosquitto with the access list that the project ships, and tries what
+// each account may and may not do.
+func TestACL(t *testing.T) {
+	findProgram(t, "mosquitto")
+	hash := findProgram(t, "mosquitto_passwd")
+	directory := t.TempDir()
+	passwords, list := filepath.Join(directory, "passwords"), filepath.Join(directory, "acl")
+	for i, user := range []string{"bridge", "reader", "operator", "billing", "homeassistant"} {
+		arguments := []string{"-b", passwords, user, "secret-" + user}
+		if i == 0 {
+			arguments = append([]string{"-c"}, arguments...)
+		}
+		if out, err := exec.Command(hash, arguments...).CombinedOutput(); err != nil {
+			t.Fatalf("mosquitto_passwd: %v: %s", err, out)
+		}
+	}
+	// The test's root is its own, so that it does not meet another bridge on this machine.
+	variables := map[string]string{
+		"DLT645_MQTT_USERNAME": "bridge", "DLT645_MQTT_PASSWORD": "secret-bridge", "DLT645_BUS_URL": quickMeters,
+		"DLT645_METERS": "main=1,shop=2", "DLT645_ALLOW": "read,raw,relay", "DLT645_METER_PASSWORD": "02000000",
+	}
+	address := freeAddress(t)
+	variables["DLT645_MQTT_URL"] = "mqtt://" + address
+	if err := os.WriteFile(list, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	root := bridgeRoot(t)
+	text := strings.ReplaceAll(readFile(t, "deploy/mosquitto/acl"), "dlt645/", root+"/")
+	if err := os.WriteFile(list, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	startMosquitto(t, address, "allow_anonymous false", "password_file "+passwords, "acl_file "+list)
+	startBridge(t, variables)
+
+	as := func(user string, filters ...string) *client {
+		return newClientAs(t, dial(t, address), user, "secret-"+user, filters...)
+	}
+	// refused tells whether the broker turns a publish down.
+	refused := func(c *client, topic string) bool {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		response, err := c.Publish(ctx, &paho.Publish{Topic: root + "/" + topic, QoS: 1, Payload: []byte("voltage_a")})
+		if err != nil && response == nil && !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatal(err)
+		}
+		const notAuthorised = 0x87
+		return response != nil && response.ReasonCode == notAuthorised
+	}
+	reader := as("reader", "#")
+	reader.ready(root)
+
+	t.Run("reader", func(t *testing.T) {
+		reader.t = t
+		if r := reader.ask(root, "read/main", "voltage_a"); !r.OK {
+			t.Errorf("%+v", r)
+		}
+		for _, topic := range []string{"request/relay/main", "request/raw", "request/write/main", "reply/relay/main", "meter/main/state", "bridge/status"} {
+			if !refused(reader, topic) {
+				t.Errorf("reader may publish to %s", topic)
+			}
+		}
+		// A relay's reply cannot be forged through the bridge either.
+		reader.publish(root+"/request/read/main", "voltage_a", func(p *paho.Publish) { p.Properties.ResponseTopic = root + "/reply/relay/main" })
+		if r := parseReply(t, reader.await(root+"/reply/read/main", nil).Payload); r.Error == nil || r.Error.Code != "bad_request" {
+			t.Errorf("a response topic under a verb: %+v", r)
+		}
+		// With a topic under its own name it has its replies for itself.
+		reader.publish(root+"/request/read/main", "voltage_a", func(p *paho.Publish) { p.Properties.ResponseTopic = root + "/reply/reader/1" })
+		if r := parseReply(t, reader.await(root+"/reply/reader/1", nil).Payload); !r.OK {
+			t.Errorf("%+v", r)
+		}
+	})
+	t.Run("billing", func(t *testing.T) {
+		billing := as("billing", "#")
+		if r := billing.ask(root, "read/shop", "voltage_a"); !r.OK || r.Meter != "shop" {
+			t.Errorf("%+v", r)
+		}
+		for _, topic := range []string{"request/read/main", "request/read/000000000001", "request/relay/main", "request/raw"} {
+			if !refused(billing, topic) {
+				t.Errorf("billing may publish to %s", topic)
+			}
+		}
+		// What others ask is none of its business.
+		reader.t = t
+		reader.ask(root, "read/main", "voltage_a")
+		billing.publish(root+"/request/read/shop", `{"id":"last","items":["voltage_a"]}`, nil)
+		for {
+			p := billing.next()
+			if p.Topic != root+"/reply/read/shop" && !strings.HasPrefix(p.Topic, root+"/bridge/status") {
+				t.Errorf("billing heard %s", p.Topic)
+			}
+			if strings.Contains(string(p.Payload), `"last"`) {
+				break
+			}
+		}
+	})
+	t.Run("operator", func(t *testing.T) {
+		operator := as("operator", root+"/reply/#")
+		if r := operator.ask(root, "raw", "6801000000000068110433343435B616"); !r.OK {
+			t.Errorf("%+v", r)
+		}
+		if !refused(operator, "reply/relay/main") {
+			t.Error("operator may publish a reply")
+		}
+	})
+	t.Run("homeassistant", func(t *testing.T) {
+		ha := as("homeassistant", root+"/bridge/status")
+		if refused(ha, "request/relay/main") {
+			t.Error("homeassistant may not switch")
+		}
+		if !refused(ha, "request/write/main") || !refused(ha, "request/raw") {
+			t.Error("homeassistant may do more than switch")
+		}
+	})
+}

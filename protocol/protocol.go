@@ -173,6 +173,10 @@ type Exchange struct {
 	// result still tells who answered, and for raw its frame. Nil: no result.
 	Take func(answer []byte) (next *Exchange, result Result, err error)
 
+	// Longest is the most bytes that the answer has, wake-up bytes included, where that is
+	// known; else 0. Whoever collects an answer before passing it on takes no longer.
+	Longest int
+
 	// Rest is the silence that the line needs after an exchange without answer.
 	Rest time.Duration
 }

@@ -29,7 +29,7 @@ func TestInBlocks(t *testing.T) {
 		{"1997", V1997, "9010 9011 9020", nil, "901F 9020"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			p := plan(t, New(test.version, china), test.lacks, "1", strings.Fields(test.items)...)
+			p := plan(t, New(test.version, shanghai), test.lacks, "1", strings.Fields(test.items)...)
 			var got []string
 			items := 0
 			for _, step := range p.Steps {
@@ -56,7 +56,7 @@ func TestInBlocks(t *testing.T) {
 
 // What was asked of a value of a block is that value, also where the members have several.
 func TestInBlocksOnly(t *testing.T) {
-	m := New(V2007, china)
+	m := New(V2007, shanghai)
 	total, ok := m.items.Lookup(0x01010000)
 	if !ok {
 		t.Fatal("01010000 is not in the table")

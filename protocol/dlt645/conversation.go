@@ -1,6 +1,7 @@
 package dlt645
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -8,11 +9,8 @@ import (
 	"dlt645-mqtt/protocol"
 )
 
-// The bounds of a record that comes in parts. SEQ counts from 1 to 255.
-const (
-	maximumParts  = 255
-	maximumRecord = 64 << 10
-)
+// maximumParts bounds the follow-up frames of a record. SEQ counts from 1 to 255.
+const maximumParts = 255
 
 // A conversation reads one register to its end. It holds nothing that changes: what came
 // so far lives in the exchanges, so that it can be begun anew at any time.
@@ -51,6 +49,7 @@ func (c *conversation) followUp(address Address, seq int, sofar []byte) *protoco
 // before it brought.
 func (c *conversation) exchange(address Address, function Function, data []byte, seq int, sofar []byte) protocol.Exchange {
 	answer := readAnswer(address, function, c.meters.version, data)
+	answer.anySeq = true // take says what is wrong with it
 	return protocol.Exchange{
 		Request: mustAppend(Frame{Address: address, Control: Control(function), Data: data}),
 		Answer:  answer.split,
@@ -109,28 +108,56 @@ func (c *conversation) take(answer []byte, seq int, sofar []byte) (*protocol.Exc
 	}
 	if frame.Control.Refused() {
 		refusal, _ := refusalOf(frame.Control.Function(), v, frame.Data)
-		return nil, result, refusal
+		if seq == 0 {
+			return nil, result, refusal
+		}
+		return nil, result, c.garbled(result.Address, sofar, "part %d was announced and then not given: %v", seq, refusal)
 	}
 	data := frame.Data[diSize(v):]
 	if seq > 0 && v == V2007 {
-		data = data[:len(data)-1] // SEQ
+		last := len(data) - 1
+		if data[last] != byte(seq) {
+			return nil, result, c.garbled(result.Address, data, "SEQ %d came where %d was asked for", data[last], seq)
+		}
+		data = data[:last]
 	}
 	if seq > 0 || frame.Control.More() {
 		data = slices.Concat(sofar, data)
 	}
 	if frame.Control.More() {
-		if seq == maximumParts || len(data) > maximumRecord {
-			return nil, result, fmt.Errorf("%w: %s from %s does not end: %d bytes in %d frames so far",
-				protocol.ErrGarbled, c.di.Format(v), result.Address, len(data), seq+1)
+		if seq == maximumParts {
+			return nil, result, c.garbled(result.Address, data, "it does not end, not even in %d frames", seq+1)
 		}
 		// The meter that began goes on, even if the first request was to a wildcard.
 		return c.followUp(frame.Address, seq+1, data), result, nil
 	}
-	result.Values, err = c.values(data)
-	if err != nil {
-		return nil, result, fmt.Errorf("read %s from %s: %w", c.di.Format(v), result.Address, err)
+	if result.Values, err = c.values(data); err != nil {
+		return nil, result, c.garbled(result.Address, data, "%w", err)
 	}
 	return nil, result, nil
+}
+
+// mostShown bounds the bytes that an error shows.
+const mostShown = 64
+
+// garbled is the error for frames that are sound and yet no answer. It shows the data that
+// came, without identifier, unless they may be a password.
+func (c *conversation) garbled(from string, data []byte, format string, args ...any) error {
+	v := c.meters.version
+	shown := fmt.Sprintf("% X", data[:min(len(data), mostShown)])
+	switch {
+	case namesPassword(c.di.Append(nil, v), v):
+		shown = "not shown, they may be a password"
+	case len(data) == 0:
+		shown = "none"
+	case len(data) > mostShown:
+		shown += fmt.Sprintf(" and %d bytes more", len(data)-mostShown)
+	}
+	err := fmt.Errorf(format, args...)
+	if !errors.Is(err, protocol.ErrGarbled) {
+		err = fmt.Errorf("%w: %w", protocol.ErrGarbled, err)
+	}
+	return fmt.Errorf("read %s from %s: %w; the data, first byte first: %s", c.di.Format(v), from, err, shown)
 }
 
 // values decodes the data of the whole register.

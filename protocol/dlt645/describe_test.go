@@ -47,7 +47,7 @@ func cases(t testing.TB, file string) (cases []testCase) {
 // Every good frame is described as in the file, and made anew out of its parts.
 func TestDescribe(t *testing.T) {
 	for _, c := range cases(t, "frames.jsonl") {
-		description, err := Describe(fromHex(c.Frame), 0, china)
+		description, err := Describe(fromHex(c.Frame), 0, shanghai)
 		if err != nil {
 			t.Errorf("%s (%s): %v", c.Frame, c.Note, err)
 			continue
@@ -73,7 +73,7 @@ func TestDescribe(t *testing.T) {
 // Every bad frame is refused, and the message says why.
 func TestDescribeBad(t *testing.T) {
 	for _, c := range cases(t, "bad-frames.jsonl") {
-		description, err := Describe(fromHex(c.Frame), 0, china)
+		description, err := Describe(fromHex(c.Frame), 0, shanghai)
 		if err == nil || !strings.Contains(err.Error(), c.Error) {
 			t.Errorf("%s (%s): got %+v, %v, want an error with %q", c.Frame, c.Note, description, err, c.Error)
 		}
@@ -136,7 +136,7 @@ func TestDescribeContents(t *testing.T) {
 		{"time with a wrong digit", 0x08, "000000 01 0A 26", 0, "", "time"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			description, err := Describe(wire("1", test.control, fromHex(test.data)...), test.version, china)
+			description, err := Describe(wire("1", test.control, fromHex(test.data)...), test.version, shanghai)
 			if test.err != "" {
 				if err == nil || !strings.Contains(err.Error(), test.err) {
 					t.Errorf("got %+v, %v, want an error with %q", description, err, test.err)

@@ -21,11 +21,9 @@ func diSize(v Version) int {
 // ParseDI reads an identifier as people write it, most significant byte first: eight
 // hexadecimal digits for the 2007 edition, four for that of 1997, in either case.
 func ParseDI(s string, v Version) (DI, error) {
-	digits := 2 * diSize(v)
 	d, err := strconv.ParseUint(s, 16, 8*diSize(v))
-	if err != nil || len(s) != digits {
-		return 0, fmt.Errorf("%q is no identifier of this protocol: it takes %d hexadecimal digits, such as %s",
-			s, digits, map[Version]string{V2007: "00010000", V1997: "9010"}[v])
+	if err != nil || len(s) != 2*diSize(v) {
+		return 0, fmt.Errorf("%q is no identifier of DL/T 645-%s: write %d hexadecimal digits", s, v, 2*diSize(v))
 	}
 	return DI(d), nil
 }

@@ -23,7 +23,7 @@ func TestDI(t *testing.T) {
 		if err != nil || di != test.di || di.Format(test.version) != test.text {
 			t.Errorf("ParseDI(%s) = %s, %v", test.text, di.Format(test.version), err)
 		}
-		if got := di.Append([]byte{0x11}, test.version); !bytes.Equal(got, unhex(t, "11"+test.wire)) {
+		if got := di.Append([]byte{0x11}, test.version); !bytes.Equal(got, fromHex("11"+test.wire)) {
 			t.Errorf("%s travels as %X, want 11 %s", test.text, got, test.wire)
 		}
 	}

@@ -88,7 +88,7 @@ func (f *family) parsePattern(ranges string, records map[string][]field) error {
 			f.mask |= 0xF << shift
 		}
 	}
-	for _, text := range strings.Fields(ranges) {
+	for text := range strings.FieldsSeq(ranges) {
 		symbols, list, _ := strings.Cut(text, "=")
 		symbol := symbols[0]
 		places := strings.Count(pattern, string(symbol))
@@ -162,11 +162,22 @@ func (f *family) parseFields(line []string, records map[string][]field) error {
 			f.row.Fields = append(f.row.Fields, RowField{r.key, r.describe(), r.unit})
 		}
 	}
-	f.row.Unit = units[0]
-	if units[0] == "" && len(units) > 1 {
-		f.row.Unit = units[1]
-	}
+	f.row.Unit = f.commonUnit()
 	return nil
+}
+
+// commonUnit returns the unit of all values that are numbers, if they have one in common.
+func (f *family) commonUnit() string {
+	var units []string
+	for k := range f.fields {
+		if v := &f.fields[k]; v.record == nil && v.picture.kind == number && !slices.Contains(units, v.unit) {
+			units = append(units, v.unit)
+		}
+	}
+	if len(units) != 1 {
+		return ""
+	}
+	return units[0]
 }
 
 // match finds the positions of the letters in the identifier.
@@ -291,11 +302,6 @@ func (f *family) owner(at positions) positions {
 	return at
 }
 
-// single tells whether there is an identifier for the positions that has only one value.
-func (f *family) single(at positions) bool {
-	return f.codec == nil && len(f.fields) == 1 && f.weekday < 0 && f.running(at) < 0
-}
-
 // find returns the item that has the name, or that has a value or flag of the name.
 func (f *family) find(name string) (Item, bool) {
 	word, _, flagged := strings.Cut(name, ".")
@@ -303,7 +309,7 @@ func (f *family) find(name string) (Item, bool) {
 		item, ok := f.valid(f.owner(at))
 		switch {
 		case flagged:
-			item.Only = name
+			item.Only, item.Unit = name, ""
 			return item, ok && at == item.at && slices.ContainsFunc(bitFieldsOf(word), func(b bitField) bool { return b.name == name })
 		case at != item.at:
 			item.Only = name
@@ -321,13 +327,13 @@ func (f *family) find(name string) (Item, bool) {
 	for k := range f.fields {
 		if at, ok := f.fields[k].name.match(f.letters, name, f.owner(positions{})); ok {
 			item, ok := f.valid(f.owner(at))
-			item.Only = name
+			item.Only, item.Unit = name, f.fields[k].unit
 			return item, ok && f.running(at) < 0
 		}
 	}
 	if value, ok := strings.CutSuffix(name, "_weekday"); ok && f.weekday >= 0 {
 		item, ok := f.find(value)
-		item.Only = name
+		item.Only, item.Unit = name, ""
 		return item, ok
 	}
 	return Item{}, false
@@ -339,6 +345,3 @@ func (f *family) valid(at positions) (Item, bool) {
 	_, ok := f.match(item.DI)
 	return item, ok
 }
-
-// blocked tells whether a letter of the identifier or of the data stands for all.
-func (f *family) blocked(at positions) bool { return f.running(at) >= 0 }

@@ -3,6 +3,7 @@ package dlt645
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -154,8 +155,8 @@ func (f *family) decodeMember(values []protocol.Value, at positions, data []byte
 }
 
 // Append encodes values that are named as Decode names them. What is missing has no value
-// and is sent as FF bytes; a block ends behind the last member that is there. Flags cannot
-// be set singly. An error wraps [protocol.ErrBadRequest].
+// and is sent as FF bytes; a block ends behind the last member that is there, unless its
+// members are phases. Flags cannot be set singly. An error wraps [protocol.ErrBadRequest].
 func (i Item) Append(dst []byte, values map[string]any, zone *time.Location) ([]byte, error) {
 	dst, err := i.append(dst, values, zone)
 	if err != nil {
@@ -171,27 +172,25 @@ func (i Item) append(dst []byte, values map[string]any, zone *time.Location) ([]
 	if i.family.codec != nil {
 		return i.family.codec.append(i, dst, values, zone)
 	}
+	// A block of phases is always whole: one that ended early might lack the total.
 	running := i.family.running(i.at)
-	if running < 0 {
-		return i.family.appendMember(dst, i.at, values, zone)
-	}
-	last, at := 0, i.at
-	for n := range len(i.family.letters[running].options) - 1 {
-		at[running] = uint8(n)
+	whole := running >= 0 && i.family.letters[running].symbol == 'p'
+	end := -1
+	for at := range i.members() {
+		given := end < 0 || whole
 		for k := range i.family.fields {
-			if _, ok := values[i.family.nameAt(k, at)]; ok {
-				last = n
-			}
+			_, ok := values[i.family.nameAt(k, at)]
+			given = given || ok
 		}
-	}
-	for n := range last + 1 {
-		at[running] = uint8(n)
 		var err error
 		if dst, err = i.family.appendMember(dst, at, values, zone); err != nil {
 			return nil, err
 		}
+		if given {
+			end = len(dst)
+		}
 	}
-	return dst, nil
+	return dst[:end], nil
 }
 
 // unknown returns a key of values that names none of the item's.
@@ -239,7 +238,8 @@ func (i Item) AppendValue(dst []byte, value any, zone *time.Location) ([]byte, e
 }
 
 // Size returns the number of bytes behind the identifier: the most that there can be if the
-// number of members varies from meter to meter, and 0 if it cannot be told.
+// number of members varies from meter to meter, the least if older meters lack a value, and 0
+// if it cannot be told.
 func (i Item) Size() int {
 	if i.family.codec != nil {
 		return 0
@@ -291,7 +291,7 @@ func (i Item) Names() []string {
 		return f.codec.names(i)
 	}
 	var names []string
-	member := func(at positions) {
+	for at := range i.members() {
 		for k := range f.fields {
 			name := f.nameAt(k, at)
 			names = append(names, name)
@@ -303,16 +303,24 @@ func (i Item) Names() []string {
 			}
 		}
 	}
-	running, at := f.running(i.at), i.at
-	if running < 0 {
-		member(at)
-		return names
-	}
-	for n := range len(f.letters[running].options) - 1 {
-		at[running] = uint8(n)
-		member(at)
-	}
 	return names
+}
+
+// members yields the positions of the members of a block, or those of the item itself.
+func (i Item) members() iter.Seq[positions] {
+	return func(yield func(positions) bool) {
+		running, at := i.family.running(i.at), i.at
+		if running < 0 {
+			yield(at)
+			return
+		}
+		for n := range len(i.family.letters[running].options) - 1 {
+			at[running] = uint8(n)
+			if !yield(at) {
+				return
+			}
+		}
+	}
 }
 
 // Text says what the item, or the value that is wanted of it, is: in Chinese for the
@@ -321,7 +329,7 @@ func (i Item) Text(language string) string {
 	f, at := i.family, i.at
 	say, text, moment, day := (*option).inEnglish, f.en, ", time", ", weekday"
 	if language == "zh" {
-		say, text, moment, day = (*option).inChinese, f.zh, "发生时间", "星期"
+		say, text, moment, day = (*option).inChinese, f.zh, "发生时间", "(星期)"
 	}
 	words := text.fill(f.letters, at, say)
 	if i.Only == "" {
@@ -338,10 +346,10 @@ func (i Item) Text(language string) string {
 	if own, ok := f.name.match(f.letters, i.Only, at); ok {
 		return text.fill(f.letters, own, say)
 	}
-	switch {
-	case i.Only == i.Name+"_time":
+	switch i.Only {
+	case i.Name + "_time":
 		return words + moment
-	case i.Only == i.Name+"_weekday":
+	case i.Name + "_weekday":
 		return words + day
 	}
 	return words + " (" + strings.ReplaceAll(i.Only, "_", " ") + ")"

@@ -9,14 +9,14 @@ import (
 // A letter is a running part of the identifiers of a family: the tariff, the phase, the
 // number of a record. What it means follows from its symbol:
 //
-//	t  tariff, 0 is the total                 _t1
-//	h  settlements (1997: months) back        _h1
-//	p  phase, in the order of the list        _a
-//	r  record, 1 is the latest                _1
-//	o  order of a harmonic                    _1
-//	c  occasion of a freeze, class of a load  daily
-//	i  field of a record
-//	d n s w x z  a plain number               _1
+//	t        tariff; 0 is the total           _t1
+//	h        settlements or months back       _h1
+//	p        phase, in the order of the list  _a
+//	r        record; 1 is the latest          _1
+//	o        order of a harmonic              _1
+//	c        occasion of a freeze             daily
+//	i        field of a record                _start
+//	d n w z  a plain number                   _1
 //
 // The highest value of the byte or nibble, if the list ends with it, asks for a block.
 type letter struct {
@@ -26,6 +26,8 @@ type letter struct {
 	options []option
 	index   *[256]uint8 // position in options plus one, by value
 }
+
+const phases = "ABC"
 
 // An option is one value of a letter.
 type option struct {
@@ -50,7 +52,7 @@ func parseLetter(symbol byte, bits uint8, list string, record []field) (letter, 
 		highest = 0xFF
 		list += ",FF"
 	}
-	for _, part := range strings.Split(list, ",") {
+	for part := range strings.SplitSeq(list, ",") {
 		low, high, isRange := strings.Cut(part, "..")
 		if !isRange {
 			high = low
@@ -67,7 +69,11 @@ func parseLetter(symbol byte, bits uint8, list string, record []field) (letter, 
 			if counted {
 				n = start + len(l.options)
 			}
-			if err := o.describe(symbol, n, len(l.options), l.options, record); err != nil {
+			position := len(l.options)
+			if symbol == 'p' && (position > 0 && l.options[0].value != 0 || position == 0 && v != 0) {
+				position++ // there is no total
+			}
+			if err := o.describe(symbol, n, position, record); err != nil {
 				return l, err
 			}
 			l.options = append(l.options, o)
@@ -81,8 +87,8 @@ func parseLetter(symbol byte, bits uint8, list string, record []field) (letter, 
 }
 
 // describe fills in what stands for the option in names and texts. n is the number to show,
-// position that in the list, before the options ahead of it.
-func (o *option) describe(symbol byte, n, position int, before []option, record []field) error {
+// position that in the list (of phases: 1 for A).
+func (o *option) describe(symbol byte, n, position int, record []field) error {
 	switch symbol {
 	case 't':
 		o.name, o.en, o.zh = fmt.Sprintf("_t%d", n), fmt.Sprintf(", tariff %d", n), fmt.Sprintf("费率%d", n)
@@ -95,18 +101,15 @@ func (o *option) describe(symbol byte, n, position int, before []option, record 
 			o.name, o.en, o.zh = "", "", ""
 		}
 	case 'p':
-		if first := append(before[:len(before):len(before)], *o)[0]; first.value != 0 {
-			position++ // there is no total
-		}
-		if !o.block && position > 3 {
-			return fmt.Errorf("letter p: there are three phases, and this is a fourth")
-		}
-		if position == 0 {
+		switch {
+		case o.block:
+		case position == 0:
 			o.zh = "总"
-		} else if !o.block {
-			o.name = "_" + "abc"[position-1:position]
-			o.en = ", phase " + "ABC"[position-1:position]
-			o.zh = "ABC"[position-1:position] + "相"
+		case position <= len(phases):
+			phase := phases[position-1 : position]
+			o.name, o.en, o.zh = "_"+strings.ToLower(phase), ", phase "+phase, phase+"相"
+		default:
+			return fmt.Errorf("letter p: %02X would be a fourth phase", o.value)
 		}
 	case 'r':
 		o.name, o.en, o.zh = fmt.Sprintf("_%d", n), fmt.Sprintf(", record %d", n), fmt.Sprintf("(上%d次)", n)
@@ -145,7 +148,7 @@ func (o *option) describeBlock(symbol byte) {
 	case 'h':
 		o.name, o.en, o.zh = "_history", ", current and settlements back", "(当前及历次结算日)"
 	case 'p':
-		o.en, o.zh = ", block", "各相"
+		o.en, o.zh = ", all phases", "各相"
 	case 'r':
 		o.name, o.en, o.zh = "_history", ", all records", "(历次)"
 	}

@@ -41,6 +41,23 @@ const (
 // loadTime is the form of the time in a block.
 var loadTime = Picture{text: "YYMMDDhhmm", kind: calendar, size: 5, layout: time.RFC3339}
 
+// twoParts is how many bytes of a record two frames bring: a reply to a read has 200 bytes of
+// data, of which the identifier takes four and SEQ, in the second, one. Clause 5.2.4 of
+// DL/T 645-2007.
+const twoParts = 200 - 4 + 200 - 4 - 1
+
+// portion returns how many blocks of a class (0: with all classes) a read should ask for: as
+// many as two frames hold, so that the line is soon free for others.
+func (l loadRecord) portion(class byte) int {
+	size := 5 + loadTime.size + len(l.classes)
+	for n, fields := range l.classes {
+		if class == 0 || int(class) == n+1 {
+			size += (&form{record: fields}).size()
+		}
+	}
+	return twoParts / size
+}
+
 func (l loadRecord) names(i Item) []string { return []string{i.Name} }
 
 func (l loadRecord) decode(i Item, data []byte, zone *time.Location) ([]protocol.Value, error) {
@@ -68,11 +85,7 @@ func (l loadRecord) decodeSample(data []byte, zone *time.Location) (sample map[s
 	if len(data) < end+2 || data[end+1] != loadEnd {
 		return nil, nil, garbled("a load-record block of %d bytes does not end with E5", int(data[2])+5)
 	}
-	var sum byte
-	for _, b := range data[:end] {
-		sum += b
-	}
-	if sum != data[end] {
+	if sum := checksum(data[:end]); sum != data[end] {
 		return nil, nil, garbled("the checksum of a load-record block is %02XH, not %02XH", data[end], sum)
 	}
 	block, rest := data[3:end], data[end+2:]
@@ -144,11 +157,7 @@ func (l loadRecord) append(i Item, dst []byte, values map[string]any, zone *time
 			block = append(block, separator)
 		}
 		block = slices.Concat([]byte{loadValid, loadValid, byte(len(block))}, block)
-		var sum byte
-		for _, b := range block {
-			sum += b
-		}
-		dst = append(append(dst, block...), sum, loadEnd)
+		dst = append(append(dst, block...), checksum(block), loadEnd)
 	}
 	return dst, nil
 }

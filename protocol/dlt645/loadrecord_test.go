@@ -33,7 +33,7 @@ func TestLoadRecord(t *testing.T) {
 	item := find(t, V2007, "load_record_latest")
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			data := unhex(t, test.data)
+			data := fromHex(test.data)
 			values, err := item.Decode(data, shanghai)
 			if err != nil || show(values) != "load_record_latest="+test.want {
 				t.Fatalf("got %s, %v, want %s", show(values), err, test.want)
@@ -63,7 +63,7 @@ func TestLoadRecordRefusesData(t *testing.T) {
 		{"A0 A0 0D 30 08 15 06 24 01 22 AA AA AA AA AA AA E3 E5", "class 1 of a load-record block is not closed"},
 	}
 	for _, test := range tests {
-		values, err := find(t, V2007, "load_record_latest").Decode(unhex(t, test.data), shanghai)
+		values, err := find(t, V2007, "load_record_latest").Decode(fromHex(test.data), shanghai)
 		if values != nil || !errors.Is(err, protocol.ErrGarbled) || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s is %s, %v, want an error with %q", test.data, show(values), err, test.want)
 		}

@@ -211,8 +211,7 @@ func notBCD(data []byte, i int) error {
 func (p Picture) decodeNumber(data []byte) (any, error) {
 	var coefficient int64
 	negative := false
-	for i := len(data) - 1; i >= 0; i-- {
-		b := data[i]
+	for i, b := range slices.Backward(data) {
 		if p.signed && i == len(data)-1 {
 			negative, b = b&0x80 != 0, b&0x7F
 		}
@@ -221,8 +220,8 @@ func (p Picture) decodeNumber(data []byte) (any, error) {
 		}
 		coefficient = coefficient*100 + int64(b>>4*10+b&0x0F)
 	}
-	if p.digits%2 == 1 && data[len(data)-1]>>4 != 0 {
-		return nil, garbled("byte %d is %02XH, but %s has only %d digits", len(data), data[len(data)-1], p.text, p.digits)
+	if err := p.checkTop(data); err != nil {
+		return nil, err
 	}
 	if negative {
 		coefficient = -coefficient
@@ -236,7 +235,18 @@ func (p Picture) decodeIdentification(data []byte) (any, error) {
 			return nil, notBCD(data, i)
 		}
 	}
+	if err := p.checkTop(data); err != nil {
+		return nil, err
+	}
 	return hexOf(data)[p.size*2-p.digits:], nil
+}
+
+// checkTop refuses a top nibble for which the picture has no digit.
+func (p Picture) checkTop(data []byte) error {
+	if top := data[len(data)-1]; p.digits%2 == 1 && top>>4 != 0 {
+		return garbled("byte %d is %02XH, but %s has only %d digits", len(data), top, p.text, p.digits)
+	}
+	return nil
 }
 
 // fromBCD returns the value of a byte of two BCD digits, or -1.

@@ -2,7 +2,6 @@ package dlt645
 
 import (
 	"bytes"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"reflect"
@@ -12,16 +11,6 @@ import (
 
 	"dlt645-mqtt/protocol"
 )
-
-// unhex reads bytes as they travel; blanks are for the eye.
-func unhex(t testing.TB, text string) []byte {
-	t.Helper()
-	b, err := hex.DecodeString(strings.ReplaceAll(text, " ", ""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
 
 func decimal(t testing.TB, text string) protocol.Decimal {
 	t.Helper()
@@ -94,7 +83,7 @@ func TestPicture(t *testing.T) {
 	}
 	for _, test := range tests {
 		p := mustPicture(t, test.picture)
-		data := unhex(t, test.data)
+		data := fromHex(test.data)
 		if p.Size() != len(data) || p.String() != test.picture {
 			t.Errorf("%s is %q of %d bytes, want %d", test.picture, p, p.Size(), len(data))
 		}
@@ -124,7 +113,7 @@ func TestPictureDecodesToNothing(t *testing.T) {
 		{"ASCII:4", "41 30 2E 00", ".0A"},
 	}
 	for _, test := range tests {
-		got, err := mustPicture(t, test.picture).Decode(unhex(t, test.data), shanghai)
+		got, err := mustPicture(t, test.picture).Decode(fromHex(test.data), shanghai)
 		if err != nil || !reflect.DeepEqual(got, test.want) {
 			t.Errorf("%s of %s = %v, %v, want %v", test.picture, test.data, got, err, test.want)
 		}
@@ -139,6 +128,7 @@ func TestPictureRefusesData(t *testing.T) {
 		{"XXX.X", "FF 22", "byte 1 of 2 is FFH"},
 		{"XXX", "20 82", "only 3 digits"},
 		{"NNNNNNNNNNNN", "91 40 02 0A 18 07", "byte 4 of 6 is 0AH"},
+		{"NNNNNNNNN", "30 30 30 30 30", "only 9 digits"},
 		{"YYMMDDhhmm", "60 15 01 08 23", "byte 1 is 60H"},
 		{"YYMMDDhhmm", "30 24 01 08 23", "byte 2 is 24H"},
 		{"YYMMDDhhmm", "30 15 31 06 23", "byte 3 is 31H"},
@@ -154,7 +144,7 @@ func TestPictureRefusesData(t *testing.T) {
 		{"ASCII:2", "C1 41", "byte 1 of 2 is C1H"},
 	}
 	for _, test := range tests {
-		got, err := mustPicture(t, test.picture).Decode(unhex(t, test.data), shanghai)
+		got, err := mustPicture(t, test.picture).Decode(fromHex(test.data), shanghai)
 		if !errors.Is(err, protocol.ErrGarbled) || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s of %s = %v, %v, want an error with %q", test.picture, test.data, got, err, test.want)
 		}
@@ -181,7 +171,7 @@ func TestPictureTakes(t *testing.T) {
 	}
 	for _, test := range tests {
 		got, err := mustPicture(t, test.picture).Append(nil, test.value, shanghai)
-		if err != nil || !bytes.Equal(got, unhex(t, test.want)) {
+		if err != nil || !bytes.Equal(got, fromHex(test.want)) {
 			t.Errorf("%s encodes %v as %X, %v, want %s", test.picture, test.value, got, err, test.want)
 		}
 	}

@@ -110,16 +110,22 @@ func (m *Meters) registers(asked []string) (registers []register, missing []prot
 }
 
 // identifier returns what a read of di carries: the identifier and, of a load record, how
-// many blocks are wanted.
+// many blocks are wanted (one if it is the latest).
 func (m *Meters) identifier(di DI) ([]byte, error) {
 	data := di.Append(nil, m.version)
 	if m.version != V2007 || di>>24 != 0x06 {
 		return data, nil
 	}
-	if byte(di) == 0x01 {
+	blocks := 1
+	switch byte(di) {
+	case 0x00:
+		if item, ok := m.items.Lookup(di); ok {
+			blocks = item.family.codec.(loadRecord).portion(byte(di >> 16))
+		}
+	case 0x01:
 		return nil, fmt.Errorf("%w: %s is the load record from a given time, and a read gives none", protocol.ErrUnsupported, di.Format(m.version))
 	}
-	return append(data, 0x01), nil
+	return append(data, toBCD(blocks)), nil
 }
 
 // plan returns a plan to read with these steps.

@@ -42,7 +42,8 @@ func (f *form) element() int {
 func (f *form) size() int { return f.element() * max(f.repeat, 1) }
 
 // decode reads the value at the beginning of data and returns what is behind it. A list
-// takes what is there of it.
+// takes what is there of it; but one with something behind it in a record must be whole, for
+// nobody could tell where it ends.
 func (f *form) decode(data []byte, zone *time.Location) (value any, rest []byte, err error) {
 	if f.repeat > 0 {
 		single := form{picture: f.picture, record: f.record}
@@ -65,16 +66,19 @@ func (f *form) decode(data []byte, zone *time.Location) (value any, rest []byte,
 	}
 	object := make(map[string]any, len(f.record))
 	for i := range f.record {
-		key := f.record[i].key
-		if object[key], data, err = f.record[i].decode(data, zone); err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", key, err)
+		entry := &f.record[i]
+		if left := len(data); i < len(f.record)-1 && left < entry.size() {
+			return nil, nil, fmt.Errorf("%s: %w", entry.key, garbled("%d bytes are left for %s, which takes %d", left, entry.describe(), entry.size()))
+		}
+		if object[entry.key], data, err = entry.decode(data, zone); err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", entry.key, err)
 		}
 	}
 	return object, data, nil
 }
 
 // append encodes a value as decode returns it; nil stands for FF bytes, and a short list
-// makes a short field.
+// makes a short field where decode takes one.
 func (f *form) append(dst []byte, value any, zone *time.Location) ([]byte, error) {
 	var err error
 	switch v := value.(type) {
@@ -85,7 +89,7 @@ func (f *form) append(dst []byte, value any, zone *time.Location) ([]byte, error
 		return dst, nil
 	case []any:
 		if len(v) > f.repeat {
-			return nil, Picture{text: f.describe()}.unfit(value, fmt.Sprintf("it takes a list of at most %d", f.repeat))
+			return nil, f.unfit(value, fmt.Sprintf("it takes a list of at most %d", f.repeat))
 		}
 		single := form{picture: f.picture, record: f.record}
 		for i := range v {
@@ -96,14 +100,14 @@ func (f *form) append(dst []byte, value any, zone *time.Location) ([]byte, error
 		return dst, nil
 	}
 	if f.repeat > 0 {
-		return nil, Picture{text: f.describe()}.unfit(value, "it takes a list")
+		return nil, f.unfit(value, "it takes a list")
 	}
 	if f.record == nil {
 		return f.picture.Append(dst, value, zone)
 	}
 	object, ok := value.(map[string]any)
 	if !ok {
-		return nil, Picture{text: f.describe()}.unfit(value, "it takes an object")
+		return nil, f.unfit(value, "it takes an object")
 	}
 	known := 0
 	for i := range f.record {
@@ -111,14 +115,22 @@ func (f *form) append(dst []byte, value any, zone *time.Location) ([]byte, error
 		if ok {
 			known++
 		}
+		if list, ok := entry.([]any); ok && i < len(f.record)-1 && len(list) < f.record[i].repeat {
+			return nil, fmt.Errorf("%s: %w", f.record[i].key, f.record[i].unfit(entry, fmt.Sprintf("it takes a list of just %d", f.record[i].repeat)))
+		}
 		if dst, err = f.record[i].append(dst, entry, zone); err != nil {
 			return nil, fmt.Errorf("%s: %w", f.record[i].key, err)
 		}
 	}
 	if known < len(object) {
-		return nil, Picture{text: f.describe()}.unfit(value, "it has keys that the record lacks")
+		return nil, f.unfit(value, "it has keys that the record lacks")
 	}
 	return dst, nil
+}
+
+// unfit makes an error of a value that the form has no room for.
+func (f *form) unfit(value any, why string) error {
+	return Picture{text: f.describe()}.unfit(value, why)
 }
 
 // describe names the form in errors.
@@ -162,11 +174,11 @@ func parseRecords(lines [][]string) (map[string][]field, error) {
 		for end < len(lines) && lines[end][0] == lines[i][0] && phased(lines[end]) == phased(lines[i]) {
 			end++
 		}
-		phases := []string{""}
+		repeats := []string{""}
 		if phased(lines[i]) {
-			phases = []string{"a", "b", "c"}
+			repeats = strings.Split(phases, "")
 		}
-		for _, phase := range phases {
+		for _, phase := range repeats {
 			for _, line := range lines[i:end] {
 				f, err := parseRecordField(line, phase, records)
 				if err != nil {
@@ -192,9 +204,9 @@ func parseRecordField(line []string, phase string, records map[string][]field) (
 		return field{}, fmt.Errorf("record %s, field %s: %w", line[0], line[1], err)
 	}
 	f := field{form: form, unit: line[3]}
-	f.key = strings.ReplaceAll(line[1], "{p}", "_"+phase)
-	f.en = strings.ReplaceAll(line[4], "{p}", ", phase "+strings.ToUpper(phase))
-	f.zh = strings.ReplaceAll(line[5], "{p}", strings.ToUpper(phase)+"相")
+	f.key = strings.ReplaceAll(line[1], "{p}", "_"+strings.ToLower(phase))
+	f.en = strings.ReplaceAll(line[4], "{p}", ", phase "+phase)
+	f.zh = strings.ReplaceAll(line[5], "{p}", phase+"相")
 	if f.key == "" {
 		return f, errors.New("record " + line[0] + ": a field without a key")
 	}

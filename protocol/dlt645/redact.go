@@ -17,14 +17,16 @@ func secrets(c Control, data []byte) []span {
 			return nil
 		case f == FunctionSetPassword, f == FunctionSetPassword1997:
 			return []span{{1, 4}} // the new one, come back
-		case f == FunctionRead && namesPassword(data):
+		case f == FunctionRead && namesPassword(data, V2007):
 			return []span{{4, open}}
+		case f == FunctionRead1997 && namesPassword(data, V1997):
+			return []span{{2, open}}
 		}
 		return nil
 	}
 	switch f {
 	case FunctionWrite: // DI PA P0 P1 P2 C0…C3
-		if namesPassword(data) {
+		if namesPassword(data, V2007) {
 			return []span{{5, 8}, {12, open}}
 		}
 		return []span{{5, 8}}
@@ -33,6 +35,9 @@ func secrets(c Control, data []byte) []span {
 	case FunctionClearDemand, FunctionClearMeter, FunctionClearEvents, FunctionRelay, FunctionClearDemand1997:
 		return []span{{1, 4}}
 	case FunctionWrite1997: // DI PA P0 P1 P2
+		if namesPassword(data, V1997) {
+			return []span{{3, 6}, {6, open}}
+		}
 		return []span{{3, 6}}
 	case FunctionSetPassword1997: // PA P0 P1 P2 PA P0 P1 P2
 		return []span{{1, 4}, {5, 8}}
@@ -41,8 +46,11 @@ func secrets(c Control, data []byte) []span {
 }
 
 // namesPassword tells whether data begin with the identifier of a password, 04000C01 to
-// 04000C0A, which a careless client may write like any parameter.
-func namesPassword(data []byte) bool {
+// 04000C0A or C212, or of their block. A careless client may write it like any parameter.
+func namesPassword(data []byte, v Version) bool {
+	if v == V1997 {
+		return len(data) >= 2 && data[1] == 0xC2 && (data[0] == 0x12 || data[0] == 0x1F)
+	}
 	return len(data) >= 4 && data[3] == 0x04 && data[2] == 0x00 && data[1] == 0x0C
 }
 

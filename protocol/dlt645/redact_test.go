@@ -29,6 +29,8 @@ func TestRedact(t *testing.T) {
 		{"relay refused in two words", wireHex(0xDC, "2000"), "DC 02 5333"},
 		{"done", wireHex(0x9C, ""), "9C 00"},
 		{"a password read", wireHex(0x91, "010C0004 00654321"), "91 08 343F3337 ********"},
+		{"write a password 1997", wireHex(0x04, "12C2 00 123456 00654321"), "04 0A 45F5 33 ****** ********"},
+		{"a password read 1997", wireHex(0x81, "12C2 00654321"), "81 06 45F5 ********"},
 		{"too short for a password", wireHex(0x1C, "02 12"), "1C 02 35 **"},
 	} {
 		got := Redact(fromHex(test.frame))

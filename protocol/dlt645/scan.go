@@ -56,30 +56,41 @@ type awaited struct {
 	least, most int    // bytes of data
 	seq         byte   // the last byte of the data, as sent, where hasSeq
 	hasSeq      bool
+	anySeq      bool // an answer with another SEQ is cut if no better one has come at the end
 	ownAddress  bool // the data are the address of the header once more
 	refusable   bool // an error answer is an answer
 }
 
 // split is a [bufio.SplitFunc]. A start byte is given up as soon as what follows cannot be
 // the answer, and a complete answer wins over an unfinished one that seems to begin before
-// it: the header of that one may be noise, and its length with it.
+// it: the header of that one may be noise, and its length with it. So it does over another
+// part of the record.
 func (a *awaited) split(data []byte, atEOF bool) (advance int, token []byte, err error) {
 	unfinished := len(data)
 	for i := 0; ; i++ {
 		next := bytes.IndexByte(data[i:], start)
 		if next < 0 {
-			return unfinished, nil, nil
+			return unfinished, token, nil
 		}
 		i += next
 		size := a.size(data[i:])
+		whole := size <= len(data)-i
 		switch {
 		case size == 0:
-		case size <= len(data)-i:
+		case whole && !a.isOtherPart(data[i:i+size]):
 			return i + size, data[i : i+size : i+size], nil
-		case !atEOF && unfinished == len(data):
+		case unfinished < len(data): // the first such place counts
+		case !atEOF:
 			unfinished = i
+		case whole:
+			unfinished, token = i+size, data[i:i+size:i+size]
 		}
 	}
+}
+
+// isOtherPart tells whether the answer b is sound but has another SEQ than was asked for.
+func (a *awaited) isOtherPart(b []byte) bool {
+	return a.hasSeq && !Control(b[8]).Refused() && b[len(b)-3] != a.seq
 }
 
 // size tells how long the answer is that b begins with: more than len(b) if it may yet
@@ -115,7 +126,7 @@ func (a *awaited) size(b []byte) int {
 		return size
 	case !isComplete(b[:size]):
 		return 0
-	case a.hasSeq && data[len(data)-1] != a.seq:
+	case !a.anySeq && a.isOtherPart(b[:size]):
 		return 0
 	case a.ownAddress && !isOwnAddress(b):
 		return 0

@@ -149,7 +149,7 @@ func TestAnswerInABabble(t *testing.T) {
 		"end bytes":   {0x68, 0x68, 0x68, 0x68, 0x91, 0x16, 0x16, 0x68, 0x91, 0x16, 0x33, 0x33, 0x33, 0x33, 0x16, 0x16},
 	} {
 		stream := bytes.Repeat(piece, 64<<10/len(piece))
-		if n := testing.AllocsPerRun(10, func() { split(stream, true) }); n != 0 {
+		if n := testing.AllocsPerRun(10, func() { _, _, _ = split(stream, true) }); n != 0 {
 			t.Errorf("%s: %v allocations, want none", name, n)
 		}
 		if _, token, _ := split(stream, true); token != nil {
@@ -170,7 +170,7 @@ func BenchmarkAnswer(b *testing.B) {
 				b.SetBytes(int64(len(stream)))
 				b.ReportAllocs()
 				for b.Loop() {
-					split(stream, true)
+					_, _, _ = split(stream, true)
 				}
 			})
 		}

@@ -1,0 +1,124 @@
+package dlt645
+
+import (
+	"fmt"
+
+	"dlt645-mqtt/protocol"
+)
+
+var _ protocol.Finder = (*Meters)(nil)
+
+// The registers that are read to find out whether a meter is there. It does not matter whether
+// a meter has them: a refusal comes from an address as well.
+const (
+	diAddress     DI = 0x04000401 // communication address (2007)
+	diEnergy1997  DI = 0x9010     // forward active energy
+	diNumber1997  DI = 0xC032     // meter number
+	longestSignal    = 8 + minimumSize + 4 + 6
+)
+
+// Find returns the question whether meters are there that match the pattern. Meters of both
+// editions take AA above the digits that they are asked with for any digits, when they are
+// read (clause 5.2.2 of DL/T 645-2007), so a question is narrowed by one pair of digits at a
+// time, from the right, in a hundred ways. Only a question about all of them can be asked with
+// the function "read address" (clause 7.4), which needs the address AAAAAAAAAAAA.
+func (m *Meters) Find(pattern string) (protocol.Question, error) {
+	address := Anyone
+	if pattern != "" {
+		var err error
+		if address, err = ParseAddress(pattern, m.version); err != nil {
+			return protocol.Question{}, fmt.Errorf("%w: %w", protocol.ErrBadRequest, err)
+		}
+	}
+	return m.question(address, openPairs(address)), nil
+}
+
+// openPairs counts the pairs of digits on the left of a that are not given.
+func openPairs(a Address) int {
+	for i, b := range a {
+		if b != wildcard {
+			return i
+		}
+	}
+	return len(a)
+}
+
+// question asks the meters that match a pattern, of which the first levels pairs are open.
+func (m *Meters) question(pattern Address, levels int) protocol.Question {
+	q := protocol.Question{
+		Pattern: pattern.String(),
+		Levels:  levels,
+		Matches: func(text string) bool {
+			address, err := ParseAddress(text, m.version)
+			return err == nil && pattern.Matches(address)
+		},
+		Narrow: func() []protocol.Question { return m.narrow(pattern, levels) },
+	}
+	switch {
+	case m.version == V1997:
+		q.Steps = append(q.Steps, m.signal(pattern, FunctionRead1997, diEnergy1997))
+		if pattern == Anyone {
+			q.Steps = append(q.Steps, m.signal(pattern, FunctionRead1997, diNumber1997))
+		}
+	case pattern == Anyone:
+		q.Steps = append(q.Steps, m.signal(pattern, FunctionReadAddress, 0), m.signal(pattern, FunctionRead, diAddress))
+	default:
+		q.Steps = append(q.Steps, m.signal(pattern, FunctionRead, diAddress))
+	}
+	return q
+}
+
+// narrow asks with one more pair of digits given.
+func (m *Meters) narrow(pattern Address, levels int) []protocol.Question {
+	if levels == 0 {
+		return nil
+	}
+	questions := make([]protocol.Question, 0, 100)
+	for pair := range 100 {
+		part := pattern
+		part[levels-1] = byte(pair/10<<4 | pair%10)
+		if part.IsBroadcast() {
+			continue // no meter has this address, but all of 1997 would answer to it
+		}
+		questions = append(questions, m.question(part, levels-1))
+	}
+	return questions
+}
+
+// signal is the step that asks the meters that match a pattern by reading a register, or for
+// their address.
+func (m *Meters) signal(pattern Address, function Function, di DI) protocol.Step {
+	var data []byte
+	answer := &awaited{from: Anyone, function: function, least: 6, most: 6, ownAddress: true}
+	if function != FunctionReadAddress {
+		data = di.Append(nil, m.version)
+		answer = readAnswer(pattern, function, m.version, data)
+	}
+	return protocol.Step{
+		Meter: pattern.String(), Class: protocol.ClassScan, Kind: protocol.KindValue, Repeatable: true,
+		First: protocol.Exchange{
+			Request: mustAppend(Frame{Address: pattern, Control: Control(function), Data: data}),
+			Answer:  answer.split,
+			Take:    m.takeSignal,
+			Longest: longestSignal,
+		},
+	}
+}
+
+// takeSignal reads from an answer who sent it. Some meters put the address that they were
+// asked with into the header; their own is then in the data, if anywhere.
+func (m *Meters) takeSignal(answer []byte) (*protocol.Exchange, protocol.Result, error) {
+	frame, err := ParseFrame(answer)
+	if err != nil {
+		return nil, protocol.Result{}, fmt.Errorf("%w: %w", protocol.ErrGarbled, err)
+	}
+	address := frame.Address
+	if own := frame.Data[max(0, len(frame.Data)-len(address)):]; m.version == V2007 && address.IsWildcard() && len(own) == len(address) {
+		address = reversedAddress(own)
+	}
+	_, err = ParseAddress(address.String(), m.version)
+	if err != nil || address == Anyone || m.version == V2007 && address.IsWildcard() {
+		return nil, protocol.Result{}, fmt.Errorf("%w: a meter answers as %s, which is no address", protocol.ErrGarbled, address)
+	}
+	return nil, protocol.Result{Address: address.String()}, nil
+}

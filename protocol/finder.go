@@ -1,0 +1,33 @@
+package protocol
+
+// A Finder is a [Protocol] that can look for meters whose addresses nobody knows: its meters
+// answer to patterns that several addresses match.
+type Finder interface {
+	Protocol
+
+	// Find returns the question whether a meter is there that matches the pattern: an address
+	// as ParseAddress returns it, or "" for every meter. The error wraps ErrBadRequest.
+	Find(pattern string) (Question, error)
+}
+
+// A Question asks all meters that match a pattern for a sign of life. One meter answers with
+// its address. Of several that answer at once either nothing can be understood, or only the
+// one with the strongest driver, so that the others are found by narrower questions alone.
+type Question struct {
+	Pattern string // as ParseAddress spells it
+
+	// Steps ask the question, each in another way, since not every meter knows every way.
+	// They are of ClassScan and not shared. The Address of a result is the meter's; a refusal
+	// is no error here, for it is a sign of life as well.
+	Steps []Step
+
+	// Levels is how often the question can be narrowed until it is about one address.
+	Levels int
+
+	// Matches tells whether a meter of this address is asked.
+	Matches func(address string) bool
+
+	// Narrow returns questions about parts of the pattern: no two have an address in common,
+	// and together they ask every meter that this question asks. None at level 0.
+	Narrow func() []Question
+}

@@ -14,7 +14,7 @@ import (
 )
 
 // TestReference compares our tables with tables that others have made of the standard:
-// di-2007.csv, di-1997.csv and records-2007.csv in the directory that DLT645_REFERENCE names.
+// di-2007.csv, di-1997.csv and records-2007.csv in the directory that REFERENCE_TABLES names.
 // Each identifier must have the same length, pictures, signs, units and access, or the
 // difference must be in testdata/differences.csv, with its reason; and a difference that is
 // there must be one. The columns of those files are
@@ -25,14 +25,15 @@ import (
 //	length_bytes, unit, signed (yes or no, for all numbers), access, notes
 //	layout, seq, format, unit, signed   of records-2007.csv, one line a field
 func TestReference(t *testing.T) {
-	directory := os.Getenv("DLT645_REFERENCE")
+	directory := os.Getenv("REFERENCE_TABLES")
 	if directory == "" {
-		t.Skip("DLT645_REFERENCE does not name a directory with di-2007.csv, di-1997.csv and records-2007.csv to compare with")
+		t.Skip("REFERENCE_TABLES does not name a directory with di-2007.csv, di-1997.csv and records-2007.csv to compare with")
 	}
 	layouts := make(map[string][]referenceLine)
 	for _, line := range readReference(t, filepath.Join(directory, "records-2007.csv")) {
 		layouts[line["layout"]] = append(layouts[line["layout"]], line)
 	}
+	t.Parallel()
 	found := make(map[difference]bool)
 	for _, v := range editions {
 		r := reference{dictionary: Items(v), layouts: layouts, lines: readReference(t, filepath.Join(directory, "di-"+v.String()+".csv"))}

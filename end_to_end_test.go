@@ -176,6 +176,7 @@ func TestStatusAndInfo(t *testing.T) {
 	eachBroker(t, func(t *testing.T, b *testBroker) {
 		root, stop := startBridge(t, map[string]string{"DLT645_MQTT_URL": "mqtt://" + b.address, "DLT645_BUS_URL": quickMeters, "DLT645_METERS": "main=1"})
 		c := newClient(t, dial(t, b.address), root+"/bridge/info")
+		c.await(root+"/bridge/info", nil) // from now on the broker has it
 		c.ready(root)
 		var info struct {
 			Version   string

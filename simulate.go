@@ -9,20 +9,40 @@ import (
 	"net/url"
 	"strings"
 
+	"dlt645-mqtt/protocol/dlt645"
 	"dlt645-mqtt/simulator"
 )
 
 // runSimulate serves simulated meters on a TCP port or a pseudo terminal until ctx ends.
 func runSimulate(ctx context.Context, arguments []string, _ io.Reader, out, stderr io.Writer) int {
-	flags := newFlags("simulate", "", "Serves a bus of simulated DL/T 645-2007 meters, 000000000001 and so on, until Ctrl-C.", stderr)
+	flags := newFlags("simulate", "", `Serves a bus of simulated electricity meters, 000000000001 and so on, until Ctrl-C. They
+speak DL/T 645-2007 or -1997, keep what is written to them, obey commands and go wrong on
+demand. Faults, each with a probability from 0 to 1:
+
+  noreply      request or answer is lost       foreign      sound answer of another meter
+  late         answer 0.5 to 3 s late          otherdi      sound answer with another item
+  flip         one byte of the answer wrong    pieces       gaps of up to 0.5 s in the answer
+  checksum     checksum wrong                  slow         up to 0.5 s until the answer
+  truncated    the answer breaks off           off          the meter is off for 1 to 60 s
+  junk         noise around the answer         collision    somebody talks into the answer
+  fe           0 to 8 wake-up bytes
+  echo, echopart, echogarbled                  the master hears itself: all, a part, with errors
+  reset        connections break off           halfopen     connections stall for 5 to 60 s
+  gone         the port is away for 1 to 30 s and comes back (a terminal under another name)`, stderr)
 	listen := flags.String("listen", "", "serve the bus on this TCP `address`, such as :4001 (127.0.0.1:4001 if there is no -pty either)")
 	pty := flags.String("pty", "", "serve the bus on a pseudo terminal that is linked to this `path`, such as /run/meter; - for no link")
-	flags.String("meters", "4", "how `many`; those with an even address have one phase, the others three")
+	flags.String("meters", "4", "how `many`; the second, fourth and so on have one phase, the others three; the third feeds a little back")
+	flags.String("addresses", "", "`list` of addresses in place of -meters, as in 112233445566,1234@1997")
+	flags.String("protocol", "2007", "`edition` that the meters speak, 2007 or 1997; 2007,1997 for one of each in turn")
 	flags.String("baud", "2400", "`speed` of the bus, 11 bits a byte; 0: bytes take no time")
 	flags.String("turnaround", "20ms", "`time` from the end of a request to the answer")
 	flags.String("fe", "4", "how `many` wake-up bytes FEH before an answer")
+	flags.String("longest", "200", "most `bytes` of data in an answer, 64 to 200; the rest comes in follow-up frames")
 	flags.String("seed", "1", "`number` behind values and faults: the same gives the same")
 	flags.String("passwords", "02000000,04000000", "`list` of level and six digits, for all meters")
+	flags.String("lock", "0", "wrong passwords in a row, so `many`, lock a meter for a day; 0: never")
+	flags.String("lacks", "", "`list` of identifiers that no meter has, as in 0400010C,0201FF00")
+	flags.Bool("counting", false, "the measured values tell the exchange in which they were read")
 	flags.String("fault", "", "`list` of what goes wrong and how often, as in late=0.05,flip=0.01; all=0.01 for everything")
 	if status, done := parseFlags(flags, arguments); done {
 		return status
@@ -81,18 +101,19 @@ func runSimulate(ctx context.Context, arguments []string, _ io.Reader, out, stde
 		if err != nil {
 			return fail(1, wait(err))
 		}
-		serve(func() error { return line.Serve(ctx, terminal) })
+		serve(func() error { return line.ServePTY(ctx, terminal) })
 		buses = append(buses, "serial://"+terminal.Path())
 	}
 
 	for _, meter := range line.Meters() {
-		fmt.Fprintln(out, "meter", meter.Address())
+		fmt.Fprintf(out, "meter %s, DL/T 645-%s\n", meter.Address(), meter.Version())
 	}
 	for _, bus := range buses {
 		if baud := parameters.Get("baud"); baud != "" && baud != "0" {
 			bus += "?baud=" + baud
 		}
-		fmt.Fprintf(out, "read it: dlt645-mqtt read -bus '%s' %s voltage_a\n", bus, line.Meters()[0].Address())
+		first := line.Meters()[0]
+		fmt.Fprintf(out, "read it: dlt645-mqtt read -bus '%s'%s %s voltage_a\n", bus, protocolOption(first.Version()), first.Address())
 	}
 
 	select {
@@ -106,6 +127,14 @@ func runSimulate(ctx context.Context, arguments []string, _ io.Reader, out, stde
 		return fail(1, err)
 	}
 	return 0
+}
+
+// protocolOption is what the command read needs to know of the edition.
+func protocolOption(v dlt645.Version) string {
+	if v == dlt645.V2007 {
+		return ""
+	}
+	return " -protocol " + v.String()
 }
 
 // reachable returns a listener's address as a master on this host dials it.

@@ -43,7 +43,7 @@ func TestSimulate(t *testing.T) {
 	ended := make(chan int)
 	var stderr bytes.Buffer
 	go func() {
-		ended <- runSimulate(ctx, []string{"-listen", "127.0.0.1:0", "-meters", "2", "-baud", "115200", "-turnaround", "1ms", "-fe", "2"}, nil, out, &stderr)
+		ended <- runSimulate(ctx, []string{"-listen", "127.0.0.1:0", "-addresses", "000000000001@1997,2", "-baud", "115200", "-turnaround", "1ms", "-fe", "2"}, nil, out, &stderr)
 	}()
 	lines := bufio.NewScanner(output)
 	var text strings.Builder
@@ -54,7 +54,7 @@ func TestSimulate(t *testing.T) {
 			address = match[1]
 		}
 	}
-	for _, meter := range []string{"meter 000000000001\n", "meter 000000000002\n"} {
+	for _, meter := range []string{"meter 000000000001, DL/T 645-1997\n", "meter 000000000002, DL/T 645-2007\n", " -protocol 1997 000000000001 "} {
 		if !strings.Contains(text.String(), meter) {
 			t.Errorf("%q lacks %q", text.String(), meter)
 		}
@@ -64,16 +64,22 @@ func TestSimulate(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = connection.Close() }()
-	request, _ := hex.DecodeString("6802000000000068110436343337BB16") // 04000103 of 000000000002
-	if _, err := connection.Write(request); err != nil {
-		t.Fatal(err)
-	}
-	answer := make([]byte, 19)
-	if _, err := io.ReadFull(connection, answer); err != nil {
-		t.Fatal(err)
-	}
-	if want, _ := hex.DecodeString("FEFE6802000000000068910536343337488416"); !bytes.Equal(answer, want) {
-		t.Errorf("answer % X, want % X", answer, want)
+	for _, exchange := range []struct{ request, answer string }{
+		{"6802000000000068110436343337BB16", "FEFE6802000000000068910536343337488416"}, // 04000103 of 000000000002
+		{"6801000000000068010244F40C16", "FEFE6801000000000068810344F448D516"},         // C111 of 000000000001
+	} {
+		request, _ := hex.DecodeString(exchange.request)
+		if _, err := connection.Write(request); err != nil {
+			t.Fatal(err)
+		}
+		want, _ := hex.DecodeString(exchange.answer)
+		answer := make([]byte, len(want))
+		if _, err := io.ReadFull(connection, answer); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(answer, want) {
+			t.Errorf("answer % X, want % X", answer, want)
+		}
 	}
 	cancel()
 	if status := <-ended; status != 0 || stderr.Len() > 0 {

@@ -1,7 +1,6 @@
 package simulator
 
 import (
-	"bytes"
 	"time"
 
 	"dlt645-mqtt/protocol/dlt645"
@@ -14,199 +13,104 @@ const (
 	more     dlt645.Control = 0x20
 )
 
-// The bits of ERR, the data of an error answer.
+// The bits of ERR, the data of an error answer, in both editions.
 const (
-	errorOther         = 1 << 0
+	errorOther         = 1 << 0 // 1997: illegal data
 	errorNoSuchData    = 1 << 1
 	errorNotAuthorised = 1 << 2
+	errorBaud          = 1 << 3
+	errorYearZones     = 1 << 4
+	errorDayPeriods    = 1 << 5
+	errorTariffs       = 1 << 6
 )
 
-// The most data of a record in the first answer and in each follow-up: L is at most 200,
-// which holds the identifier, and SEQ in a follow-up.
+// The data of an answer: L is at most 200, and a meter that sends less than 64 at a time
+// would need more than 255 frames for its longest record.
 const (
-	firstPart = 196
-	nextPart  = 195
+	mostData  = 200
+	leastData = 64
 )
 
-// A record is one that was too long for a frame.
+// A reply is what a meter makes of a request.
+type reply struct {
+	data        []byte
+	more        bool // follow-up frames are there
+	refused     bool // data is ERR
+	silent      bool
+	readdressed bool // the answer comes from the new address
+}
+
+var silence = reply{silent: true}
+
+func refuse(err byte) reply { return reply{data: []byte{err}, refused: true} }
+
+// A record is what was read last, as far as follow-ups may ask for it.
 type record struct {
 	di   dlt645.DI
 	data []byte
+	sent int // 1997, where the meter keeps the position
 }
 
 // Answer lets the meter hear a frame. It returns the meter's answer; false if it is silent,
-// as it is to frames that do not concern it and to broadcasts. A command has been carried
-// out when Answer returns.
+// as it is to frames that do not concern it, to functions that its edition does not have,
+// and to broadcasts. A command has been carried out when Answer returns.
 func (m *Meter) Answer(request dlt645.Frame, at time.Time) (answer dlt645.Frame, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	from := m.address
+	if request.Control != dlt645.Control(request.Control.Function()) || at.Before(m.offUntil) ||
+		!request.Address.IsBroadcast() && !request.Address.Matches(from) {
+		return dlt645.Frame{}, false
+	}
+	var r reply
+	if m.version == dlt645.V1997 {
+		r = m.answer1997(request, at)
+	} else {
+		r = m.answer2007(request, at)
+	}
+	if r.silent {
+		return dlt645.Frame{}, false
+	}
+	m.counts.Exchanges++
+	answer = dlt645.Frame{Address: from, Control: request.Control | answered, Data: r.data}
 	switch {
-	case request.Control != dlt645.Control(request.Control.Function()) || at.Before(m.offUntil):
-		return dlt645.Frame{}, false
-	case request.Address.IsBroadcast():
-		if request.Control == dlt645.Control(dlt645.FunctionBroadcastTime) {
-			m.setByBroadcast(request, at)
-		}
-		return dlt645.Frame{}, false
-	case !request.Address.Matches(m.address):
-		return dlt645.Frame{}, false
-	}
-	answer = dlt645.Frame{Address: m.address, Control: request.Control | answered}
-	var refusal byte
-	switch f := request.Control.Function(); {
-	case f == dlt645.FunctionRead:
-		refusal = m.answerRead(request.Data, &answer, at)
-	case f == dlt645.FunctionReadFollowUp:
-		refusal = m.answerFollowUp(request.Data, &answer)
-	case f == dlt645.FunctionReadAddress:
-		for i := range m.address {
-			answer.Data = append(answer.Data, m.address[len(m.address)-1-i])
-		}
-		m.counts.Reads++
-	case request.Address.IsWildcard(), f == dlt645.FunctionWriteAddress, f == dlt645.FunctionBroadcastTime:
-		return dlt645.Frame{}, false // an address with AA in it serves reading only
-	case f == dlt645.FunctionWrite:
-		refusal = m.answerWrite(request, at)
-	case f == dlt645.FunctionRelay:
-		refusal = m.answerRelay(request, at)
-	default:
-		refusal = errorOther
-	}
-	if refusal != 0 {
+	case r.refused:
 		m.counts.Refused++
-		return dlt645.Frame{Address: m.address, Control: request.Control | refused, Data: []byte{refusal}}, true
+		answer.Control |= refused
+	case r.more:
+		answer.Control |= more
+	case r.readdressed:
+		answer.Address = m.address
 	}
 	return answer, true
 }
 
-func identifier(data []byte) dlt645.DI {
-	return dlt645.DI(data[0]) | dlt645.DI(data[1])<<8 | dlt645.DI(data[2])<<16 | dlt645.DI(data[3])<<24
+// identifier reads an identifier of so many bytes at the beginning of data.
+func identifier(data []byte, size int) (di dlt645.DI) {
+	for i := range size {
+		di |= dlt645.DI(data[i]) << (8 * i)
+	}
+	return di
 }
 
-// answerRead answers function 11H. The meter keeps no load records, so the longer forms of
-// the request find nothing.
-func (m *Meter) answerRead(data []byte, answer *dlt645.Frame, at time.Time) (refusal byte) {
-	if len(data) != 4 && len(data) != 5 && len(data) != 10 {
-		return errorOther
-	}
-	di := identifier(data)
-	value, ok := m.read(di, at)
-	if !ok || len(data) != 4 {
-		return errorNoSuchData
-	}
-	answer.Data = di.Append(nil, dlt645.V2007)
-	if len(value) > firstPart {
-		m.record = record{di, value}
-		answer.Control |= more
-		value = value[:firstPart]
-	}
-	answer.Data = append(answer.Data, value...)
-	m.counts.Reads++
-	return 0
-}
-
-// answerFollowUp answers function 12H with the part of the record that SEQ names.
-func (m *Meter) answerFollowUp(data []byte, answer *dlt645.Frame) (refusal byte) {
-	if len(data) != 5 || data[4] == 0 {
-		return errorOther
-	}
-	from := firstPart + (int(data[4])-1)*nextPart
-	if identifier(data) != m.record.di || from >= len(m.record.data) {
-		return errorNoSuchData
-	}
-	part := m.record.data[from:]
-	if len(part) > nextPart {
-		part = part[:nextPart]
-		answer.Control |= more
-	}
-	answer.Data = bytes.Join([][]byte{data[:4], part, data[4:]}, nil)
-	m.counts.FollowUps++
-	return 0
-}
-
-// authorised checks level and password, PA P0 P1 P2. A smaller level has more rights.
-func (m *Meter) authorised(data []byte, level byte) bool {
-	password, ok := m.passwords[data[0]]
-	return ok && data[0] <= level && bytes.Equal(data[1:4], password[:])
-}
-
-// answerWrite answers function 14H: DI, PA P0 P1 P2, C0 C1 C2 C3, value.
-func (m *Meter) answerWrite(request dlt645.Frame, at time.Time) (refusal byte) {
-	data := request.Data
-	if len(data) < 13 {
-		return errorOther
-	}
-	di := identifier(data)
-	if !m.authorised(data[4:8], 4) {
-		return errorNotAuthorised
-	}
-	if _, ok := m.read(di, at); !ok {
-		return errorNoSuchData
-	}
-	before := at.Add(m.clock)
-	if !m.write(di, data[12:], at) {
-		return errorOther
-	}
-	m.programmed = append(m.programmed, programming{before, [4]byte(data[8:12]), di})
-	m.programmed = m.programmed[max(0, len(m.programmed)-rows):]
-	m.counts.Writes++
-	m.report(request)
-	return 0
-}
-
-// answerRelay answers function 1CH: PA P0 P1 P2, C0 C1 C2 C3, N1 N2, ss mm hh DD MM YY. A
-// meter says no more than "not authorised" if the deadline has passed or if it must keep
-// the power on.
-func (m *Meter) answerRelay(request dlt645.Frame, at time.Time) (refusal byte) {
-	data := request.Data
-	if len(data) != 16 {
-		return errorOther
-	}
-	deadline, ok := momentBCD(data[10:])
-	switch {
-	case !ok:
-		return errorOther
-	case !m.authorised(data, 2) || at.Add(m.clock).After(deadline):
-		return errorNotAuthorised
-	case !m.relay.command(m.household, data[8], at):
-		return errorNotAuthorised
-	}
-	m.counts.Relay++
-	m.report(request)
-	return 0
-}
-
-// setByBroadcast carries out function 08H, ss mm hh DD MM YY: if the clock is wrong by
-// five minutes at most, once a day.
-func (m *Meter) setByBroadcast(request dlt645.Frame, at time.Time) {
-	if len(request.Data) != 6 {
-		return
-	}
-	t, ok := momentBCD(request.Data)
-	off := t.Sub(at.Add(m.clock))
-	if !ok || off.Abs() > 5*time.Minute || instantOf(t)/day == m.broadcast/day {
-		return
-	}
-	m.clock, m.broadcast = t.Sub(at), instantOf(t)
-	m.counts.ClockSets++
-	m.report(request)
-}
-
-// momentBCD reads ss mm hh DD MM YY.
-func momentBCD(b []byte) (time.Time, bool) {
-	var numbers [6]int
-	for i := range numbers {
-		n, ok := fromBCD(b[i])
-		if !ok {
-			return time.Time{}, false
-		}
-		numbers[i] = n
-	}
-	return moment(numbers[:])
-}
-
-func (m *Meter) report(command dlt645.Frame) {
+// carriedOut reports a command to who wants to know of it, and acknowledges it.
+func (m *Meter) carriedOut(command dlt645.Frame, count *int, data ...byte) reply {
+	*count++
 	if m.onCommand != nil {
 		m.onCommand(command)
 	}
+	return reply{data: data}
+}
+
+// answerRecord sends the first part of what was read under an identifier, which the answer
+// repeats.
+func (m *Meter) answerRecord(di dlt645.DI, value []byte) reply {
+	data := di.Append(nil, m.version)
+	if m.counting {
+		m.stamp(di, value)
+	}
+	room := m.longest - len(data)
+	m.record = record{di: di, data: value, sent: min(room, len(value))}
+	m.counts.Reads++
+	return reply{data: append(data, value[:m.record.sent]...), more: len(value) > room}
 }

@@ -22,7 +22,7 @@ func readFrame(t *testing.T, to string, di dlt645.DI) dlt645.Frame {
 	return dlt645.Frame{Address: address(t, to), Control: 0x11, Data: di.Append(nil, dlt645.V2007)}
 }
 
-// tail is an operator code.
+// operator is an operator code.
 var operator = []byte{0x78, 0x56, 0x34, 0x12}
 
 // relayFrame is a relay command with the password of level 02 that meters have by default.
@@ -57,11 +57,13 @@ func TestAnswer(t *testing.T) {
 		{"broadcast read", readFrame(t, "999999999999", 0x04000103), 0, nil},
 		{"unknown item", readFrame(t, meter, 0x04FFFFFF), 0xD1, []byte{0x02}},
 		{"both blocks", readFrame(t, meter, 0x0001FFFF), 0xD1, []byte{0x02}},
-		{"load record", dlt645.Frame{Address: address(t, meter), Control: 0x11, Data: []byte{0, 0, 0, 6, 1}}, 0xD1, []byte{0x02}},
+		{"number of blocks for what has none", dlt645.Frame{Address: address(t, meter), Control: 0x11, Data: []byte{3, 1, 0, 4, 1}}, 0xD1, []byte{0x02}},
 		{"read without identifier", dlt645.Frame{Address: address(t, meter), Control: 0x11}, 0xD1, []byte{0x01}},
 		{"read address", dlt645.Frame{Address: dlt645.Anyone, Control: 0x13}, 0x93, []byte{0x66, 0x55, 0x44, 0x33, 0x22, 0x11}},
 		{"follow-up of nothing", dlt645.Frame{Address: address(t, meter), Control: 0x12, Data: []byte{1, 2, 0x30, 3, 1}}, 0xD2, []byte{0x02}},
-		{"function that it lacks", dlt645.Frame{Address: address(t, meter), Control: 0x1A, Data: make([]byte, 8)}, 0xDA, []byte{0x01}},
+		{"function of 1997", dlt645.Frame{Address: address(t, meter), Control: 0x01, Data: []byte{0x10, 0x90}}, 0, nil},
+		{"function of the factory", dlt645.Frame{Address: address(t, meter), Control: 0x1F, Data: make([]byte, 8)}, 0, nil},
+		{"authentication", dlt645.Frame{Address: address(t, meter), Control: 0x03, Data: []byte{0xFF, 0, 0, 7}}, 0xC3, []byte{0x01, 0x00}},
 		{"answer of a meter", dlt645.Frame{Address: address(t, meter), Control: 0x91, Data: []byte{3, 1, 0, 4, 0x15}}, 0, nil},
 		{"write address", dlt645.Frame{Address: address(t, meter), Control: 0x15, Data: make([]byte, 6)}, 0, nil},
 		{"write", writeFrame(t, meter, 0x04000103, level04, 0x30), 0x94, nil},
@@ -69,6 +71,7 @@ func TestAnswer(t *testing.T) {
 		{"write with wrong password", writeFrame(t, meter, 0x04000103, []byte{0x04, 1, 0, 0}, 0x30), 0xD4, []byte{0x04}},
 		{"write with unknown level", writeFrame(t, meter, 0x04000103, []byte{0x03, 0, 0, 0}, 0x30), 0xD4, []byte{0x04}},
 		{"write what it lacks", writeFrame(t, meter, 0x04FFFFFF, level04, 0x30), 0xD4, []byte{0x02}},
+		{"write too little", dlt645.Frame{Address: address(t, meter), Control: 0x14, Data: []byte{3, 1, 0, 4, 4, 0, 0, 0}}, 0xD4, []byte{0x01}},
 		{"write what cannot be written", writeFrame(t, meter, 0x00010000, level04, 0, 0, 0, 0), 0xD4, []byte{0x01}},
 		{"write nonsense", writeFrame(t, meter, 0x04000103, level04, 0x61), 0xD4, []byte{0x01}},
 		{"write to anyone", writeFrame(t, "AAAAAAAAAAAA", 0x04000103, level04, 0x30), 0, nil},
@@ -318,26 +321,41 @@ func TestMeterSwitchedOff(t *testing.T) {
 	}
 }
 
-// FuzzAnswer sends any function with any data.
+// FuzzAnswer sends any function with any data to a meter of each edition.
 func FuzzAnswer(f *testing.F) {
 	f.Add(byte(0x11), []byte{0, 0, 1, 0})
+	f.Add(byte(0x11), []byte{1, 0, 0, 6, 0x99, 0x00, 0x12, 0x01, 0x11, 0x26})
 	f.Add(byte(0x12), []byte{1, 2, 0x30, 3, 1})
 	f.Add(byte(0x14), []byte{2, 1, 0, 4, 4, 0, 0, 0, 0, 0, 0, 0, 0x45, 0x30, 0x18})
+	f.Add(byte(0x14), append([]byte{0xFF, 1, 5, 4, 4, 0, 0, 0, 0, 0, 0, 0}, make([]byte, 16)...))
+	f.Add(byte(0x16), []byte{0x00, 0x00, 0x31, 0x99})
+	f.Add(byte(0x18), []byte{3, 0x0C, 0, 4, 2, 0, 0, 0, 2, 1, 1, 1})
+	f.Add(byte(0x1B), []byte{2, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0, 0x30, 3})
 	f.Add(byte(0x1C), append([]byte{2, 0, 0, 0, 0, 0, 0, 0, 0x1A, 0}, appendSecond(nil, noon)...))
 	f.Add(byte(0x08), appendSecond(nil, noon))
+	f.Add(byte(0x01), []byte{0xFF, 0xB6})
+	f.Add(byte(0x03), []byte{})
+	f.Add(byte(0x04), []byte{0x1F, 0xC0, 4, 0, 0, 0, 5, 0x20, 0x11, 0x26, 0, 0, 0x12})
+	f.Add(byte(0x0F), []byte{4, 0, 0, 0, 4, 1, 1, 1})
 	f.Fuzz(func(t *testing.T, control byte, data []byte) {
-		m, err := NewMeter(MeterOptions{Address: "1"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, to := range []dlt645.Address{m.address, dlt645.Broadcast, dlt645.Anyone} {
-			request := dlt645.Frame{Address: to, Control: dlt645.Control(control), Data: data}
-			answer, ok := m.Answer(request, noon)
-			if !ok {
-				continue
+		for _, o := range []MeterOptions{{Address: "1", Counting: true}, {Address: "1", Version: dlt645.V1997, OnePhase: true, Longest: leastData}} {
+			m, err := NewMeter(o)
+			if err != nil {
+				t.Fatal(err)
 			}
-			if !answer.Control.FromMeter() || answer.Control.Function() != request.Control.Function() || answer.Address != m.address || len(answer.Data) > 200 {
-				t.Errorf("%s % X is answered with %+v", request.Control, data, answer)
+			for _, to := range []dlt645.Address{m.address, dlt645.Broadcast, dlt645.Anyone} {
+				request := dlt645.Frame{Address: to, Control: dlt645.Control(control), Data: data}
+				answer, ok := m.Answer(request, noon)
+				if !ok {
+					continue
+				}
+				if !answer.Control.FromMeter() || answer.Control.Function() != request.Control.Function() || len(answer.Data) > m.longest {
+					t.Errorf("%s % X is answered with %+v", request.Control, data, answer)
+				}
+				// Whatever was written, all can still be read.
+				for _, d := range []dlt645.DI{0x0001FF00, 0x0101FF00, 0x02800004, 0x040005FF, 0x040501FF, 0x0500FF01, 0x0506FF01, 0x0504FF01, 0x06000002, 0x9010, 0xC33F} {
+					m.Read(d, noon)
+				}
 			}
 		}
 	})

@@ -1,12 +1,8 @@
 package simulator
 
 import (
-	"fmt"
 	"maps"
-	"net/url"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -39,6 +35,9 @@ type Bus struct {
 	dropped int       // how many bytes were on the wire before the first of wire
 	sent    time.Time // when the last byte of a master is through
 	heard   []byte    // what the meters got of a request
+
+	unpluggedUntil time.Time
+	replug         chan struct{} // closed when unpluggedUntil changes
 }
 
 // A carried is a byte on the wire.
@@ -58,95 +57,7 @@ const (
 
 // NewBus puts meters on a line.
 func NewBus(o BusOptions) *Bus {
-	return &Bus{options: o, gremlin: newGremlin(o.Faults, o.Seed), ports: map[*Port]struct{}{}}
-}
-
-// Open makes a bus by the parameters of a URL such as sim://?meters=4&fault=late:0.05:
-//
-//	meters      how many, 1 to 1000; default 4
-//	baud        bits per second, 0 for bytes that take no time; default 2400
-//	turnaround  of the meters; default 20ms
-//	fe          bytes FEH before an answer; default 4
-//	seed        of values and faults; default 1
-//	fault       see [ParseFaults]; default none
-//	passwords   of all meters, as in 02123456,04000000; default digits 000000 for both
-//
-// The addresses are 000000000001 and so on; meters with an even address have one phase, the
-// others three. An error names the parameter that is unknown or cannot be.
-func Open(parameters url.Values) (*Bus, error) {
-	p := parameterReader{parameters: maps.Clone(parameters)}
-	meters := p.number("meters", 4, 1, 1000)
-	o := BusOptions{
-		Baud:       int(p.number("baud", 2400, 0, 4_000_000)),
-		WakeUp:     int(p.number("fe", 4, 0, 255)),
-		Turnaround: p.duration("turnaround", 20*time.Millisecond),
-		Seed:       uint64(p.number("seed", 1, 0, 1<<62)),
-	}
-	var err error
-	if o.Faults, err = ParseFaults(p.take("fault", "")); err != nil {
-		p.complain(err)
-	}
-	passwords := p.take("passwords", "")
-	for name := range p.parameters {
-		p.complain(fmt.Errorf("there is no parameter %q; there are baud, fault, fe, meters, passwords, seed and turnaround", name))
-	}
-	if p.err != nil {
-		return nil, fmt.Errorf("simulated bus: %w", p.err)
-	}
-	for n := range meters {
-		m, err := NewMeter(MeterOptions{
-			Address:   strconv.FormatInt(n+1, 10),
-			OnePhase:  n%2 == 1,
-			Seed:      o.Seed,
-			Passwords: passwords,
-		})
-		if err != nil {
-			return nil, fmt.Errorf("simulated bus: %w", err)
-		}
-		o.Meters = append(o.Meters, m)
-	}
-	return NewBus(o), nil
-}
-
-// A parameterReader takes parameters out of a set and keeps the first complaint.
-type parameterReader struct {
-	parameters url.Values
-	err        error
-}
-
-func (p *parameterReader) complain(err error) {
-	if p.err == nil {
-		p.err = err
-	}
-}
-
-// take removes a parameter; one that is not there has the default value.
-func (p *parameterReader) take(name, missing string) string {
-	values, ok := p.parameters[name]
-	delete(p.parameters, name)
-	if !ok || len(values) == 0 {
-		return missing
-	}
-	// A list in a URL may also be written as the parameter several times.
-	return strings.Join(values, ",")
-}
-
-func (p *parameterReader) number(name string, missing, least, most int64) int64 {
-	text := p.take(name, strconv.FormatInt(missing, 10))
-	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || n < least || n > most {
-		p.complain(fmt.Errorf("%s is %q: write a whole number from %d to %d", name, text, least, most))
-	}
-	return n
-}
-
-func (p *parameterReader) duration(name string, missing time.Duration) time.Duration {
-	text := p.take(name, missing.String())
-	d, err := time.ParseDuration(text)
-	if err != nil || d < 0 {
-		p.complain(fmt.Errorf("%s is %q: write a duration with its unit, as in 20ms", name, text))
-	}
-	return d
+	return &Bus{options: o, gremlin: newGremlin(o.Faults, o.Seed), ports: map[*Port]struct{}{}, replug: make(chan struct{})}
 }
 
 // Meters returns the meters on the line.
@@ -225,10 +136,12 @@ func (b *Bus) transmit(p []byte, now time.Time) {
 	if start.Sub(b.sent) > byteGap {
 		b.heard = b.heard[:0]
 	}
-	echo := b.gremlin.strikes(FaultEcho)
+	echo := b.gremlin.echo(len(p))
 	for k, c := range p {
 		end := start.Add(b.duration(k + 1))
-		b.heard = append(b.heard, b.put(carried{start.Add(b.duration(k)), end, c, !echo}))
+		sent := b.put(carried{start.Add(b.duration(k)), end, c, !echo[k].back})
+		b.heard = append(b.heard, sent.b)
+		sent.b ^= echo[k].flips
 		for {
 			advance, token, _ := dlt645.ScanFrame(b.heard, false)
 			if token != nil {
@@ -247,8 +160,8 @@ func (b *Bus) transmit(p []byte, now time.Time) {
 }
 
 // put puts a byte on the wire and returns what a receiver gets: garbage, and so for the
-// other one, if somebody talks at the same time.
-func (b *Bus) put(c carried) byte {
+// other one, if somebody talks at the same time. What it points to moves with the next byte.
+func (b *Bus) put(c carried) *carried {
 	i := len(b.wire)
 	for i > 0 && b.wire[i-1].to.After(c.to) {
 		i--
@@ -260,7 +173,7 @@ func (b *Bus) put(c carried) byte {
 		b.wire[j].meet(&c)
 	}
 	b.wire = slices.Insert(b.wire, i, c)
-	return c.b
+	return &b.wire[i]
 }
 
 // meet garbles two bytes if they are on the wire at the same time.
@@ -282,9 +195,10 @@ func (b *Bus) exchange(token []byte, end, now time.Time) {
 		at = b.options.Now().Add(end.Sub(now))
 	}
 	g := &b.gremlin
+	b.breakPorts(now)
 	if !request.Address.IsBroadcast() && g.strikes(FaultOff) {
 		for _, m := range b.options.Meters {
-			if request.Address.Matches(m.address) {
+			if m.hears(request.Address) {
 				m.SwitchOff(at.Add(g.between(time.Second, time.Minute)))
 			}
 		}

@@ -3,9 +3,7 @@ package simulator
 import (
 	"bytes"
 	"errors"
-	"net/url"
 	"os"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,14 +24,20 @@ func encode(t *testing.T, f dlt645.Frame) []byte {
 // the last byte came.
 func readAll(t *testing.T, p *Port, wait time.Duration) (b []byte, first, last time.Time) {
 	t.Helper()
+	b, first, last, err := readUntil(p, wait)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b, first, last
+}
+
+// readUntil does the same on a port that may fail.
+func readUntil(p *Port, wait time.Duration) (b []byte, first, last time.Time, err error) {
 	buffer := make([]byte, 512)
 	for {
 		n, err := p.Read(buffer, wait)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if n == 0 {
-			return b, first, last
+		if n == 0 || err != nil {
+			return b, first, last, err
 		}
 		last = time.Now()
 		if b == nil {
@@ -49,41 +53,6 @@ func newBus(t *testing.T, o BusOptions, addresses ...string) *Bus {
 		o.Meters = append(o.Meters, newMeter(t, MeterOptions{Address: a}))
 	}
 	return NewBus(o)
-}
-
-func TestOpen(t *testing.T) {
-	line, err := Open(url.Values{"meters": {"3"}, "baud": {"9600"}, "turnaround": {"35ms"}, "fe": {"2"}, "seed": {"9"}, "fault": {"late:0.05,flip:0.01"}, "passwords": {"02123456"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	o := line.options
-	if o.Baud != 9600 || o.Turnaround != 35*time.Millisecond || o.WakeUp != 2 || o.Seed != 9 || len(o.Faults) != 2 || o.Faults[FaultLate] != 0.05 {
-		t.Errorf("options %+v", o)
-	}
-	if got := line.Meters(); len(got) != 3 || got[2].Address() != "000000000003" || got[0].phases != 3 || got[1].phases != 1 {
-		t.Errorf("meters %v", got)
-	}
-	if got := line.Meters()[0].passwords[2]; got != [3]byte{0x56, 0x34, 0x12} {
-		t.Errorf("password % X, want 56 34 12", got)
-	}
-
-	for _, test := range []struct {
-		parameters url.Values
-		want       string
-	}{
-		{url.Values{"metres": {"3"}}, `no parameter "metres"`},
-		{url.Values{"meters": {"0"}}, "from 1 to 1000"},
-		{url.Values{"baud": {"fast"}}, "whole number"},
-		{url.Values{"turnaround": {"20"}}, "with its unit"},
-		{url.Values{"fault": {"lat:0.05"}}, "noreply, late, flip"},
-		{url.Values{"fault": {"late:5"}}, "from 0 to 1"},
-		{url.Values{"fault": {"late"}}, "no probability"},
-		{url.Values{"passwords": {"secret"}}, "two digits for the level"},
-	} {
-		if _, err := Open(test.parameters); err == nil || !strings.Contains(err.Error(), test.want) {
-			t.Errorf("Open(%v): error %v, want one with %q", test.parameters, err, test.want)
-		}
-	}
 }
 
 func TestPacing(t *testing.T) {

@@ -39,24 +39,56 @@ type quantity int
 
 const (
 	forwardActive   quantity = iota
+	reverseActive            // fed back
 	quadrant1                // reactive, inductive
 	quadrant4                // reactive, capacitive
 	forwardApparent          // the phases added up
+	reverseApparent
 	quantities
 )
 
-// A load is the power of the phases, by quantity, in tenths of a watt, a var or a
+// A power is what is drawn at one moment, by quantity, in tenths of a watt, a var or a
 // volt-ampere: the last digit of the power registers.
-type load [phases][quantities]int64
+type power [quantities]int64
+
+// active returns the active power, below zero where it is fed back.
+func (p power) active() int64 { return p[forwardActive] - p[reverseActive] }
+
+// reactive returns the reactive power, below zero where it is capacitive.
+func (p power) reactive() int64 { return p[quadrant1] - p[quadrant4] }
+
+// apparent returns the apparent power, below zero with the active power.
+func (p power) apparent() int64 { return p[forwardApparent] - p[reverseApparent] }
+
+// A load is the power of the phases.
+type load [phases]power
+
+// total adds up the phases.
+func (l load) total() (total power) {
+	for _, p := range l {
+		for q, value := range p {
+			total[q] += value
+		}
+	}
+	return total
+}
+
+// of returns the power of a phase, 1 to 3, or the total for phase 0.
+func (l load) of(phase int) power {
+	if phase == 0 {
+		return l.total()
+	}
+	return l[phase-1]
+}
 
 // A work is a load integrated over time, by tariff (0 is tariff 1), in tenths of a
 // watt second.
-type work [phases][tariffs][quantities]int64
+type work [phases][tariffs]power
 
 func (w *work) add(l load, seconds int64, tariff int) {
 	for p := range l {
-		for q, power := range l[p] {
-			w[p][tariff][q] += power * seconds
+		for q, value := range l[p] {
+			w[p][tariff][q] += value * seconds
 		}
 	}
 }
@@ -104,15 +136,22 @@ type household struct {
 	weeks work        // of any whole week
 }
 
-func newHousehold(seed uint64, connected int) *household {
+// newHousehold makes a load on so many phases. One that feeds has a solar plant whose power,
+// less than one would hope for, exceeds the load for three hours a day.
+func newHousehold(seed uint64, connected int, feeding bool) *household {
 	h := &household{seed: seed}
 	for phase := range connected {
 		level := 4000 + int64(h.noise(1, int64(phase))%4000) // 400 to 800 W
 		for kind := range shapes {
 			for hourOfDay, shape := range shapes[kind] {
+				if feeding && hourOfDay >= 11 && hourOfDay < 14 {
+					back := level * 30 / 100
+					h.mean[kind][hourOfDay][phase] = power{reverseActive: back, reverseApparent: back}
+					continue
+				}
 				active := level * shape / 1000
 				reactive := active * reactance[hourOfDay] / 1000
-				h.mean[kind][hourOfDay][phase] = [quantities]int64{
+				h.mean[kind][hourOfDay][phase] = power{
 					forwardActive:   active,
 					quadrant1:       max(reactive, 0),
 					quadrant4:       max(-reactive, 0),
@@ -246,7 +285,7 @@ func (h *household) wander(purpose uint64, at instant, step, span int64) int64 {
 func (h *household) voltage(phase int, at instant) int64 {
 	purpose := uint64(16 + phase)
 	return 2206 + h.wander(purpose, at, minute, 14) + h.wander(purpose+phases, at, hour, 30) -
-		h.load(at)[phase][forwardActive]/1000
+		h.load(at)[phase].active()/1000
 }
 
 // frequency returns the frequency of the grid in hundredths of a hertz.

@@ -17,7 +17,7 @@ func sum(h *household, from, to instant) (w work) {
 }
 
 func TestWorkIsTheIntegralOfTheLoad(t *testing.T) {
-	h := newHousehold(7, phases)
+	h := newHousehold(7, phases, false)
 	for _, test := range []struct {
 		name  string
 		from  time.Time
@@ -48,7 +48,7 @@ func TestWorkIsTheIntegralOfTheLoad(t *testing.T) {
 }
 
 func TestLoadFollowsTheDay(t *testing.T) {
-	h := newHousehold(7, phases)
+	h := newHousehold(7, phases, false)
 	mean := func(hourOfDay int) (power int64) {
 		at := instantOf(time.Date(2026, 11, 18, hourOfDay, 0, 0, 0, zone))
 		w := sum(h, at, at+hour)
@@ -66,7 +66,7 @@ func TestLoadFollowsTheDay(t *testing.T) {
 }
 
 func TestTheGridStaysWithinReason(t *testing.T) {
-	h := newHousehold(7, phases)
+	h := newHousehold(7, phases, false)
 	start := instantOf(noon)
 	seen := map[int64]bool{}
 	for at := start; at < start+day; at += 13 {

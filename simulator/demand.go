@@ -1,17 +1,23 @@
 package simulator
 
-import "time"
+import (
+	"time"
+
+	"dlt645-mqtt/protocol/dlt645"
+)
 
 // quarter is the period of the maximum demand. The current demand takes the period that
 // is set in the meter.
 const quarter = 15 * minute
 
 // currentDemand returns the mean power of the demand period that ended at the last slip.
-func (m *Meter) currentDemand(at instant) [quantities]int64 {
-	period, _ := fromBCD(m.parameters[diDemandPeriod][0])
-	slip, _ := fromBCD(m.parameters[diDemandSlip][0])
-	end := at - at%instant(slip*minute)
-	return m.average(end-instant(period*minute), end)
+func (m *Meter) currentDemand(at instant) power {
+	period, slip := diDemandPeriod, diDemandSlip
+	if m.version == dlt645.V1997 {
+		period, slip = diDemandPeriod1997, diDemandSlip1997
+	}
+	end := at - at%instant(m.stored(slip)*minute)
+	return m.average(end-instant(m.stored(period)*minute), end)
 }
 
 // A maximum is the highest demand and the end of its period.
@@ -20,26 +26,53 @@ type maximum struct {
 	at    instant
 }
 
-// A monthly holds the maxima of a month, as far as the month has been looked at.
-type monthly struct {
-	next, end instant                                      // the period to look at next, and when the month ends
-	of        [1 + phases][1 + tariffs][quantities]maximum // of the whole meter and all tariffs: index 0
+// A maxima holds the highest demands of a time, as far as it has been looked at: of the
+// whole meter and all tariffs at index 0.
+type maxima struct {
+	next instant // the quarter of an hour to look at next
+	of   [1 + phases][1 + tariffs][quantities]maximum
 }
 
-// month returns the maxima of the month that is so many months before that of at.
-func (m *Meter) month(at time.Time, before int) *monthly {
-	start := monthStart(at, before)
-	number := 12*start.Year() + int(start.Month())
-	month, ok := m.maxima[number]
-	if !ok {
-		month = &monthly{next: max(instantOf(start), 0), end: instantOf(start.AddDate(0, 1, 0))}
-		m.maxima[number] = month
-		delete(m.maxima, number-settlements-1)
+// A clearing is a moment when the maximum demands began anew.
+type clearing struct {
+	at       time.Time
+	ahead    time.Duration // of the meter's clock
+	operator [4]byte       // zero if the meter did it by itself at the end of a month
+}
+
+// demandTime returns the time that the maximum demands of a settlement cover as seen at a
+// moment: settlement 0 is the current month so far.
+func (m *Meter) demandTime(settlement int, at time.Time) (from, to time.Time) {
+	from, to = monthStart(at, settlement), at
+	if settlement > 0 {
+		to = monthStart(at, settlement-1)
 	}
-	for end := min(instantOf(at), month.end); month.next+quarter <= end; month.next += quarter {
-		month.take(m.quarterly(month.next), month.next)
+	for _, c := range m.demandClears {
+		if c.at.After(from) && !c.at.After(to) {
+			from = c.at
+		}
 	}
-	return month
+	return from, to
+}
+
+// highest returns the highest demands of a time.
+func (m *Meter) highest(from, to time.Time) *maxima {
+	start, end := max(instantOf(from), m.cleared, 0), instantOf(to)
+	x := m.maxima[start]
+	known := x != nil
+	if !known || x.next > end { // a freeze looks back into a month that is known further
+		x = &maxima{next: (start + quarter - 1) / quarter * quarter}
+	}
+	if !known {
+		if len(m.maxima) > 2*settlements {
+			clear(m.maxima)
+		}
+		m.maxima[start] = x
+	}
+	for ; x.next+quarter <= end; x.next += quarter {
+		x.take(m.quarterly(x.next), x.next)
+	}
+	return x
 }
 
 // quarterly returns the mean load of a quarter of an hour.
@@ -49,7 +82,7 @@ func (m *Meter) quarterly(from instant) load {
 		return m.household.hourly(int64(from) / hour)
 	}
 	var l load
-	w := m.work(from+quarter).plus(-1, m.work(from))
+	w := m.drawn(from+quarter).plus(-1, m.drawn(from))
 	for p := range w {
 		for t := range w[p] {
 			for q := range w[p][t] {
@@ -61,16 +94,14 @@ func (m *Meter) quarterly(from instant) load {
 }
 
 // take compares the load of a quarter of an hour with the maxima.
-func (month *monthly) take(l load, from instant) {
+func (x *maxima) take(l load, from instant) {
 	tariff := 1 + tariffOf(int64(from)/hour%24)
-	for q := range int(quantities) {
-		var total int64
+	for q, total := range l.total() {
 		for p := range l {
-			total += l[p][q]
-			month.of[1+p][0][q].raise(l[p][q], from+quarter)
+			x.of[1+p][0][q].raise(l[p][q], from+quarter)
 		}
-		month.of[0][0][q].raise(total, from+quarter)
-		month.of[0][tariff][q].raise(total, from+quarter)
+		x.of[0][0][q].raise(total, from+quarter)
+		x.of[0][tariff][q].raise(total, from+quarter)
 	}
 }
 
@@ -80,13 +111,14 @@ func (x *maximum) raise(power int64, at instant) {
 	}
 }
 
-// maximumDemand appends a demand register: XX.XXXX kW, kvar or kVA, and YYMMDDhhmm.
-func (m *Meter) maximumDemand(b []byte, kind byte, phase int, tariff, settlement byte, at time.Time) []byte {
-	of := m.month(at, int(settlement)).of[phase][tariff]
-	var x maximum
+// maximumDemand finds the highest demand of a kind between two moments.
+func (m *Meter) maximumDemand(kind byte, phase int, tariff byte, from, to time.Time) (x maximum) {
+	of := m.highest(from, to).of[phase][tariff]
 	switch kind {
 	case kindForwardActive:
 		x = of[forwardActive]
+	case kindReverseActive:
+		x = of[reverseActive]
 	case kindQuadrant1:
 		x = of[quadrant1]
 	case kindQuadrant4:
@@ -97,7 +129,20 @@ func (m *Meter) maximumDemand(b []byte, kind byte, phase int, tariff, settlement
 		x.raise(of[quadrant4].power, of[quadrant4].at)
 	case kindForwardApparent:
 		x = of[forwardApparent]
+	case kindReverseApparent:
+		x = of[reverseApparent]
 	}
+	return x
+}
+
+// demand appends a demand register: XX.XXXX kW, kvar or kVA, and YYMMDDhhmm.
+func (m *Meter) demand(b []byte, kind byte, phase int, tariff, settlement byte, at time.Time) []byte {
+	from, to := m.demandTime(int(settlement), at)
+	return m.maximumDemand(kind, phase, tariff, from, to).append(b)
+}
+
+// append appends the demand and its time; the time of none is zero.
+func (x maximum) append(b []byte) []byte {
 	b = appendNumber(b, x.power, 3)
 	if x.power == 0 {
 		return append(b, 0, 0, 0, 0, 0)

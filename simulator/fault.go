@@ -23,19 +23,29 @@ const (
 	FaultTruncated Fault = "truncated" // the answer breaks off
 	FaultJunk      Fault = "junk"      // noise before or after the answer, with start and end bytes in it
 	FaultFE        Fault = "fe"        // 0 to 8 wake-up bytes before the answer
-	FaultEcho      Fault = "echo"      // what the master sends comes back to it; strikes each write
 	FaultForeign   Fault = "foreign"   // a sound answer with the address of another meter
 	FaultOtherDI   Fault = "otherdi"   // a sound answer with the identifier of another item
 	FaultPieces    Fault = "pieces"    // the answer has one to three gaps of up to 500 ms
 	FaultSlow      Fault = "slow"      // the meter takes up to 500 ms to begin
 	FaultOff       Fault = "off"       // the meter asked is off for 1 to 60 s
 	FaultCollision Fault = "collision" // somebody talks into the answer
+
+	// These three strike each write of a master.
+	FaultEcho        Fault = "echo"        // what it sends comes back to it
+	FaultEchoPart    Fault = "echopart"    // only the beginning or the end of it does
+	FaultEchoGarbled Fault = "echogarbled" // it comes back with one to four bytes changed
+
+	// These strike the ports when a request is through: see Reset, Stall and Unplug of [Bus].
+	FaultReset    Fault = "reset"    // connections break off
+	FaultHalfOpen Fault = "halfopen" // connections stay, but carry nothing for 5 to 60 s
+	FaultGone     Fault = "gone"     // the port is gone for 1 to 30 s; a pseudo terminal comes back under another name
 )
 
 // allFaults is in the order in which the faults are drawn.
 var allFaults = []Fault{
-	FaultNoReply, FaultLate, FaultFlip, FaultChecksum, FaultTruncated, FaultJunk, FaultFE, FaultEcho,
+	FaultNoReply, FaultLate, FaultFlip, FaultChecksum, FaultTruncated, FaultJunk, FaultFE,
 	FaultForeign, FaultOtherDI, FaultPieces, FaultSlow, FaultOff, FaultCollision,
+	FaultEcho, FaultEchoPart, FaultEchoGarbled, FaultReset, FaultHalfOpen, FaultGone,
 }
 
 // Faults give the probability, 0 to 1, of each fault. Faults are independent: several may
@@ -157,6 +167,40 @@ func (g *gremlin) spoil(answer []symbol) []symbol {
 		}
 	}
 	return answer
+}
+
+// An echoed byte comes back or not, some bits of it maybe changed.
+type echoed struct {
+	back  bool
+	flips byte
+}
+
+// echo decides what of so many bytes of a master it hears itself.
+func (g *gremlin) echo(size int) []echoed {
+	echo := make([]echoed, size)
+	back := func(from, to int) {
+		for i := from; i < to; i++ {
+			echo[i].back = true
+		}
+	}
+	if g.strikes(FaultEcho) {
+		back(0, size)
+	}
+	if size > 1 && g.strikes(FaultEchoPart) {
+		cut := 1 + g.random.IntN(size-1)
+		if g.random.IntN(2) == 0 {
+			back(0, cut)
+		} else {
+			back(cut, size)
+		}
+	}
+	if size > 0 && g.strikes(FaultEchoGarbled) {
+		back(0, size)
+		for range 1 + g.random.IntN(4) {
+			echo[g.random.IntN(size)].flips = byte(1 + g.random.IntN(255))
+		}
+	}
+	return echo
 }
 
 // junk returns noise: up to 24 bytes, most often with what a frame begins or ends with.

@@ -28,25 +28,35 @@ func TestParseFaults(t *testing.T) {
 	}
 }
 
-// A reply is what comes after a request, and when the first and the last byte come.
-type reply struct {
+// A received is what comes after a request, and when the first and the last byte come.
+type received struct {
 	bytes       []byte
 	first, last time.Duration
 }
 
-// replies reads an item so many times, 8 s apart, on a line with faults.
-func replies(t *testing.T, seed uint64, faults Faults, times int) (got []reply, line *Bus) {
+// replies reads an item so many times, 8 s apart, on a line with faults. A port that fails is
+// opened anew.
+func replies(t *testing.T, seed uint64, faults Faults, times int) (got []received, line *Bus) {
 	synctest.Test(t, func(t *testing.T) {
 		line = newBus(t, BusOptions{Baud: 1100, Turnaround: 20 * time.Millisecond, WakeUp: 2, Seed: seed, Faults: faults}, "1", "2")
 		p := line.Port()
-		defer p.Close()
+		defer func() { p.Close() }()
 		for range times {
 			start := time.Now()
-			if _, err := p.Write(encode(t, readFrame(t, "1", diDemandPeriod))); err != nil {
-				t.Fatal(err)
+			var r received
+			_, err := p.Write(encode(t, readFrame(t, "1", diDemandPeriod)))
+			if err == nil {
+				var first, last time.Time
+				r.bytes, first, last, err = readUntil(p, 5*time.Second)
+				r.first, r.last = first.Sub(start), last.Sub(start)
 			}
-			b, first, last := readAll(t, p, 5*time.Second)
-			got = append(got, reply{b, first.Sub(start), last.Sub(start)})
+			if err != nil {
+				if !broken(err) {
+					t.Fatal(err)
+				}
+				p = line.Port()
+			}
+			got = append(got, r)
 			time.Sleep(8*time.Second - time.Since(start)%(8*time.Second))
 		}
 	})
@@ -73,6 +83,7 @@ func TestNoFaults(t *testing.T) {
 }
 
 func TestFaults(t *testing.T) {
+	request := encode(t, readFrame(t, "1", diDemandPeriod))
 	valid := func(b []byte) bool {
 		_, err := dlt645.ParseFrame(b)
 		return err == nil
@@ -85,37 +96,45 @@ func TestFaults(t *testing.T) {
 		}
 		return n
 	}
-	for fault, check := range map[Fault]func(r reply) bool{
-		FaultNoReply: func(r reply) bool { return len(r.bytes) == 0 },
-		FaultLate: func(r reply) bool {
+	for fault, check := range map[Fault]func(r received) bool{
+		FaultNoReply: func(r received) bool { return len(r.bytes) == 0 },
+		FaultLate: func(r received) bool {
 			return bytes.Equal(r.bytes, good) && r.first >= goodFirst+500*time.Millisecond && r.first <= goodFirst+3*time.Second && r.last-r.first == goodLast-goodFirst
 		},
-		FaultFlip: func(r reply) bool { return len(r.bytes) == len(good) && differences(r.bytes) == 1 },
-		FaultChecksum: func(r reply) bool {
+		FaultFlip: func(r received) bool { return len(r.bytes) == len(good) && differences(r.bytes) == 1 },
+		FaultChecksum: func(r received) bool {
 			return len(r.bytes) == len(good) && differences(r.bytes) == 1 && r.bytes[len(good)-2] != good[len(good)-2]
 		},
-		FaultTruncated: func(r reply) bool {
+		FaultTruncated: func(r received) bool {
 			return len(r.bytes) > 0 && len(r.bytes) < len(good) && bytes.HasPrefix(good, r.bytes)
 		},
-		FaultJunk: func(r reply) bool { return len(r.bytes) > len(good) && bytes.Contains(r.bytes, good) },
-		FaultFE: func(r reply) bool {
+		FaultJunk: func(r received) bool { return len(r.bytes) > len(good) && bytes.Contains(r.bytes, good) },
+		FaultFE: func(r received) bool {
 			return len(r.bytes) <= 8+17 && bytes.HasSuffix(r.bytes, good[2:]) && valid(r.bytes)
 		},
-		FaultEcho: func(r reply) bool {
-			return len(r.bytes) == 16+len(good) && r.bytes[8] == 0x11 && bytes.HasSuffix(r.bytes, good) && r.first == 10*time.Millisecond
+		FaultEcho: func(r received) bool {
+			return bytes.Equal(r.bytes, append(bytes.Clone(request), good...)) && r.first == 10*time.Millisecond
 		},
-		FaultForeign: func(r reply) bool { return valid(r.bytes) && differences(r.bytes) == 2 && r.bytes[3] == 2 },
-		FaultOtherDI: func(r reply) bool {
+		FaultEchoPart: func(r received) bool {
+			part, ok := bytes.CutSuffix(r.bytes, good)
+			return ok && len(part) > 0 && len(part) < len(request) && (bytes.HasPrefix(request, part) || bytes.HasSuffix(request, part))
+		},
+		FaultEchoGarbled: func(r received) bool {
+			echo, ok := bytes.CutSuffix(r.bytes, good)
+			return ok && len(echo) == len(request) && !bytes.Equal(echo, request)
+		},
+		FaultForeign: func(r received) bool { return valid(r.bytes) && differences(r.bytes) == 2 && r.bytes[3] == 2 },
+		FaultOtherDI: func(r received) bool {
 			return valid(r.bytes) && differences(r.bytes) == 2 && r.bytes[13] == good[13]+1
 		},
-		FaultPieces: func(r reply) bool {
+		FaultPieces: func(r received) bool {
 			return bytes.Equal(r.bytes, good) && r.last >= goodLast && r.last <= goodLast+1500*time.Millisecond
 		},
-		FaultSlow: func(r reply) bool {
+		FaultSlow: func(r received) bool {
 			return bytes.Equal(r.bytes, good) && r.first >= goodFirst && r.first <= goodFirst+480*time.Millisecond
 		},
-		FaultOff:       func(r reply) bool { return len(r.bytes) == 0 },
-		FaultCollision: func(r reply) bool { return len(r.bytes) == len(good) },
+		FaultOff:       func(r received) bool { return len(r.bytes) == 0 },
+		FaultCollision: func(r received) bool { return len(r.bytes) == len(good) },
 	} {
 		t.Run(string(fault), func(t *testing.T) {
 			const times = 60
@@ -128,11 +147,51 @@ func TestFaults(t *testing.T) {
 			if n := line.Struck()[fault]; n != times {
 				t.Errorf("struck %d times, want %d", n, times)
 			}
-			unlike := func(r reply) bool {
+			unlike := func(r received) bool {
 				return !bytes.Equal(r.bytes, good) || r.first != goodFirst || r.last != goodLast
 			}
 			if !slices.ContainsFunc(got, unlike) {
 				t.Error("the fault changes nothing")
+			}
+		})
+	}
+}
+
+// TestFaultsOfPorts looks at the faults that end a conversation for longer than an exchange.
+func TestFaultsOfPorts(t *testing.T) {
+	const times = 60
+	whole := func(r received) bool { return bytes.Equal(r.bytes, good) }
+	for _, test := range []struct {
+		fault       Fault
+		most, least int // times that it strikes
+	}{
+		{FaultReset, times, times},             // each time there is a new connection
+		{FaultHalfOpen, times, 8 * times / 60}, // for a minute at most
+		{FaultGone, times, 8 * times / 30},     // for half a minute at most
+	} {
+		t.Run(string(test.fault), func(t *testing.T) {
+			got, line := replies(t, 5, Faults{test.fault: 1}, times)
+			if slices.ContainsFunc(got, whole) {
+				t.Error("an answer came through")
+			}
+			struck := line.Struck()[test.fault]
+			if struck < test.least || struck > test.most {
+				t.Errorf("struck %d times, want %d to %d", struck, test.least, test.most)
+			}
+			if reads := line.Meters()[0].Counts().Reads; reads != struck {
+				t.Errorf("the meter heard %d requests, want the %d that were let through", reads, struck)
+			}
+		})
+		t.Run(string(test.fault)+" now and then", func(t *testing.T) {
+			got, _ := replies(t, 5, Faults{test.fault: 0.1}, times)
+			last := -1
+			for n, r := range got {
+				if whole(r) {
+					last = n
+				}
+			}
+			if last < times-10 {
+				t.Errorf("the last answer came in exchange %d of %d: the line does not recover", last, times)
 			}
 		})
 	}

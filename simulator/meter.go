@@ -2,8 +2,7 @@ package simulator
 
 import (
 	"fmt"
-	"strconv"
-	"strings"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,16 +11,35 @@ import (
 
 // MeterOptions describe a meter. Only the address is needed.
 type MeterOptions struct {
-	Address   string // 1 to 12 digits
-	OnePhase  bool   // else three phases, four wires
-	Seed      uint64 // with the address it makes the meter's values
-	Passwords string // as in "02123456,04000000", level first; empty: level 02 and 04, digits 000000
+	Address   string         // 1 to 12 digits; a short one is filled up as the edition does it
+	Version   dlt645.Version // the edition that it speaks; zero: 2007
+	OnePhase  bool           // else three phases, four wires
+	Feeding   bool           // a solar plant behind the meter feeds a little back from 11 to 14 o'clock
+	Seed      uint64         // with the address it makes the meter's values
+	Passwords string         // as in "02123456,04000000", level first; empty: level 02 and 04, digits 000000
+
+	// LockAfter is the number of wrong passwords in a row after which the meter takes no
+	// password for 24 hours, right or wrong. 0: it never locks.
+	LockAfter int
+
+	// Lacks lists identifiers that the meter refuses as if it had no such data: an item, or
+	// a block such as 0201FF00, whose members it still has.
+	Lacks []dlt645.DI
+
+	// Longest is the most data of an answer in bytes, 64 to 200, identifier and SEQ included:
+	// what is longer comes in follow-up frames. 0 is 200, the most that the standard allows.
+	Longest int
 
 	// RelayDelay is how long the contacts take to move after a command was acknowledged.
 	RelayDelay time.Duration
 
-	// OnCommand, unless nil, is called for each command at the moment it is carried out
-	// (functions 08H, 14H and 1CH): not for one that is refused. It must not call the meter.
+	// Counting makes every number that the meter measures tell the exchange in which it was
+	// read: see [Counted].
+	Counting bool
+
+	// OnCommand, unless nil, is called for each command at the moment it is carried out: not
+	// for one that is refused. Whatever changes the meter is a command, in 2007 the functions
+	// 08H and 14H to 1DH, in 1997 04H, 08H, 0AH, 0CH, 0FH and 10H. It must not call the meter.
 	OnCommand func(command dlt645.Frame)
 }
 
@@ -29,54 +47,100 @@ type MeterOptions struct {
 // it happens, and time must not run backwards between calls. Methods may be called from
 // many goroutines.
 type Meter struct {
-	address   dlt645.Address
+	version   dlt645.Version
 	phases    int
 	household *household
-	passwords map[byte][3]byte // by level; P0, the low byte, first
+	lockAfter int
+	lacks     []dlt645.DI
+	longest   int
+	counting  bool
 	onCommand func(dlt645.Frame)
 
-	mu         sync.Mutex
-	counts     Counts
-	clock      time.Duration // how far the meter's clock is ahead
-	broadcast  instant       // when a broadcast last set it, on its own clock
-	parameters map[dlt645.DI][]byte
-	programmed []programming // newest last
-	relay      relay
-	maxima     map[int]*monthly // by month
-	record     record           // what a follow-up continues
-	offUntil   time.Time
+	mu           sync.Mutex
+	address      dlt645.Address
+	passwords    map[byte][3]byte // by level; P0, the low byte, first
+	wrong        int              // passwords in a row
+	lockedUntil  time.Time
+	counts       Counts
+	clock        time.Duration // how far the meter's clock is ahead
+	broadcast    instant       // when a broadcast last set it, on its own clock
+	parameters   map[dlt645.DI][]byte
+	events       map[dlt645.DI]*events // by identifier without DI0
+	relay        relay
+	maxima       map[instant]*maxima // by the beginning of the period
+	demandClears []clearing          // by command, newest last
+	cleared      instant             // when the meter was last cleared
+	base         work                // what it had counted until then
+	frozen       []freeze            // at once, newest last
+	timed        []timedFreeze       // newest last
+	record       record              // what a follow-up continues
+	last         reply               // what function 03H of 1997 repeats
+	offUntil     time.Time
 }
 
 // Counts tell what a meter did.
 type Counts struct {
-	Reads     int // reads answered with data, without follow-ups (11H, 13H)
-	FollowUps int // follow-up frames sent (12H)
-	Writes    int // parameters written (14H)
-	Relay     int // relay commands carried out (1CH)
-	ClockSets int // times the clock was set by broadcast (08H)
-	Refused   int // error answers
+	Exchanges    int // frames answered, refusals among them; the number of an exchange for [Counted]
+	Reads        int // reads answered with data, without follow-ups
+	FollowUps    int // follow-up frames sent, and frames sent again (03H of 1997)
+	Writes       int // parameters written, the clock among them (14H, 1997: 04H)
+	Addresses    int // addresses taken (15H, 0AH)
+	Freezes      int // freezes ordered, by broadcast too (16H)
+	BaudRates    int // speeds set (17H, 0CH)
+	Passwords    int // passwords changed (18H, 0FH)
+	DemandClears int // maximum demands cleared by command (19H, 10H)
+	MeterClears  int // meter cleared (1AH)
+	EventClears  int // events cleared (1BH)
+	Relay        int // relay commands carried out (1CH)
+	Outputs      int // signals put on the multifunction terminal (1DH)
+	ClockSets    int // times the clock was set by broadcast (08H)
+	Refused      int // error answers
 }
 
 // NewMeter makes a meter. An error says which option cannot be.
 func NewMeter(o MeterOptions) (*Meter, error) {
-	address, err := dlt645.ParseAddress(o.Address, dlt645.V2007)
+	m, err := makeMeter(o)
 	if err != nil {
 		return nil, fmt.Errorf("make a simulated meter: %w", err)
 	}
-	if address.IsWildcard() || address.IsBroadcast() {
-		return nil, fmt.Errorf("make a simulated meter: %s is no address of a single meter", address)
+	return m, nil
+}
+
+func makeMeter(o MeterOptions) (*Meter, error) {
+	if o.Version == 0 {
+		o.Version = dlt645.V2007
+	}
+	address, err := dlt645.ParseAddress(o.Address, o.Version)
+	if err != nil {
+		return nil, err
+	}
+	if !single(address, o.Version) {
+		return nil, fmt.Errorf("%s is no address of a single meter", address)
+	}
+	if o.Longest == 0 {
+		o.Longest = mostData
+	}
+	if o.Longest < leastData || o.Longest > mostData {
+		return nil, fmt.Errorf("the longest answer has %d bytes of data: write %d to %d", o.Longest, leastData, mostData)
 	}
 	passwords, err := parsePasswords(o.Passwords)
 	if err != nil {
-		return nil, fmt.Errorf("make a simulated meter: %w", err)
+		return nil, err
 	}
 	m := &Meter{
+		version:   o.Version,
 		address:   address,
 		phases:    phases,
+		lockAfter: o.LockAfter,
+		lacks:     slices.Clone(o.Lacks),
+		longest:   o.Longest,
+		counting:  o.Counting,
 		passwords: passwords,
 		onCommand: o.OnCommand,
+		events:    map[dlt645.DI]*events{},
 		relay:     relay{delay: o.RelayDelay},
-		maxima:    map[int]*monthly{},
+		maxima:    map[instant]*maxima{},
+		timed:     []timedFreeze{{pattern: monthly, since: epoch}},
 	}
 	if o.OnePhase {
 		m.phases = 1
@@ -85,29 +149,33 @@ func NewMeter(o MeterOptions) (*Meter, error) {
 	for _, b := range address {
 		seed = mix(seed ^ uint64(b))
 	}
-	m.household = newHousehold(seed, m.phases)
+	m.household = newHousehold(seed, m.phases, o.Feeding)
 	m.parameters = m.factorySettings()
 	return m, nil
 }
 
-// parsePasswords reads a list of level and password, two and six digits.
-func parsePasswords(text string) (map[byte][3]byte, error) {
-	if text == "" {
-		text = "02000000,04000000"
-	}
-	passwords := map[byte][3]byte{}
-	for entry := range strings.SplitSeq(text, ",") {
-		digits, err := strconv.ParseUint(entry, 16, 32)
-		if err != nil || len(entry) != 8 {
-			return nil, fmt.Errorf("password %q: write two digits for the level and six for the password, as in 02123456", entry)
-		}
-		passwords[byte(digits>>24)] = [3]byte{byte(digits), byte(digits >> 8), byte(digits >> 16)}
-	}
-	return passwords, nil
+// single tells whether an address can be that of one meter. In the 1997 edition AA fills up
+// a short address.
+func single(a dlt645.Address, v dlt645.Version) bool {
+	return !a.IsBroadcast() && a != dlt645.Anyone && (v == dlt645.V1997 || !a.IsWildcard())
 }
 
-// Address returns the 12 digits of the meter's address.
-func (m *Meter) Address() string { return m.address.String() }
+// Address returns the 12 characters of the meter's address.
+func (m *Meter) Address() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.address.String()
+}
+
+// Version returns the edition of the standard that the meter speaks.
+func (m *Meter) Version() dlt645.Version { return m.version }
+
+// hears tells whether a frame to an address is for the meter.
+func (m *Meter) hears(to dlt645.Address) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return to.Matches(m.address)
+}
 
 // Counts returns what the meter did so far.
 func (m *Meter) Counts() Counts {
@@ -131,9 +199,21 @@ func (m *Meter) SetClock(ahead time.Duration) {
 }
 
 // Read returns what the meter holds under an identifier, in wire order and without the 33H
-// offset; false if it has no such data.
+// offset; false if it has no such data. Of load records it returns one block, the earliest
+// or the latest.
 func (m *Meter) Read(di dlt645.DI, at time.Time) ([]byte, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.read(di, at)
+}
+
+// read finds the data behind an identifier.
+func (m *Meter) read(di dlt645.DI, at time.Time) ([]byte, bool) {
+	switch {
+	case slices.Contains(m.lacks, di):
+		return nil, false
+	case m.version == dlt645.V1997:
+		return m.read1997(di, at)
+	}
+	return m.read2007(di, at)
 }

@@ -66,6 +66,10 @@ func TestNewMeterRefuses(t *testing.T) {
 		{MeterOptions{Address: "AAAAAAAAAAAA"}, "no address of a single meter"},
 		{MeterOptions{Address: "999999999999"}, "no address of a single meter"},
 		{MeterOptions{Address: "1", Passwords: "02123"}, "two digits for the level"},
+		{MeterOptions{Address: "AAAAAAAAAA12"}, "no address of a single meter"},
+		{MeterOptions{Address: "AAAAAAAAAAAA", Version: dlt645.V1997}, "no address of a single meter"},
+		{MeterOptions{Address: "1", Longest: 63}, "64 to 200"},
+		{MeterOptions{Address: "1", Longest: 201}, "64 to 200"},
 	} {
 		if _, err := NewMeter(test.o); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("NewMeter(%+v): error %v, want one with %q", test.o, err, test.want)
@@ -77,7 +81,7 @@ func TestEnergyOnlyGrows(t *testing.T) {
 	m := newMeter(t, MeterOptions{})
 	last := map[dlt645.DI]int64{}
 	first := number(t, mustRead(t, m, 0x00010000, noon))
-	for at := noon; at.Before(noon.AddDate(0, 0, 7)); at = at.Add(13 * time.Minute) {
+	for at := noon; at.Before(noon.AddDate(0, 0, 7)); at = at.Add(47 * time.Minute) {
 		for _, kind := range []dlt645.DI{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0xA, 0x15, 0x19, 0x29, 0x3D} {
 			registers := mustRead(t, m, kind<<16, at)
 			if kind <= 0xA {
@@ -193,68 +197,82 @@ func TestASinglePhaseMeterLacksPhases(t *testing.T) {
 	}
 }
 
-// TestEveryRegisterDecodes asks for every identifier of the classes 00 to 02, and for all
-// parameters and events that the meter has.
+// identifiers2007 goes through the identifiers of a class, as far as the ends and the edges of
+// their running parts show them all.
+func identifiers2007(class dlt645.DI) func(yield func(dlt645.DI) bool) {
+	di2 := []dlt645.DI{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0xA, 0xB, 0x11, 0x15, 0x16, 0x1E, 0x29, 0x30, 0x46, 0x47, 0x80, 0xFF}
+	di1 := []dlt645.DI{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0xA, 0xB, 0xC, 0xD, 0xE, 0xF, 0x10, 0x11, 0x12, 0x14, 0x15, 0xFF}
+	di0 := []dlt645.DI{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0xA, 0xB, 0xC, 0xD, 0xE, 0xF, 0x15, 0x16, 0x1F, 0x3E, 0x3F, 0xFE, 0xFF}
+	return func(yield func(dlt645.DI) bool) {
+		for _, a := range di2 {
+			for _, b := range di1 {
+				for _, c := range di0 {
+					if !yield(class<<24 | a<<16 | b<<8 | c) {
+						return
+					}
+				}
+			}
+		}
+	}
+}
+
+// identifiers1997 goes through all identifiers of the 1997 edition.
+func identifiers1997(yield func(dlt645.DI) bool) {
+	for d := range dlt645.DI(0x10000) {
+		if !yield(d) {
+			return
+		}
+	}
+}
+
+// TestEveryRegisterDecodes asks for all that meters have and decodes it with the dictionary.
 func TestEveryRegisterDecodes(t *testing.T) {
-	dictionary := dlt645.Items(dlt645.V2007)
+	all := func(yield func(dlt645.DI) bool) {
+		for class := range dlt645.DI(7) {
+			identifiers2007(class)(yield)
+		}
+	}
 	for _, test := range []struct {
-		name     string
-		onePhase bool
-		least    int
-		within   []dlt645.DI
+		name   string
+		o      MeterOptions
+		all    func(yield func(dlt645.DI) bool)
+		least  int
+		within []dlt645.DI
 	}{
-		{"three phases", false, 2000, []dlt645.DI{0x0001FF00, 0x010100FF, 0x020A01FF, 0x0280000A, 0x03300201, 0x040005FF, 0x04010001}},
-		{"one phase", true, 200, []dlt645.DI{0x0001FF00, 0x0203FF00, 0x03300501}},
+		{"three phases", MeterOptions{Feeding: true}, all, 2500, []dlt645.DI{
+			0x0001FF00, 0x010100FF, 0x020A01FF, 0x0280000A, 0x03300201, 0x03110003, 0x040005FF, 0x04010001, diDateTime,
+			0x0500FF01, 0x05060101, 0x0506FF3E, 0x0504FF01, 0x0504FFFE, 0x06000000, 0x06050002,
+		}},
+		{"one phase", MeterOptions{OnePhase: true}, all, 900, []dlt645.DI{0x0001FF00, 0x0203FF00, 0x03300501, 0x0506FF01, 0x06000002}},
+		{"1997, three phases", MeterOptions{Version: dlt645.V1997}, identifiers1997, 500, []dlt645.DI{
+			0x9010, 0x901F, 0x90FF, 0x99FF, 0xA814, 0xB01F, 0xB21F, 0xB33F, 0xB611, 0xB61F, 0xB640, 0xB6FF, 0xC01F, 0xC020, 0xC32F, 0xC33F,
+		}},
+		{"1997, one phase", MeterOptions{Version: dlt645.V1997, OnePhase: true}, identifiers1997, 100, []dlt645.DI{0x901F, 0x94FF, 0xB61F, 0xB6FF}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			m := newMeter(t, MeterOptions{OnePhase: test.onePhase})
+			m := newMeter(t, test.o)
+			m.Answer(dlt645.Frame{Address: m.address, Control: 0x16, Data: []byte{0x99, 0x99, 0x99, 0x99}}, noon)
+			dictionary := dlt645.Items(m.version)
 			found := map[dlt645.DI]bool{}
-			check := func(di dlt645.DI) {
+			for di := range test.all {
 				data, ok := m.Read(di, noon)
 				if !ok {
-					return
+					continue
 				}
 				found[di] = true
 				item, known := dictionary.Lookup(di)
 				if !known {
-					t.Errorf("the dictionary lacks %08X", uint32(di))
-					return
+					t.Errorf("the dictionary lacks %s", di.Format(m.version))
+					continue
 				}
 				values, err := item.Decode(data, zone)
-				if err != nil {
-					t.Errorf("%s, % X: %v", item.Name, data, err)
-				}
-				if len(values) == 0 {
-					t.Errorf("%s, % X: no values", item.Name, data)
+				if err != nil || len(values) == 0 {
+					t.Errorf("%s, % X: %v, %v", item.Name, data, values, err)
 				}
 				for _, v := range values {
 					if v.Name == "" {
-						t.Errorf("%08X: a value without a name", uint32(di))
+						t.Errorf("%s: a value without a name", di.Format(m.version))
 					}
-				}
-			}
-			ends := []dlt645.DI{0xFF}
-			for n := range dlt645.DI(0x16) {
-				ends = append(ends, n)
-			}
-			for di3 := range dlt645.DI(3) {
-				for di2 := range dlt645.DI(0x100) {
-					for _, di1 := range ends {
-						for _, di0 := range ends {
-							check(di3<<24 | di2<<16 | di1<<8 | di0)
-						}
-					}
-				}
-			}
-			for di := range m.parameters {
-				check(di)
-			}
-			for _, di := range []dlt645.DI{diDate, diTime, diDateTime, diStatusWords, 0x04000501, 0x04000502, 0x04000503, 0x04000504, 0x04000507} {
-				check(di)
-			}
-			for _, di := range []dlt645.DI{0x033000, 0x033002, 0x033005} {
-				for n := range dlt645.DI(rows + 1) {
-					check(di<<8 | n)
 				}
 			}
 			if len(found) < test.least {
@@ -262,7 +280,7 @@ func TestEveryRegisterDecodes(t *testing.T) {
 			}
 			for _, di := range test.within {
 				if !found[di] {
-					t.Errorf("the meter lacks %08X", uint32(di))
+					t.Errorf("the meter lacks %s", di.Format(m.version))
 				}
 			}
 		})

@@ -1,218 +1,243 @@
 package simulator
 
 import (
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"dlt645-mqtt/protocol/dlt645"
 )
 
-// The parameters that the meter itself looks at.
+// Parameters of 2007 that the meter itself looks at.
 const (
-	diDate         dlt645.DI = 0x04000101
-	diTime         dlt645.DI = 0x04000102
-	diDemandPeriod dlt645.DI = 0x04000103
-	diDemandSlip   dlt645.DI = 0x04000104
-	diDateTime     dlt645.DI = 0x0400010C
-	diStatusWord1  dlt645.DI = 0x04000501
-	diStatusWord7  dlt645.DI = 0x04000507
-	diStatusWords  dlt645.DI = 0x040005FF
+	diDemandPeriod     dlt645.DI = 0x04000103
+	diDemandSlip       dlt645.DI = 0x04000104
+	diYearZoneCount    dlt645.DI = 0x04000201
+	diDayTableCount    dlt645.DI = 0x04000202
+	diDayPeriodCount   dlt645.DI = 0x04000203
+	diTariffCount      dlt645.DI = 0x04000204
+	diLadderCount      dlt645.DI = 0x04000207
+	diAddress          dlt645.DI = 0x04000401
+	diStatusWord1      dlt645.DI = 0x04000501
+	diStatusWord7      dlt645.DI = 0x04000507
+	diStatusWords      dlt645.DI = 0x040005FF
+	diActiveWord       dlt645.DI = 0x04000601
+	diReactiveWord1    dlt645.DI = 0x04000602
+	diReactiveWord2    dlt645.DI = 0x04000603
+	diBaud             dlt645.DI = 0x04000703 // of port 1
+	diLoadMode         dlt645.DI = 0x04000901
+	diTimedMode        dlt645.DI = 0x04000902
+	diInstantMode      dlt645.DI = 0x04000903
+	diHourlyMode       dlt645.DI = 0x04000905
+	diDailyMode        dlt645.DI = 0x04000906
+	diLoadInterval     dlt645.DI = 0x04000A01 // class 1 is the next one
+	diUpperVoltage     dlt645.DI = 0x04000E03
+	diLowerVoltage     dlt645.DI = 0x04000E04
+	diHourlyInterval   dlt645.DI = 0x04001202
+	diDailyTime        dlt645.DI = 0x04001203
+	diReportReset      dlt645.DI = 0x04001503
+	diPasswordsByGroup dlt645.DI = diPasswords >> 8
 )
 
-// factorySettings returns the parameters that are stored as they are read.
-func (m *Meter) factorySettings() map[dlt645.DI][]byte {
-	number := make([]byte, 0, len(m.address))
-	for i := range m.address {
-		number = append(number, m.address[len(m.address)-1-i])
-	}
-	model := "DTZY645-S"
-	if m.phases == 1 {
-		model = "DDZY645-S"
-	}
-	return map[dlt645.DI][]byte{
-		diDemandPeriod: {0x15},
-		diDemandSlip:   {0x01},
-		0x04000201:     {0x02}, // year zones
-		0x04000202:     {0x01}, // day-period tables
-		0x04000203:     {bcd(len(dayPeriods()))},
-		0x04000204:     {tariffs},
-		0x04000205:     {0x00, 0x00}, // public holidays
-		0x04000401:     number,       // address
-		0x04000402:     number,       // meter number
-		0x04000403:     text("SIM"+m.address.String(), 32),
-		0x04000404:     text("220V", 6),
-		0x04000405:     text("5.0A", 6),
-		0x04000406:     text("60A", 6),
-		0x04000407:     text("1.0", 4),
-		0x04000408:     text("2.0", 4),
-		0x04000409:     appendNumber(nil, 1200, 3),
-		0x0400040A:     appendNumber(nil, 1200, 3),
-		0x0400040B:     text(model, 10),
-		0x0400040C:     text(epoch.Format("2006-01-02"), 10),
-		0x0400040D:     text("DL/T645-2007", 16),
-		0x04000601:     {0x05},       // active combination: forward and reverse added
-		0x04000602:     {0x41},       // reactive combination 1: quadrants I and IV
-		0x04000603:     {0x14},       // reactive combination 2: quadrants II and III
-		0x04000703:     {0x08},       // port 1: 2400 baud
-		0x04000801:     {0x7F},       // no day of rest
-		0x04000802:     {0x01},       // day-period table of the weekend
-		0x04000B01:     {0x00, 0x01}, // settlement: day 1, 0 o'clock
-		0x04000B02:     {0x99, 0x99}, // not set
-		0x04000B03:     {0x99, 0x99},
-		0x04000E03:     appendNumber(nil, 2640, 2), // voltage limits
-		0x04000E04:     appendNumber(nil, 1540, 2),
-		0x04010000:     repeated([][3]byte{{1, 0x01, 0x01}, {1, 0x01, 0x07}}),
-		0x04010001:     repeated(dayPeriods()),
-		0x04800001:     text("simulator", 32),
-		0x04800002:     text("none", 32),
-		0x04800003:     text("dlt645-mqtt", 32),
-	}
-}
+// Parameters of 1997 that the meter itself looks at.
+const (
+	diMeterStatus1997    dlt645.DI = 0xC020
+	diGridStatus1997     dlt645.DI = 0xC021
+	diDemandPeriod1997   dlt645.DI = 0xC111
+	diDemandSlip1997     dlt645.DI = 0xC112
+	diPassword1997       dlt645.DI = 0xC212
+	diYearZoneCount1997  dlt645.DI = 0xC310
+	diDayTableCount1997  dlt645.DI = 0xC311
+	diDayPeriodCount1997 dlt645.DI = 0xC312
+	diTariffCount1997    dlt645.DI = 0xC313
+)
 
-// text returns ASCII as it travels: last character first, filled up with NUL.
-func text(s string, size int) []byte {
-	b := make([]byte, size)
-	for i := range s {
-		b[len(s)-1-i] = s[i]
-	}
+// addressData returns the address as it travels in data, the lowest byte first.
+func (m *Meter) addressData() []byte {
+	b := slices.Clone(m.address[:])
+	slices.Reverse(b)
 	return b
 }
 
-// dayPeriods lists the tariff periods of a day in wire order: tariff, minute, hour.
-func dayPeriods() (periods [][3]byte) {
-	for hourOfDay := range int64(24) {
-		if hourOfDay == 0 || tariffOf(hourOfDay) != tariffOf(hourOfDay-1) {
-			periods = append(periods, [3]byte{byte(1 + tariffOf(hourOfDay)), 0, bcd(int(hourOfDay))})
-		}
-	}
-	return periods
-}
-
-// repeated returns a table of 14 entries, of which the unused ones repeat the last.
-func repeated(entries [][3]byte) []byte {
-	var b []byte
-	for i := range 14 {
-		entry := entries[min(i, len(entries)-1)]
-		b = append(b, entry[:]...)
-	}
-	return b
-}
-
-// parameter reads a parameter.
+// parameter reads a parameter: one that the meter knows, one that was stored, a block of
+// stored ones, or zero for what can be written but never was.
 func (m *Meter) parameter(di dlt645.DI, at time.Time) ([]byte, bool) {
-	clock := at.Add(m.clock).In(zone)
+	if b, ok := m.readClock(di, at); ok {
+		return b, true
+	}
 	switch {
-	case di == diDate:
-		return appendDate(nil, clock), true
-	case di == diTime:
-		return appendTimeOfDay(nil, clock), true
-	case di == diDateTime:
-		return appendDate(appendTimeOfDay(nil, clock), clock), true
+	case di == diAddress:
+		return m.addressData(), true
 	case di >= diStatusWord1 && di <= diStatusWord7:
-		word := m.statusWord(int(di-diStatusWord1)+1, at)
-		return []byte{byte(word), byte(word >> 8)}, true
+		return appendWord(nil, m.statusWord(int(di-diStatusWord1)+1, at)), true
 	case di == diStatusWords:
 		var b []byte
 		for n := range 7 {
-			word := m.statusWord(n+1, at)
-			b = append(b, byte(word), byte(word>>8))
+			b = appendWord(b, m.statusWord(n+1, at))
+		}
+		return b, true
+	case di == diMeterStatus1997, di == diGridStatus1997:
+		return []byte{m.statusWord1997(di, at)}, true
+	}
+	if b, ok := m.parameters[di]; ok {
+		return b, true
+	}
+	if members := m.members(di); len(members) > 0 {
+		var b []byte
+		for _, member := range members {
+			value, _ := m.parameter(member, at)
+			b = append(b, value...)
+		}
+		if m.version == dlt645.V1997 {
+			b = append(b, blockEnd)
 		}
 		return b, true
 	}
-	b, ok := m.parameters[di]
-	return b, ok
+	item, ok := dlt645.Items(m.version).Lookup(di)
+	if !ok || item.Access != "RW" || item.Block() {
+		return nil, false
+	}
+	return make([]byte, item.Size()), true
 }
 
-// appendDate appends YYMMDDWW, low byte first; Sunday is 0.
-func appendDate(b []byte, t time.Time) []byte {
-	return append(b, byte(t.Weekday()), bcd(t.Day()), bcd(int(t.Month())), bcd(t.Year()%100))
+// stored returns a parameter of one or two bytes as a number.
+func (m *Meter) stored(di dlt645.DI) (n int64) {
+	for _, b := range slices.Backward(m.parameters[di]) {
+		digits, _ := fromBCD(b)
+		n = n*100 + int64(digits)
+	}
+	return n
 }
 
-// appendTimeOfDay appends hhmmss, low byte first.
-func appendTimeOfDay(b []byte, t time.Time) []byte {
-	return append(b, bcd(t.Second()), bcd(t.Minute()), bcd(t.Hour()))
-}
-
-// statusWord reads status word 1 to 7, with the bits of the amendments.
-func (m *Meter) statusWord(n int, at time.Time) (word uint16) {
-	set := func(bit int, on bool) {
-		if on {
-			word |= 1 << bit
+// members lists the stored items of a block. The tables have as many entries as the meter's
+// own numbers of tariffs, ladders, zones and periods tell.
+func (m *Meter) members(di dlt645.DI) (members []dlt645.DI) {
+	run := func(first dlt645.DI, count int64) {
+		for n := range dlt645.DI(count) {
+			members = append(members, first+n)
 		}
 	}
-	l := m.load(at)
-	switch n {
-	case 1:
-		var reactive int64
-		for p := range l {
-			reactive += l[p][quadrant1] - l[p][quadrant4]
+	if m.version == dlt645.V1997 {
+		switch {
+		case di == 0xC31F:
+			return []dlt645.DI{0xC310, 0xC311, 0xC312, 0xC313, 0xC314}
+		case di == 0xC32F:
+			run(0xC321, m.stored(diYearZoneCount1997))
+		case di >= 0xC33F && di <= 0xC3AF && di&0xF == 0xF:
+			run(di-0xE, m.stored(diDayPeriodCount1997))
 		}
-		set(5, reactive < 0)
-	case 2:
-		for p := range l {
-			set(4+p, l[p][quadrant4] > 0)
-		}
-	case 3:
-		set(4, m.relay.isOpen(at))
-		set(6, m.relay.tripped)
-		set(7, m.relay.alarm)
-		set(12, m.relay.keepPower)
-	case 4, 5, 6:
-		if phase := n - 4; phase < m.phases {
-			u := m.household.voltage(phase, instantOf(at))
-			set(1, u < m.limit(0x04000E04))
-			set(2, u > m.limit(0x04000E03))
-		}
+		return members
 	}
-	return word
+	switch di {
+	case 0x040501FF, 0x040502FF: // prices of the tariffs
+		run(di-0xFE, m.stored(diTariffCount))
+	case 0x040600FF, 0x040602FF: // ladder values
+		run(di-0xFE, m.stored(diLadderCount))
+	case 0x040601FF, 0x040603FF: // and prices
+		run(di-0xFE, m.stored(diLadderCount)+1)
+	}
+	return members
 }
 
-// limit returns a stored voltage in tenths of a volt.
-func (m *Meter) limit(di dlt645.DI) int64 {
-	low, _ := fromBCD(m.parameters[di][0])
-	high, _ := fromBCD(m.parameters[di][1])
-	return int64(high*100 + low)
+// isPassword tells whether a parameter is a password, which has a function of its own.
+func isPassword(di dlt645.DI) bool { return di>>8 == diPasswordsByGroup || di == diPassword1997 }
+
+// write stores what a master sent for an item that can be written.
+func (m *Meter) write(di dlt645.DI, data []byte, at time.Time) (refusal byte) {
+	item, ok := dlt645.Items(m.version).Lookup(di)
+	if isPassword(di) {
+		return errorNotAuthorised
+	}
+	if _, readable := m.read(di, at); !readable && di != diReportReset {
+		return errorNoSuchData
+	}
+	if !ok || !strings.Contains(item.Access, "W") {
+		return errorOther
+	}
+	if members := m.members(di); len(members) > 0 {
+		return m.writeBlock(members, data, at)
+	}
+	values, err := item.Decode(data, zone)
+	if err != nil || len(values) == 0 || values[0].Data == nil && data[0] == 0xFF {
+		return errorOther
+	}
+	if _, ok := m.readClock(di, at); ok {
+		return m.writeClock(di, data, at)
+	}
+	if refusal := m.outOfRange(di, data); refusal != 0 {
+		return refusal
+	}
+	switch di {
+	case diAddress:
+		m.address = addressOf(data)
+	case diReportReset: // there is nothing to report
+	default:
+		m.parameters[di] = slices.Clone(data)
+	}
+	return 0
 }
 
-// write stores a parameter. It tells whether the meter has it and takes the value.
-func (m *Meter) write(di dlt645.DI, data []byte, at time.Time) bool {
-	numbers := make([]int, len(data))
-	for i, b := range data {
-		n, ok := fromBCD(b)
-		if !ok {
-			return false
+// writeBlock stores the members of a block, all of them or none.
+func (m *Meter) writeBlock(members []dlt645.DI, data []byte, at time.Time) (refusal byte) {
+	if m.version == dlt645.V1997 && len(data) > 0 && data[len(data)-1] == blockEnd {
+		data = data[:len(data)-1]
+	}
+	before := map[dlt645.DI][]byte{}
+	for _, di := range members {
+		old, _ := m.parameter(di, at)
+		if len(data) < len(old) {
+			refusal = errorOther
+			break
 		}
-		numbers[i] = n
+		before[di] = old
+		if refusal = m.write(di, data[:len(old)], at); refusal != 0 {
+			break
+		}
+		data = data[len(old):]
 	}
-	clock := at.Add(m.clock).In(zone)
-	switch {
-	case di == diDemandPeriod && len(data) == 1 && numbers[0] >= 1 && numbers[0] <= 60,
-		di == diDemandSlip && len(data) == 1 && numbers[0] >= 1 && numbers[0] <= 60,
-		(di == 0x04000E03 || di == 0x04000E04) && len(data) == 2:
-		m.parameters[di] = append([]byte(nil), data...)
-		return true
-	case di == diDate && len(data) == 4:
-		return m.set(numbers[1:], []int{clock.Second(), clock.Minute(), clock.Hour()}, at)
-	case di == diTime && len(data) == 3:
-		return m.set([]int{clock.Day(), int(clock.Month()), clock.Year() % 100}, numbers, at)
-	case di == diDateTime && len(data) == 7:
-		return m.set(numbers[4:], numbers[:3], at)
+	if refusal == 0 && len(data) == 0 {
+		return 0
 	}
-	return false
+	maps.Copy(m.parameters, before)
+	return max(refusal, errorOther)
 }
 
-// set sets the clock to a date (day, month, year) and a time (second, minute, hour). It
-// tells whether there is such a moment.
-func (m *Meter) set(date, clock []int, at time.Time) bool {
-	t, ok := moment(append(clock[:3:3], date...))
-	if ok {
-		m.clock = t.Sub(at)
+// outOfRange tells what is wrong with a number that the meter cannot take.
+func (m *Meter) outOfRange(di dlt645.DI, data []byte) (refusal byte) {
+	n, _ := fromBCD(data[0])
+	within := func(least, most int, refusal byte) byte {
+		if n < least || n > most {
+			return refusal
+		}
+		return 0
 	}
-	return ok
+	switch di {
+	case diDemandPeriod, diDemandSlip, diDemandPeriod1997, diDemandSlip1997, diHourlyInterval:
+		return within(1, 60, errorOther)
+	case diYearZoneCount, diYearZoneCount1997:
+		return within(1, 14, errorYearZones)
+	case diDayTableCount, diDayTableCount1997:
+		return within(1, 8, errorDayPeriods)
+	case diDayPeriodCount:
+		return within(1, 14, errorDayPeriods)
+	case diDayPeriodCount1997:
+		return within(1, 10, errorDayPeriods)
+	case diTariffCount:
+		return within(1, 63, errorTariffs)
+	case diTariffCount1997:
+		return within(1, 14, errorTariffs)
+	case diAddress:
+		if !single(addressOf(data), m.version) {
+			return errorOther
+		}
+	}
+	return 0
 }
 
-// moment reads second, minute, hour, day, month and year of the century. It tells whether
-// there is such a moment.
-func moment(n []int) (time.Time, bool) {
-	t := time.Date(2000+n[5], time.Month(n[4]), n[3], n[2], n[1], n[0], 0, zone)
-	return t, t.Second() == n[0] && t.Minute() == n[1] && t.Hour() == n[2] && t.Day() == n[3] && int(t.Month()) == n[4]
+// addressOf reads an address in data, the lowest byte first.
+func addressOf(data []byte) (a dlt645.Address) {
+	copy(a[:], data)
+	slices.Reverse(a[:])
+	return a
 }

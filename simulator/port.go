@@ -13,16 +13,22 @@ type Port struct {
 	wake chan struct{}
 
 	// Guarded by the lock of the bus.
-	next   int // the byte to read next, counted from the first ever on the wire
-	closed bool
+	next         int   // the byte to read next, counted from the first ever on the wire
+	broken       error // why it can be used no more
+	stalledUntil time.Time
 }
 
-// Port opens a port. It hears what comes over the wire from now on.
+// Port opens a port. It hears what comes over the wire from now on. While the bus is
+// unplugged the port fails at once.
 func (b *Bus) Port() *Port {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	p := &Port{bus: b, wake: make(chan struct{}, 1)}
 	now := time.Now()
+	if now.Before(b.unpluggedUntil) {
+		p.broken = errUnplugged
+		return p
+	}
 	p.next = b.dropped
 	for _, c := range b.wire {
 		if !c.to.After(now) {
@@ -67,20 +73,20 @@ func (p *Port) Read(b []byte, wait time.Duration) (int, error) {
 func (p *Port) take(b []byte) (n int, arrival time.Time, err error) {
 	p.bus.mu.Lock()
 	defer p.bus.mu.Unlock()
-	if p.closed {
-		return 0, time.Time{}, fmt.Errorf("read from the simulated line: %w", os.ErrClosed)
+	if p.broken != nil {
+		return 0, time.Time{}, fmt.Errorf("read from the simulated line: %w", p.broken)
 	}
 	now := time.Now()
 	p.next = max(p.next, p.bus.dropped)
 	for _, c := range p.bus.wire[p.next-p.bus.dropped:] {
 		switch {
-		case n == len(b):
-			return n, time.Time{}, nil
 		case c.to.After(now) && !c.request:
 			return n, c.to, nil
 		case c.to.After(now):
-		case c.request:
+		case c.request, c.to.Before(p.stalledUntil): // nobody is to hear it, or it is lost
 			p.next++
+		case n == len(b):
+			return n, time.Time{}, nil
 		default:
 			p.next++
 			b[n] = c.b
@@ -95,10 +101,12 @@ func (p *Port) take(b []byte) (n int, arrival time.Time, err error) {
 func (p *Port) Write(b []byte) (int, error) {
 	p.bus.mu.Lock()
 	defer p.bus.mu.Unlock()
-	if p.closed {
-		return 0, fmt.Errorf("write to the simulated line: %w", os.ErrClosed)
+	if p.broken != nil {
+		return 0, fmt.Errorf("write to the simulated line: %w", p.broken)
 	}
-	p.bus.transmit(b, time.Now())
+	if now := time.Now(); !now.Before(p.stalledUntil) {
+		p.bus.transmit(b, now)
+	}
 	return len(b), nil
 }
 
@@ -106,10 +114,17 @@ func (p *Port) Write(b []byte) (int, error) {
 func (p *Port) Close() error {
 	p.bus.mu.Lock()
 	defer p.bus.mu.Unlock()
-	p.closed = true
+	p.fail(os.ErrClosed)
+	return nil
+}
+
+// fail ends a port; a Read under way returns. The caller holds the lock.
+func (p *Port) fail(err error) {
+	if p.broken == nil {
+		p.broken = err
+	}
 	delete(p.bus.ports, p)
 	p.notify()
-	return nil
 }
 
 func (p *Port) notify() {

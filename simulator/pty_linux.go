@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -29,12 +30,22 @@ func OpenPTY(link string) (*PTY, error) {
 	return p, nil
 }
 
-func openPTY(link string) (_ *PTY, err error) {
-	if link != "" {
-		if link, err = filepath.Abs(link); err != nil {
-			return nil, err
-		}
+func openPTY(link string) (*PTY, error) {
+	p, err := openTerminal()
+	if err != nil || link == "" {
+		return p, err
 	}
+	if link, err = filepath.Abs(link); err == nil {
+		err = p.linkTo(link)
+	}
+	if err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	return p, nil
+}
+
+// openTerminal makes a pseudo terminal without link.
+func openTerminal() (_ *PTY, err error) {
 	near, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
 		return nil, err
@@ -68,20 +79,63 @@ func openPTY(link string) (_ *PTY, err error) {
 	if err := control(far, makeRaw); err != nil {
 		return nil, fmt.Errorf("switch %s to raw mode: %w", path, err)
 	}
-	p := &PTY{File: near, path: path, link: link, far: far}
-	if link == "" {
-		return p, nil
-	}
+	return &PTY{File: near, path: path, far: far}, nil
+}
+
+// linkTo makes a link to the terminal, in place of an older link.
+func (p *PTY) linkTo(link string) error {
 	if info, err := os.Lstat(link); err == nil && info.Mode()&fs.ModeSymlink == 0 {
-		return nil, fmt.Errorf("%s exists and is no symbolic link: choose another path", link)
+		return fmt.Errorf("%s exists and is no symbolic link: choose another path", link)
 	}
 	if err := os.Remove(link); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.Symlink(p.path, link); err != nil {
+		return err
+	}
+	p.link = link
+	return nil
+}
+
+// next makes a pseudo terminal that takes the place of one that is closed, with the same link
+// but another name.
+func (p *PTY) next() (*PTY, error) {
+	next, err := openTerminal()
+	if err != nil {
 		return nil, err
 	}
-	if err := os.Symlink(path, link); err != nil {
-		return nil, err
+	if next.path == p.path { // the number was free again
+		other, err := openTerminal()
+		if err = errors.Join(err, next.Close()); err != nil {
+			return nil, err
+		}
+		next = other
 	}
-	return p, nil
+	if p.link == "" {
+		return next, nil
+	}
+	if err := next.linkTo(p.link); err != nil {
+		return nil, errors.Join(err, next.Close())
+	}
+	return next, nil
+}
+
+// ServePTY serves the line on a pseudo terminal until the context ends, then closes it and
+// returns nil. When the bus is reset, or unplugged and plugged in again, another terminal
+// takes its place under the same link.
+func (b *Bus) ServePTY(ctx context.Context, terminal *PTY) error {
+	for {
+		if err := b.Serve(ctx, terminal); !broken(err) {
+			return err
+		}
+		if !b.awaitPlug(ctx, true) {
+			return nil
+		}
+		var err error
+		if terminal, err = terminal.next(); err != nil {
+			return fmt.Errorf("make a pseudo terminal in place of the old one: %w", err)
+		}
+	}
 }
 
 // control calls f with the descriptor; the file stays one that Close can interrupt.

@@ -6,7 +6,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -45,6 +47,57 @@ func TestPTY(t *testing.T) {
 	}
 	if _, err := os.Lstat(link); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the link is still there: %v", err)
+	}
+}
+
+// TestPTYComesBack unplugs a terminal and plugs it in again: it has another name then.
+func TestPTYComesBack(t *testing.T) {
+	link := filepath.Join(t.TempDir(), "meter")
+	terminal, err := OpenPTY(link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := newBus(t, BusOptions{Baud: 115200, WakeUp: 4}, "1")
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- line.ServePTY(ctx, terminal) }()
+	port, err := os.OpenFile(link, os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask(t, port, readFrame(t, "1", diDemandPeriod), 21)
+	before, _ := os.Readlink(link)
+
+	line.Unplug(time.Now().Add(time.Hour))
+	if n, err := port.Read(make([]byte, 1)); n > 0 || err == nil {
+		t.Errorf("an unplugged terminal reads %d bytes, %v", n, err)
+	}
+	port.Close()
+	exists := func() bool {
+		_, err := os.Lstat(link)
+		return err == nil
+	}
+	for exists() {
+		runtime.Gosched()
+	}
+	line.Unplug(time.Time{})
+	for !exists() {
+		runtime.Gosched()
+	}
+	if after, _ := os.Readlink(link); after == before {
+		t.Errorf("the terminal is %s again", after)
+	}
+	if port, err = os.OpenFile(link, os.O_RDWR|unix.O_NOCTTY, 0); err != nil {
+		t.Fatal(err)
+	}
+	ask(t, port, readFrame(t, "1", diDemandPeriod), 21)
+	port.Close()
+	cancel()
+	if err := <-ended; err != nil {
+		t.Errorf("ServePTY ended with %v", err)
+	}
+	if exists() {
+		t.Error("the link is still there")
 	}
 }
 

@@ -3,6 +3,7 @@
 package simulator
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -18,3 +19,6 @@ func OpenPTY(string) (*PTY, error) {
 
 // Path returns where the far end is.
 func (p *PTY) Path() string { return "" }
+
+// ServePTY does what Serve does.
+func (b *Bus) ServePTY(ctx context.Context, terminal *PTY) error { return b.Serve(ctx, terminal) }

@@ -9,8 +9,15 @@ import (
 
 const settlements = 12
 
-// read finds the data behind an identifier, annex A of DL/T 645-2007.
-func (m *Meter) read(di dlt645.DI, at time.Time) ([]byte, bool) {
+// batteryMinutes is how long the meter has run on its battery.
+const batteryMinutes = 37
+
+// blockEnd closes a part of a block where parts may be missing, and every block of 1997. It
+// is no BCD.
+const blockEnd = 0xAA
+
+// read2007 finds the data behind an identifier, annex A of DL/T 645-2007.
+func (m *Meter) read2007(di dlt645.DI, at time.Time) ([]byte, bool) {
 	di2, di1, di0 := byte(di>>16), byte(di>>8), byte(di)
 	switch di >> 24 {
 	case 0x00:
@@ -19,13 +26,17 @@ func (m *Meter) read(di dlt645.DI, at time.Time) ([]byte, bool) {
 		if m.phases == 1 || di2 == kindCombinedActive {
 			return nil, false // a meter for a flat has no demand registers
 		}
-		return m.block(di2, di1, di0, at, m.maximumDemand)
+		return m.block(di2, di1, di0, at, m.demand)
 	case 0x02:
 		return m.variable(di2, di1, di0, at)
 	case 0x03:
-		return m.event(di&0x00FFFFFF, at)
+		return m.event(di, at)
 	case 0x04:
 		return m.parameter(di, at)
+	case 0x05:
+		return m.frozenData(di, at)
+	case 0x06:
+		return m.loadRecords(di, 1, epoch, at)
 	}
 	return nil, false
 }
@@ -33,10 +44,11 @@ func (m *Meter) read(di dlt645.DI, at time.Time) ([]byte, bool) {
 // The kinds of energy and demand, by DI2: 00H to 0AH of the whole meter, 15H to 1EH of
 // phase A, each other phase 14H further.
 const (
-	kindCombinedActive    = 0x00 // forward alone: nothing flows back
+	kindCombinedActive    = 0x00 // forward and reverse, as the combination word has it
 	kindForwardActive     = 0x01
 	kindReverseActive     = 0x02
-	kindCombinedReactive1 = 0x03 // quadrants I and IV
+	kindCombinedReactive1 = 0x03 // quadrants, as the combination words have it
+	kindCombinedReactive2 = 0x04
 	kindQuadrant1         = 0x05
 	kindQuadrant4         = 0x08
 	kindForwardApparent   = 0x09
@@ -85,7 +97,7 @@ func (m *Meter) block(di2, di1, di0 byte, at time.Time, register func(b []byte, 
 	return nil, false
 }
 
-// energy appends an energy register, XXXXXX.XX kWh, kvarh or kVAh. The total is the sum of
+// energy appends an energy register, ±XXXXXX.XX kWh, kvarh or kVAh. The total is the sum of
 // the tariff registers digit by digit.
 func (m *Meter) energy(b []byte, kind byte, phase int, tariff, settlement byte, at time.Time) []byte {
 	i := instantOf(at)
@@ -99,59 +111,115 @@ func (m *Meter) energy(b []byte, kind byte, phase int, tariff, settlement byte, 
 		if tariff != 0 && t != int(tariff)-1 {
 			continue
 		}
-		of := func(q quantity) (register int64) {
-			if phase > 0 {
-				return w[phase-1][t][q]
+		var registers power
+		for p := range w {
+			if phase > 0 && phase != p+1 {
+				continue
 			}
-			for p := range w {
-				register += w[p][t][q]
+			for q, value := range w[p][t] {
+				registers[q] += value
 			}
-			return register
 		}
-		switch kind {
-		case kindCombinedActive, kindForwardActive:
-			sum += of(forwardActive) / hundredthOfAKilowattHour
-		case kindCombinedReactive1:
-			sum += of(quadrant1)/hundredthOfAKilowattHour + of(quadrant4)/hundredthOfAKilowattHour
-		case kindQuadrant1:
-			sum += of(quadrant1) / hundredthOfAKilowattHour
-		case kindQuadrant4:
-			sum += of(quadrant4) / hundredthOfAKilowattHour
-		case kindForwardApparent:
-			sum += of(forwardApparent) / hundredthOfAKilowattHour
+		for q := range registers {
+			registers[q] /= hundredthOfAKilowattHour
 		}
+		sum += m.kindOfEnergy(kind, registers)
 	}
 	return appendNumber(b, sum%1e8, 4)
 }
 
-// work returns the energy that went through the meter since epoch.
-func (m *Meter) work(at instant) work {
+// kindOfEnergy makes one kind of energy of those that are counted.
+func (m *Meter) kindOfEnergy(kind byte, registers power) int64 {
+	switch kind {
+	case kindCombinedActive:
+		return m.combined(diActiveWord, registers[forwardActive], registers[reverseActive])
+	case kindForwardActive:
+		return registers[forwardActive]
+	case kindReverseActive:
+		return registers[reverseActive]
+	case kindCombinedReactive1:
+		return m.combined(diReactiveWord1, registers[quadrant1], 0, 0, registers[quadrant4])
+	case kindCombinedReactive2:
+		return m.combined(diReactiveWord2, registers[quadrant1], 0, 0, registers[quadrant4])
+	case kindQuadrant1:
+		return registers[quadrant1]
+	case kindQuadrant4:
+		return registers[quadrant4]
+	case kindForwardApparent:
+		return registers[forwardApparent]
+	case kindReverseApparent:
+		return registers[reverseApparent]
+	}
+	return 0
+}
+
+// combined adds up registers as a combination word tells: two bits each, one to add it and
+// one to subtract it.
+func (m *Meter) combined(word dlt645.DI, registers ...int64) (sum int64) {
+	bits := m.parameters[word][0]
+	for n, register := range registers {
+		if bits>>(2*n)&1 == 1 {
+			sum += register
+		}
+		if bits>>(2*n)&2 == 2 {
+			sum -= register
+		}
+	}
+	return sum
+}
+
+// drawn returns the energy that went through the meter since epoch.
+func (m *Meter) drawn(at instant) work {
 	return m.household.work(at).plus(-1, m.relay.missing(m.household, at))
 }
 
-// load returns the power that goes through the meter.
+// work returns what the meter has counted since it was cleared, and nothing of the time
+// before.
+func (m *Meter) work(at instant) work {
+	if at <= m.cleared {
+		return work{}
+	}
+	return m.drawn(at).plus(-1, m.base)
+}
+
+// load returns the power that goes through the meter, or went.
 func (m *Meter) load(at time.Time) load {
-	if m.relay.isOpen(at) {
+	if i := instantOf(at); m.relay.interrupted(i, i+1) {
 		return load{}
 	}
 	return m.household.load(instantOf(at))
 }
 
 // average returns the mean power between two instants, added up over the phases.
-func (m *Meter) average(from, to instant) (power [quantities]int64) {
-	w := m.work(to).plus(-1, m.work(from))
+func (m *Meter) average(from, to instant) (mean power) {
+	w := m.drawn(to).plus(-1, m.drawn(from))
 	for p := range w {
 		for t := range w[p] {
-			for q := range w[p][t] {
-				power[q] += w[p][t][q]
+			for q, value := range w[p][t] {
+				mean[q] += value
 			}
 		}
 	}
-	for q := range power {
-		power[q] /= int64(to - from)
+	for q := range mean {
+		mean[q] /= int64(to - from)
 	}
-	return power
+	return mean
 }
+
+// Variables of a phase or of the whole meter, by DI2.
+const (
+	di2Voltage     = 0x01
+	di2Current     = 0x02
+	di2Active      = 0x03
+	di2Reactive    = 0x04
+	di2Apparent    = 0x05
+	di2PowerFactor = 0x06
+	di2PhaseAngle  = 0x07
+	di2Distortion  = 0x08 // of the voltage; that of the current is next
+)
+
+// sizesOfVariables is the length of these variables, from the first on.
+var sizesOfVariables = [...]int{2, 3, 3, 3, 3, 2, 2, 2, 2}
 
 // variable reads what is measured now.
 func (m *Meter) variable(di2, di1, di0 byte, at time.Time) ([]byte, bool) {
@@ -175,7 +243,7 @@ func (m *Meter) variable(di2, di1, di0 byte, at time.Time) ([]byte, bool) {
 	var b []byte
 	found := false
 	first := 1
-	if di2 >= 0x03 && di2 <= 0x06 {
+	if di2 >= di2Active && di2 <= di2PowerFactor {
 		first = 0 // powers and power factor begin with the total
 	}
 	for phase := first; phase <= phases; phase++ {
@@ -185,61 +253,53 @@ func (m *Meter) variable(di2, di1, di0 byte, at time.Time) ([]byte, bool) {
 			found = true
 			continue
 		}
-		for range size {
-			b = append(b, 0xFF)
-		}
+		b = append(b, absent(size)...)
 	}
 	return b, found
 }
-
-// sizesOfVariables is the length of the variables from DI2 = 01H on.
-var sizesOfVariables = [...]int{2, 3, 3, 3, 3, 2, 2, 2, 2}
 
 // phaseVariable reads a variable of a phase, 1 to 3, or of the whole meter, phase 0.
 func (m *Meter) phaseVariable(di2 byte, phase int, at time.Time) (int64, bool) {
 	if phase > m.phases {
 		return 0, false
 	}
-	if m.phases == 1 && di2 != 0x01 && di2 != 0x02 && di2 != 0x03 && di2 != 0x06 {
+	if m.phases == 1 && di2 != di2Voltage && di2 != di2Current && di2 != di2Active && di2 != di2PowerFactor {
 		return 0, false
 	}
-	l := m.load(at)
-	var active, reactive, apparent int64
-	for p := range l {
-		if phase == 0 || phase == p+1 {
-			active += l[p][forwardActive]
-			reactive += l[p][quadrant1] - l[p][quadrant4]
-			apparent += l[p][forwardApparent]
-		}
-	}
+	p := m.load(at).of(phase)
+	active, reactive, apparent := p.active(), p.reactive(), p.apparent()
 	switch di2 {
-	case 0x03:
+	case di2Active:
 		return active, true
-	case 0x04:
+	case di2Reactive:
 		return reactive, true
-	case 0x05:
+	case di2Apparent:
 		return apparent, true
-	case 0x06:
+	case di2PowerFactor:
 		if apparent == 0 {
 			return 1000, true
 		}
-		return min((active*1000+apparent/2)/apparent, 1000), true
+		perMille := min((abs(active)*1000+abs(apparent)/2)/abs(apparent), 1000)
+		if active < 0 {
+			perMille = -perMille
+		}
+		return perMille, true
 	}
 	if phase == 0 {
 		return 0, false
 	}
 	i := instantOf(at)
 	switch di2 {
-	case 0x01:
+	case di2Voltage:
 		return m.household.voltage(phase-1, i), true
-	case 0x02:
+	case di2Current:
 		// Tenths of a volt-ampere by tenths of a volt are amperes.
 		u := m.household.voltage(phase-1, i)
-		return (apparent*1000 + u/2) / u, true
-	case 0x07:
+		return (apparent*1000 + u/2) / u, true // below zero where it flows back, as the power
+	case di2PhaseAngle:
 		degrees := math.Atan2(float64(reactive), float64(active)) * 180 / math.Pi
 		return (int64(math.Round(degrees*10)) + 3600) % 3600, true
-	case 0x08:
+	case di2Distortion:
 		return 190 + m.household.wander(uint64(40+phase), i, hour/4, 60), true
 	}
 	return 620 + m.household.wander(uint64(43+phase), i, hour/4, 250), true
@@ -285,22 +345,22 @@ func (m *Meter) other(di0 byte, at time.Time) ([]byte, bool) {
 	i := instantOf(at)
 	switch di0 {
 	case 0x01: // neutral current
-		current, _ := m.phaseVariable(0x02, 1, at)
+		current, _ := m.phaseVariable(di2Current, 1, at)
 		if m.phases > 1 {
-			current = current/10 + m.household.wander(34, i, minute, 5)
+			current = max(abs(current)/10+m.household.wander(34, i, minute, 5), 0)
 		}
-		return appendNumber(nil, max(current, 0), 3), true
+		return appendNumber(nil, current, 3), true
 	case 0x02:
 		return appendNumber(nil, m.household.frequency(i), 2), true
 	case 0x03: // of the last whole minute
 		end := i - i%minute
-		return appendNumber(nil, m.average(end-minute, end)[forwardActive], 3), true
+		return appendNumber(nil, m.average(end-minute, end).active(), 3), true
 	case 0x04, 0x05, 0x06:
 		if m.phases == 1 {
 			return nil, false
 		}
 		demand := m.currentDemand(i)
-		return appendNumber(nil, []int64{demand[forwardActive], demand[quadrant1] - demand[quadrant4], demand[forwardApparent]}[di0-4], 3), true
+		return appendNumber(nil, []int64{demand.active(), demand.reactive(), demand.apparent()}[di0-4], 3), true
 	case 0x07:
 		return appendNumber(nil, m.household.temperature(i), 2), true
 	case 0x08: // clock battery
@@ -311,7 +371,7 @@ func (m *Meter) other(di0 byte, at time.Time) ([]byte, bool) {
 		}
 		return appendNumber(nil, 602+m.household.wander(36, i, day, 2), 2), true
 	case 0x0A: // minutes on battery
-		return appendNumber(nil, 37, 4), true
+		return appendNumber(nil, batteryMinutes, 4), true
 	}
 	return nil, false
 }
@@ -320,9 +380,7 @@ func (m *Meter) other(di0 byte, at time.Time) ([]byte, bool) {
 // the last byte. Digits that do not fit are dropped.
 func appendNumber(b []byte, n int64, size int) []byte {
 	negative := n < 0
-	if negative {
-		n = -n
-	}
+	n = abs(n)
 	for range size {
 		b = append(b, bcd(int(n%100)))
 		n /= 100
@@ -333,25 +391,19 @@ func appendNumber(b []byte, n int64, size int) []byte {
 	return b
 }
 
+// absent returns bytes that hold no value.
+func absent(size int) []byte {
+	b := make([]byte, size)
+	for i := range b {
+		b[i] = 0xFF
+	}
+	return b
+}
+
 // bcd packs a number of two digits into a byte.
 func bcd(n int) byte { return byte(n/10<<4 | n%10) }
 
 // fromBCD unpacks a byte of two digits; false if it holds none.
 func fromBCD(b byte) (int, bool) { return int(b>>4)*10 + int(b&15), b>>4 < 10 && b&15 < 10 }
 
-// appendMinute appends a time as YYMMDDhhmm, low byte first.
-func appendMinute(b []byte, t time.Time) []byte {
-	t = t.In(zone)
-	return append(b, bcd(t.Minute()), bcd(t.Hour()), bcd(t.Day()), bcd(int(t.Month())), bcd(t.Year()%100))
-}
-
-// appendSecond appends a time as YYMMDDhhmmss, low byte first.
-func appendSecond(b []byte, t time.Time) []byte {
-	return appendMinute(append(b, bcd(t.Second())), t)
-}
-
-// monthStart returns the beginning of the month that is so many months before that of at.
-func monthStart(at time.Time, before int) time.Time {
-	at = at.In(zone)
-	return time.Date(at.Year(), at.Month()-time.Month(before), 1, 0, 0, 0, 0, zone)
-}
+func abs(n int64) int64 { return max(n, -n) }

@@ -1,0 +1,169 @@
+package simulator
+
+import (
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"dlt645-mqtt/protocol/dlt645"
+)
+
+// Open makes a bus by the parameters of a URL such as sim://?meters=4&fault=late:0.05:
+//
+//	meters      how many, 1 to 1000; default 4
+//	addresses   of the meters in place of their number, as in 112233445566,12@1997
+//	protocol    of the meters in turn, as in 2007,1997 for every other one; default 2007
+//	baud        bits per second, 0 for bytes that take no time; default 2400
+//	turnaround  of the meters; default 20ms
+//	fe          bytes FEH before an answer; default 4
+//	longest     most data of an answer in bytes, 64 to 200; default 200
+//	seed        of values and faults; default 1
+//	fault       see [ParseFaults]; default none
+//	passwords   of all meters, as in 02123456,04000000; default digits 000000 for both
+//	lock        wrong passwords in a row that lock a meter for a day; default 0 for never
+//	lacks       identifiers that no meter has, as in 0400010C,0201FF00; default none
+//	counting    true for values that tell the exchange: see [Counted]; default false
+//
+// The addresses are 000000000001 and so on; meters at an even place have one phase, the
+// others three. The third one feeds a little back. An error names the parameter that is
+// unknown or cannot be.
+func Open(parameters url.Values) (*Bus, error) {
+	p := parameterReader{parameters: maps.Clone(parameters)}
+	o := BusOptions{
+		Baud:       int(p.number("baud", 2400, 0, 4_000_000)),
+		WakeUp:     int(p.number("fe", 4, 0, 255)),
+		Turnaround: p.duration("turnaround", 20*time.Millisecond),
+		Seed:       uint64(p.number("seed", 1, 0, 1<<62)),
+	}
+	var err error
+	if o.Faults, err = ParseFaults(p.take("fault", "")); err != nil {
+		p.complain(err)
+	}
+	meters := p.meters(o.Seed)
+	for _, name := range slices.Sorted(maps.Keys(p.parameters)) {
+		p.complain(fmt.Errorf("there is no parameter %q; there are addresses, baud, counting, fault, fe, lacks, lock, longest, meters, passwords, protocol, seed and turnaround", name))
+	}
+	if p.err != nil {
+		return nil, fmt.Errorf("simulated bus: %w", p.err)
+	}
+	for _, options := range meters {
+		m, err := NewMeter(options)
+		if err != nil {
+			return nil, fmt.Errorf("simulated bus: %w", err)
+		}
+		if slices.ContainsFunc(o.Meters, func(other *Meter) bool { return other.address == m.address }) {
+			return nil, fmt.Errorf("simulated bus: there are two meters %s", m.address)
+		}
+		o.Meters = append(o.Meters, m)
+	}
+	return NewBus(o), nil
+}
+
+// A parameterReader takes parameters out of a set and keeps the first complaint.
+type parameterReader struct {
+	parameters url.Values
+	err        error
+}
+
+func (p *parameterReader) complain(err error) {
+	if p.err == nil {
+		p.err = err
+	}
+}
+
+// take removes a parameter; one that is not there has the default value.
+func (p *parameterReader) take(name, missing string) string {
+	values, ok := p.parameters[name]
+	delete(p.parameters, name)
+	if !ok || len(values) == 0 {
+		return missing
+	}
+	// A list in a URL may also be written as the parameter several times.
+	return strings.Join(values, ",")
+}
+
+// list takes a list; one that is not there is empty.
+func (p *parameterReader) list(name string) []string {
+	return strings.FieldsFunc(p.take(name, ""), func(r rune) bool { return r == ',' })
+}
+
+func (p *parameterReader) number(name string, missing, least, most int64) int64 {
+	text := p.take(name, strconv.FormatInt(missing, 10))
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < least || n > most {
+		p.complain(fmt.Errorf("%s is %q: write a whole number from %d to %d", name, text, least, most))
+	}
+	return n
+}
+
+func (p *parameterReader) duration(name string, missing time.Duration) time.Duration {
+	text := p.take(name, missing.String())
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 {
+		p.complain(fmt.Errorf("%s is %q: write a duration with its unit, as in 20ms", name, text))
+	}
+	return d
+}
+
+func (p *parameterReader) boolean(name string) bool {
+	text := p.take(name, "false")
+	b, err := strconv.ParseBool(text)
+	if err != nil {
+		p.complain(fmt.Errorf("%s is %q: write true or false", name, text))
+	}
+	return b
+}
+
+// version reads an edition.
+func (p *parameterReader) version(text string) dlt645.Version {
+	v, err := dlt645.ParseVersion(text)
+	if err != nil {
+		p.complain(fmt.Errorf("protocol %q: write 2007 or 1997", text))
+	}
+	return v
+}
+
+// meters reads the options of the meters.
+func (p *parameterReader) meters(seed uint64) (meters []MeterOptions) {
+	count := p.number("meters", 4, 1, 1000)
+	addresses := p.list("addresses")
+	if len(addresses) == 0 {
+		for n := range count {
+			addresses = append(addresses, fmt.Sprintf("%012d", n+1))
+		}
+	}
+	protocols := p.list("protocol")
+	if len(protocols) == 0 {
+		protocols = []string{dlt645.V2007.String()}
+	}
+	common := MeterOptions{
+		Seed:      seed,
+		Passwords: p.take("passwords", ""),
+		LockAfter: int(p.number("lock", 0, 0, 1000)),
+		Longest:   int(p.number("longest", mostData, leastData, mostData)),
+		Counting:  p.boolean("counting"),
+	}
+	lacks := p.list("lacks")
+	for n, entry := range addresses {
+		o := common
+		address, protocol, own := strings.Cut(entry, "@")
+		if !own {
+			protocol = protocols[n%len(protocols)]
+		}
+		o.Address, o.Version = address, p.version(protocol)
+		o.OnePhase, o.Feeding = n%2 == 1, n == 2
+		for _, text := range lacks {
+			di, err := strconv.ParseUint(text, 16, 32)
+			if err != nil || len(text) != 8 && len(text) != 4 {
+				p.complain(fmt.Errorf("lacks %q: write an identifier of 8 hex digits, or 4 of the 1997 edition", text))
+			}
+			o.Lacks = append(o.Lacks, dlt645.DI(di))
+		}
+		meters = append(meters, o)
+	}
+	return meters
+}

@@ -84,6 +84,9 @@ func TestItems(t *testing.T) {
 			}
 		}
 	}
+	if status, out, _ := execute(t, "", "items", "voltage", "-json"); status != 0 || !strings.HasPrefix(out, "{") {
+		t.Errorf("the option last: status %d, %s", status, out)
+	}
 	if status, out, _ := execute(t, "", "items", "voltage"); status != 0 || !strings.HasPrefix(out, "NAME") {
 		t.Errorf("table: status %d, %s", status, out)
 	}

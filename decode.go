@@ -17,7 +17,8 @@ import (
 func runDecode(_ context.Context, arguments []string, in io.Reader, out, stderr io.Writer) int {
 	flags := newFlags("decode", "[HEX…]", "Explains frames, one JSON object a line. The arguments are joined and the frames cut out of them;\nwithout arguments standard input is read. Passwords are shown. Exit 1 if a frame is bad, and why on standard error.", stderr)
 	protocol := flags.String("protocol", "", "`edition` of the standard, 2007 or 1997; told by the function code if not given")
-	if status, done := parseFlags(flags, arguments); done {
+	words, status, done := parseWords(flags, arguments)
+	if done {
 		return status
 	}
 	var version dlt645.Version
@@ -33,8 +34,8 @@ func runDecode(_ context.Context, arguments []string, in io.Reader, out, stderr 
 		complain(stderr, "DLT645_METER_TIMEZONE", err)
 		return 2
 	}
-	text := strings.Join(flags.Args(), " ")
-	if flags.NArg() == 0 {
+	text := strings.Join(words, " ")
+	if len(words) == 0 {
 		input, err := io.ReadAll(in)
 		if err != nil {
 			complain(stderr, "decode", err)
@@ -49,7 +50,6 @@ func runDecode(_ context.Context, arguments []string, in io.Reader, out, stderr 
 	}
 	encoder := json.NewEncoder(out)
 	encoder.SetEscapeHTML(false)
-	status := 0
 	for _, piece := range cutFrames(stream) {
 		description, err := dlt645.Describe(piece, version, zone)
 		if err == nil {

@@ -36,5 +36,16 @@ func parseFlags(flags *flag.FlagSet, arguments []string) (status int, done bool)
 	return 0, false
 }
 
+// parseWords parses options that may stand before, between and behind words, and returns the words.
+func parseWords(flags *flag.FlagSet, arguments []string) (words []string, status int, done bool) {
+	for {
+		if status, done = parseFlags(flags, arguments); done || flags.NArg() == 0 {
+			return words, status, done
+		}
+		words = append(words, flags.Arg(0))
+		arguments = flags.Args()[1:]
+	}
+}
+
 // collapse makes single spaces of runs.
 func collapse(s string) string { return strings.Join(strings.Fields(s), " ") }

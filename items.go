@@ -16,7 +16,8 @@ func runItems(_ context.Context, arguments []string, _ io.Reader, out, stderr io
 	flags := newFlags("items", "[WORD…]", "Searches the dictionary by English or Chinese words, name, or identifier; all words must match.\nWithout words it lists everything. Exit 1 if nothing is found. Running parts of an identifier are lower-case letters.", stderr)
 	asJSON := flags.Bool("json", false, "print one JSON object a line")
 	protocol := flags.String("protocol", envOr("DLT645_PROTOCOL", "2007"), "`edition` of the standard, 2007 or 1997")
-	if status, done := parseFlags(flags, arguments); done {
+	words, status, done := parseWords(flags, arguments)
+	if done {
 		return status
 	}
 	version, err := dlt645.ParseVersion(*protocol)
@@ -24,7 +25,7 @@ func runItems(_ context.Context, arguments []string, _ io.Reader, out, stderr io
 		complain(stderr, "items", err)
 		return 2
 	}
-	rows := dlt645.Items(version).Search(flags.Args()...)
+	rows := dlt645.Items(version).Search(words...)
 	if len(rows) == 0 {
 		fmt.Fprintln(stderr, "dlt645-mqtt: items: nothing found; try fewer or other words, such as voltage, 电压 or 0201")
 		return 1

@@ -19,10 +19,11 @@ func runRead(ctx context.Context, arguments []string, _ io.Reader, out, stderr i
 	asJSON := flags.Bool("json", false, "print the reply as it would be published")
 	version := flags.String("protocol", "", "protocol `version`, 2007 or 1997, instead of DLT645_PROTOCOL")
 	trace := flags.Bool("trace", false, "show the frames too")
-	if status, done := parseFlags(flags, arguments); done {
+	words, status, done := parseWords(flags, arguments)
+	if done {
 		return status
 	}
-	if flags.NArg() < 1 {
+	if len(words) == 0 {
 		flags.Usage()
 		return 2
 	}
@@ -41,18 +42,18 @@ func runRead(ctx context.Context, arguments []string, _ io.Reader, out, stderr i
 		return 2
 	}
 	c.allow = map[string]bool{"read": true}
-	// The port's troubles are the only news that matter here.
-	b, line := newBridge(c, newLog(stderr, c.logFormat, max(c.logLevel, slog.LevelWarn)))
+	// The port's troubles are the only news that matter here; the rest is in the reply.
+	b, line := newBridge(c, newLog(stderr, c.logFormat, max(c.logLevel, slog.LevelError)))
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ended := make(chan error, 1)
 	go func() { ended <- line.Run(ctx) }()
-	body, err := json.Marshal(map[string]any{"items": flags.Args()[1:], "trace": *trace, "ttl_ms": 15000})
+	body, err := json.Marshal(map[string]any{"items": words[1:], "trace": *trace, "ttl_ms": 15000})
 	if err != nil {
 		complain(stderr, "read", err)
 		return 1
 	}
-	reply := b.Ask("read/"+flags.Arg(0), body)
+	reply := b.Ask("read/"+words[0], body)
 	cancel()
 	if err := <-ended; err != nil {
 		complain(stderr, "the bus has stopped", err)
@@ -62,12 +63,12 @@ func runRead(ctx context.Context, arguments []string, _ io.Reader, out, stderr i
 
 // A shownReply is what the table shows of a reply.
 type shownReply struct {
-	OK     bool                                      `json:"ok"`
-	Error  *struct{ Message string }                 `json:"error"`
-	Values orderedValues                             `json:"values"`
-	Units  map[string]string                         `json:"units"`
-	Errors map[string]struct{ Code, Message string } `json:"errors"`
-	Frames []struct{ Direction, Hex string }         `json:"frames"`
+	OK     bool                              `json:"ok"`
+	Error  *struct{ Message string }         `json:"error"`
+	Values orderedValues                     `json:"values"`
+	Units  map[string]string                 `json:"units"`
+	Errors orderedValues                     `json:"errors"`
+	Frames []struct{ Direction, Hex string } `json:"frames"`
 }
 
 func printReply(reply []byte, asJSON bool, out, stderr io.Writer) int {
@@ -92,8 +93,13 @@ func printReply(reply []byte, asJSON bool, out, stderr io.Writer) int {
 		fmt.Fprintf(table, "%s\t%s\t%s\n", value.name, value.text, shown.Units[value.name])
 	}
 	_ = table.Flush()
-	for item, problem := range shown.Errors {
-		fmt.Fprintf(stderr, "%s: %s: %s\n", item, problem.Code, problem.Message)
+	for _, failed := range shown.Errors {
+		var problem struct{ Code, Message string }
+		if err := json.Unmarshal([]byte(failed.text), &problem); err != nil {
+			complain(stderr, "read", err)
+			return 1
+		}
+		fmt.Fprintf(stderr, "%s: %s: %s\n", failed.name, problem.Code, problem.Message)
 	}
 	if shown.Error != nil && len(shown.Errors) == 0 {
 		fmt.Fprintln(stderr, "dlt645-mqtt: read:", shown.Error.Message)

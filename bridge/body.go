@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -15,6 +16,7 @@ const (
 	maxPayload       = 64 << 10
 	maxConfigPayload = 1 << 20 // also our Maximum Packet Size
 	maxItems         = 64
+	maxItemName      = 128
 	maxTTL           = 365 * 24 * time.Hour
 )
 
@@ -48,7 +50,7 @@ func parseBody(payload []byte) (body, error) {
 			break
 		}
 		if _, twice := b.members[key]; twice {
-			return b, problemf(CodeBadRequest, "the key %q stands in the body twice", key)
+			return b, problemf(CodeBadRequest, "the key %s stands in the body twice", quote(key))
 		}
 		b.members[key] = value
 	}
@@ -112,7 +114,7 @@ func (b *body) common(r *request) error {
 	if ok {
 		moment, err := time.Parse(time.RFC3339Nano, expires)
 		if err != nil {
-			return problemf(CodeBadRequest, `"expires" must be a moment as in RFC 3339, such as 2026-11-20T18:00:00+08:00, not %q`, expires)
+			return problemf(CodeBadRequest, `"expires" must be a moment as in RFC 3339, such as 2026-11-20T18:00:00+08:00, not %s`, quote(expires))
 		}
 		r.bound(moment)
 	}
@@ -129,9 +131,20 @@ func (b *body) nothingLeft(r *request) error {
 		}
 	}
 	if first != "" || len(b.members) > 0 {
-		return problemf(CodeBadRequest, "%q is no key of a %s request", first, r.verb)
+		return problemf(CodeBadRequest, "%s is no key of a %s request", quote(first), r.verb)
 	}
 	return nil
+}
+
+// mostQuoted is how much of what a client sent is shown in messages and logs.
+const mostQuoted = 80
+
+// quote shows a piece of what a client sent, cut to a length that does not flood a log.
+func quote(text string) string {
+	if len(text) <= mostQuoted {
+		return strconv.Quote(text)
+	}
+	return strconv.Quote(strings.ToValidUTF8(text[:mostQuoted], "")) + "…"
 }
 
 // splitItems reads the plain-text form of a read: item names by commas.

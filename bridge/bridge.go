@@ -70,7 +70,7 @@ func New(config Config) *Bridge {
 		limited:   limiter{logger: config.Log},
 		frames:    make(chan bus.Frame, framesWaiting),
 	}
-	b.outbox = newOutbox(config.Log)
+	b.outbox = newOutbox(&b.limited)
 	b.metrics = b.newMetrics()
 	return b
 }
@@ -92,6 +92,7 @@ type request struct {
 	message
 	verb, target string
 	replyTopic   string
+	refused      error          // why the reply does not go where the client wants it
 	deliver      func(outgoing) // takes the reply
 	command      bool           // it may have changed something: its result is the last to be given up
 
@@ -118,25 +119,66 @@ func (r *request) expired() bool { return !r.deadline.IsZero() && !time.Now().Be
 // receive takes one message from the broker. It never waits: what takes time is queued, and
 // the reply comes later. Every message on a request topic gets exactly one.
 func (b *Bridge) receive(m message) {
-	tail, verb, target, ok := b.topics.request(m.topic)
+	verb, target, ok := b.topics.request(m.topic)
 	if !ok {
 		b.limited.log("foreign topic", "the broker sent a message that was not asked for", "topic", m.topic)
 		return
 	}
-	r := &request{message: m, verb: verb, target: target, replyTopic: b.topics.reply(tail), deliver: b.outbox.put}
+	r := &request{message: m, verb: verb, target: target, replyTopic: b.topics.reply(m.topic), deliver: b.outbox.put}
+	if m.responseTopic != "" {
+		if reason := b.topics.mayReply(m.responseTopic); reason != "" {
+			r.refused = problemf(CodeBadRequest, "the response topic %s %s", quote(m.responseTopic), reason)
+		} else {
+			r.replyTopic = m.responseTopic
+		}
+	}
 	b.carryOut(r)
 }
 
 // carryOut makes sure that a request gets its one reply: here and now if it cannot be queued.
+// What every reply repeats of its request is found out first, so that errors have it too.
 func (b *Bridge) carryOut(r *request) {
+	in, err := b.open(r)
 	if !b.admission.enter() {
 		b.fail(r, bus.ErrStopping)
 		return
 	}
-	if err := b.handle(r); err != nil {
+	if err == nil && r.refused != nil {
+		err = r.refused
+	}
+	if err == nil {
+		err = b.handle(r, &in)
+	}
+	if err != nil {
 		b.fail(r, err)
 		b.admission.leave()
 	}
+}
+
+// open takes the payload apart and finds the id and the meter that the request is about.
+func (b *Bridge) open(r *request) (in body, err error) {
+	if m, address, _, err := b.directory.find(r.target); err == nil {
+		r.address, r.meter = address, address
+		if m != nil {
+			r.meter = m.Name
+		}
+	}
+	limit := maxPayload
+	if r.verb == verbConfig {
+		limit = maxConfigPayload
+	}
+	if len(r.payload) > limit {
+		return in, problemf(CodeBadRequest, "the payload has %d bytes; at most %d are allowed", len(r.payload), limit)
+	}
+	if r.contentType == contentBytes && r.verb == verbRaw {
+		return in, nil
+	}
+	in, err = parseBody(r.payload)
+	var idErr error
+	if r.id, idErr = in.takeID(); err == nil {
+		err = idErr
+	}
+	return in, err
 }
 
 // later runs the part of a request that waits; the request is over when it returns.
@@ -194,37 +236,12 @@ func (b *Bridge) Ask(tail string, payload []byte) []byte {
 }
 
 // handle either queues the request, whose reply is then on its way, or returns why it cannot.
-func (b *Bridge) handle(r *request) error {
-	limit := maxPayload
-	if r.verb == verbConfig {
-		limit = maxConfigPayload
-	}
-	if len(r.payload) > limit {
-		return problemf(CodeBadRequest, "the payload has %d bytes; at most %d are allowed", len(r.payload), limit)
-	}
-	var in body
-	if r.contentType != contentBytes || r.verb != verbRaw {
-		var bodyErr, idErr error
-		in, bodyErr = parseBody(r.payload)
-		r.id, idErr = in.takeID() // first of all, so that every error carries it
-		if bodyErr != nil {
-			return bodyErr
-		}
-		if idErr != nil {
-			return idErr
-		}
-	}
-	if reason := b.topics.mayReply(r.responseTopic); r.responseTopic != "" {
-		if reason != "" {
-			return problemf(CodeBadRequest, "the response topic %q %s", r.responseTopic, reason)
-		}
-		r.replyTopic = r.responseTopic
-	}
+func (b *Bridge) handle(r *request, in *body) error {
 	if r.retain {
 		return problemf(CodeBadRequest, "the request has the retain flag: a retained request would be carried out again at each connection; publish it without")
 	}
 	if !slices.Contains(Verbs, r.verb) {
-		return problemf(CodeBadRequest, "%q is no verb of a request topic; there are %v", r.verb, Verbs)
+		return problemf(CodeBadRequest, "%s is no verb of a request topic; there are %v", quote(r.verb), Verbs)
 	}
 	if r.expiry != nil {
 		r.bound(r.received.Add(*r.expiry))
@@ -233,14 +250,14 @@ func (b *Bridge) handle(r *request) error {
 		return err
 	}
 	if r.verb == verbRaw {
-		return b.raw(r, &in) // how long it may wait depends on the frame
+		return b.raw(r, in) // how long it may wait depends on the frame
 	}
 	if r.deadline.IsZero() {
 		r.deadline = r.received.Add(b.ttl(r))
 	}
 	switch r.verb {
 	case verbRead:
-		return b.read(r, &in)
+		return b.read(r, in)
 	case verbScan:
 		if err := b.permit(protocol.PermitRead); err != nil {
 			return err
@@ -298,7 +315,11 @@ func (b *Bridge) Run(ctx context.Context, stopBus func()) error {
 	b.outbox.drain(2 * time.Second)
 	goodbye, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
-	return broker.Disconnect(goodbye)
+	context.AfterFunc(goodbye, hangUp) // also ends a pause between two attempts to connect
+	if err := broker.Disconnect(goodbye); err != nil {
+		b.log.Warn("the broker did not hear our goodbye", "err", err)
+	}
+	return nil
 }
 
 // loop does what is due from time to time, until ctx ends.

@@ -562,9 +562,92 @@ func TestTraceMasksPasswords(t *testing.T) {
 func TestStopping(t *testing.T) {
 	s := newStage(t, nil)
 	s.admission.close()
-	sent, reply := s.ask(t, message{topic: "test/request/read/main", payload: []byte("voltage_a")})
-	if e, _ := reply["error"].(map[string]any); e["code"] != string(CodeStopping) {
-		t.Errorf("reply %s, want stopping", sent.payload)
+	sent, reply := s.ask(t, message{topic: "test/request/read/main", payload: []byte(`{"id":"x","items":["voltage_a"]}`), responseTopic: "test/reply/me/1"})
+	if e, _ := reply["error"].(map[string]any); e["code"] != string(CodeStopping) || reply["id"] != "x" || sent.topic != "test/reply/me/1" {
+		t.Errorf("reply %s on %s, want stopping", sent.payload, sent.topic)
+	}
+}
+
+// TestErrorsFindTheirWay sends requests that fail at every stage: each error has the id, the
+// meter and the topic that the client wished for.
+func TestErrorsFindTheirWay(t *testing.T) {
+	for name, payload := range map[string]string{
+		"not JSON": `{"id":"x",oops`, "unknown key": `{"id":"x","oops":1}`, "expired": `{"id":"x","items":["voltage_a"],"expires":"2020-01-01T00:00:00Z"}`,
+		"unknown item": `{"id":"x","items":["no_such"]}`, "twice": `{"id":"x","items":["a"],"items":["a"]}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t, nil)
+			sent, reply := s.ask(t, message{topic: "test/request/read/main", payload: []byte(payload), responseTopic: "test/reply/me/1"})
+			if sent.topic != "test/reply/me/1" || reply["id"] != "x" || reply["meter"] != "main" || reply["address"] != "000000000001" || reply["error"] == nil {
+				t.Errorf("reply %s on %s", sent.payload, sent.topic)
+			}
+		})
+	}
+	s := newStage(t, nil)
+	sent, reply := s.ask(t, message{topic: "test/request", payload: []byte("x")})
+	if sent.topic != "test/reply" || reply["error"] == nil {
+		t.Errorf("reply %s on %s", sent.payload, sent.topic)
+	}
+	long := strings.Repeat("x", 60000)
+	if sent, _ := s.ask(t, message{topic: "test/request/read/" + long, payload: []byte("voltage_a")}); len(sent.payload) > 1000 {
+		t.Errorf("a reply of %d bytes to a meter name of %d", len(sent.payload), len(long))
+	}
+}
+
+// TestRepeatAfterItsTime repeats a command whose own time is over: it gets the first answer,
+// not one that says that nothing was sent.
+func TestRepeatAfterItsTime(t *testing.T) {
+	s := newStage(t, func(c *Config) { c.Allow["relay"] = true })
+	second := time.Second
+	m := message{topic: "test/request/raw", payload: fmt.Appendf(nil, `{"id":"x","frame":"%X"}`, "000000000001 command\n"), expiry: &second}
+	if _, reply := s.ask(t, m); reply["result"] != resultAcknowledged {
+		t.Fatalf("reply %v", reply)
+	}
+	over := -time.Second
+	m.expiry = &over
+	if _, reply := s.ask(t, m); reply["result"] != resultAcknowledged || reply["repeated"] != true {
+		t.Errorf("the repeat: %v", reply)
+	}
+	m.payload = bytes.Replace(m.payload, []byte(`"x"`), []byte(`"y"`), 1)
+	if _, reply := s.ask(t, m); reply["error"].(map[string]any)["code"] != string(CodeExpired) {
+		t.Errorf("a new command whose time is over: %v", reply)
+	}
+}
+
+// TestCacheAndCommand reads before a command is over: the value may be that of before.
+func TestCacheAndCommand(t *testing.T) {
+	var c cache
+	begin := time.Now()
+	result := protocol.Result{Address: "000000000001"}
+	c.forget("000000000001", begin.Add(time.Second))
+	c.put("key", result, begin, begin.Add(2*time.Second))
+	if _, _, ok := c.get("key", time.Hour); ok {
+		t.Error("a value that was asked for before a command was over is kept")
+	}
+	c.put("key", result, begin.Add(time.Second), begin.Add(2*time.Second))
+	if _, _, ok := c.get("key", time.Hour); !ok {
+		t.Error("a value that was asked for afterwards is not kept")
+	}
+	c.forget("999999999999", begin.Add(3*time.Second))
+	if _, _, ok := c.get("key", time.Hour); ok {
+		t.Error("a broadcast leaves values behind")
+	}
+}
+
+// TestBusyCommandLeavesNoTrace withdraws a command: a repeat of the one before is none the wiser.
+func TestBusyCommandLeavesNoTrace(t *testing.T) {
+	var p repeats
+	now := time.Now()
+	a, b := &request{id: json.RawMessage(`"a"`)}, &request{id: json.RawMessage(`"b"`)}
+	for _, r := range []*request{a, b} {
+		if _, _, err := p.enter(r, "m", now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.finish(a.remembered, &answer{})
+	p.withdraw(b.remembered)
+	if repeat, first, err := p.enter(&request{id: json.RawMessage(`"a"`)}, "m", now); !repeat || first == nil || err != nil {
+		t.Errorf("repeat %t, answer %v, error %v", repeat, first, err)
 	}
 }
 

@@ -15,6 +15,8 @@ const cacheSize = 6000
 type cache struct {
 	mu      sync.Mutex
 	results map[string]*cachedResult // by Step.Key
+	changed map[string]time.Time     // when a command to a meter was last over
+	all     time.Time                // when one that may have reached all was
 }
 
 type cachedResult struct {
@@ -22,7 +24,9 @@ type cachedResult struct {
 	time   time.Time
 }
 
-func (c *cache) put(key string, result protocol.Result, now time.Time) {
+// put keeps a result that was asked for at the time asked. What was asked for before a command
+// to the meter was over may be older than what the command did.
+func (c *cache) put(key string, result protocol.Result, asked, now time.Time) {
 	if key == "" {
 		return
 	}
@@ -30,6 +34,9 @@ func (c *cache) put(key string, result protocol.Result, now time.Time) {
 	defer c.mu.Unlock()
 	if c.results == nil {
 		c.results = map[string]*cachedResult{}
+	}
+	if asked.Before(c.all) || asked.Before(c.changed[result.Address]) {
+		return
 	}
 	if len(c.results) >= cacheSize && c.results[key] == nil {
 		oldest := ""
@@ -57,13 +64,21 @@ func (c *cache) get(key string, maxAge time.Duration) (protocol.Result, time.Tim
 	return r.result, r.time, true
 }
 
-// forget drops what is known of a meter: a command may have changed it. An address that
-// reaches many meters drops everything.
-func (c *cache) forget(address string) {
+// forget drops what is known of a meter: a command, over now, may have changed it. An address
+// that reaches many meters drops everything.
+func (c *cache) forget(address string, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if !isSingle(address) || len(c.changed) >= cacheSize {
+		c.results, c.changed, c.all = nil, nil, now
+		return
+	}
+	if c.changed == nil {
+		c.changed = map[string]time.Time{}
+	}
+	c.changed[address] = now
 	for key, r := range c.results {
-		if r.result.Address == address || !isSingle(address) {
+		if r.result.Address == address {
 			delete(c.results, key)
 		}
 	}

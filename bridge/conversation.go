@@ -30,12 +30,13 @@ type pending struct {
 	plan     protocol.Plan
 	outcomes []outcome // one for each step; those from the cache are complete
 	report   <-chan bus.Report
+	asked    time.Time
 }
 
 // begin looks a plan's steps up in the cache and submits the others to the bus. continued
 // tells that the request was admitted before.
 func (b *Bridge) begin(r *request, plan protocol.Plan, continued bool) (pending, error) {
-	p := pending{plan: plan, outcomes: make([]outcome, len(plan.Steps))}
+	p := pending{plan: plan, outcomes: make([]outcome, len(plan.Steps)), asked: time.Now()}
 	var rest []protocol.Step
 	for i, step := range plan.Steps {
 		p.outcomes[i].Step = step
@@ -66,7 +67,7 @@ func (b *Bridge) hold(r *request, p pending) conversation {
 					o.Reply, o.time = report.Replies[0], now
 					report.Replies = report.Replies[1:]
 					if o.Err == nil && isSingle(o.Meter) {
-						b.cache.put(o.Key, o.Result, now)
+						b.cache.put(o.Key, o.Result, p.asked, now)
 					}
 				}
 			}

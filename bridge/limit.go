@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"context"
 	"log/slog"
 	"sync"
 	"time"
@@ -19,6 +20,11 @@ type limited struct {
 }
 
 func (l *limiter) log(kind, message string, arguments ...any) {
+	l.at(slog.LevelWarn, kind, message, arguments...)
+}
+
+// at does so at another level.
+func (l *limiter) at(level slog.Level, kind, message string, arguments ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.kinds == nil {
@@ -38,5 +44,5 @@ func (l *limiter) log(kind, message string, arguments ...any) {
 		arguments = append(arguments, "not_logged_since", k.silent)
 	}
 	k.last, k.silent = now, 0
-	l.logger.Warn(message, arguments...)
+	l.logger.Log(context.Background(), level, message, arguments...)
 }

@@ -73,7 +73,7 @@ func (d *directory) find(target string) (m *meter, address string, p protocol.Pr
 		return m, m.current(), m.Protocol, nil
 	}
 	if len(target) != 12 {
-		return nil, "", nil, problemf(CodeUnknownMeter, "%q is neither the name of a meter of this bridge nor an address of 12 digits", target)
+		return nil, "", nil, problemf(CodeUnknownMeter, "%s is neither the name of a meter of this bridge nor an address of 12 digits", quote(target))
 	}
 	address, _, err = d.fallback.ParseAddress(target)
 	if err != nil {

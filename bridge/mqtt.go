@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -24,6 +25,10 @@ const (
 	subscribeRetry   = 30 * time.Second
 	reconnectMax     = 30 * time.Second
 	stayAwayTakeover = 30 * time.Second
+
+	// So many connections in a row that last no longer than that are no accident.
+	shortLife  = 10 * time.Second
+	shortLives = 3
 )
 
 // A Broker says how to reach the MQTT broker.
@@ -41,7 +46,11 @@ type link struct {
 	ctx       context.Context
 	stayAway  atomic.Int64 // Unix nanoseconds until which not to connect
 	connected atomic.Int64 // connections so far
-	hangUp    context.CancelFunc
+	short     atomic.Int64 // how many of the last in a row were short
+
+	mu     sync.Mutex // makes up and down of the outbox one with the state of the connection
+	since  time.Time  // when the connection came up
+	hangUp context.CancelFunc
 }
 
 // connect starts to connect and returns at once; it goes on trying for ever.
@@ -107,7 +116,7 @@ func (l *link) backoff(attempt int) time.Duration {
 	if attempt == 0 && l.connected.Load() == 0 {
 		return 0
 	}
-	bound := min(time.Second<<min(attempt, 10), reconnectMax)
+	bound := min(time.Second<<min(attempt+int(l.short.Load()), 10), reconnectMax)
 	return bound/4 + rand.N(bound*3/4)
 }
 
@@ -127,13 +136,19 @@ func (l *link) wait() {
 
 func (l *link) thrownOut(d *paho.Disconnect) {
 	if d.ReasonCode == packets.DisconnectSessionTakenOver {
-		pause := stayAwayTakeover + rand.N(stayAwayTakeover/2)
-		l.stayAway.Store(time.Now().Add(pause).UnixNano())
-		l.log.Error("another client has taken our client id, so the broker threw us out; is a second bridge running with this root? give each its own DLT645_TOPIC or DLT645_MQTT_CLIENT_ID",
+		pause := l.keepAway()
+		l.limited.at(slog.LevelError, "takeover", "another client has taken our client id, so the broker threw us out; is a second bridge running with this root? give each its own DLT645_TOPIC or DLT645_MQTT_CLIENT_ID",
 			"client_id", l.config.Broker.ClientID, "retry_in", pause.Round(time.Second))
 		return
 	}
-	l.log.Warn("the broker ended the connection", "reason", fmt.Sprintf("%02XH", d.ReasonCode))
+	l.limited.log("disconnect", "the broker ended the connection", "reason", fmt.Sprintf("%02XH", d.ReasonCode))
+}
+
+// keepAway makes the next attempt wait.
+func (l *link) keepAway() time.Duration {
+	pause := stayAwayTakeover + rand.N(stayAwayTakeover/2)
+	l.stayAway.Store(time.Now().Add(pause).UnixNano())
+	return pause
 }
 
 func (l *link) failed(err error) {
@@ -155,18 +170,25 @@ func (l *link) failed(err error) {
 // up runs on each new connection: subscribe first, then say that we are there.
 func (l *link) up(m *autopaho.ConnectionManager, c *paho.Connack) {
 	ctx, cancel := context.WithCancel(l.ctx)
-	l.hangUp = cancel
+	l.mu.Lock()
+	l.since, l.hangUp = time.Now(), cancel
+	l.mu.Unlock()
 	l.connected.Add(1)
 	qos := byte(1)
 	if c.Properties != nil && c.Properties.MaximumQoS != nil {
 		qos = min(qos, *c.Properties.MaximumQoS)
 	}
-	l.log.Info("connected to the broker", "broker", l.config.Broker.URL.Redacted())
-	go l.subscribe(ctx, m, qos)
+	largest := uint32(0)
+	if c.Properties != nil && c.Properties.MaximumPacketSize != nil {
+		largest = *c.Properties.MaximumPacketSize
+	}
+	l.limited.at(slog.LevelInfo, "connected", "connected to the broker", "broker", l.config.Broker.URL.Redacted())
+	go l.subscribe(ctx, m, qos, largest)
 }
 
 // subscribe asks for the requests until the broker grants them, then opens the outbox.
-func (l *link) subscribe(ctx context.Context, m *autopaho.ConnectionManager, qos byte) {
+// largest is the size of packet that the broker takes; 0: any.
+func (l *link) subscribe(ctx context.Context, m *autopaho.ConnectionManager, qos byte, largest uint32) {
 	for {
 		_, err := m.Subscribe(ctx, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{
 			Topic: l.topics.requests(), QoS: qos, NoLocal: true,
@@ -179,7 +201,7 @@ func (l *link) subscribe(ctx context.Context, m *autopaho.ConnectionManager, qos
 		if ctx.Err() != nil || errors.Is(err, autopaho.ConnectionDownError) {
 			return
 		}
-		l.log.Error("the broker does not grant the subscription; trying again", "filter", l.topics.requests(), "err", err, "retry_in", subscribeRetry,
+		l.limited.at(slog.LevelError, "subscribe", "the broker does not grant the subscription; trying again", "filter", l.topics.requests(), "err", err, "retry_in", subscribeRetry,
 			"advice", "the bridge's account must be allowed to read it")
 		timer := time.NewTimer(subscribeRetry)
 		select {
@@ -189,21 +211,41 @@ func (l *link) subscribe(ctx context.Context, m *autopaho.ConnectionManager, qos
 		case <-timer.C:
 		}
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if ctx.Err() != nil {
+		return // the connection went while the broker answered
+	}
 	l.listening.Store(true)
 	l.outbox.put(outgoing{topic: l.topics.join(topicStatus), payload: []byte(statusOnline), contentType: contentText, retain: true})
 	l.forceInfo()
 	l.outbox.up(ctx, func(ctx context.Context, message outgoing) (final bool, err error) {
+		if largest > 0 && message.size() > int(largest) {
+			return true, fmt.Errorf("%w: %d bytes, of %d", errTooLarge, message.size(), largest)
+		}
 		return publish(ctx, m, qos, message)
 	})
-	l.log.Info("ready for requests", "filter", l.topics.requests())
+	l.limited.at(slog.LevelInfo, "ready", "ready for requests", "filter", l.topics.requests())
 }
 
 func (l *link) down() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.hangUp()
 	l.listening.Store(false)
 	l.outbox.down()
-	l.hangUp()
-	if l.ctx.Err() == nil {
-		l.log.Warn("lost the connection to the broker; reconnecting")
+	if l.ctx.Err() != nil {
+		return true
+	}
+	l.limited.log("lost", "lost the connection to the broker; reconnecting")
+	if time.Since(l.since) > shortLife {
+		l.short.Store(0)
+		return true
+	}
+	// Not every broker says why. Two bridges of one name would throw each other out for ever.
+	if l.short.Add(1) >= shortLives {
+		l.limited.at(slog.LevelError, "short", "the broker ends each connection at once; perhaps another client has our client id: give each bridge its own DLT645_TOPIC or DLT645_MQTT_CLIENT_ID",
+			"client_id", l.config.Broker.ClientID, "retry_in", l.keepAway().Round(time.Second))
 	}
 	return true
 }

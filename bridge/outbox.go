@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"sync"
@@ -19,7 +20,13 @@ const (
 	outboxInFlight = 32       // publishes that wait for the broker's acknowledgement
 	outboxBytes    = 16 << 20 // what may wait while the broker is away
 	publishTimeout = 15 * time.Second
+
+	// mostAttempts of a message may end with the connection before it is given up.
+	mostAttempts = 5
 )
+
+// errTooLarge tells that the broker takes no message of this size.
+var errTooLarge = errors.New("the message is larger than the broker takes")
 
 // An outgoing message waits for the broker.
 type outgoing struct {
@@ -30,6 +37,9 @@ type outgoing struct {
 	retain      bool
 	command     bool // the result of a command: given up last of all
 	transient   bool // worth nothing later: QoS 0
+
+	short    func() []byte // what to send if the broker takes no message of this size; nil: nothing
+	attempts int           // that ended with the connection: perhaps the message is why
 }
 
 func (m *outgoing) size() int { return len(m.topic) + len(m.payload) + len(m.correlation) + 100 }
@@ -43,7 +53,7 @@ type publisher func(ctx context.Context, m outgoing) (final bool, err error)
 // Retained messages are state: only the newest of a topic counts, and each connection gets all
 // of them, since the broker may have lost its store.
 type outbox struct {
-	log *slog.Logger
+	log *limiter
 
 	mu       sync.Mutex
 	idle     sync.Cond // signalled when nothing waits and nothing is in flight
@@ -51,6 +61,7 @@ type outbox struct {
 	bytes    int
 	retained map[string]*retainedMessage
 	inFlight int
+	suspect  bool // the one in flight goes alone
 	dropped  int
 
 	publish publisher       // nil while there is no connection
@@ -64,7 +75,7 @@ type retainedMessage struct {
 	sending, due bool
 }
 
-func newOutbox(log *slog.Logger) *outbox {
+func newOutbox(log *limiter) *outbox {
 	o := &outbox{log: log, retained: map[string]*retainedMessage{}}
 	o.idle.L = &o.mu
 	return o
@@ -106,7 +117,7 @@ func (o *outbox) makeRoom() {
 		o.bytes -= o.queue[i].size()
 		o.queue = slices.Delete(o.queue, i, i+1)
 		if o.dropped++; o.dropped == 1 {
-			o.log.Error("the broker has been away so long that replies are lost, the oldest first", "waiting", len(o.queue))
+			o.log.at(slog.LevelError, "outbox full", "the broker has been away so long that replies are lost, the oldest first", "waiting", len(o.queue))
 		}
 	}
 }
@@ -115,6 +126,9 @@ func (o *outbox) makeRoom() {
 func (o *outbox) up(ctx context.Context, publish publisher) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if ctx.Err() != nil {
+		return // it is gone already
+	}
 	o.ctx, o.publish = ctx, publish
 	for _, r := range o.retained {
 		r.due = true
@@ -128,14 +142,14 @@ func (o *outbox) down() {
 	defer o.mu.Unlock()
 	o.publish = nil
 	if o.dropped > 0 {
-		o.log.Error("replies were lost while the broker was away", "lost", o.dropped)
+		o.log.at(slog.LevelError, "outbox lost", "replies were lost while the broker was away", "lost", o.dropped)
 		o.dropped = 0
 	}
 }
 
 // pump starts as many publishes as may be in flight. The caller holds the lock.
 func (o *outbox) pump() {
-	if o.publish == nil {
+	if o.publish == nil || o.ctx.Err() != nil {
 		return
 	}
 	for _, r := range o.retained {
@@ -145,8 +159,15 @@ func (o *outbox) pump() {
 			go o.sendRetained(o.ctx, o.publish, r, r.outgoing)
 		}
 	}
-	for len(o.queue) > 0 && o.inFlight < outboxInFlight {
+	for len(o.queue) > 0 && o.inFlight < outboxInFlight && !o.suspect {
 		m := o.queue[0]
+		if m.attempts > 0 {
+			// It may be what breaks the connection, so it goes alone and takes no other with it.
+			if o.inFlight > 0 {
+				break
+			}
+			o.suspect = true
+		}
 		o.queue = o.queue[1:]
 		o.bytes -= m.size()
 		o.inFlight++
@@ -157,11 +178,18 @@ func (o *outbox) pump() {
 	}
 }
 
-func (o *outbox) send(ctx context.Context, publish publisher, m outgoing) {
-	again := o.attempt(ctx, publish, m)
+func (o *outbox) send(connection context.Context, publish publisher, m outgoing) {
+	again := o.attempt(connection, publish, m)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.inFlight--
+	o.suspect = false
+	if again && connection.Err() != nil {
+		if m.attempts++; m.attempts >= mostAttempts {
+			again = false
+			o.log.at(slog.LevelError, "poison", "a message is given up: each time it was sent the connection ended", "topic", quote(m.topic), "bytes", len(m.payload))
+		}
+	}
 	if again {
 		o.queue = slices.Insert(o.queue, 0, m)
 		o.bytes += m.size()
@@ -187,8 +215,12 @@ func (o *outbox) attempt(ctx context.Context, publish publisher, m outgoing) (ag
 	if err == nil {
 		return false
 	}
+	if errors.Is(err, errTooLarge) && m.short != nil {
+		m.payload, m.short = m.short(), nil
+		return o.attempt(ctx, publish, m)
+	}
 	if final {
-		o.log.Error("the broker does not take a message", "topic", m.topic, "err", err)
+		o.log.at(slog.LevelError, "not taken", "the broker does not take a message", "topic", quote(m.topic), "err", err)
 		return false
 	}
 	// A connection that is gone says so at once; do not spin until its end is known.
@@ -212,7 +244,7 @@ func (o *outbox) drain(limit time.Duration) {
 		o.idle.Wait()
 	}
 	if len(o.queue) > 0 {
-		o.log.Warn("stopping with replies that could not be published", "replies", len(o.queue))
+		o.log.log("undelivered", "stopping with replies that could not be published", "replies", len(o.queue))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,7 +28,7 @@ func (p *postOffice) publish(_ context.Context, m outgoing) (bool, error) {
 	return false, nil
 }
 
-func quietLog() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+func quietLog() *limiter { return &limiter{logger: slog.New(slog.NewTextHandler(io.Discard, nil))} }
 
 // TestOutboxKeepsRepliesOverAnOutage loses the connection between two replies; both arrive.
 func TestOutboxKeepsRepliesOverAnOutage(t *testing.T) {
@@ -130,6 +131,85 @@ func TestOutboxDrain(t *testing.T) {
 		o.drain(time.Minute)
 		if waited := time.Since(start); waited != 0 {
 			t.Errorf("drain waited %s without a connection", waited)
+		}
+	})
+}
+
+// TestOutboxGivesUpPoison has a message that ends every connection on which it is sent, among
+// others. It is given up; the others all arrive, once.
+func TestOutboxGivesUpPoison(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOutbox(quietLog())
+		for _, topic := range []string{"a", "poison", "b", "c"} {
+			o.put(outgoing{topic: topic})
+		}
+		var taken []string
+		connections := 0
+		for ; o.waiting() > 0 || connections == 0; connections++ {
+			if connections > 2*mostAttempts {
+				t.Fatalf("after %d connections %d messages still wait", connections, o.waiting())
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			var mu sync.Mutex
+			o.up(ctx, func(ctx context.Context, m outgoing) (bool, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				if m.topic == "poison" {
+					cancel()
+				}
+				if ctx.Err() != nil {
+					return false, errors.New("connection lost")
+				}
+				taken = append(taken, m.topic)
+				return false, nil
+			})
+			synctest.Wait()
+			o.down()
+			cancel()
+			synctest.Wait()
+		}
+		slices.Sort(taken)
+		if want := []string{"a", "b", "c"}; !slices.Equal(taken, want) {
+			t.Errorf("published %v, want %v", taken, want)
+		}
+	})
+}
+
+// TestOutboxSendsLessToASmallBroker replaces a message that the broker would not take.
+func TestOutboxSendsLessToASmallBroker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOutbox(quietLog())
+		var taken []string
+		o.up(t.Context(), func(_ context.Context, m outgoing) (bool, error) {
+			if len(m.payload) > 10 {
+				return true, fmt.Errorf("%w: it is long", errTooLarge)
+			}
+			taken = append(taken, string(m.payload))
+			return false, nil
+		})
+		o.put(outgoing{payload: []byte("far too long a reply"), short: func() []byte { return []byte("sorry") }})
+		synctest.Wait()
+		if !slices.Equal(taken, []string{"sorry"}) {
+			t.Errorf("published %v", taken)
+		}
+	})
+}
+
+// TestOutboxOnADeadConnection comes up with a connection that is gone already.
+func TestOutboxOnADeadConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOutbox(quietLog())
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		tries := 0
+		o.put(outgoing{topic: "a"})
+		o.up(ctx, func(context.Context, outgoing) (bool, error) {
+			tries++
+			return false, errors.New("no connection")
+		})
+		synctest.Wait()
+		if tries > 0 || o.waiting() != 1 {
+			t.Errorf("%d tries, %d messages wait", tries, o.waiting())
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"strings"
+	"time"
 	"unicode"
 
 	"dlt645-mqtt/bridge/bus"
@@ -44,9 +45,6 @@ func (b *Bridge) raw(r *request, in *body) error {
 	if r.deadline.IsZero() {
 		r.deadline = r.received.Add(b.ttl(r))
 	}
-	if r.expired() {
-		return bus.ErrExpired
-	}
 	if r.command {
 		switch repeat, first, err := b.repeats.enter(r, plan.Address, r.received); {
 		case err != nil:
@@ -58,17 +56,24 @@ func (b *Bridge) raw(r *request, in *body) error {
 			return nil
 		}
 	}
-	wait, err := b.bus.Submit(bus.Job{Steps: plan.Steps, Deadline: r.deadline})
+	var wait <-chan bus.Report
+	err = bus.ErrExpired // of a request that is no repeat
+	if !r.expired() {
+		wait, err = b.bus.Submit(bus.Job{Steps: plan.Steps, Deadline: r.deadline})
+	}
 	if err != nil {
 		if r.command {
 			b.withdraw(r, err)
 		}
 		return err
 	}
-	if r.command {
-		b.cache.forget(plan.Address)
-	}
-	b.later(func() { b.finishRaw(r, plan.Steps[0].First.Answer == nil, <-wait) })
+	b.later(func() {
+		report := <-wait
+		if r.command {
+			b.cache.forget(plan.Address, time.Now())
+		}
+		b.finishRaw(r, plan.Steps[0].First.Answer == nil, report)
+	})
 	return nil
 }
 

@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"slices"
 	"time"
 
 	"dlt645-mqtt/bridge/bus"
@@ -16,6 +15,9 @@ var BasicItems = []string{
 
 // read answers the verb read.
 func (b *Bridge) read(r *request, in *body) error {
+	if err := b.permit(protocol.PermitRead); err != nil {
+		return err
+	}
 	if err := r.readKeys(in); err != nil {
 		return err
 	}
@@ -35,9 +37,6 @@ func (b *Bridge) read(r *request, in *body) error {
 	}
 	plan, err := spoken.Plan(protocol.Request{Verb: protocol.VerbRead, Class: protocol.ClassRead, Address: address, Items: r.items}, b.bus.Meter(address))
 	if err != nil {
-		return err
-	}
-	if err := b.permit(plan.Permission); err != nil {
 		return err
 	}
 	if r.expired() {
@@ -82,8 +81,10 @@ func (r *request) readKeys(in *body) error {
 	if len(r.items) > maxItems {
 		return problemf(CodeBadRequest, "%d items in one request; at most %d are allowed", len(r.items), maxItems)
 	}
-	if slices.Contains(r.items, "") {
-		return problemf(CodeBadRequest, "an item name is empty")
+	for _, item := range r.items {
+		if item == "" || len(item) > maxItemName {
+			return problemf(CodeBadRequest, "%s is no item: a name has 1 to %d bytes", quote(item), maxItemName)
+		}
 	}
 	return nil
 }
@@ -146,7 +147,7 @@ func (b *Bridge) finishRead(r *request, m *meter, c conversation) {
 	a.OK = len(a.Errors) == 0
 	if !a.OK && !started {
 		a.Error = a.Errors[0].value.(*problem)
-		b.limited.log(string(a.Error.Code), "read failed", "topic", r.topic, "code", a.Error.Code, "message", a.Error.Message)
+		b.limited.log(string(a.Error.Code), "read failed", "topic", quote(r.topic), "code", a.Error.Code, "message", a.Error.Message)
 	}
 	b.send(r, a)
 }

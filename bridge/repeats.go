@@ -27,6 +27,7 @@ type remembered struct {
 	body    [sha256.Size]byte
 	meter   string
 	since   time.Time
+	before  *remembered // the command to this meter before it
 	answer  *answer
 	waiting []*request // repeats that came before the answer
 }
@@ -75,7 +76,10 @@ func (p *repeats) enter(r *request, meter string, now time.Time) (repeat bool, f
 	if p.entries == nil {
 		p.entries, p.last = map[string]*remembered{}, map[string]*remembered{}
 	}
-	e := &remembered{key: mark, body: body, meter: meter, since: now}
+	e := &remembered{key: mark, body: body, meter: meter, since: now, before: p.last[meter]}
+	if e.before != nil {
+		e.before.before = nil // nobody needs a longer memory
+	}
 	p.oldest = append(p.oldest, e)
 	p.last[meter] = e
 	if mark != "" {
@@ -89,7 +93,11 @@ func (p *repeats) enter(r *request, meter string, now time.Time) (repeat bool, f
 func (p *repeats) withdraw(e *remembered) (waiting []*request) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	latest := p.last[e.meter] == e
 	p.drop(e)
+	if latest && e.before != nil {
+		p.last[e.meter] = e.before
+	}
 	for i := range p.oldest {
 		if p.oldest[i] == e {
 			p.oldest = append(p.oldest[:i], p.oldest[i+1:]...)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"dlt645-mqtt/bridge/bus"
@@ -105,6 +106,10 @@ func problemOf(err error) *problem {
 	} {
 		if errors.Is(err, row.target) {
 			p.Code = row.code
+			if row.code == CodeBadRequest || row.code == CodeUnknownItem || row.code == CodeUnsupported {
+				// The code says that much.
+				p.Message = strings.TrimPrefix(p.Message, row.target.Error()+": ")
+			}
 			break
 		}
 	}
@@ -198,7 +203,7 @@ func (b *Bridge) fail(r *request, err error) {
 		b.log.Error("request failed", "topic", r.topic, "err", p.Message)
 		return
 	}
-	b.limited.log(string(p.Code), "request refused", "topic", r.topic, "code", p.Code, "message", p.Message)
+	b.limited.log(string(p.Code), "request refused", "topic", quote(r.topic), "code", p.Code, "message", p.Message)
 }
 
 // send publishes the reply to a request, now or once the broker is back.
@@ -243,7 +248,17 @@ func (b *Bridge) answered(r *request, a *answer) {
 func (b *Bridge) publishReply(r *request, payload []byte, contentType string) {
 	r.deliver(outgoing{
 		topic: r.replyTopic, payload: payload, contentType: contentType,
-		correlation: r.correlation, command: r.command,
+		correlation: r.correlation, command: r.command, short: func() []byte {
+			short := &reply{
+				ID: r.id, Request: r.verb, Meter: r.meter, Address: r.address, Time: b.stamp(time.Now()),
+				Error: problemf(CodeInternal, "the reply has %d bytes, more than the broker takes; ask for fewer items at once", len(payload)),
+			}
+			if len(short.ID) > mostQuoted {
+				short.ID = nil
+			}
+			text, _ := encodeJSON(short) // what could be encoded before can be again
+			return text
+		},
 	})
 }
 

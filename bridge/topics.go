@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -15,6 +16,12 @@ const (
 	topicStatus = "bridge/status"
 	topicInfo   = "bridge/info"
 	topicFrame  = "bridge/frame"
+)
+
+// The limits of a response topic.
+const (
+	maxReplyTopic  = 512
+	maxReplyLevels = 32
 )
 
 // What the retained status topic says.
@@ -88,16 +95,21 @@ func (t tree) join(tail string) string { return string(t) + "/" + tail }
 // requests is the one filter that the bridge subscribes to.
 func (t tree) requests() string { return t.join(branchRequest + "/#") }
 
-// request splits a request topic into its verb and target; tail is both, as a reply topic
-// repeats them. ok is false for topics outside the request branch.
-func (t tree) request(topic string) (tail, verb, target string, ok bool) {
-	tail, ok = strings.CutPrefix(topic, t.join(branchRequest)+"/")
+// request splits a request topic into its verb and target. ok is false for topics outside the
+// request branch.
+func (t tree) request(topic string) (verb, target string, ok bool) {
+	if topic == t.join(branchRequest) { // the filter matches that as well
+		return "", "", true
+	}
+	tail, ok := strings.CutPrefix(topic, t.join(branchRequest)+"/")
 	verb, target, _ = strings.Cut(tail, "/")
-	return tail, verb, target, ok
+	return verb, target, ok
 }
 
-// reply is the topic of the reply to a request that names no other.
-func (t tree) reply(tail string) string { return t.join(branchReply) + "/" + tail }
+// reply is the topic of the reply to a request that names no other: the request's tail again.
+func (t tree) reply(topic string) string {
+	return t.join(branchReply) + strings.TrimPrefix(topic, t.join(branchRequest))
+}
 
 // mayReply tells whether the bridge publishes a reply to a topic that a client has chosen.
 // The reason, empty if it does, completes "the response topic …".
@@ -105,6 +117,9 @@ func (t tree) mayReply(topic string) (reason string) {
 	tail, inside := strings.CutPrefix(topic, t.join(branchReply)+"/")
 	first, _, _ := strings.Cut(tail, "/")
 	switch {
+	case len(topic) > maxReplyTopic || strings.Count(topic, "/") >= maxReplyLevels:
+		// Brokers throw out whoever publishes to a topic that is beyond their own limits.
+		return fmt.Sprintf("is longer than %d bytes or deeper than %d levels", maxReplyTopic, maxReplyLevels)
 	case strings.ContainsAny(topic, "+#\x00"):
 		return "contains a wildcard"
 	case !inside || first == "":

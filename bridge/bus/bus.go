@@ -25,11 +25,12 @@ const (
 	logEvery        = time.Minute
 )
 
-// A Config is what a bus needs. [ParseURL] fills the first four fields.
+// A Config is what a bus needs. [ParseURL] fills the first five fields.
 type Config struct {
 	Settings
 	URL       string // for people: holds no secrets
 	Open      Opener
+	Tunable   bool       // the port is a Tuner
 	Strangers func() int // connections that a listening port has turned away; nil: it does not listen
 
 	Queue   int              // jobs of class read and below that may wait; 0: 1000
@@ -99,6 +100,10 @@ func New(config Config) *Bus {
 		jitter: func(d time.Duration) time.Duration { return d/2 + rand.N(d/2) },
 	}
 }
+
+// Mode returns the speed and parity that the line is configured for, and whether single jobs
+// may have others.
+func (b *Bus) Mode() (mode Mode, tunable bool) { return b.config.mode(), b.config.Tunable }
 
 // Submit queues a job. It never waits: exactly one report comes on the channel. The error is a
 // *BusyError, which is an ErrBusy, or ErrStopping; then nothing of the job is done.
@@ -215,7 +220,7 @@ func (b *Bus) choose(busy string) *task {
 	now := time.Now()
 	may := func(t *task) bool {
 		step := t.step()
-		return !t.running && step.Meter != busy && !(isCommand(step) && now.Before(b.held(step.Meter)))
+		return !t.running && step.Meter != busy && !now.Before(b.held(step))
 	}
 	if busy != "" {
 		return b.queue.rings[protocol.ClassRelay].choose(may)
@@ -244,6 +249,11 @@ func (b *Bus) nextTurn(now time.Time) time.Time {
 	for _, m := range b.meters {
 		if m.hold.After(now) && m.hold.Before(next) {
 			next = m.hold
+		}
+	}
+	for _, d := range b.doubts {
+		if d.until.After(now) && d.until.Before(next) {
+			next = d.until
 		}
 	}
 	if m, at := b.nextTrial(); m != nil && b.down.IsZero() && at.Before(next) {

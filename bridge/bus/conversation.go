@@ -22,13 +22,21 @@ func (b *Bus) serve(ctx context.Context, t *task, nested bool) {
 	probe := b.meters[step.Meter] != nil && b.meters[step.Meter].offline && step.Repeatable
 	t.running = true
 	riders := b.queue.riders(t)
+	late := step.Class == protocol.ClassScan
+	if t.trial && time.Now().Before(b.held(step)) {
+		late, riders = true, nil // a late answer tells that the meter is there, but its value is old
+	}
 	for _, r := range riders {
 		r.task.running = true
 	}
 	b.mu.Unlock()
 
-	c := conversation{bus: b, step: step, nested: nested}
-	c.run(ctx)
+	c := &conversation{bus: b, step: step, nested: nested, late: late}
+	if mode := t.job.Mode; mode == (Mode{}) {
+		c.run(ctx)
+	} else {
+		c.runIn(ctx, mode)
+	}
 
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -39,9 +47,11 @@ func (b *Bus) serve(ctx context.Context, t *task, nested bool) {
 	for _, r := range riders {
 		r.task.running = false
 	}
+	c.reply.Frames = append(t.frames, c.reply.Frames...)
 	if c.broke {
 		t.began = t.began || c.reply.Started
 		t.breaks++
+		t.frames = c.reply.Frames
 		if t.breaks < mostBreaks && (step.Repeatable || !c.reply.Started) {
 			return // it is still first in its lane, and goes again when the port is back
 		}
@@ -85,16 +95,19 @@ type conversation struct {
 	reply  Reply
 	wire   time.Duration
 	tries  int
+	late   bool // a late answer to an earlier request will do
 	broke  bool // the port failed
+	short  bool // the last try had fewer wake-up bytes, and was not answered
 	silent bool // the meter did not answer, or nothing that could be cut out
 	absent bool // it is offline
 
-	late time.Time // when the first request was out that was not answered in time
+	overdue time.Time // when the first request was out that was not answered in time
 }
 
 // run holds the conversation. Of one that may be repeated a second try is made, from its
 // first frame on: a meter that keeps the read position itself (DL/T 645-1997) would go on
-// after the block whose frame was lost.
+// after the block whose frame was lost. Not in a scan, where most questions are to nobody: who
+// asks them knows best which are worth repeating.
 func (c *conversation) run(ctx context.Context) {
 	again := &c.step.First
 	next := again
@@ -106,6 +119,23 @@ func (c *conversation) run(ctx context.Context) {
 		if next == nil && c.again(ctx) {
 			next = again
 		}
+	}
+}
+
+// runIn holds the conversation at another speed and parity than those of the line.
+func (c *conversation) runIn(ctx context.Context, mode Mode) {
+	b := c.bus
+	c.nested = true // nobody else can be asked meanwhile
+	if err := b.line.tune(mode); err != nil {
+		c.reply.Err = fmt.Errorf("%w: %w", protocol.ErrUnsupported, err)
+	} else {
+		c.run(ctx)
+	}
+	if b.line.port == nil {
+		b.line.settings = b.config.Settings
+	} else if err := b.line.tune(b.config.mode()); err != nil {
+		b.line.settings = b.config.Settings
+		b.fail("line", err)
 	}
 }
 
@@ -136,7 +166,7 @@ func (c *conversation) pause(ctx context.Context) bool {
 
 // again tells whether a conversation that has ended without a result is to be tried again.
 func (c *conversation) again(ctx context.Context) bool {
-	if c.broke || c.absent || c.tries >= 2 || !c.step.Repeatable || ctx.Err() != nil {
+	if c.broke || c.absent || c.tries >= 2 || c.step.Class == protocol.ClassScan || !c.step.Repeatable || ctx.Err() != nil {
 		return false
 	}
 	return errors.Is(c.reply.Err, protocol.ErrSilent) || errors.Is(c.reply.Err, protocol.ErrGarbled)
@@ -152,7 +182,13 @@ func (c *conversation) exchange(e *protocol.Exchange) *protocol.Exchange {
 	c.silent, c.reply.Answer = false, protocol.Answer{}
 	patience := b.patience(c.step, c.tries)
 	begin := time.Now()
-	h, err := b.line.exchange(e, patience, func(answer []byte) time.Time { return b.doubts.about(e, answer) })
+	preamble := b.preamble(c.step, c.tries)
+	h, err := b.line.exchange(e, preamble, patience, func(answer []byte) time.Time {
+		if c.late {
+			return time.Time{}
+		}
+		return b.doubts.about(c.step, e, answer)
+	})
 	if e.Answer == nil && err == nil {
 		b.rest(context.Background(), h.end) // it is sent when its last bit is
 	}
@@ -161,21 +197,25 @@ func (c *conversation) exchange(e *protocol.Exchange) *protocol.Exchange {
 
 	switch {
 	case err != nil:
+		if !h.sent.IsZero() && e.Answer != nil {
+			b.doubts.add(c.step, e, c.over(&h))
+		}
 		b.fail("line", err)
 		c.breakOff(err)
 		return nil
 	case e.Answer == nil:
 		return nil
 	case h.answer == nil:
+		c.short = preamble < b.config.Preamble
 		c.unanswered(e, &h, patience)
 		return nil
 	}
 	b.opens = 0
-	b.present(c.step, c.turnaround(&h))
-	c.late = time.Time{}
+	b.present(c.step, c.tries, c.turnaround(&h), c.short)
+	c.overdue = time.Time{}
 	if c.tries > 1 {
 		// The meter may have answered both tries, and one answer is still under way.
-		b.doubts.add(e, h.came.Add(b.config.Timeout+b.config.Latency))
+		b.doubts.add(c.step, e, c.over(&h))
 	}
 	if e.Take == nil {
 		return nil
@@ -192,10 +232,10 @@ func (c *conversation) exchange(e *protocol.Exchange) *protocol.Exchange {
 // may be that to the first, which then took longer than was thought.
 func (c *conversation) turnaround(h *hearing) time.Duration {
 	end := h.end
-	if !c.late.IsZero() {
-		end = c.late
+	if !c.overdue.IsZero() {
+		end = c.overdue
 	}
-	took := h.came.Sub(end) - c.bus.config.duration(len(h.answer))
+	took := h.came.Sub(end) - c.bus.line.settings.duration(len(h.answer))
 	return min(max(0, took), c.bus.config.Timeout)
 }
 
@@ -203,22 +243,33 @@ func (c *conversation) turnaround(h *hearing) time.Duration {
 func (c *conversation) unanswered(e *protocol.Exchange, h *hearing, patience time.Duration) {
 	b := c.bus
 	c.silent = true
-	if h.garbled {
+	if h.garbled || e != &c.step.First { // a long answer that breaks off is no silence
 		c.reply.Err = fmt.Errorf("%w: bytes came after the request to %s, but no frame that answers it; check baud rate (%d), parity (%s) and wiring, and that no second master is on the bus",
-			protocol.ErrGarbled, c.step.Meter, b.config.Baud, b.config.Parity)
+			protocol.ErrGarbled, c.step.Meter, b.line.settings.Baud, b.line.settings.Parity)
 	} else {
 		c.reply.Err = fmt.Errorf("%w: nothing came from %s within %s; check its address, baud rate (%d), parity (%s) and wiring",
-			protocol.ErrSilent, c.step.Meter, patience+b.config.Latency, b.config.Baud, b.config.Parity)
+			protocol.ErrSilent, c.step.Meter, patience+b.config.Latency, b.line.settings.Baud, b.line.settings.Parity)
 	}
 	c.absent = b.missing(c.step, h.garbled)
-	if c.late.IsZero() {
-		c.late = h.end
+	if c.overdue.IsZero() {
+		c.overdue = h.end
 	}
-	over := time.Now().Add(b.config.Timeout + b.config.Latency)
-	b.doubts.add(e, over)
+	over := c.over(h)
+	b.doubts.add(c.step, e, over)
 	if isCommand(c.step) {
 		b.hold(c.step.Meter, over)
 	}
+}
+
+// over returns when no late answer to an exchange is to be expected any more: when the longest
+// time that an answer may take has passed twice since the request, and once from now on.
+func (c *conversation) over(h *hearing) time.Time {
+	ceiling := c.bus.config.Timeout + c.bus.config.Latency
+	over := h.end.Add(2 * ceiling)
+	if fromNow := time.Now().Add(ceiling); fromNow.After(over) {
+		return fromNow
+	}
+	return over
 }
 
 // breakOff ends a conversation because the port failed. A command of which something may

@@ -8,8 +8,11 @@ import (
 	"dlt645-mqtt/protocol"
 )
 
-// A doubt is an exchange whose answer may still come, though nobody waits for it any more.
+// A doubt is an exchange whose answer may still come, though nobody waits for it any more. If
+// it comes after an equal request of a later step, it is an old value under a new time; within
+// one step the answer to the first try is as good as that to the second.
 type doubt struct {
+	of      *protocol.Step
 	request []byte
 	cuts    func(answer []byte) bool // tells whether the exchange would have taken an answer for its own
 	until   time.Time
@@ -19,29 +22,41 @@ type doubt struct {
 // split functions, also where a request went to a wildcard address.
 type doubts []doubt
 
-// add notes that the answer of e may come until then.
-func (d *doubts) add(e *protocol.Exchange, until time.Time) {
+// add notes that the answer of e, sent for a step, may come until then.
+func (d *doubts) add(of *protocol.Step, e *protocol.Exchange, until time.Time) {
 	now := time.Now()
 	*d = slices.DeleteFunc(*d, func(old doubt) bool {
-		return !now.Before(old.until) || bytes.Equal(old.request, e.Request)
+		return !now.Before(old.until) || old.of == of && bytes.Equal(old.request, e.Request)
 	})
 	split := e.Answer
-	*d = append(*d, doubt{request: e.Request, until: until, cuts: func(answer []byte) bool {
+	*d = append(*d, doubt{of: of, request: e.Request, until: until, cuts: func(answer []byte) bool {
 		token, _, _ := cut(answer, split, true)
 		return token != nil
 	}})
 }
 
-// about returns until when an answer to e proves nothing, because it may be the late answer
-// to another request; the zero time if it does prove something.
-func (d doubts) about(e *protocol.Exchange, answer []byte) time.Time {
-	var until time.Time
-	if e.Vague == nil || !e.Vague(answer) {
-		return until
-	}
+// about returns until when an answer to e proves nothing for a step, because it may be the late
+// answer to another request; the zero time if it does prove something.
+func (d doubts) about(of *protocol.Step, e *protocol.Exchange, answer []byte) time.Time {
 	now := time.Now()
+	vague := e.Vague != nil && e.Vague(answer)
+	var until time.Time
 	for _, old := range d {
-		if now.Before(old.until) && old.until.After(until) && !bytes.Equal(old.request, e.Request) && old.cuts(answer) {
+		again := old.of == of && (!vague || bytes.Equal(old.request, e.Request))
+		if now.Before(old.until) && old.until.After(until) && !again && old.cuts(answer) {
+			until = old.until
+		}
+	}
+	return until
+}
+
+// hold returns until when a step is better not begun, since the answer to its request would
+// prove nothing; the zero time if it may go.
+func (d doubts) hold(step *protocol.Step) time.Time {
+	now := time.Now()
+	var until time.Time
+	for _, old := range d {
+		if now.Before(old.until) && old.of != step && old.until.After(until) && bytes.Equal(old.request, step.First.Request) {
 			until = old.until
 		}
 	}

@@ -184,3 +184,49 @@ func TestBlockIsLackingAfterTwoRefusals(t *testing.T) {
 		equal(t, "a day later", meter.Lacks("all"), false)
 	})
 }
+
+// A late answer to the first try is good for the second. That to the second is still to come
+// then, and an old value for the next equal read.
+func TestOldValueIsNotTakenForTheNextRead(t *testing.T) {
+	for _, late := range []time.Duration{firstGuess + 20*time.Millisecond, firstGuess + 200*time.Millisecond, 2*firstGuess - time.Millisecond} {
+		synctest.Test(t, func(t *testing.T) {
+			n := 0
+			l := start(t, Config{}, func(request string) []arrival {
+				if request != "?av." {
+					return prompt(request)
+				}
+				if n++; n <= 2 {
+					return after(late, "=av0.")
+				}
+				return after(20*time.Millisecond+valueTime, "=av1.")
+			})
+			defer l.stop()
+			equal(t, "late answer to the first try", values(<-l.submit(read("a", "v"))), "0")
+			again, other := l.submit(read("a", "v")), l.submit(read("a", "w"))
+			equal(t, "another register", values(<-other), "1")
+			equal(t, "again", values(<-again), "1")
+		})
+	}
+}
+
+// The late answer to a request with a wildcard looks like one to a request with the address.
+func TestOldValueOfAWildcard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		wild := read("_", "v")
+		wild.Repeatable = false
+		old := true
+		l := start(t, Config{}, func(request string) []arrival {
+			switch {
+			case request == "?_v.":
+				return after(firstGuess+requestTime+30*time.Millisecond, "=av0.")
+			case old:
+				old = false
+				return after(firstGuess-20*time.Millisecond, "=av1.")
+			}
+			return prompt(request)
+		})
+		defer l.stop()
+		equal(t, "whoever", values(<-l.submit(wild)), "[silent]")
+		equal(t, "value", values(<-l.submit(read("a", "v"))), "1")
+	})
+}

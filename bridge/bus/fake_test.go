@@ -138,6 +138,7 @@ type lineTest struct {
 	mu       sync.Mutex
 	requests []string        // as written, without wake-up bytes
 	times    []time.Duration // when, since begin
+	wakeUps  []int           // how many wake-up bytes went before each
 	opened   []time.Duration // when the port was opened, since begin
 	openErr  error
 	writeErr error
@@ -267,6 +268,7 @@ func (p *fakePort) Write(data []byte) (int, error) {
 	l.mu.Lock()
 	l.requests = append(l.requests, request)
 	l.times = append(l.times, l.since())
+	l.wakeUps = append(l.wakeUps, len(data)-len(request))
 	err := l.writeErr
 	l.mu.Unlock()
 	if p.closed {

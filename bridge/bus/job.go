@@ -20,6 +20,11 @@ type Job struct {
 	// minute.
 	Deadline time.Time
 
+	// Mode is the speed and parity for the job's steps, where they are not those of the line.
+	// The line has its own again as soon as a step is done. Only a port that is a Tuner can do
+	// that; else, and if it cannot be set so, the steps end with protocol.ErrUnsupported.
+	Mode Mode
+
 	// Continued marks the rest of a request whose first part was admitted already; it is not
 	// turned away however full the queue is.
 	Continued bool

@@ -3,6 +3,7 @@ package bus
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"time"
 
 	"dlt645-mqtt/protocol"
@@ -47,18 +48,18 @@ type hearing struct {
 	garbled bool      // something else was heard, and it was more than our own echo
 }
 
-// exchange sends the request of e and listens for the answer, which may begin up to patience
-// after the last bit of the request. A cut frame is no answer while doubtful returns a time
+// exchange sends the request of e after some wake-up bytes and listens for the answer, which
+// may begin up to patience after the last bit of the request. A cut frame is no answer while doubtful returns a time
 // for it: then the line listens at least until that time for a better one. An error means
 // that the port is broken.
-func (l *line) exchange(e *protocol.Exchange, patience time.Duration, doubtful func(answer []byte) time.Time) (hearing, error) {
+func (l *line) exchange(e *protocol.Exchange, preamble int, patience time.Duration, doubtful func(answer []byte) time.Time) (hearing, error) {
 	var h hearing
 	// What arrived before the request cannot be its answer.
 	if err := l.discard(); err != nil {
 		return h, err
 	}
 
-	out := append(bytes.Repeat([]byte{wakeUp}, l.settings.Preamble), e.Request...)
+	out := append(bytes.Repeat([]byte{wakeUp}, preamble), e.Request...)
 	h.sent = time.Now()
 	_, err := l.port.Write(out)
 	// A driver takes the bytes at once and lets them go at the line's speed.
@@ -76,7 +77,11 @@ func (l *line) exchange(e *protocol.Exchange, patience time.Duration, doubtful f
 
 	latest := h.end.Add(patience + l.settings.Latency)
 	if l.settings.Packed {
-		latest = latest.Add(l.settings.duration(longestFrame))
+		longest := longestFrame
+		if e.Longest > 0 {
+			longest = e.Longest
+		}
+		latest = latest.Add(l.settings.duration(longest))
 	}
 	err = l.listen(&h, e.Answer, latest, doubtful)
 	if !h.came.IsZero() {
@@ -87,6 +92,22 @@ func (l *line) exchange(e *protocol.Exchange, patience time.Duration, doubtful f
 		l.free = h.came.Add(l.settings.Gap)
 	}
 	return h, err
+}
+
+// tune gives the line another speed and parity.
+func (l *line) tune(mode Mode) error {
+	if mode == l.settings.mode() {
+		return nil
+	}
+	port, ok := l.port.(Tuner)
+	if !ok {
+		return errors.New("only a serial line can be set to another speed or parity")
+	}
+	if err := port.Tune(mode); err != nil {
+		return err
+	}
+	l.settings.Baud, l.settings.Parity = mode.Baud, mode.Parity
+	return nil
 }
 
 // listen waits for the answer. Noise does not make it wait longer than until latest; an

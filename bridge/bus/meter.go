@@ -26,6 +26,7 @@ type meter struct {
 	hold       time.Time // no command before: the answer to the last one may still come
 	turnaround [protocol.Kinds]turnaround
 	blocks     map[string]block
+	preamble   preamble
 	presence
 }
 
@@ -66,12 +67,20 @@ func (b *Bus) forgetMeters() {
 	}
 }
 
-// held returns until when the meter gets no command.
-func (b *Bus) held(address string) time.Time {
-	if m := b.meters[address]; m != nil {
-		return m.hold
+// held returns until when a step is not to go: a command while its meter gets none, a read
+// while the answer to an equal one may still come. What says only that a meter is there may
+// come late.
+func (b *Bus) held(step *protocol.Step) time.Time {
+	if isCommand(step) {
+		if m := b.meters[step.Meter]; m != nil {
+			return m.hold
+		}
+		return time.Time{}
 	}
-	return time.Time{}
+	if step.Class == protocol.ClassScan {
+		return time.Time{}
+	}
+	return b.doubts.hold(step)
 }
 
 // hold keeps commands from the meter until then.
@@ -88,10 +97,13 @@ func (b *Bus) learnBlock(step *protocol.Step, reply *Reply) {
 	}
 	m := b.meter(step.Meter)
 	var refusal *protocol.Refusal
+	refused := errors.As(reply.Err, &refusal) && slices.Contains(refusal.Reasons, noSuchData)
+	// The frame was sound and the meter's, but its content is laid out in another way.
+	unreadable := errors.Is(reply.Err, protocol.ErrGarbled) && reply.Result.Address != ""
 	switch {
 	case reply.Err == nil:
 		delete(m.blocks, step.Block)
-	case errors.As(reply.Err, &refusal) && slices.Contains(refusal.Reasons, noSuchData):
+	case refused || unreadable:
 		if m.blocks == nil {
 			m.blocks = make(map[string]block)
 		}

@@ -2,8 +2,10 @@ package bus
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/url"
+	"slices"
 	"time"
 )
 
@@ -19,6 +21,18 @@ type Port interface {
 	io.Closer
 }
 
+// A Tuner is a Port whose speed and parity can be changed while it is open.
+type Tuner interface {
+	Port
+	Tune(mode Mode) error
+}
+
+// A Mode is the speed and the parity of a line. The zero mode is what a line is configured for.
+type Mode struct {
+	Baud   int    // bits per second
+	Parity string // "even", "odd", "none"
+}
+
 // An Opener opens a port. It gives up when the context ends.
 type Opener func(ctx context.Context) (Port, error)
 
@@ -29,15 +43,29 @@ type OpenFunc func(settings *Settings, parameters url.Values) (Opener, error)
 
 // Settings are what must be known of a line to talk on it in time.
 type Settings struct {
-	Baud     int           // bits per second; 0: 2400
-	Parity   string        // "even", "odd", "none"; "": even
-	Stop     int           // stop bits, 1 or 2; 0: 1
-	Preamble int           // wake-up bytes FEH before each request
-	Gap      time.Duration // pause between the end of an answer and the next request
-	Timeout  time.Duration // longest wait for a meter to begin its answer; 0: 2 s
-	Latency  time.Duration // what the way to the line adds to that, there and back
-	Packed   bool          // answers arrive as a whole: a server collects them
+	Baud          int           // bits per second; 0: 2400
+	Parity        string        // "even", "odd", "none"; "": even
+	Stop          int           // stop bits, 1 or 2; 0: 1
+	Preamble      int           // wake-up bytes FEH before each request
+	LearnPreamble bool          // a meter that answers to fewer of them gets fewer, but never less than two
+	Gap           time.Duration // pause between the end of an answer and the next request
+	Timeout       time.Duration // longest wait for a meter to begin its answer; 0: 2 s
+	Latency       time.Duration // what the way to the line adds to that, there and back
+	Packed        bool          // answers arrive as a whole: a server collects them
 }
+
+// Check tells what is wrong with a mode that no line can have.
+func (m Mode) Check() error {
+	if m.Baud < lowestBaud || m.Baud > highestBaud {
+		return fmt.Errorf("%d baud: write a whole number from %d to %d", m.Baud, lowestBaud, highestBaud)
+	}
+	if !slices.Contains([]string{"even", "odd", "none"}, m.Parity) {
+		return fmt.Errorf("parity %q: write even, odd or none", m.Parity)
+	}
+	return nil
+}
+
+func (s Settings) mode() Mode { return Mode{s.Baud, s.Parity} }
 
 // defaults returns the settings with what is missing filled in, except for the wake-up bytes.
 func (s Settings) defaults() Settings {

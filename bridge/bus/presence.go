@@ -103,19 +103,24 @@ func (b *Bus) trial(now time.Time) *task {
 	return t
 }
 
-// present notes that a meter has answered, and how long it took to begin. It tells whether
-// the meter was offline.
-func (b *Bus) present(step *protocol.Step, took time.Duration) {
+// present notes that a meter has answered, in which try, and how long it took to begin. short
+// tells that it did not answer to fewer wake-up bytes before. A scan teaches nothing: it asks
+// patterns of addresses, maybe at another speed.
+func (b *Bus) present(step *protocol.Step, tries int, took time.Duration, short bool) {
+	if step.Class == protocol.ClassScan {
+		return
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	m := b.meter(step.Meter)
 	if m.offline {
-		m.blocks = nil // it may have been exchanged, or have got a new program
+		m.blocks, m.preamble = nil, preamble{} // it may have been exchanged, or have got a new program
 		b.config.Log.Info("meter is online again", "meter", step.Meter)
 	}
 	m.answered = true
 	m.presence = presence{}
 	m.turnaround[kind(step)].learn(took)
+	m.preamble.answered(tries, short)
 }
 
 // missing notes that a meter has left a try unanswered, and tells whether it is offline now.

@@ -27,9 +27,10 @@ type task struct {
 	steps    int // as in Report
 	wire     time.Duration
 
-	running bool // on the wire now, or rides with a task that is
-	began   bool // the step whose turn it is has been on the wire before the port broke
-	breaks  int  // how often the port broke under that step
+	running bool    // on the wire now, or rides with a task that is
+	began   bool    // the step whose turn it is has been on the wire before the port broke
+	breaks  int     // how often the port broke under that step
+	frames  []Frame // what went and came for it until then
 
 	lane  *lane
 	place *list.Element // in lane.tasks
@@ -266,7 +267,7 @@ func (q *queue) answer(t *task, i int, reply Reply) {
 		q.steps--
 	}
 	if i == t.next {
-		t.began, t.breaks = false, 0
+		t.began, t.breaks, t.frames = false, 0, nil
 	}
 	if t.open > 0 {
 		for t.answered[t.next] {
@@ -302,7 +303,10 @@ func (q *queue) answer(t *task, i int, reply Reply) {
 func (q *queue) fail(t *task, meter string, err error) {
 	for i := range t.job.Steps {
 		if !t.answered[i] && (meter == "" || meter == t.job.Steps[i].Meter) {
-			reply := Reply{Started: t.began && i == t.next}
+			reply := Reply{}
+			if i == t.next {
+				reply.Started, reply.Frames = t.began, t.frames
+			}
 			reply.Err = err
 			q.answer(t, i, reply)
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"syscall"
 	"time"
 
 	"go.bug.st/serial"
@@ -15,28 +16,36 @@ import (
 type serialPort struct {
 	port serial.Port
 	path string
+	stop int // stop bits
 }
 
+var _ Tuner = (*serialPort)(nil)
+
 // openSerial returns the opener of a serial line with eight data bits. With rs485 the kernel
-// is told to switch the line driver.
+// is told to switch the line driver. The path may be a link that leads to another device each
+// time, as those in /dev/serial/by-id do.
 func openSerial(path string, s Settings, rs485 bool) Opener {
-	mode := &serial.Mode{
-		BaudRate: s.Baud,
-		DataBits: 8,
-		Parity:   map[string]serial.Parity{"even": serial.EvenParity, "odd": serial.OddParity, "none": serial.NoParity}[s.Parity],
-		StopBits: map[int]serial.StopBits{1: serial.OneStopBit, 2: serial.TwoStopBits}[s.Stop],
-	}
 	return func(context.Context) (Port, error) {
-		if rs485 {
-			if err := switchDriver(path); err != nil {
-				return nil, serialError(path, err)
-			}
-		}
-		port, err := serial.Open(path, mode)
+		release, err := prepare(path, rs485)
 		if err != nil {
 			return nil, serialError(path, err)
 		}
-		return &serialPort{port, path}, nil
+		defer release()
+		port, err := serial.Open(path, serialMode(s.mode(), s.Stop))
+		if err != nil {
+			return nil, serialError(path, err)
+		}
+		return &serialPort{port, path, s.Stop}, nil
+	}
+}
+
+// serialMode is what the library calls a mode.
+func serialMode(m Mode, stop int) *serial.Mode {
+	return &serial.Mode{
+		BaudRate: m.Baud,
+		DataBits: 8,
+		Parity:   map[string]serial.Parity{"even": serial.EvenParity, "odd": serial.OddParity, "none": serial.NoParity}[m.Parity],
+		StopBits: map[int]serial.StopBits{1: serial.OneStopBit, 2: serial.TwoStopBits}[stop],
 	}
 }
 
@@ -52,7 +61,7 @@ func serialError(path string, err error) error {
 		return fmt.Errorf("open %s: no such device: plug the adapter in, or pass the device to the container", path)
 	case errors.Is(err, fs.ErrPermission) || code == serial.PermissionDenied:
 		return fmt.Errorf("open %s: permission denied: add the user to group dialout", path)
-	case code == serial.PortBusy:
+	case errors.Is(err, syscall.EBUSY) || code == serial.PortBusy:
 		return fmt.Errorf("open %s: busy: stop the other program that holds the line", path)
 	case code == serial.InvalidSerialPort:
 		return fmt.Errorf("open %s: not a serial line, or one that cannot be set so: %w", path, err)
@@ -81,6 +90,14 @@ func (p *serialPort) Write(data []byte) (int, error) {
 		}
 	}
 	return written, nil
+}
+
+// Tune takes effect at once: the line must be silent.
+func (p *serialPort) Tune(mode Mode) error {
+	if err := p.port.SetMode(serialMode(mode, p.stop)); err != nil {
+		return fmt.Errorf("set %s to %d baud, parity %s: %w", p.path, mode.Baud, mode.Parity, err)
+	}
+	return nil
 }
 
 func (p *serialPort) Close() error { return p.port.Close() }

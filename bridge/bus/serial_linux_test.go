@@ -102,8 +102,8 @@ func TestSerialErrors(t *testing.T) {
 	for _, test := range []struct{ url, want string }{
 		{"serial:///dev/no-such-line", "open /dev/no-such-line: no such device: "},
 		{"serial://" + file, "open " + file + ": not a serial line"},
-		{"serial://" + path + "?rs485=true", "open " + path + ": its driver cannot switch"},
-		{"serial:///dev/no-such-line?rs485=true", "open /dev/no-such-line: no such device: "},
+		{"serial://" + path + "?rs485=rts", "open " + path + ": its driver cannot switch"},
+		{"serial:///dev/no-such-line?rs485=rts", "open /dev/no-such-line: no such device: "},
 	} {
 		config, err := ParseURL(test.url, nil)
 		if err != nil {
@@ -115,6 +115,8 @@ func TestSerialErrors(t *testing.T) {
 	}
 	err := serialError("/dev/ttyUSB0", os.ErrPermission)
 	equal(t, "error", err.Error(), "open /dev/ttyUSB0: permission denied: add the user to group dialout")
+	err = serialError("/dev/ttyUSB0", unix.EBUSY)
+	equal(t, "error", err.Error(), "open /dev/ttyUSB0: busy: stop the other program that holds the line")
 }
 
 // A meter at the far end of a pseudoterminal: the adapter is pulled out and plugged in again.
@@ -165,4 +167,26 @@ func TestBusOnASerialLine(t *testing.T) {
 	equal(t, "plugged in again", ask(), "1")
 	cancel()
 	equal(t, "Run", <-done, nil)
+}
+
+func TestSerialPortIsTuned(t *testing.T) {
+	master, path := pty(t)
+	port := open(t, "serial://"+path+"?baud=9600").(Tuner)
+	for _, test := range []struct {
+		mode Mode
+		want uint32
+	}{{Mode{1200, "even"}, unix.B1200}, {Mode{19200, "none"}, unix.B19200}, {Mode{9600, "odd"}, unix.B9600}} {
+		if err := port.Tune(test.mode); err != nil {
+			t.Fatal(err)
+		}
+		settings, err := unix.IoctlGetTermios(int(master.Fd()), unix.TCGETS)
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "speed", settings.Cflag&unix.CBAUD, test.want)
+	}
+	master.Close()
+	if err := port.Tune(Mode{2400, "even"}); err == nil || !strings.Contains(err.Error(), path+" to 2400 baud") {
+		t.Errorf("tuned though it is unplugged: %v", err)
+	}
 }

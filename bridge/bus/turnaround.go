@@ -13,6 +13,9 @@ const (
 
 	// shortestPatience is for meters that answer at once, and now and then do not.
 	shortestPatience = 200 * time.Millisecond
+
+	// scanPatience is for the longest turnaround that DL/T 645 allows and the first byte.
+	scanPatience = 550 * time.Millisecond
 )
 
 // A turnaround is how long a meter takes to begin its answers of one kind. The zero
@@ -42,6 +45,9 @@ func (t *turnaround) patience() time.Duration {
 // always get the longest time, since they cannot be tried again, and so does the last try of
 // a read, in which the answer to the first may still come.
 func (b *Bus) patience(step *protocol.Step, tries int) time.Duration {
+	if step.Class == protocol.ClassScan {
+		return min(scanPatience, b.config.Timeout)
+	}
 	if !step.Repeatable || step.Kind == protocol.KindCommand || tries > 1 {
 		return b.config.Timeout
 	}

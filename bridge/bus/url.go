@@ -31,8 +31,8 @@ const (
 //	listen://:port?register=…   a DTU that dials in and registers
 //
 // and those of the schemes in extra. The parameters are baud (2400), parity (even, odd or
-// none), stop (1 or 2), fe (wake-up bytes, 4), gap (0 ms), timeout (2s) and latency (0 for
-// serial lines, 200ms for tcp, 2s for listen); for serial lines also rs485 (true where the
+// none), stop (1 or 2), fe (wake-up bytes; without it 4 for a start), gap (0 ms), timeout (2s) and latency (0 for
+// serial lines, 200ms for tcp, 2s for listen); for serial lines also rs485 (rts where the
 // kernel is to switch the line driver), for listen also register and heartbeat (text, or
 // bytes as hex:…). The error tells everything that is wrong with the URL, not just the first.
 //
@@ -64,12 +64,12 @@ func ParseURL(text string, extra map[string]OpenFunc) (Config, error) {
 		p.complain("the bus URL has a part after #, which means nothing here")
 	}
 
-	config := Config{URL: withoutSecrets(u, p.values), Settings: Settings{Preamble: 4}.defaults()}
+	config := Config{URL: withoutSecrets(u, p.values), Settings: Settings{Preamble: 4, LearnPreamble: !p.values.Has("fe")}.defaults()}
 	p.settings(&config.Settings)
 	switch u.Scheme {
 	case "serial":
 		p.duration("latency", &config.Latency, 0, 0, longestLatency)
-		config.Open = p.serial(u, config.Settings)
+		config.Open, config.Tunable = p.serial(u, config.Settings), true
 	case "tcp":
 		config.Packed = true
 		p.duration("latency", &config.Latency, 200*time.Millisecond, 0, longestLatency)
@@ -195,12 +195,9 @@ func (p *parameters) duration(name string, to *time.Duration, missing, least, mo
 
 // serial returns the opener of a serial line.
 func (p *parameters) serial(u *url.URL, s Settings) Opener {
-	rs485 := false
-	if text, ok := p.take("rs485"); ok {
-		var err error
-		if rs485, err = strconv.ParseBool(text); err != nil {
-			p.complain("rs485=%s of the bus URL: write true or false", text)
-		}
+	text, rs485 := p.take("rs485")
+	if rs485 && text != "rts" {
+		p.complain("rs485=%s of the bus URL: write rts, or leave it out where the adapter switches the line driver by itself", text)
 	}
 	if u.Host != "" || u.Path == "" || u.Path == "/" {
 		p.complain("the bus URL names no serial device; write it with three slashes, as in serial:///dev/ttyUSB0")

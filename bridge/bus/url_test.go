@@ -20,16 +20,16 @@ func TestParseURL(t *testing.T) {
 		shown string // if it differs
 		want  Settings
 	}{
-		{"serial:///dev/ttyUSB0", "", Settings{Baud: 2400, Parity: "even", Stop: 1, Preamble: 4, Timeout: 2 * time.Second}},
-		{"serial:///dev/ttyS1?baud=9600&parity=none&stop=2&fe=0&gap=30&timeout=800ms&latency=20ms&rs485=true",
-			"serial:///dev/ttyS1?baud=9600&fe=0&gap=30&latency=20ms&parity=none&rs485=true&stop=2&timeout=800ms",
+		{"serial:///dev/ttyUSB0", "", Settings{Baud: 2400, Parity: "even", Stop: 1, Preamble: 4, LearnPreamble: true, Timeout: 2 * time.Second}},
+		{"serial:///dev/ttyS1?baud=9600&parity=none&stop=2&fe=0&gap=30&timeout=800ms&latency=20ms&rs485=rts",
+			"serial:///dev/ttyS1?baud=9600&fe=0&gap=30&latency=20ms&parity=none&rs485=rts&stop=2&timeout=800ms",
 			Settings{Baud: 9600, Parity: "none", Stop: 2, Gap: 30 * time.Millisecond, Timeout: 800 * time.Millisecond, Latency: 20 * time.Millisecond}},
-		{"tcp://10.0.0.1:4001?gap=1s", "", Settings{Baud: 2400, Parity: "even", Stop: 1, Preamble: 4, Gap: time.Second, Timeout: 2 * time.Second, Latency: 200 * time.Millisecond, Packed: true}},
-		{"tcp://[fe80::1]:4001?latency=0", "", Settings{Baud: 2400, Parity: "even", Stop: 1, Preamble: 4, Timeout: 2 * time.Second, Packed: true}},
+		{"tcp://10.0.0.1:4001?gap=1s", "", Settings{Baud: 2400, Parity: "even", Stop: 1, Preamble: 4, LearnPreamble: true, Gap: time.Second, Timeout: 2 * time.Second, Latency: 200 * time.Millisecond, Packed: true}},
+		{"tcp://[fe80::1]:4001?latency=0", "", Settings{Baud: 2400, Parity: "even", Stop: 1, Preamble: 4, LearnPreamble: true, Timeout: 2 * time.Second, Packed: true}},
 		{"listen://:4001?register=DTU-7&heartbeat=hex:0d0a", "listen://:4001?heartbeat=hex%3A0d0a&register=hidden",
-			Settings{Baud: 2400, Parity: "even", Stop: 1, Preamble: 4, Timeout: 2 * time.Second, Latency: 2 * time.Second, Packed: true}},
-		{"listen://192.168.1.2:4001", "", Settings{Baud: 2400, Parity: "even", Stop: 1, Preamble: 4, Timeout: 2 * time.Second, Latency: 2 * time.Second, Packed: true}},
-		{"sim://?meters=4", "", Settings{Baud: 2400, Parity: "even", Stop: 1, Preamble: 4, Timeout: 2 * time.Second}},
+			Settings{Baud: 2400, Parity: "even", Stop: 1, Preamble: 4, LearnPreamble: true, Timeout: 2 * time.Second, Latency: 2 * time.Second, Packed: true}},
+		{"listen://192.168.1.2:4001", "", Settings{Baud: 2400, Parity: "even", Stop: 1, Preamble: 4, LearnPreamble: true, Timeout: 2 * time.Second, Latency: 2 * time.Second, Packed: true}},
+		{"sim://?meters=4", "", Settings{Baud: 2400, Parity: "even", Stop: 1, Preamble: 4, LearnPreamble: true, Timeout: 2 * time.Second}},
 	} {
 		t.Run(test.text, func(t *testing.T) {
 			config, err := ParseURL(test.text, map[string]OpenFunc{"sim": sim})
@@ -69,7 +69,7 @@ func TestParseURLComplains(t *testing.T) {
 		{"tcp://host", []string{"needs a port"}},
 		{"tcp://:4001", []string{"no host"}},
 		{"tcp://host:99999", []string{"needs a port"}},
-		{"tcp://host:4001/path?rs485=true", []string{`parameter "rs485"`, "has a path"}},
+		{"tcp://host:4001/path?rs485=rts", []string{`parameter "rs485"`, "has a path"}},
 		{"tcp://me:secret@host:4001#x", []string{"after #", "user name"}},
 		{"listen://:4001", []string{"set register"}},
 		{"listen://8.8.8.8:4001", []string{"set register"}},

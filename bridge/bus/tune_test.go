@@ -1,0 +1,130 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"dlt645-mqtt/protocol"
+)
+
+// tunedPort is a port at one of whose modes meters can be heard.
+type tunedPort struct {
+	*fakePort
+	mode  Mode
+	tuned *[]Mode
+	fail  func(Mode) error
+}
+
+func (p *tunedPort) Tune(mode Mode) error {
+	if err := p.fail(mode); err != nil {
+		return err
+	}
+	p.mode = mode
+	*p.tuned = append(*p.tuned, mode)
+	return nil
+}
+
+func (p *tunedPort) Write(data []byte) (int, error) {
+	// At 9600 baud the bytes are through sooner; the fake port knows its own speed only.
+	if p.mode.Baud == 9600 {
+		p.test.mu.Lock()
+		p.test.requests = append(p.test.requests, "9600")
+		p.test.mu.Unlock()
+		p.say(time.Duration(len(data)*11)*time.Second/9600+20*time.Millisecond, arrival{text: "=av1."})
+		return len(data), nil
+	}
+	return p.fakePort.Write(data)
+}
+
+// startTuned runs a bus on a port that can be tuned.
+func startTuned(t *testing.T, fail func(Mode) error) (l *lineTest, b *Bus, tuned *[]Mode) {
+	tuned = new([]Mode)
+	l = start(t, Config{}, prompt)
+	l.stop()
+	config := Config{Settings: Settings{Baud: 1100, Timeout: time.Second}, Tunable: true}
+	config.Open = func(context.Context) (Port, error) {
+		l.opened = append(l.opened, l.since())
+		return &tunedPort{&fakePort{test: l}, Mode{1100, "even"}, tuned, fail}, nil
+	}
+	b = New(config)
+	b.jitter = func(d time.Duration) time.Duration { return d }
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- b.Run(ctx) }()
+	l.stop = func() {
+		cancel()
+		equal(t, "Run", <-done, nil)
+	}
+	l.bus = b
+	synctest.Wait()
+	return l, b, tuned
+}
+
+func TestOneJobAtAnotherSpeed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, b, tuned := startTuned(t, func(Mode) error { return nil })
+		defer l.stop()
+		mode, tunable := b.Mode()
+		equal(t, "own mode", mode, Mode{1100, "even"})
+		equal(t, "tunable", tunable, true)
+
+		fast := l.submitJob(Job{Steps: []protocol.Step{withClass(read("a", "v"), protocol.ClassScan)}, Mode: Mode{9600, "none"}})
+		other := l.submit(read("b", "v"))
+		equal(t, "at another speed", values(<-fast), "1")
+		equal(t, "at its own", values(<-other), "1")
+		equal(t, "own mode named", values(<-l.submitJob(Job{Steps: []protocol.Step{read("a", "w")}, Mode: mode})), "1")
+		equal(t, "sent", l.log(), "?bv. 9600 ?aw.")
+		if want := []Mode{{9600, "none"}, {1100, "even"}}; len(*tuned) != 2 || (*tuned)[0] != want[0] || (*tuned)[1] != want[1] {
+			t.Errorf("tuned to %v, want %v", *tuned, want)
+		}
+	})
+}
+
+func TestSpeedThatThePortDoesNotHave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, _, tuned := startTuned(t, func(m Mode) error {
+			if m.Baud == 300 {
+				return errors.New("no such speed")
+			}
+			return nil
+		})
+		defer l.stop()
+		report := <-l.submitJob(Job{Steps: []protocol.Step{read("a", "v")}, Mode: Mode{300, "even"}})
+		if err := report.Replies[0].Err; !errors.Is(err, protocol.ErrUnsupported) || !strings.Contains(err.Error(), "no such speed") {
+			t.Errorf("error %v", err)
+		}
+		equal(t, "started", report.Replies[0].Started, false)
+		equal(t, "tuned", len(*tuned), 0)
+		equal(t, "afterwards", values(<-l.submit(read("a", "v"))), "1")
+		equal(t, "opened", len(l.opened), 2) // once in start, once here: the port is still good
+	})
+}
+
+func TestPortThatDoesNotGoBackIsOpenedAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, _, _ := startTuned(t, func(m Mode) error {
+			if m.Baud == 1100 {
+				return errors.New("unplugged")
+			}
+			return nil
+		})
+		defer l.stop()
+		equal(t, "at another speed", values(<-l.submitJob(Job{Steps: []protocol.Step{read("a", "v")}, Mode: Mode{9600, "even"}})), "1")
+		equal(t, "afterwards", values(<-l.submit(read("a", "w"))), "1")
+		equal(t, "opened", len(l.opened), 3)
+	})
+}
+
+func TestPortWithoutSpeeds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := start(t, Config{}, prompt)
+		defer l.stop()
+		report := <-l.submitJob(Job{Steps: []protocol.Step{read("a", "v")}, Mode: Mode{9600, "even"}})
+		equal(t, "unsupported", errors.Is(report.Replies[0].Err, protocol.ErrUnsupported), true)
+		equal(t, "sent", l.log(), "")
+	})
+}

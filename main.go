@@ -17,6 +17,7 @@ import (
 
 	"dlt645-mqtt/bridge"
 	"dlt645-mqtt/bridge/bus"
+	"dlt645-mqtt/protocol"
 )
 
 // version is set by the linker.
@@ -32,6 +33,7 @@ func commands() []command {
 	return []command{
 		{"demo", "", "run the bridge with a broker and simulated meters inside", runDemo},
 		{"read", "METER ITEM…", "read a meter on the bus, without a broker", runRead},
+		{"scan", "", "find the meters on the bus, without a broker", runScan},
 		{"decode", "[HEX…]", "explain frames, from the arguments or standard input", runDecode},
 		{"items", "[WORD…]", "search the dictionary of data items", runItems},
 		{"simulate", "", "serve simulated meters on a TCP port or a pty", runSimulate},
@@ -166,8 +168,19 @@ func newBridge(c config, log *slog.Logger) (*bridge.Bridge, *bus.Bus) {
 	line := bus.New(c.bus)
 	b = bridge.New(bridge.Config{
 		Root: c.root, Broker: c.broker, Bus: line, BusURL: c.bus.URL,
-		Meters: c.meters, Protocols: slices.Sorted(maps.Keys(c.protocols)), Protocol: c.protocol,
+		Meters: c.meters, Protocols: slices.Sorted(maps.Keys(c.protocols)), Protocol: c.protocol, Finders: finders(c.protocols),
 		Allow: c.allow, BasicPoints: c.basicPoints, Zone: c.zone, HTTP: c.http, Version: version, Log: log,
 	})
 	return b, line
+}
+
+// finders returns the protocols that can look for meters, the newer first, for most meters
+// are of those.
+func finders(protocols map[string]protocol.Protocol) (all []protocol.Finder) {
+	for _, name := range slices.Backward(slices.Sorted(maps.Keys(protocols))) {
+		if finder, ok := protocols[name].(protocol.Finder); ok {
+			all = append(all, finder)
+		}
+	}
+	return all
 }

@@ -32,6 +32,7 @@ type Config struct {
 	Meters      []Meter
 	Protocols   []string          // names of all protocols there are
 	Protocol    protocol.Protocol // of meters that are not configured
+	Finders     []protocol.Finder // protocols that can look for meters, the likeliest first
 	Allow       map[string]bool   // classes of requests: the permissions of package protocol, raw, config
 	BasicPoints bool              // named meters have the basic points
 	Zone        *time.Location    // for the times in replies
@@ -57,6 +58,7 @@ type Bridge struct {
 	admission admission
 	turned    atomic.Int64 // when the bridge's own loop last turned, Unix nanoseconds
 	listening atomic.Bool  // connected and subscribed
+	scanning  atomic.Int64 // when the scan under way is expected to end, Unix nanoseconds; 0: none is
 }
 
 // New returns a bridge that does nothing until Run.
@@ -101,6 +103,8 @@ type request struct {
 	trace    bool
 	items    []string
 	maxAge   time.Duration // of values that need not be read again
+
+	watch func(ScanProgress) bool // told how a scan goes, and whether to go on; nil: it is published
 
 	meter, address string
 	protocol       protocol.Protocol
@@ -252,16 +256,15 @@ func (b *Bridge) handle(r *request, in *body) error {
 	if r.verb == verbRaw {
 		return b.raw(r, in) // how long it may wait depends on the frame
 	}
+	if r.verb == verbScan {
+		return b.scan(r, in) // as long as it takes, if it does not say how long
+	}
 	if r.deadline.IsZero() {
 		r.deadline = r.received.Add(b.ttl(r))
 	}
 	switch r.verb {
 	case verbRead:
 		return b.read(r, in)
-	case verbScan:
-		if err := b.permit(protocol.PermitRead); err != nil {
-			return err
-		}
 	default:
 		if !b.config.Allow[r.verb] {
 			return notAllowed(r.verb)

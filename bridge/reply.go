@@ -26,6 +26,9 @@ type reply struct {
 	// Only a read has these, and it always has them.
 	*reading
 
+	// Only a scan that asked somebody has these.
+	*discovery
+
 	// Only a command has these.
 	Result   string   `json:"result,omitempty"`
 	Repeated bool     `json:"repeated,omitempty"` // the answer to an earlier message with the same mark

@@ -16,6 +16,7 @@ const (
 	topicStatus = "bridge/status"
 	topicInfo   = "bridge/info"
 	topicFrame  = "bridge/frame"
+	topicScan   = "bridge/scan"
 )
 
 // The limits of a response topic.

@@ -1,0 +1,281 @@
+package bridge
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+
+	"dlt645-mqtt/bridge/bus"
+	"dlt645-mqtt/protocol"
+)
+
+// progressInterval is the shortest time between two messages about the same scan, unless a
+// meter was found.
+const progressInterval = time.Second
+
+// The speeds and parities that a scan of a serial line tries if it is not told which, after
+// those that the line is configured for: the speeds of DL/T 645-2007, the most common first.
+var (
+	scanSpeeds   = []int{2400, 9600, 1200, 4800, 19200, 600}
+	scanParities = []string{"even", "none"}
+)
+
+// ScanProgress is what bridge/scan says of a scan under way.
+type ScanProgress struct {
+	ID          json.RawMessage `json:"id,omitempty"`
+	Time        string          `json:"time"`
+	State       string          `json:"state"` // "searching", "done"
+	Protocol    string          `json:"protocol"`
+	Baud        int             `json:"baud"`
+	Parity      string          `json:"parity"`
+	Pattern     string          `json:"pattern"` // whose parts are being asked
+	Asked       int             `json:"asked"`   // questions so far
+	Left        int             `json:"left"`    // questions still to come, a guess
+	RemainingMS int64           `json:"remaining_ms"`
+	Meters      []foundMeter    `json:"meters"`
+}
+
+// Share is how much of the scan is done, 0 to 1, as far as can be guessed.
+func (p ScanProgress) Share() float64 { return float64(p.Asked) / float64(max(1, p.Asked+p.Left)) }
+
+// A discovery is what a scan brought. Only the reply to a scan has it.
+type discovery struct {
+	Meters  []foundMeter `json:"meters"`
+	Sure    bool         `json:"sure"`
+	Stopped *problem     `json:"stopped,omitempty"` // why the scan ended early
+}
+
+// scanKeys is what a scan is asked for.
+type scanKeys struct {
+	finders []protocol.Finder
+	modes   []bus.Mode
+	meters  int
+}
+
+// Scan carries out a scan without a broker and returns its reply; payload is the body of the
+// request. It ends early with ctx. progress is called now and then, from another goroutine.
+// The bus must be running.
+func (b *Bridge) Scan(ctx context.Context, payload []byte, progress func(ScanProgress)) []byte {
+	answer := make(chan []byte, 1)
+	b.carryOut(&request{
+		message: message{topic: verbScan, payload: payload, received: time.Now()},
+		verb:    verbScan,
+		deliver: func(m outgoing) { answer <- m.payload },
+		watch:   func(p ScanProgress) bool { progress(p); return ctx.Err() == nil },
+	})
+	return <-answer
+}
+
+// scan answers the verb scan: it looks for the meters on the bus.
+func (b *Bridge) scan(r *request, in *body) error {
+	if r.target != "" {
+		return problemf(CodeBadRequest, "a scan request goes to %s: it is about all meters", b.topics.join("request/scan"))
+	}
+	if err := b.permit(protocol.PermitRead); err != nil {
+		return err
+	}
+	keys, err := b.scanKeys(r, in)
+	if err != nil {
+		return err
+	}
+	if r.expired() {
+		return bus.ErrExpired
+	}
+	if !b.scanning.CompareAndSwap(0, time.Now().UnixNano()) {
+		p := problemf(CodeBusy, "a scan is under way already; %s tells how far it is", b.topics.join(topicScan))
+		p.RetryAfterMS = max(time.Until(time.Unix(0, b.scanning.Load())), time.Second).Milliseconds()
+		return p
+	}
+	b.later(func() {
+		defer b.scanning.Store(0)
+		b.search(r, keys)
+	})
+	return nil
+}
+
+// scanKeys takes what a scan may say, and fills in what it does not.
+func (b *Bridge) scanKeys(r *request, in *body) (keys scanKeys, err error) {
+	if in.members == nil && in.text != "" {
+		return keys, problemf(CodeBadRequest, `the body of a scan is empty or a JSON object, such as {"meters":8}`)
+	}
+	var protocols, parities []string
+	var speeds []int
+	var meters uint16
+	for _, key := range []struct {
+		name, want string
+		value      any
+	}{
+		{"protocols", `an array of names, such as ["2007"]`, &protocols},
+		{"speeds", "an array of speeds in bits per second, such as [2400,9600]", &speeds},
+		{"parities", `an array of "even", "odd" and "none"`, &parities},
+		{"meters", "a whole number from 1 to 65535: how many meters there are", &meters},
+	} {
+		given, err := in.take(key.name, key.want, key.value)
+		if err != nil {
+			return keys, err
+		}
+		if given && (key.name == "meters" && meters == 0) {
+			return keys, problemf(CodeBadRequest, "%q must be %s", key.name, key.want)
+		}
+	}
+	if err := in.nothingLeft(r); err != nil {
+		return keys, err
+	}
+	keys.meters = int(meters)
+	if keys.finders, err = b.finders(protocols); err != nil {
+		return keys, err
+	}
+	keys.modes, err = b.scanModes(speeds, parities)
+	return keys, err
+}
+
+// finders returns the protocols to search with; all if none is named.
+func (b *Bridge) finders(names []string) ([]protocol.Finder, error) {
+	if len(b.config.Finders) == 0 {
+		return nil, problemf(CodeUnsupported, "none of the protocols of this bridge can look for meters")
+	}
+	if len(names) == 0 {
+		names = nil
+		for _, finder := range b.config.Finders {
+			names = append(names, finder.Name())
+		}
+	}
+	var finders []protocol.Finder
+	for _, name := range names {
+		i := slices.IndexFunc(b.config.Finders, func(f protocol.Finder) bool { return f.Name() == name })
+		if i < 0 {
+			return nil, problemf(CodeBadRequest, "%q is no protocol that can be scanned for; there are %s", name, strings.Join(b.config.Protocols, ", "))
+		}
+		finders = append(finders, b.config.Finders[i])
+	}
+	return finders, nil
+}
+
+// scanModes returns the speeds and parities to search at, that of the line first.
+func (b *Bridge) scanModes(speeds []int, parities []string) ([]bus.Mode, error) {
+	own, tunable := b.bus.Mode()
+	for _, speed := range speeds {
+		if err := (bus.Mode{Baud: speed, Parity: own.Parity}).Check(); err != nil {
+			return nil, problemf(CodeBadRequest, `"speeds": %v`, err)
+		}
+	}
+	for _, parity := range parities {
+		if err := (bus.Mode{Baud: own.Baud, Parity: parity}).Check(); err != nil {
+			return nil, problemf(CodeBadRequest, `"parities": %v`, err)
+		}
+	}
+	if !tunable {
+		other := func(m bus.Mode) bool { return m != own }
+		if slices.ContainsFunc(combine(speeds, []string{own.Parity}), other) || slices.ContainsFunc(combine([]int{own.Baud}, parities), other) {
+			return nil, problemf(CodeBadRequest, "speeds and parities can be varied on a serial line only; behind a server or a modem they are set there, and this bus is configured for %d baud, parity %s", own.Baud, own.Parity)
+		}
+		return []bus.Mode{own}, nil
+	}
+	var modes []bus.Mode
+	if len(speeds) == 0 && len(parities) == 0 {
+		modes = append(modes, own)
+	}
+	if len(speeds) == 0 {
+		speeds = scanSpeeds
+	}
+	if len(parities) == 0 {
+		parities = scanParities
+	}
+	for _, mode := range combine(speeds, parities) {
+		if !slices.Contains(modes, mode) {
+			modes = append(modes, mode)
+		}
+	}
+	return modes, nil
+}
+
+func combine(speeds []int, parities []string) (modes []bus.Mode) {
+	for _, parity := range parities {
+		for _, speed := range speeds {
+			modes = append(modes, bus.Mode{Baud: speed, Parity: parity})
+		}
+	}
+	return modes
+}
+
+// search scans the bus, tells how far it is, and replies.
+func (b *Bridge) search(r *request, keys scanKeys) {
+	a := b.newReply(r)
+	a.Bus = &effort{}
+	started, watched := false, true
+	s := search{wanted: keys.meters}
+	s.ask = func(mode bus.Mode, step protocol.Step) (string, error) {
+		if !watched {
+			return "", problemf(CodeStopping, "the scan was interrupted")
+		}
+		report, err := b.bus.Submit(bus.Job{Steps: []protocol.Step{step}, Mode: mode, Deadline: r.deadline, Continued: started})
+		if err != nil {
+			return "", err
+		}
+		ended := <-report
+		a.Bus.add(ended)
+		reply := ended.Replies[0]
+		started = started || reply.Started
+		if r.trace && len(reply.Frames) > 1 {
+			a.Frames = append(a.Frames, b.tracedFrames(keys.finders[0], reply.Frames)...)
+		}
+		return reply.Result.Address, reply.Err
+	}
+	var told time.Time
+	found := 0
+	s.asked = func() {
+		now := time.Now()
+		remaining := s.remaining()
+		b.scanning.Store(now.Add(remaining).UnixNano())
+		if len(s.found) > found || now.Sub(told) >= progressInterval {
+			told, found = now, len(s.found)
+			watched = b.tell(r, s.progress("searching"))
+		}
+	}
+	sure, err := s.run(keys.finders, keys.modes)
+	if err != nil && !started {
+		b.fail(r, err)
+		return
+	}
+	a.discovery = &discovery{Meters: s.meters(), Sure: sure}
+	if err != nil {
+		a.OK, a.Stopped = false, problemOf(err)
+	}
+	b.tell(r, s.progress("done"))
+	b.send(r, a)
+}
+
+// meters lists what was found.
+func (s *search) meters() []foundMeter {
+	if s.found == nil {
+		return []foundMeter{}
+	}
+	return slices.Clone(s.found)
+}
+
+func (s *search) progress(state string) ScanProgress {
+	p := ScanProgress{
+		State: state, Protocol: s.current.finder.Name(), Baud: s.current.mode.Baud, Parity: s.current.mode.Parity, Pattern: s.current.Pattern,
+		Asked: s.questions, Meters: s.meters(),
+	}
+	if state == "searching" {
+		p.Left, p.RemainingMS = s.left(), s.remaining().Milliseconds()
+	}
+	return p
+}
+
+// tell passes on how far a scan is, and returns whether to go on.
+func (b *Bridge) tell(r *request, p ScanProgress) bool {
+	if r.watch != nil {
+		return r.watch(p)
+	}
+	p.ID, p.Time = r.id, b.stamp(time.Now())
+	if payload, err := encodeJSON(p); err == nil { // numbers and strings always encode
+		ctx, cancel := context.WithTimeout(context.Background(), progressInterval)
+		defer cancel()
+		b.outbox.pass(ctx, outgoing{topic: b.topics.join(topicScan), payload: payload, contentType: contentJSON, transient: true})
+	}
+	return true
+}

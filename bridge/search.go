@@ -1,0 +1,264 @@
+package bridge
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+	"time"
+
+	"dlt645-mqtt/bridge/bus"
+	"dlt645-mqtt/protocol"
+)
+
+// signalTries is how often a question is asked that somebody should be able to answer.
+const signalTries = 3
+
+// A search finds the meters on a bus. It asks who is there at all, then narrows each question
+// to which anything came, until nothing comes or one address is left. A garbled answer means
+// more than one meter. A clean one may mean that as well, for of two that answer at once the
+// stronger driver may win; so these questions are narrowed too, though after the garbled ones.
+type search struct {
+	// ask holds one conversation. The error wraps protocol.ErrSilent, ErrGarbled or, where the
+	// line cannot be set to the mode, ErrUnsupported; any other ends the search.
+	ask func(mode bus.Mode, step protocol.Step) (address string, err error)
+
+	asked  func() // unless nil, called after each question
+	wanted int    // the search ends when so many meters are found; 0: when everything was asked
+
+	found     []foundMeter
+	pending   []branch // still to be narrowed
+	current   branch
+	rest      int       // questions of the current branch still to be asked
+	roots     int       // questions about all meters still to be asked
+	width     int       // questions that one is narrowed to
+	only      *bus.Mode // the mode that counts, where the port does not really change modes
+	doubtful  bool      // something may be there that was not found
+	questions int       // asked so far
+	spent     time.Duration
+}
+
+// A foundMeter is one entry of the reply to a scan.
+type foundMeter struct {
+	Address  string `json:"address"`
+	Protocol string `json:"protocol"`
+	Baud     int    `json:"baud"`
+	Parity   string `json:"parity"`
+}
+
+// A branch is a question at one speed and parity, and what came.
+type branch struct {
+	protocol.Question
+	finder  protocol.Finder
+	mode    bus.Mode
+	garbled bool
+	heard   []string // who answered
+}
+
+func (b *branch) silent() bool { return !b.garbled && len(b.heard) == 0 }
+
+// run searches. It returns whether no other meter can be there, as far as asking tells.
+func (s *search) run(finders []protocol.Finder, modes []bus.Mode) (sure bool, err error) {
+	s.roots = len(finders) * len(modes)
+	for _, mode := range modes {
+		for _, finder := range finders {
+			question, err := finder.Find("")
+			if err != nil {
+				return false, err
+			}
+			s.roots--
+			s.width = len(question.Narrow())
+			s.current = branch{Question: question, finder: finder, mode: mode}
+			if err := s.inquire(&s.current); err != nil || s.enough() {
+				return false, err
+			}
+		}
+	}
+	for len(s.pending) > 0 {
+		s.current = s.next()
+		if err := s.narrow(&s.current); err != nil {
+			return false, err
+		}
+		if s.enough() && len(s.pending)+s.rest > 0 {
+			return false, nil
+		}
+		s.rest = 0 // of a mode that does not count
+	}
+	return !s.doubtful && len(s.found) >= s.wanted, nil
+}
+
+func (s *search) enough() bool { return s.wanted > 0 && len(s.found) >= s.wanted }
+
+func (s *search) skips(mode bus.Mode) bool { return s.only != nil && *s.only != mode }
+
+// next takes the branch that promises most: where more than one meter must be, then where
+// most addresses are.
+func (s *search) next() branch {
+	best := 0
+	for i, b := range s.pending {
+		if better := cmp.Or(cmp.Compare(promise(b.garbled), promise(s.pending[best].garbled)), cmp.Compare(b.Levels, s.pending[best].Levels)); better > 0 {
+			best = i
+		}
+	}
+	b := s.pending[best]
+	s.pending = slices.Delete(s.pending, best, best+1)
+	return b
+}
+
+func promise(garbled bool) int {
+	if garbled {
+		return 1
+	}
+	return 0
+}
+
+// narrow asks all parts of the question of a branch. If fewer meters answer than must be
+// there, the parts to which nothing came are asked once more: an answer may have been lost.
+func (s *search) narrow(b *branch) error {
+	expected := 1
+	if b.garbled {
+		expected = 2
+	}
+	parts := make([]branch, 0, s.width)
+	for _, question := range b.Narrow() {
+		parts = append(parts, branch{Question: question, finder: b.finder, mode: b.mode})
+	}
+	for _, address := range b.heard {
+		// Where the address of a meter is itself a pattern, like the short ones of 1997, it answers
+		// to the pattern and not to its parts.
+		if !slices.ContainsFunc(parts, func(part branch) bool { return part.Matches(address) }) {
+			expected--
+		}
+	}
+	rounds := max(1, expected)
+	for range rounds {
+		s.rest = len(parts)
+		for i := range parts {
+			s.rest--
+			part := &parts[i]
+			// Who answered to the whole must be in one of the parts.
+			known := slices.ContainsFunc(b.heard, part.Matches)
+			for try := 0; part.silent() && (try == 0 || known && try < signalTries); try++ {
+				if err := s.inquire(part); err != nil || s.enough() || s.skips(b.mode) {
+					return err
+				}
+			}
+		}
+		count := 0
+		for _, part := range parts {
+			count += len(part.heard)
+			if part.garbled {
+				count += 2
+			}
+		}
+		if count >= expected {
+			return nil
+		}
+	}
+	s.doubtful = true // noise, or meters that answer to some patterns only
+	return nil
+}
+
+// inquire asks the question of a branch in every way. If anything comes the branch is to be
+// narrowed, unless it is about one address.
+func (s *search) inquire(b *branch) error {
+	for try := 0; try == 0 || b.Levels == 0 && b.garbled && len(b.heard) == 0 && try < signalTries; try++ {
+		for _, step := range b.Steps {
+			if s.skips(b.mode) {
+				return nil
+			}
+			address, err := s.question(b.mode, step)
+			switch {
+			case errors.Is(err, protocol.ErrGarbled):
+				b.garbled = true
+			case errors.Is(err, protocol.ErrSilent):
+			case errors.Is(err, protocol.ErrUnsupported):
+				s.doubtful = true // nobody knows who would have answered
+				return nil
+			case err != nil:
+				return err
+			case !slices.Contains(b.heard, address):
+				b.heard = append(b.heard, address)
+				if err := s.find(b, address); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	switch {
+	case b.silent() || s.skips(b.mode):
+	case b.Levels > 0:
+		s.pending = append(s.pending, *b)
+	case len(b.heard) == 0:
+		s.doubtful = true // two meters of one address, or a line that garbles everything
+	}
+	return nil
+}
+
+// find takes note of an address that answered. What several meters sent at once may look like
+// a sound answer of one that does not exist, so it must answer to its own address.
+func (s *search) find(b *branch, address string) error {
+	for _, f := range s.found {
+		mode := bus.Mode{Baud: f.Baud, Parity: f.Parity}
+		switch {
+		case f.Address != address:
+		case mode == b.mode:
+			return nil // a meter of both editions is one meter
+		case f.Protocol == b.finder.Name():
+			// A meter hears one speed and one parity. One that answers at another tells that the
+			// port has none, like a pseudo terminal: then one mode is as good as all.
+			s.only = &mode
+			s.pending = slices.DeleteFunc(s.pending, func(b branch) bool { return b.mode != mode })
+			return nil
+		}
+	}
+	confirmed := b.Levels == 0
+	own, err := b.finder.Find(address)
+	if err != nil {
+		return err
+	}
+	for try := 0; !confirmed && try < signalTries; try++ {
+		answered, err := s.question(b.mode, own.Steps[0])
+		if err != nil && !errors.Is(err, protocol.ErrSilent) && !errors.Is(err, protocol.ErrGarbled) {
+			return err
+		}
+		confirmed = err == nil && answered == address
+	}
+	if !confirmed {
+		b.garbled = true
+		return nil
+	}
+	s.found = append(s.found, foundMeter{address, b.finder.Name(), b.mode.Baud, b.mode.Parity})
+	return nil
+}
+
+// question asks once.
+func (s *search) question(mode bus.Mode, step protocol.Step) (address string, err error) {
+	begin := time.Now()
+	address, err = s.ask(mode, step)
+	s.questions++
+	s.spent += time.Since(begin)
+	if s.asked != nil {
+		s.asked()
+	}
+	return address, err
+}
+
+// left guesses how many questions are still to be asked: each branch leads to one more meter.
+func (s *search) left() int {
+	left := s.roots + s.rest
+	if s.rest > 0 {
+		left += (s.current.Levels - 1) * s.width
+	}
+	for _, b := range s.pending {
+		left += b.Levels * s.width
+	}
+	return left
+}
+
+// remaining guesses how long the search will still take.
+func (s *search) remaining() time.Duration {
+	if s.questions == 0 {
+		return 0
+	}
+	return time.Duration(s.left()) * (s.spent / time.Duration(s.questions))
+}

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"dlt645-mqtt/bridge"
+	"dlt645-mqtt/protocol"
+)
+
+// runScan finds the meters on the bus and prints a table, or the reply as JSON.
+func runScan(ctx context.Context, arguments []string, _ io.Reader, out, stderr io.Writer) int {
+	flags := newFlags("scan", "", "Finds the meters on the bus, without a broker, by asking narrower and narrower patterns of addresses.\nCtrl-C ends it early and shows what was found. Exit 1 if nothing was, or if it ended early.", stderr)
+	url := flags.String("bus", "", "bus `URL`, instead of DLT645_BUS_URL")
+	asJSON := flags.Bool("json", false, "print the reply as it would be published")
+	meters := flags.Uint("meters", 0, "how `many` there are: the scan ends when they are found; without it all addresses are ruled out, which takes long")
+	protocols := flags.String("protocol", "", "`list` of protocols to look for, such as 2007; without it 2007,1997")
+	speeds := flags.String("speeds", "", "`list` of speeds to try on a serial line, such as 2400,9600; without it that of the bus and 600 to 19200")
+	parities := flags.String("parities", "", "`list` of parities to try on a serial line, such as even; without it even,none")
+	if status, done := parseFlags(flags, arguments); done {
+		return status
+	}
+	fail := func(status int, err error) int {
+		complain(stderr, "scan", err)
+		return status
+	}
+	if flags.NArg() > 0 {
+		return fail(2, fmt.Errorf("%q is not understood: options begin with a hyphen", flags.Arg(0)))
+	}
+	request := map[string]any{}
+	if *meters > 0 {
+		request["meters"] = *meters
+	}
+	for key, list := range map[string]string{"protocols": *protocols, "parities": *parities} {
+		if list != "" {
+			request[key] = strings.Split(list, ",")
+		}
+	}
+	if *speeds != "" {
+		var numbers []int
+		for text := range strings.SplitSeq(*speeds, ",") {
+			speed, err := strconv.Atoi(text)
+			if err != nil {
+				return fail(2, fmt.Errorf("speed %q is no whole number", text))
+			}
+			numbers = append(numbers, speed)
+		}
+		request["speeds"] = numbers
+	}
+	body, err := json.Marshal(request)
+	if err != nil {
+		return fail(1, err)
+	}
+	if *url != "" {
+		if err := os.Setenv("DLT645_BUS_URL", *url); err != nil {
+			return fail(1, err)
+		}
+	}
+	c, err := readConfig(false)
+	if err != nil {
+		complain(stderr, "the configuration cannot be used", err)
+		return 2
+	}
+	c.allow = map[string]bool{string(protocol.PermitRead): true}
+	b, line := newBridge(c, newLog(stderr, c.logFormat, max(c.logLevel, slog.LevelWarn)))
+	busContext, stopBus := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopBus()
+	ended := make(chan error, 1)
+	go func() { ended <- line.Run(busContext) }()
+	bar := progressBar{w: stderr, shown: isTerminal(stderr)}
+	reply := b.Scan(ctx, body, bar.show)
+	bar.clear()
+	stopBus()
+	if err := <-ended; err != nil {
+		complain(stderr, "the bus has stopped", err)
+	}
+	return printScan(reply, *asJSON, out, stderr)
+}
+
+// printScan shows the reply to a scan.
+func printScan(reply []byte, asJSON bool, out, stderr io.Writer) int {
+	var shown struct {
+		OK     bool
+		Error  *struct{ Message string }
+		Meters []struct {
+			Address, Protocol, Parity string
+			Baud                      int
+		}
+		Sure    bool
+		Stopped *struct{ Message string }
+	}
+	if err := json.Unmarshal(reply, &shown); err != nil {
+		complain(stderr, "scan", err)
+		return 1
+	}
+	status := 0
+	if !shown.OK || len(shown.Meters) == 0 {
+		status = 1
+	}
+	if asJSON {
+		fmt.Fprintf(out, "%s\n", reply)
+		return status
+	}
+	if shown.Error != nil {
+		fmt.Fprintln(stderr, "dlt645-mqtt: scan:", shown.Error.Message)
+		return status
+	}
+	table := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(table, "ADDRESS\tPROTOCOL\tBAUD\tPARITY")
+	for _, m := range shown.Meters {
+		fmt.Fprintf(table, "%s\t%s\t%d\t%s\n", m.Address, m.Protocol, m.Baud, m.Parity)
+	}
+	_ = table.Flush()
+	switch {
+	case shown.Stopped != nil:
+		fmt.Fprintf(stderr, "%d found; the scan ended early, there may be more: %s\n", len(shown.Meters), shown.Stopped.Message)
+	case shown.Sure:
+		fmt.Fprintf(stderr, "%d found; every other address has been ruled out\n", len(shown.Meters))
+	default:
+		fmt.Fprintf(stderr, "%d found; not every other address has been ruled out\n", len(shown.Meters))
+	}
+	return status
+}
+
+// A progressBar is one line on a terminal that is written over and over.
+type progressBar struct {
+	w     io.Writer
+	shown bool // there is a terminal
+	width int  // of what stands there
+}
+
+func (p *progressBar) show(now bridge.ScanProgress) {
+	if !p.shown {
+		return
+	}
+	const width = 20
+	full := int(now.Share() * width)
+	line := fmt.Sprintf("[%s%s] %d found, about %v left; %s %s %d %s",
+		strings.Repeat("#", full), strings.Repeat("-", width-full),
+		len(now.Meters), (time.Duration(now.RemainingMS) * time.Millisecond).Round(time.Second), now.Pattern, now.Protocol, now.Baud, now.Parity)
+	fmt.Fprintf(p.w, "\r%-*s", p.width, line)
+	p.width = len(line)
+}
+
+func (p *progressBar) clear() {
+	if p.width > 0 {
+		fmt.Fprintf(p.w, "\r%*s\r", p.width, "")
+	}
+}

@@ -1,0 +1,292 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"dlt645-mqtt/bridge"
+	"dlt645-mqtt/protocol/dlt645"
+	"dlt645-mqtt/simulator"
+)
+
+// A scanReply is what these tests look at in the reply to a scan.
+type scanReply struct {
+	ID     string
+	OK     bool
+	Meters []struct {
+		Address, Protocol, Parity string
+		Baud                      int
+	}
+	Sure    bool
+	Stopped *struct{ Code string }
+	Error   *struct {
+		Code, Message string
+		RetryAfterMS  int64 `json:"retry_after_ms"`
+	}
+}
+
+func parseScan(t testing.TB, payload []byte) scanReply {
+	t.Helper()
+	var r scanReply
+	if err := json.Unmarshal(payload, &r); err != nil {
+		t.Fatalf("reply %s: %v", payload, err)
+	}
+	return r
+}
+
+func (r scanReply) addresses() string {
+	var all []string
+	for _, m := range r.Meters {
+		all = append(all, m.Address)
+	}
+	slices.Sort(all)
+	return strings.Join(all, " ")
+}
+
+// unlike are addresses of which some are alike in their last pairs, in their first, or full
+// of start and end bytes.
+var unlike = []string{
+	"000000000001", "000000000101", "112233445566", "112233445567", "202300445566", "681668166816", "681668166817", "990000000001",
+}
+
+// TestScanFindsAll scans a bus of eight to the end, at the speed and with the turnaround of
+// real meters, in virtual time.
+func TestScanFindsAll(t *testing.T) {
+	for _, body := range []string{`{}`, `{"meters":8}`, `{"meters":8,"protocols":["2007"]}`, `{"meters":9}`} {
+		synctest.Test(t, func(t *testing.T) {
+			v := newVirtualSite(t, simulator.BusOptions{Meters: simulated(t, unlike...), Baud: 2400, Turnaround: 20 * time.Millisecond, WakeUp: 4}, nil)
+			defer v.stop()
+			begin, told := time.Now(), 0
+			share := 0.0
+			r := parseScan(t, v.Scan(t.Context(), []byte(body), func(p bridge.ScanProgress) {
+				told++
+				share = p.Share()
+			}))
+			took := time.Since(begin)
+			if want := strings.Join(unlike, " "); !r.OK || r.addresses() != want {
+				t.Errorf("%s: found %s, want %s", body, r.addresses(), want)
+			}
+			if r.Sure != (body == `{}`) {
+				t.Errorf("%s: sure is %t", body, r.Sure)
+			}
+			if told < 10 || share < 0.5 && body == `{}` {
+				t.Errorf("%s: told %d times how far it is, last %.0f %%", body, told, 100*share)
+			}
+			if strings.Contains(body, "8") && took > 10*time.Minute {
+				t.Errorf("%s: took %v", body, took)
+			}
+			t.Logf("%s: %v", body, took.Round(time.Second))
+		})
+	}
+}
+
+// TestScanOfBothEditions finds meters of 2007 and of 1997 on one bus, a short address among them.
+func TestScanOfBothEditions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		meters := simulated(t, "000000000042")
+		for _, address := range []string{"970000000042", "4711"} {
+			m, err := simulator.NewMeter(simulator.MeterOptions{Address: address, Version: dlt645.V1997})
+			if err != nil {
+				t.Fatal(err)
+			}
+			meters = append(meters, m)
+		}
+		v := newVirtualSite(t, simulator.BusOptions{Meters: meters, Baud: 2400, Turnaround: 20 * time.Millisecond, WakeUp: 4}, nil)
+		defer v.stop()
+		r := parseScan(t, v.Scan(t.Context(), nil, func(bridge.ScanProgress) {}))
+		if r.addresses() != "000000000042 970000000042 AAAAAAAA4711" || !r.Sure {
+			t.Errorf("found %+v", r)
+		}
+		for _, m := range r.Meters {
+			if want := map[bool]string{true: "2007", false: "1997"}[m.Address == "000000000042"]; m.Protocol != want {
+				t.Errorf("%s is said to speak %s", m.Address, m.Protocol)
+			}
+		}
+	})
+}
+
+// TestScanWithFaults checks that a bus on which things go wrong makes no meter up, and that
+// every meter is found whose answers are spoilt rather than lost.
+func TestScanWithFaults(t *testing.T) {
+	for text, all := range map[string]bool{
+		"all=0.02": false,
+		"flip=0.05,checksum=0.05,truncated=0.05,junk=0.05,fe=0.2,echo=0.2,foreign=0.05,otherdi=0.05,pieces=0.05,slow=0.2,collision=0.05": true,
+	} {
+		faults, err := simulator.ParseFaults(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for seed := range uint64(3) {
+			synctest.Test(t, func(t *testing.T) {
+				v := newVirtualSite(t, simulator.BusOptions{Meters: simulated(t, unlike...), Baud: 2400, Turnaround: 20 * time.Millisecond, WakeUp: 4, Faults: faults, Seed: seed}, nil)
+				defer v.stop()
+				r := parseScan(t, v.Scan(t.Context(), []byte(`{"meters":8,"protocols":["2007"]}`), func(bridge.ScanProgress) {}))
+				for _, m := range r.Meters {
+					if !slices.Contains(unlike, m.Address) {
+						t.Errorf("%s, seed %d: %s is not there", text, seed, m.Address)
+					}
+				}
+				if all && len(r.Meters) < len(unlike) {
+					t.Errorf("%s, seed %d: found only %s", text, seed, r.addresses())
+				}
+			})
+		}
+	}
+}
+
+// TestScanYields checks that reads go before a scan, and that a second scan is turned away.
+func TestScanYields(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := newVirtualSite(t, simulator.BusOptions{Meters: simulated(t, "000000000001"), Baud: 2400, Turnaround: 20 * time.Millisecond, WakeUp: 4}, nil)
+		defer v.stop()
+		ctx, cancel := context.WithCancel(t.Context())
+		scanned := make(chan []byte)
+		go func() { scanned <- v.Scan(ctx, []byte(`{"protocols":["2007"]}`), func(bridge.ScanProgress) {}) }()
+		<-time.After(10 * time.Second)
+		second := parseScan(t, v.Ask("scan", nil))
+		if second.Error == nil || second.Error.Code != "busy" || second.Error.RetryAfterMS < 1000 {
+			t.Errorf("a second scan: %+v", second)
+		}
+		const question, reading = 750 * time.Millisecond, 250 * time.Millisecond
+		for range 5 {
+			begin := time.Now()
+			if r := parseReply(t, v.Ask("read/000000000001", []byte("voltage_a"))); !r.OK {
+				t.Errorf("%+v", r)
+			}
+			if took := time.Since(begin); took > question+reading {
+				t.Errorf("a read took %v while a scan was under way", took)
+			}
+		}
+		cancel()
+		r := parseScan(t, <-scanned)
+		if r.OK || r.Sure || r.Stopped == nil || r.Stopped.Code != "stopping" || r.addresses() != "000000000001" {
+			t.Errorf("a scan that was stopped: %+v", r)
+		}
+		// Now there is room for another one.
+		if r := parseScan(t, v.Ask("scan", []byte(`{"meters":1}`))); !r.OK || r.addresses() != "000000000001" {
+			t.Errorf("%+v", r)
+		}
+	})
+}
+
+func TestScanRequests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := newVirtualSite(t, simulator.BusOptions{Baud: 2400}, nil)
+		defer v.stop()
+		for _, test := range []struct{ tail, body, code, message string }{
+			{"scan", "everything", "bad_request", "JSON object"},
+			{"scan/main", "", "bad_request", "test/request/scan"},
+			{"scan", `{"meters":0}`, "bad_request", "from 1 to 65535"},
+			{"scan", `{"meters":-1}`, "bad_request", "from 1 to 65535"},
+			{"scan", `{"metres":1}`, "bad_request", "metres"},
+			{"scan", `{"protocols":["2020"]}`, "bad_request", "there are 1997, 2007"},
+			{"scan", `{"speeds":[9600]}`, "bad_request", "on a serial line only"},
+			{"scan", `{"parities":["none"]}`, "bad_request", "on a serial line only"},
+			{"scan", `{"speeds":[1]}`, "bad_request", "from 300"},
+			{"scan", `{"parities":["mark"]}`, "bad_request", "even, odd or none"},
+			{"scan", `{"expires":"2000-01-01T00:00:00Z"}`, "expired", "expired"},
+		} {
+			r := parseScan(t, v.Ask(test.tail, []byte(test.body)))
+			if r.OK || r.Error == nil || r.Error.Code != test.code || !strings.Contains(r.Error.Message, test.message) {
+				t.Errorf("%s %s: %+v", test.tail, test.body, r.Error)
+			}
+		}
+		// Nobody is there: that is no error, and it is certain.
+		r := parseScan(t, v.Ask("scan", []byte(`{"id":"7","speeds":[2400],"parities":["even"]}`)))
+		if !r.OK || !r.Sure || r.Meters == nil || len(r.Meters) != 0 || r.ID != "7" {
+			t.Errorf("an empty bus: %+v", r)
+		}
+	})
+}
+
+// TestScanCommand scans a pseudo terminal, which has no speeds and no parity, with those of
+// the bus unknown.
+func TestScanCommand(t *testing.T) {
+	setAll(t, nil)
+	line, err := simulator.Open(url.Values{"baud": {"115200"}, "meters": {"1"}, "turnaround": {"1ms"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pty, err := simulator.OpenPTY("")
+	if err != nil {
+		t.Skipf("no pseudo terminal here: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { defer close(ended); _ = line.Serve(ctx, pty) }()
+	defer func() { cancel(); <-ended }()
+	bus := "serial://" + pty.Path() + "?timeout=50ms"
+	status, out, stderr := execute(t, "", "scan", "-bus", bus, "-meters", "1")
+	if lines := strings.Split(out, "\n"); status != 0 || len(lines) != 3 || !strings.HasPrefix(lines[0], "ADDRESS ") || strings.Join(strings.Fields(lines[1]), " ") != "000000000001 2007 2400 even" {
+		t.Errorf("status %d, output %q, errors %q", status, out, stderr)
+	}
+	status, out, stderr = execute(t, "", "scan", "-bus", bus, "-meters", "1", "-speeds", "9600,1200", "-parities", "none", "-protocol", "2007", "-json")
+	if r := parseScan(t, []byte(out)); status != 0 || len(r.Meters) != 1 || r.Meters[0].Baud != 9600 || r.Meters[0].Parity != "none" {
+		t.Errorf("status %d, output %q, errors %q", status, out, stderr)
+	}
+	for _, test := range []struct {
+		arguments []string
+		want      string
+	}{
+		{[]string{"-speeds", "fast"}, `"fast" is no whole number`},
+		{[]string{"now"}, `"now" is not understood`},
+		{[]string{"-bus", "serial:"}, "no serial device"},
+	} {
+		if status, _, stderr := execute(t, "", append([]string{"scan"}, test.arguments...)...); status != 2 || !strings.Contains(stderr, test.want) {
+			t.Errorf("scan %q: status %d, errors %q", test.arguments, status, stderr)
+		}
+	}
+	if status, _, stderr := execute(t, "", "scan", "-bus", "tcp://127.0.0.1:1", "-speeds", "600"); status != 1 || !strings.Contains(stderr, "serial line only") {
+		t.Errorf("speeds behind a server: status %d, errors %q", status, stderr)
+	}
+}
+
+func TestProgressBar(t *testing.T) {
+	var w bytes.Buffer
+	bar := progressBar{w: &w, shown: true}
+	bar.show(bridge.ScanProgress{Asked: 25, Left: 75, RemainingMS: 61_000, Pattern: "AAAAAAAAAA01", Protocol: "2007", Baud: 2400, Parity: "even"})
+	bar.clear()
+	line := "[#####---------------] 0 found, about 1m1s left; AAAAAAAAAA01 2007 2400 even"
+	if got, want := w.String(), "\r"+line+"\r"+strings.Repeat(" ", len(line))+"\r"; got != want {
+		t.Errorf("bar %q, want %q", got, want)
+	}
+	w.Reset()
+	silent := progressBar{w: &w}
+	silent.show(bridge.ScanProgress{})
+	silent.clear()
+	if w.Len() > 0 {
+		t.Errorf("without a terminal: %q", w.String())
+	}
+}
+
+// TestScanOverMQTT watches the progress of a scan.
+func TestScanOverMQTT(t *testing.T) {
+	b := startMochi(t)
+	root, _ := startBridge(t, map[string]string{"DLT645_MQTT_URL": "mqtt://" + b.address, "DLT645_BUS_URL": quickMeters + "&meters=3&timeout=50ms"})
+	c := newClient(t, dial(t, b.address), root+"/reply/#", root+"/bridge/scan")
+	c.ready(root)
+	c.publish(root+"/request/scan", `{"id":"7","meters":3,"protocols":["2007"]}`, nil)
+	var p bridge.ScanProgress
+	for p.State != "done" {
+		if err := json.Unmarshal(c.await(root+"/bridge/scan", nil).Payload, &p); err != nil {
+			t.Fatal(err)
+		}
+		if string(p.ID) != `"7"` || p.Protocol != "2007" || p.Baud != 115200 || p.Asked == 0 || p.Time == "" {
+			t.Errorf("progress %+v", p)
+		}
+	}
+	if len(p.Meters) != 3 || p.Left != 0 {
+		t.Errorf("at the end %+v", p)
+	}
+	r := parseScan(t, c.await(root+"/reply/scan", nil).Payload)
+	if r.ID != "7" || r.addresses() != "000000000001 000000000002 000000000003" || r.Sure {
+		t.Errorf("%+v", r)
+	}
+}

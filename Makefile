@@ -9,6 +9,8 @@ VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo de
 TESTFLAGS ?=
 BENCHTIME ?= 1s
 FUZZTIME  ?= 10s
+EXCHANGES ?= 1000000
+SPEEDS    ?= 2400,9600,115200
 
 LINTER_VERSION := v2.15.0
 LINTER         := .tools/golangci-lint-$(LINTER_VERSION)/golangci-lint
@@ -44,9 +46,14 @@ $(LINTER):
 	GOBIN=$(CURDIR)/$(@D) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINTER_VERSION)
 
 .PHONY: bench
-bench: ## run the benchmarks (BENCHTIME=1s)
+bench: ## measure the bus against the wire, at SPEEDS, and run the benchmarks (BENCHTIME=1s)
+	go test -run '^TestMeasures$$' -count 1 -timeout 30m -v -measures $(SPEEDS) .
 	@packages=$$(go test -list '^Benchmark' ./... | awk '/^Benchmark/ {found = 1} /^ok/ {if (found) print $$2; found = 0}'); \
 	set -x; go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $$packages
+
+.PHONY: soak
+soak: ## run the bus with every fault on (EXCHANGES=1000000)
+	go test -run '^TestSoak' -count 1 -timeout 0 -v -soak $(EXCHANGES) -soak-pty 1000 .
 
 .PHONY: fuzz
 fuzz: ## run each fuzz target for a while (FUZZTIME=10s)

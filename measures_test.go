@@ -1,0 +1,243 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"text/tabwriter"
+	"time"
+
+	"dlt645-mqtt/bridge/bus"
+	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/dlt645"
+)
+
+var measureLines = flag.String("measures", "", "`list` of speeds at which TestMeasures also measures lines in real time, over a pty and over TCP, and prints all as a table")
+
+// A measure is one row of the table: a figure of ours, what the wire or the other side of the
+// comparison has in the same run, and the ratio that is to be reached.
+type measure struct {
+	what, where  string
+	ours, theirs string
+	ratio        string
+	reach        string
+	missed       bool
+}
+
+// TestMeasures checks what the bus is to reach on simulated
+// lines of 11 bits a byte with 20 ms turnaround. In virtual time every delay is the bus's own
+// doing, not the machine's, so what is found there must always hold. With -measures=2400,9600
+// the same is measured in real time, and everything is printed.
+func TestMeasures(t *testing.T) {
+	var table []measure
+	for _, baud := range []int{2400, 9600, 115200} {
+		synctest.Test(t, func(t *testing.T) { table = append(table, measureLine(t, "virtual", baud)...) })
+	}
+	synctest.Test(t, func(t *testing.T) { table = append(table, measureDead(t)) })
+	synctest.Test(t, func(t *testing.T) { table = append(table, measureEqual(t)) })
+	for _, row := range table {
+		if row.missed {
+			t.Errorf("%s (%s): %s against %s, ratio %s; wanted %s", row.what, row.where, row.ours, row.theirs, row.ratio, row.reach)
+		}
+	}
+	if *measureLines == "" {
+		return
+	}
+	var speeds []int
+	for text := range strings.SplitSeq(*measureLines, ",") {
+		baud, err := strconv.Atoi(text)
+		if err != nil {
+			t.Fatalf("speed %q is no whole number", text)
+		}
+		speeds = append(speeds, baud)
+	}
+	// The lines are measured side by side: each is idle most of the time, as seen from here.
+	rows := make([][]measure, 2*len(speeds))
+	t.Run("lines", func(t *testing.T) {
+		for i := range rows {
+			kind, baud := []string{"pty", "tcp"}[i%2], speeds[i/2]
+			t.Run(fmt.Sprintf("%s %d", kind, baud), func(t *testing.T) {
+				t.Parallel()
+				rows[i] = measureLine(t, kind, baud)
+			})
+		}
+	})
+	table = append(append(table, slices.Concat(rows...)...), measureDecode(), measureBinary(t))
+	printTable(table)
+}
+
+func printTable(table []measure) {
+	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(w, "WHAT\tLINE\tOURS\tAGAINST\tRATIO\tTO REACH\t")
+	for _, row := range table {
+		verdict := ""
+		if row.missed {
+			verdict = "missed"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", row.what, row.where, row.ours, row.theirs, row.ratio, row.reach, verdict)
+	}
+	_ = w.Flush()
+}
+
+// seconds rounds for people.
+func seconds(d time.Duration) string { return fmt.Sprintf("%.3f s", d.Seconds()) }
+
+func rate(r *record) float64 { return float64(r.values) / r.elapsed().Seconds() }
+
+// measureLine polls 20 items of 4 meters and compares: our bus with the time that the wire
+// itself needs, blocks with single items, ours with the ideal master and with a simple one.
+func measureLine(t *testing.T, kind string, baud int) []measure {
+	w := newWire(t, kind, baud, 4)
+	where := fmt.Sprintf("%s %d", kind, baud)
+	addresses := make([]string, 0, len(w.meters))
+	for _, m := range w.meters {
+		addresses = append(addresses, m.Address())
+	}
+	m := w.master()
+	m.poll(addresses, 1, true) // the first time each meter is a stranger
+	blocks := m.poll(addresses, 2, true)
+	singles := m.poll(addresses, 1, false)
+	waits := m.relayWaits(addresses, 10)
+	m.stop()
+
+	bare := w.bare()
+	ideal := bare.ideal(blocks.exchanges)
+	simple := bare.simple(singles.exchanges)
+	simple.values = singles.values
+	if err := bare.port.Close(); err != nil {
+		t.Error(err)
+	}
+
+	own := w.ownOf(&blocks)
+	worst := slices.Max(waits)
+	busy := own.Seconds() / blocks.elapsed().Seconds()
+	gain := rate(&blocks) / rate(&singles)
+	reach, short := "", false // the wire's share is what it is where the turnaround is most of it
+	if baud <= 9600 {
+		reach, short = "at least 98 %", busy < 0.98
+	}
+	behind := blocks.elapsed().Seconds() / ideal.elapsed().Seconds()
+	return []measure{
+		{
+			"polling 20 items of 4 meters: wire busy", where,
+			seconds(blocks.elapsed()), seconds(own) + " of the wire", fmt.Sprintf("%.1f %%", 100*busy), reach, short,
+		},
+		{
+			"the same as blocks against one by one", where,
+			fmt.Sprintf("%.1f values/s", rate(&blocks)), fmt.Sprintf("%.1f values/s", rate(&singles)), fmt.Sprintf("%.2f", gain), "at least 2", gain < 2,
+		},
+		{
+			"the same against the ideal master", where,
+			seconds(blocks.elapsed()), seconds(ideal.elapsed()), fmt.Sprintf("%.3f", behind), "at most 1.03", behind > 1.03,
+		},
+		{
+			"the same against one by one until silence", where,
+			fmt.Sprintf("%.1f values/s", rate(&blocks)), fmt.Sprintf("%.1f values/s", rate(&simple)), fmt.Sprintf("%.2f", rate(&blocks)/rate(&simple)), "", false,
+		},
+		{
+			"relay command under full polling: worst wait", where,
+			fmt.Sprintf("%.2f ms", float64(worst.Microseconds())/1000), "the exchange under way", "", "at most 2 ms", worst > 2*time.Millisecond,
+		},
+	}
+}
+
+// measureDead compares what nine meters give with and without a tenth that is dead.
+func measureDead(t *testing.T) measure {
+	w := newWire(t, "virtual", 2400, 9)
+	var nine []string
+	for _, m := range w.meters {
+		nine = append(nine, m.Address())
+	}
+	const during = 30 * time.Minute
+	sum := func(counts map[string]int) (n int) {
+		for _, address := range nine {
+			n += counts[address]
+		}
+		return n
+	}
+	m := w.master()
+	without := sum(m.readings(nine, during))
+	m.stop()
+	m = w.master()
+	with := sum(m.readings(append(nine, "000000000099"), during))
+	m.stop()
+	share := float64(with) / float64(without)
+	return measure{
+		"1 of 10 meters dead: readings of the others", "virtual 2400",
+		fmt.Sprintf("%d in %v", with, during), fmt.Sprintf("%d without it", without), fmt.Sprintf("%.1f %%", 100*share), "at least 95 %", share < 0.95,
+	}
+}
+
+// measureEqual sends a thousand equal reads at once.
+func measureEqual(t *testing.T) measure {
+	w := newWire(t, "virtual", 2400, 1)
+	m := w.master()
+	step := m.plan("000000000001", true)[:1]
+	var reports []<-chan bus.Report
+	for range 1000 {
+		report, err := m.Submit(bus.Job{Steps: step})
+		if err != nil {
+			t.Fatal(err)
+		}
+		reports = append(reports, report)
+	}
+	for _, report := range reports {
+		if err := (<-report).Replies[0].Err; err != nil {
+			t.Error(err)
+		}
+	}
+	m.stop()
+	n := len(m.record.exchanges)
+	return measure{"1,000 equal reads at once: exchanges", "virtual 2400", fmt.Sprint(n), "1000 reads", "", "at most 2", n > 2}
+}
+
+// measureDecode decodes the answer with the block of all voltages.
+func measureDecode() measure {
+	plan, err := dlt645.New(dlt645.V2007, time.UTC).Plan(protocol.Request{Verb: protocol.VerbRead, Address: "000000000001", Items: pollItems[:3]}, nil)
+	if err != nil {
+		return measure{what: "decode a frame", ours: err.Error(), missed: true}
+	}
+	frame := dlt645.Frame{Address: dlt645.Address{0, 0, 0, 0, 0, 1}, Control: 0x91, Data: []byte{0x00, 0xFF, 0x01, 0x02, 0x01, 0x22, 0x02, 0x22, 0x03, 0x22}}
+	answer, err := frame.AppendBinary(nil)
+	if err != nil {
+		return measure{what: "decode a frame", ours: err.Error(), missed: true}
+	}
+	values := 0
+	result := testing.Benchmark(func(b *testing.B) {
+		for b.Loop() {
+			_, result, err := plan.Steps[0].First.Take(answer)
+			if err != nil {
+				b.Fatal(err)
+			}
+			values = len(result.Values)
+		}
+	})
+	each := float64(result.AllocsPerOp()) / float64(max(1, values))
+	return measure{
+		"decode a frame into three values", "", fmt.Sprintf("%d ns, %.1f allocations a value", result.NsPerOp(), each), "", "",
+		"under 1000 ns, 2 allocations", result.NsPerOp() >= 1000 || each > 2 || values != 3,
+	}
+}
+
+// measureBinary builds the binary as a release does.
+func measureBinary(t *testing.T) measure {
+	file := filepath.Join(t.TempDir(), "binary")
+	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", file, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	info, err := os.Stat(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const most = 15_000_000
+	return measure{"binary, stripped", "", fmt.Sprintf("%.1f MB", float64(info.Size())/1e6), "", "", "under 15 MB", info.Size() >= most}
+}

@@ -39,18 +39,23 @@ type Verb string
 
 // The verbs that a protocol plans.
 const (
-	VerbRead Verb = "read"
-	VerbRaw  Verb = "raw"
+	VerbRead        Verb = "read"
+	VerbRaw         Verb = "raw"
+	VerbWrite       Verb = "write"
+	VerbRelay       Verb = "relay"
+	VerbMaintenance Verb = "maintenance"
+	VerbBroadcast   Verb = "broadcast"
 )
 
 // A Request is one request to one meter, already parsed but not yet understood.
 type Request struct {
 	Verb     Verb
 	Class    Class    // class of the steps; a protocol may raise it to that of a command
-	Address  string   // as ParseAddress returned it; empty for raw
+	Address  string   // as ParseAddress returned it; empty for raw and broadcast
 	Items    []string // read: names or identifiers, at least one
 	Frame    []byte   // raw: the frame to send
 	NoAnswer bool     // raw: send and do not wait
+	Command  *Command // write, relay, maintenance, broadcast: what is to be done
 }
 
 // Known is what the bus has learned of one meter. The bus keeps it, a protocol reads it.
@@ -72,6 +77,17 @@ type Plan struct {
 	// singly what a block did not bring. What it brings for an item, a value or an error,
 	// replaces an earlier error of that item.
 	Then func(answers []Answer) (Plan, error)
+
+	// After is how long to wait before Steps: a relay, for one, takes its time to move.
+	After time.Duration
+
+	// Password is the level and password in the frames of a command, as PPdddddd; empty if
+	// there is none. It tells refusals of one password from those of another, and is never
+	// shown.
+	Password string
+
+	// Report is what is known of a command by the time of this plan; nil: nothing new.
+	Report *Report
 }
 
 // An ItemError says why one item of a request cannot be answered.
@@ -84,6 +100,7 @@ type ItemError struct {
 type Answer struct {
 	Result Result
 	Err    error
+	Came   time.Time // when the last byte of the answer came; zero if none did
 }
 
 // A Permission is a class of requests that an operator allows or forbids as one.
@@ -158,6 +175,11 @@ func (s *Step) Values(result Result) []Value {
 type Exchange struct {
 	Request []byte // the frame, without wake-up bytes
 
+	// Stamp, unless nil, makes the frame anew when it is about to go out, for the moment at
+	// which its last byte will have gone: a frame that carries the time. It is as long as
+	// Request.
+	Stamp func(sent time.Time) []byte
+
 	// Answer cuts the awaited frame out of whatever arrives; atEOF means that the line has
 	// gone quiet. Nil: nobody answers.
 	Answer bufio.SplitFunc
@@ -183,9 +205,10 @@ type Exchange struct {
 
 // A Result is what a conversation brought.
 type Result struct {
-	Address string  // the meter that answered
-	Values  []Value // in the order of the frame
-	Frame   []byte  // raw: the answer as it came, without wake-up bytes
+	Address string    // the meter that answered
+	Values  []Value   // in the order of the frame
+	Clock   time.Time // what the meter's clock showed, if that was read; else zero
+	Frame   []byte    // raw: the answer as it came, without wake-up bytes
 }
 
 // A Value is one decoded value. Data is nil (the meter has no such value), bool, string,
@@ -201,6 +224,7 @@ var (
 	ErrBadRequest  = errors.New("bad request")
 	ErrUnknownItem = errors.New("unknown item")
 	ErrUnsupported = errors.New("unsupported")
+	ErrUnsafe      = errors.New("refused")         // it could be done, but would do harm now
 	ErrSilent      = errors.New("no answer")       // nothing came
 	ErrGarbled     = errors.New("no valid answer") // something came, but not the answer
 )

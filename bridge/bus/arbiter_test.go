@@ -302,13 +302,49 @@ func TestQueueIsBounded(t *testing.T) {
 			t.Errorf("a fourth read: got %v", err)
 		}
 		l.submitJob(Job{Steps: []protocol.Step{read("a", "v")}, Continued: true})
-		for range commandQueue {
-			l.submit(command(protocol.ClassCommand, "a", "c"))
+		for i := range commandQueue {
+			l.submit(command(protocol.ClassCommand, string(rune('a'+i/commandsOfMeter)), "c"))
 		}
 		if _, err := l.bus.Submit(Job{Steps: []protocol.Step{command(protocol.ClassRelay, "a", "c")}}); !errors.Is(err, ErrBusy) {
 			t.Errorf("command %d: got %v", commandQueue+1, err)
 		}
 		equal(t, "queue", l.bus.State().Queue, 4+commandQueue)
+	})
+}
+
+func TestOneMeterDoesNotTakeAllPlacesOfCommands(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := start(t, Config{}, prompt)
+		defer l.stop()
+		for range commandsOfMeter {
+			l.submit(command(protocol.ClassCommand, "a", "c"))
+		}
+		if _, err := l.bus.Submit(Job{Steps: []protocol.Step{command(protocol.ClassRelay, "a", "c")}}); !errors.Is(err, ErrBusy) {
+			t.Errorf("command %d to one meter: got %v", commandsOfMeter+1, err)
+		}
+		equal(t, "another meter", values(<-l.submit(command(protocol.ClassRelay, "b", "c"))), "ok")
+	})
+}
+
+func TestFrameIsStampedWhenItGoesOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := start(t, Config{}, prompt)
+		defer l.stop()
+		step := command(protocol.ClassCommand, "a", "-")
+		var stamp time.Time
+		step.First.Stamp = func(sent time.Time) []byte {
+			stamp = sent
+			return []byte("!a+.")
+		}
+		l.submit(read("b", "v")) // goes first, for it is on the wire already
+		synctest.Wait()
+		reply := (<-l.submit(step)).Replies[0]
+		equal(t, "sent", l.log(), "?bv. !a+.")
+		equal(t, "stamp", stamp.Sub(l.begin), promptTime+requestTime)
+		equal(t, "answer came", reply.Came.Sub(l.begin), promptTime+requestTime+50*time.Millisecond)
+		if sent := string(reply.Frames[0].Bytes); sent != "!a+." {
+			t.Errorf("traced: got %s", sent)
+		}
 	})
 }
 

@@ -16,6 +16,7 @@ const (
 	defaultQueue    = 1000
 	stepsPerJob     = 20  // steps that may wait for each job that may
 	commandQueue    = 100 // jobs of commands, which have places of their own
+	commandsOfMeter = 20  // how many of them one meter may take
 	downPatience    = time.Minute
 	mostBreaks      = 3 // a step that breaks the port so often is not tried again
 	idleTurn        = 2 * time.Second
@@ -137,7 +138,7 @@ func (b *Bus) Submit(job Job) (<-chan Report, error) {
 func (b *Bus) room(t *task) bool {
 	q := &b.queue
 	if t.command {
-		return q.commands < commandQueue
+		return q.commands < commandQueue && q.commandsOf(t.step().Meter) < commandsOfMeter
 	}
 	return q.jobs == 0 || q.jobs < b.config.Queue && q.steps+t.open <= stepsPerJob*b.config.Queue
 }

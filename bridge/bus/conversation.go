@@ -176,13 +176,19 @@ func (c *conversation) again(ctx context.Context) bool {
 // the end of the conversation, or of this try of it.
 func (c *conversation) exchange(e *protocol.Exchange) *protocol.Exchange {
 	b := c.bus
-	if e == &c.step.First {
+	first := e == &c.step.First
+	if first {
 		c.tries++
 	}
 	c.silent, c.reply.Answer = false, protocol.Answer{}
 	patience := b.patience(c.step, c.tries)
 	begin := time.Now()
 	preamble := b.preamble(c.step, c.tries)
+	if e.Stamp != nil {
+		stamped := *e
+		stamped.Request = e.Stamp(begin.Add(b.line.settings.duration(preamble + len(e.Request))))
+		e = &stamped
+	}
 	h, err := b.line.exchange(e, preamble, patience, func(answer []byte) time.Time {
 		if c.late {
 			return time.Time{}
@@ -207,7 +213,7 @@ func (c *conversation) exchange(e *protocol.Exchange) *protocol.Exchange {
 		return nil
 	case h.answer == nil:
 		c.short = preamble < b.config.Preamble
-		c.unanswered(e, &h, patience)
+		c.unanswered(e, &h, first, patience)
 		return nil
 	}
 	b.opens = 0
@@ -221,7 +227,8 @@ func (c *conversation) exchange(e *protocol.Exchange) *protocol.Exchange {
 		return nil
 	}
 	next, result, err := e.Take(h.answer)
-	c.reply.Result, c.reply.Err = result, err // beside an error the result tells who answered
+	// Beside an error the result tells who answered.
+	c.reply.Answer = protocol.Answer{Result: result, Err: err, Came: h.came}
 	if err != nil {
 		return nil
 	}
@@ -239,11 +246,12 @@ func (c *conversation) turnaround(h *hearing) time.Duration {
 	return min(max(0, took), c.bus.config.Timeout)
 }
 
-// unanswered ends a try to which no answer came.
-func (c *conversation) unanswered(e *protocol.Exchange, h *hearing, patience time.Duration) {
+// unanswered ends a try to which no answer came. first tells of the frame that begins a
+// conversation.
+func (c *conversation) unanswered(e *protocol.Exchange, h *hearing, first bool, patience time.Duration) {
 	b := c.bus
 	c.silent = true
-	if h.garbled || e != &c.step.First { // a long answer that breaks off is no silence
+	if h.garbled || !first { // a long answer that breaks off is no silence
 		c.reply.Err = fmt.Errorf("%w: bytes came after the request to %s, but no frame that answers it; check baud rate (%d), parity (%s) and wiring, and that no second master is on the bus",
 			protocol.ErrGarbled, c.step.Meter, b.line.settings.Baud, b.line.settings.Parity)
 	} else {

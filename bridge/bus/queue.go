@@ -313,6 +313,17 @@ func (q *queue) fail(t *task, meter string, err error) {
 	}
 }
 
+// commandsOf returns how many commands wait for a meter, so that one that everybody wants to
+// switch leaves places for the others.
+func (q *queue) commandsOf(meter string) (n int) {
+	for _, class := range []protocol.Class{protocol.ClassRelay, protocol.ClassCommand} {
+		if l := q.rings[class].lanes[meter]; l != nil {
+			n += l.tasks.Len()
+		}
+	}
+	return n
+}
+
 // all returns every task that waits.
 func (q *queue) all() []*task {
 	var tasks []*task

@@ -55,10 +55,10 @@ type environment struct {
 	MeterPassword      string `split_words:"true" desc:"meter passwords, level first: 02123456,04000000"`
 	MeterPasswordFile  string `split_words:"true" desc:"file with the meter passwords"`
 	MeterPasswordsFile string `split_words:"true" desc:"file with passwords by meter, lines such as main=02123456,04000000"`
-	OperatorCode       string `split_words:"true" default:"00000000" desc:"(not used yet) operator code in commands, 8 digits, sent low byte first"`
-	RelayValid         string `split_words:"true" default:"5m" desc:"(not used yet) how long a relay command stays valid for the meter"`
+	OperatorCode       string `split_words:"true" default:"00000000" desc:"operator code in commands, 8 digits, sent low byte first"`
+	RelayValid         string `split_words:"true" default:"5m" desc:"how long a relay command stays valid for the meter"`
 	MeterTimezone      string `split_words:"true" default:"Asia/Shanghai" desc:"zone of the meters' clocks and of the times in replies"`
-	Clock              string `default:"auto" desc:"(not used yet) auto, or trusted: set meters' clocks although the host does not call its own synchronised"`
+	Clock              string `default:"auto" desc:"auto, or trusted: set meters' clocks although the host does not call its own synchronised"`
 	Discovery          string `default:"homeassistant" desc:"(not used yet) topic prefix of Home Assistant discovery, or off"`
 	Language           string `default:"en" desc:"(not used yet) en or zh, for names that people read"`
 	HTTP               string `desc:"address such as :9645 that serves /metrics, /healthz and /readyz"`
@@ -70,7 +70,7 @@ type environment struct {
 
 // notYet names the variables whose feature this version does not have. They are checked, so
 // that a configuration stays valid, and the log says that they do nothing.
-var notYet = []string{"RELAY_VALID", "OPERATOR_CODE", "METER_PASSWORD", "METER_PASSWORDS_FILE", "CLOCK", "DISCOVERY", "LANGUAGE"}
+var notYet = []string{"DISCOVERY", "LANGUAGE"}
 
 // optional names the variables that may be set to nothing.
 var optional = []string{
@@ -88,6 +88,10 @@ type config struct {
 	protocol    protocol.Protocol
 	meters      []bridge.Meter
 	allow       map[string]bool
+	passwords   map[string]map[string]string
+	operator    string
+	relayValid  time.Duration
+	clock       func() error
 	basicPoints bool
 	zone        *time.Location
 	http        string
@@ -132,6 +136,7 @@ func readConfig(needBroker bool) (config, error) {
 	}
 	r.readBus(&c)
 	r.readMeters(&c)
+	r.readPasswords(&c)
 	r.readAllow(&c)
 	switch r.Points {
 	case "basic":
@@ -146,13 +151,14 @@ func readConfig(needBroker bool) (config, error) {
 		r.complain("LOG_LEVEL", "%q is none of debug, info, warn, error", r.LogLevel)
 	}
 	c.logFormat = r.oneOf("LOG_FORMAT", r.LogFormat, "text", "json")
-	r.oneOf("CLOCK", r.Clock, "auto", "trusted")
+	c.clock = hostClock(r.oneOf("CLOCK", r.Clock, "auto", "trusted") == "trusted")
 	r.oneOf("LANGUAGE", r.Language, "en", "zh")
-	if d, err := time.ParseDuration(r.RelayValid); err != nil || d <= 0 {
-		r.complain("RELAY_VALID", "%q is no duration such as 5m", r.RelayValid)
+	var err error
+	if c.relayValid, err = time.ParseDuration(r.RelayValid); err != nil || c.relayValid < time.Second || c.relayValid > 24*time.Hour {
+		r.complain("RELAY_VALID", "%q is no duration from 1s to 24h, such as 5m", r.RelayValid)
 	}
-	if !allDigits(r.OperatorCode, 8) {
-		r.complain("OPERATOR_CODE", "%q is not 8 digits", r.OperatorCode)
+	if c.operator = r.OperatorCode; !allDigits(c.operator, 8) {
+		r.complain("OPERATOR_CODE", "%q is not 8 digits", c.operator)
 	}
 	for _, name := range notYet {
 		if _, set := os.LookupEnv(prefix + "_" + name); set {
@@ -440,24 +446,6 @@ func (r *reader) readMeters(c *config) {
 var levels = map[string]string{"relay": "02", "write": "04"}
 
 func (r *reader) readAllow(c *config) {
-	passwords := r.secret("METER_PASSWORD", r.MeterPassword, r.MeterPasswordFile)
-	have := map[string]bool{}
-	for password := range strings.SplitSeq(passwords, ",") {
-		if password = strings.TrimSpace(password); password == "" {
-			continue
-		}
-		if !allDigits(password, 8) {
-			r.complain("METER_PASSWORD", "a password is 8 digits: 2 of the level and 6 of the password, as in 02123456")
-			continue
-		}
-		have[password[:2]] = true
-	}
-	perMeter := r.MeterPasswordsFile != ""
-	if perMeter {
-		if _, err := os.ReadFile(r.MeterPasswordsFile); err != nil {
-			r.complain("METER_PASSWORDS_FILE", "%w", err)
-		}
-	}
 	c.allow = map[string]bool{}
 	for class := range strings.SplitSeq(r.Allow, ",") {
 		if class = strings.TrimSpace(class); class == "" {
@@ -468,11 +456,11 @@ func (r *reader) readAllow(c *config) {
 			continue
 		}
 		c.allow[class] = true
-		if level := levels[class]; level != "" && !have[level] && !perMeter {
+		if level := levels[class]; level != "" && !c.hasPassword(level) {
 			r.complain("ALLOW", "%s needs a meter password of level %s: set DLT645_METER_PASSWORD", class, level)
 		}
 	}
-	if c.allow["maintenance"] && len(have) == 0 && !perMeter {
+	if c.allow["maintenance"] && !c.hasPassword("") {
 		r.complain("ALLOW", "maintenance needs a meter password: set DLT645_METER_PASSWORD")
 	}
 }

@@ -30,13 +30,17 @@ type Config struct {
 	Bus         *bus.Bus
 	BusURL      string // for people, without secrets
 	Meters      []Meter
-	Protocols   []string          // names of all protocols there are
-	Protocol    protocol.Protocol // of meters that are not configured
-	Finders     []protocol.Finder // protocols that can look for meters, the likeliest first
-	Allow       map[string]bool   // classes of requests: the permissions of package protocol, raw, config
-	BasicPoints bool              // named meters have the basic points
-	Zone        *time.Location    // for the times in replies
-	HTTP        string            // address to serve health and metrics on; empty: not
+	Protocols   []string                     // names of all protocols there are
+	Protocol    protocol.Protocol            // of meters that are not configured
+	Finders     []protocol.Finder            // protocols that can look for meters, the likeliest first
+	Allow       map[string]bool              // classes of requests: the permissions of package protocol, raw, config
+	Passwords   map[string]map[string]string // level to digits, of each meter by its address; under "" of all
+	Operator    string                       // operator code for commands, 8 digits
+	RelayValid  time.Duration                // how long a relay's command is valid
+	Clock       func() error                 // tells why our clock is none to set meters by; nil: it is
+	BasicPoints bool                         // named meters have the basic points
+	Zone        *time.Location               // for the times in replies
+	HTTP        string                       // address to serve health and metrics on; empty: not
 	Version     string
 	Log         *slog.Logger
 }
@@ -50,6 +54,9 @@ type Bridge struct {
 	directory *directory
 	cache     cache
 	repeats   repeats
+	guard     guard
+	clocks    clocks
+	stopping  chan struct{} // closed when the bridge stops
 	limited   limiter
 	metrics   *metrics.Set
 	infoState infoState
@@ -71,6 +78,7 @@ func New(config Config) *Bridge {
 		directory: newDirectory(config.Meters, config.Protocol),
 		limited:   limiter{logger: config.Log},
 		frames:    make(chan bus.Frame, framesWaiting),
+		stopping:  make(chan struct{}),
 	}
 	b.outbox = newOutbox(&b.limited)
 	b.metrics = b.newMetrics()
@@ -87,7 +95,12 @@ type message struct {
 	contentType   string
 	expiry        *time.Duration // nil: none
 	received      time.Time
+
+	userProperties []userProperty
 }
+
+// A userProperty is what an MQTT 5 client has put on its message for whom it may concern.
+type userProperty struct{ name, value string }
 
 // A request is a message on a request topic, on its way to a reply.
 type request struct {
@@ -96,7 +109,7 @@ type request struct {
 	replyTopic   string
 	refused      error          // why the reply does not go where the client wants it
 	deliver      func(outgoing) // takes the reply
-	command      bool           // it may have changed something: its result is the last to be given up
+	command      bool           // it may change something: it is audited, and its result the last to be given up
 
 	id       json.RawMessage
 	deadline time.Time // for the start of each step; zero: none yet
@@ -108,7 +121,14 @@ type request struct {
 
 	meter, address string
 	protocol       protocol.Protocol
-	remembered     *remembered // a command: where its answer is kept
+
+	// Of a command only.
+	action, item  string
+	value         json.RawMessage
+	retryPassword bool
+	remembered    *remembered // where its answer is kept
+	frames        []bus.Frame // of what was to change something
+	answered      time.Time
 }
 
 // bound moves the deadline forward.
@@ -128,7 +148,7 @@ func (b *Bridge) receive(m message) {
 		b.limited.log("foreign topic", "the broker sent a message that was not asked for", "topic", m.topic)
 		return
 	}
-	r := &request{message: m, verb: verb, target: target, replyTopic: b.topics.reply(m.topic), deliver: b.outbox.put}
+	r := &request{message: m, verb: verb, target: target, replyTopic: b.topics.reply(m.topic), deliver: b.outbox.put, command: isCommandVerb(verb)}
 	if m.responseTopic != "" {
 		if reason := b.topics.mayReply(m.responseTopic); reason != "" {
 			r.refused = problemf(CodeBadRequest, "the response topic %s %s", quote(m.responseTopic), reason)
@@ -262,13 +282,13 @@ func (b *Bridge) handle(r *request, in *body) error {
 	if r.deadline.IsZero() {
 		r.deadline = r.received.Add(b.ttl(r))
 	}
-	switch r.verb {
-	case verbRead:
+	switch {
+	case r.verb == verbRead:
 		return b.read(r, in)
-	default:
-		if !b.config.Allow[r.verb] {
-			return notAllowed(r.verb)
-		}
+	case r.command:
+		return b.command(r, in)
+	case !b.config.Allow[r.verb]:
+		return notAllowed(r.verb)
 	}
 	return problemf(CodeUnsupported, "this version does not know the verb %q yet", r.verb)
 }
@@ -313,6 +333,7 @@ func (b *Bridge) Run(ctx context.Context, stopBus func()) error {
 	b.loop(ctx)
 
 	b.admission.close()
+	close(b.stopping)
 	stopBus()
 	b.admission.inside.Wait()
 	b.outbox.drain(2 * time.Second)

@@ -20,7 +20,8 @@ import (
 
 // parrot is a protocol made for these tests. A frame is "address item\n", the answer
 // "=address item value\n"; the item "secret" is refused, "noise" is answered with noise,
-// "command" is a command.
+// "command" is a command. Of the actions, "close" is refused
+// for the password, "alarm" is not answered, and of "trip" is seen later that it was done.
 type parrot struct{}
 
 func (parrot) Name() string { return "parrot" }
@@ -37,6 +38,9 @@ func (parrot) Redact(frame []byte) string {
 }
 
 func (p parrot) Plan(request protocol.Request, _ protocol.Known) (protocol.Plan, error) {
+	if request.Command != nil {
+		return p.command(request.Address, request.Command), nil
+	}
 	if request.Verb == protocol.VerbRaw {
 		address, item, ok := strings.Cut(strings.TrimSuffix(string(request.Frame), "\n"), " ")
 		if !ok {
@@ -61,6 +65,25 @@ func (p parrot) Plan(request protocol.Request, _ protocol.Known) (protocol.Plan,
 		plan.Steps = append(plan.Steps, p.step(request.Address, item))
 	}
 	return plan, nil
+}
+
+func (p parrot) command(address string, c *protocol.Command) protocol.Plan {
+	plan := protocol.Plan{Address: address, Permission: protocol.PermitRelay, Steps: []protocol.Step{p.step(address, c.Action)}}
+	plan.Steps[0].Class, plan.Steps[0].Repeatable, plan.Steps[0].Key = protocol.ClassRelay, false, ""
+	if password, ok := c.Passwords["02"]; ok {
+		plan.Password = "02" + password
+	}
+	if c.Action != "trip" {
+		return plan
+	}
+	plan.Then = func([]protocol.Answer) (protocol.Plan, error) {
+		look := p.step(address, "state")
+		look.Class = protocol.ClassRelay
+		return protocol.Plan{Address: address, After: time.Millisecond, Steps: []protocol.Step{look}, Then: func([]protocol.Answer) (protocol.Plan, error) {
+			return protocol.Plan{Report: &protocol.Report{Readable: true, Verified: true, Relay: "open", Note: "done"}}, nil
+		}}, nil
+	}
+	return plan
 }
 
 func (parrot) step(address, item string) protocol.Step {
@@ -116,8 +139,10 @@ func (c *cage) Write(p []byte) (int, error) {
 	switch {
 	case address[0] == '9':
 		return len(p), nil
-	case item == "secret":
+	case item == "secret", item == "close":
 		value = "refused"
+	case item == "alarm":
+		return len(p), nil
 	case item == "noise":
 		value = "nonsense"
 	}
@@ -149,11 +174,13 @@ type stage struct {
 	*Bridge
 	cage *cage
 	sent chan outgoing
+
+	audited chan outgoing
 }
 
 func newStage(t *testing.T, change func(*Config)) *stage {
 	t.Helper()
-	s := &stage{cage: newCage(), sent: make(chan outgoing, 1000)}
+	s := &stage{cage: newCage(), sent: make(chan outgoing, 1000), audited: make(chan outgoing, 1000)}
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	line := bus.New(bus.Config{
 		Settings: bus.Settings{Baud: 115200, Timeout: 50 * time.Millisecond},
@@ -169,7 +196,11 @@ func newStage(t *testing.T, change func(*Config)) *stage {
 	}
 	s.Bridge = New(config)
 	s.outbox.up(t.Context(), func(_ context.Context, m outgoing) (bool, error) {
-		s.sent <- m
+		if m.topic == "test/bridge/audit" {
+			s.audited <- m
+		} else {
+			s.sent <- m
+		}
 		return false, nil
 	})
 	ctx, cancel := context.WithCancel(context.Background())
@@ -515,6 +546,10 @@ func TestRepeatWhileInHand(t *testing.T) {
 	}
 	s.admission.close()
 	s.admission.inside.Wait() // every request is over
+	<-s.audited
+	if n := len(s.audited); n != 0 {
+		t.Errorf("%d records too many of one command", n)
+	}
 }
 
 func TestRepeatsForget(t *testing.T) {

@@ -22,7 +22,10 @@ type conversation struct {
 	outcomes []outcome
 	errors   []protocol.ItemError
 	effort   effort
-	address  string // the meter that answered, else the one that was asked
+	address  string           // the meter that answered, else the one that was asked
+	report   *protocol.Report // of a command
+	err      error            // why the plan was not followed to its end
+	acted    bool             // what was to change something has reached the wire
 }
 
 // A pending plan waits for the bus, as far as the cache did not know enough.
@@ -33,9 +36,9 @@ type pending struct {
 	asked    time.Time
 }
 
-// begin looks a plan's steps up in the cache and submits the others to the bus. continued
-// tells that the request was admitted before.
-func (b *Bridge) begin(r *request, plan protocol.Plan, continued bool) (pending, error) {
+// begin looks a plan's steps up in the cache and submits the others to the bus, to be begun
+// before the deadline. continued tells that the request was admitted before.
+func (b *Bridge) begin(r *request, plan protocol.Plan, deadline time.Time, continued bool) (pending, error) {
 	p := pending{plan: plan, outcomes: make([]outcome, len(plan.Steps)), asked: time.Now()}
 	var rest []protocol.Step
 	for i, step := range plan.Steps {
@@ -49,8 +52,17 @@ func (b *Bridge) begin(r *request, plan protocol.Plan, continued bool) (pending,
 	if len(rest) == 0 {
 		return p, nil
 	}
+	job := bus.Job{Steps: rest, Deadline: deadline, Continued: continued}
+	if plan.Password != "" {
+		for i := range rest {
+			if rest[i].IsCommand() {
+				b.guard.watch(&rest[i], plan.Address, plan.Password)
+			}
+		}
+		job.May = func() error { return b.guard.check(plan.Address, plan.Password) }
+	}
 	var err error
-	p.report, err = b.bus.Submit(bus.Job{Steps: rest, Deadline: r.deadline, Continued: continued})
+	p.report, err = b.bus.Submit(job)
 	return p, err
 }
 
@@ -58,7 +70,11 @@ func (b *Bridge) begin(r *request, plan protocol.Plan, continued bool) (pending,
 // plan makes of the answers until nothing is left.
 func (b *Bridge) hold(r *request, p pending) conversation {
 	c := conversation{address: p.plan.Address}
+	deadline := r.deadline
 	for {
+		if p.plan.Report != nil {
+			c.report = p.plan.Report
+		}
 		if p.report != nil {
 			report := <-p.report
 			c.effort.add(report)
@@ -66,9 +82,14 @@ func (b *Bridge) hold(r *request, p pending) conversation {
 				if o := &p.outcomes[i]; !o.cached {
 					o.Reply, o.time = report.Replies[0], now
 					report.Replies = report.Replies[1:]
-					if o.Err == nil && isSingle(o.Meter) {
+					switch {
+					case o.Step.IsCommand() && o.Started:
+						b.cache.forget(o.Meter, now)
+						c.acted = true
+					case o.Err == nil && isSingle(o.Meter):
 						b.cache.put(o.Key, o.Result, p.asked, now)
 					}
+					b.clocks.learn(o)
 				}
 			}
 		}
@@ -86,9 +107,16 @@ func (b *Bridge) hold(r *request, p pending) conversation {
 		}
 		plan, err := p.plan.Then(answers)
 		if err == nil {
-			p, err = b.begin(r, plan, true)
+			err = b.pause(plan.After)
+		}
+		if err == nil {
+			if c.acted { // the time to live of a command bounds its beginning, not the look at what it did
+				deadline = time.Now().Add(commandTTL)
+			}
+			p, err = b.begin(r, plan, deadline, true)
 		}
 		if err != nil {
+			c.err = err
 			items := slices.Clone(r.items)
 			for _, step := range plan.Steps {
 				items = append(items, step.Items...)
@@ -98,5 +126,20 @@ func (b *Bridge) hold(r *request, p pending) conversation {
 			}
 			return c
 		}
+	}
+}
+
+// pause waits, unless the bridge stops.
+func (b *Bridge) pause(d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-b.stopping:
+		return bus.ErrStopping
 	}
 }

@@ -102,6 +102,9 @@ func messageOf(p *paho.Publish) message {
 		m.responseTopic = properties.ResponseTopic
 		m.correlation = properties.CorrelationData
 		m.contentType = properties.ContentType
+		for _, property := range properties.User {
+			m.userProperties = append(m.userProperties, userProperty{property.Key, property.Value})
+		}
 		if properties.MessageExpiry != nil {
 			expiry := time.Duration(*properties.MessageExpiry) * time.Second
 			m.expiry = &expiry

@@ -38,42 +38,24 @@ func (b *Bridge) raw(r *request, in *body) error {
 	if err != nil {
 		return err
 	}
+	r.command = plan.Permission != protocol.PermitRead
 	if err := b.permit(plan.Permission); err != nil {
 		return err
 	}
-	r.command = plan.Permission != protocol.PermitRead
 	if r.deadline.IsZero() {
 		r.deadline = r.received.Add(b.ttl(r))
 	}
 	if r.command {
-		switch repeat, first, err := b.repeats.enter(r, plan.Address, r.received); {
-		case err != nil:
-			return err
-		case repeat && first == nil:
-			return nil // it gets the answer of the first, once there is one
-		case repeat:
-			b.later(func() { b.repeat(r, first) })
-			return nil
-		}
+		return b.run(r, plan, b.finishRaw)
 	}
-	var wait <-chan bus.Report
-	err = bus.ErrExpired // of a request that is no repeat
-	if !r.expired() {
-		wait, err = b.bus.Submit(bus.Job{Steps: plan.Steps, Deadline: r.deadline})
+	if r.expired() {
+		return bus.ErrExpired
 	}
+	p, err := b.begin(r, plan, r.deadline, false)
 	if err != nil {
-		if r.command {
-			b.withdraw(r, err)
-		}
 		return err
 	}
-	b.later(func() {
-		report := <-wait
-		if r.command {
-			b.cache.forget(plan.Address, time.Now())
-		}
-		b.finishRaw(r, plan.Steps[0].First.Answer == nil, report)
-	})
+	b.later(func() { b.finishRaw(r, b.hold(r, p)) })
 	return nil
 }
 
@@ -115,40 +97,34 @@ func (r *request) rawKeys(in *body) (frame []byte, noAnswer bool, err error) {
 }
 
 // finishRaw makes the reply of a raw request out of how its one step ended.
-func (b *Bridge) finishRaw(r *request, unanswered bool, report bus.Report) {
-	said := report.Replies[0]
+func (b *Bridge) finishRaw(r *request, c conversation) {
+	said := &c.outcomes[0]
 	frame := r.protocol.Redact(said.Result.Frame)
-	if r.contentType == contentBytes && said.Result.Frame != nil && !strings.Contains(frame, "*") {
-		b.countReply(r.verb, "ok")
-		b.publishReply(r, said.Result.Frame, contentBytes)
-		b.answered(r, &answer{payload: said.Result.Frame, contentType: contentBytes})
-		return
-	}
 	if address := said.Result.Address; address != "" {
 		r.address = address
 	}
 	a := b.newReply(r)
-	a.Bus = &effort{}
-	a.Bus.add(report)
 	a.Frame = frame
-	if r.trace {
-		a.Frames = b.tracedFrames(r.protocol, said.Frames)
-	}
-	switch err := said.Err; {
-	case err != nil && !(said.Started && r.command):
-		a.OK, a.Error = false, problemOf(err)
-	case err != nil:
-		a.OK = false
-		var refusal *protocol.Refusal
-		if errors.As(err, &refusal) {
-			a.Result, a.Reasons = resultRefused, refusal.Reasons
-		} else {
-			a.Result = resultUnknown
+	if r.command {
+		b.settle(r, a, &c)
+	} else {
+		a.Bus = &c.effort
+		if r.trace {
+			a.Frames = b.tracedFrames(r.protocol, said.Frames)
 		}
-	case unanswered:
-		a.Result = resultSent
-	case r.command:
-		a.Result = resultAcknowledged
+		if said.Err != nil {
+			a.OK, a.Error = false, problemOf(said.Err)
+		}
 	}
-	b.send(r, a)
+	if r.contentType != contentBytes || said.Result.Frame == nil || strings.Contains(frame, "*") {
+		b.send(r, a)
+		return
+	}
+	b.countReply(r.verb, "ok")
+	b.publishReply(r, said.Result.Frame, contentBytes)
+	if r.command {
+		a.Time = b.stamp(time.Now())
+		b.audit(r, a)
+	}
+	b.answered(r, &answer{payload: said.Result.Frame, contentType: contentBytes})
 }

@@ -43,7 +43,7 @@ func (b *Bridge) read(r *request, in *body) error {
 		return bus.ErrExpired
 	}
 
-	p, err := b.begin(r, plan, false)
+	p, err := b.begin(r, plan, r.deadline, false)
 	if err != nil {
 		return err
 	}

@@ -30,9 +30,17 @@ type reply struct {
 	*discovery
 
 	// Only a command has these.
-	Result   string   `json:"result,omitempty"`
-	Repeated bool     `json:"repeated,omitempty"` // the answer to an earlier message with the same mark
-	Reasons  []string `json:"reasons,omitempty"`
+	Result      string            `json:"result,omitempty"`
+	Repeated    bool              `json:"repeated,omitempty"` // the answer to an earlier message with the same mark
+	Relay       string            `json:"relay,omitempty"`    // "open" or "closed", as read back
+	Pending     bool              `json:"pending,omitempty"`  // taken, but not yet moved
+	Value       *any              `json:"value,omitempty"`    // as read back
+	Unit        string            `json:"unit,omitempty"`
+	DriftBefore *protocol.Decimal `json:"drift_before_s,omitempty"` // how far the meter's clock was ahead of ours, in seconds
+	DriftAfter  *protocol.Decimal `json:"drift_after_s,omitempty"`
+	ClockOffset *protocol.Decimal `json:"clock_offset_s,omitempty"` // the same, where it may be the reason of a refusal
+	Reasons     []string          `json:"reasons,omitempty"`
+	Message     string            `json:"message,omitempty"` // what a person should know to act rightly
 
 	// Only raw has this.
 	Frame string `json:"frame,omitempty"`
@@ -100,6 +108,7 @@ func problemOf(err error) *problem {
 		{protocol.ErrBadRequest, CodeBadRequest},
 		{protocol.ErrUnknownItem, CodeUnknownItem},
 		{protocol.ErrUnsupported, CodeUnsupported},
+		{protocol.ErrUnsafe, CodeRefused},
 		{protocol.ErrSilent, CodeTimeout},
 		{protocol.ErrGarbled, CodeGarbled},
 		{bus.ErrBusy, CodeBusy},
@@ -109,8 +118,8 @@ func problemOf(err error) *problem {
 	} {
 		if errors.Is(err, row.target) {
 			p.Code = row.code
-			if row.code == CodeBadRequest || row.code == CodeUnknownItem || row.code == CodeUnsupported {
-				// The code says that much.
+			switch row.code {
+			case CodeBadRequest, CodeUnknownItem, CodeUnsupported, CodeRefused: // the code says that much
 				p.Message = strings.TrimPrefix(p.Message, row.target.Error()+": ")
 			}
 			break
@@ -202,6 +211,9 @@ func (b *Bridge) fail(r *request, err error) {
 	a := b.newReply(r)
 	a.OK, a.Error = false, p
 	b.send(r, a)
+	if r.command {
+		return // the audit has logged it
+	}
 	if p.Code == CodeInternal {
 		b.log.Error("request failed", "topic", r.topic, "err", p.Message)
 		return
@@ -232,9 +244,13 @@ func (b *Bridge) send(r *request, a *reply) {
 	}
 	b.countReply(r.verb, result)
 	b.publishReply(r, payload, contentJSON)
-	if !a.Repeated {
-		b.answered(r, &answer{reply: a})
+	if a.Repeated {
+		return
 	}
+	if r.command {
+		b.audit(r, a)
+	}
+	b.answered(r, &answer{reply: a})
 }
 
 // answered gives the answer of a command to the repeats of it that came meanwhile.

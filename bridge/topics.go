@@ -17,6 +17,7 @@ const (
 	topicInfo   = "bridge/info"
 	topicFrame  = "bridge/frame"
 	topicScan   = "bridge/scan"
+	topicAudit  = "bridge/audit"
 )
 
 // The limits of a response topic.
@@ -34,11 +35,11 @@ const (
 // The verbs of request topics.
 const (
 	verbRead        = string(protocol.VerbRead)
-	verbWrite       = "write"
-	verbRelay       = "relay"
-	verbMaintenance = "maintenance"
+	verbWrite       = string(protocol.VerbWrite)
+	verbRelay       = string(protocol.VerbRelay)
+	verbMaintenance = string(protocol.VerbMaintenance)
 	verbRaw         = string(protocol.VerbRaw)
-	verbBroadcast   = "broadcast"
+	verbBroadcast   = string(protocol.VerbBroadcast)
 	verbScan        = "scan"
 	verbConfig      = "config"
 )
@@ -82,6 +83,7 @@ var Codes = []Code{
 
 // The results of a command.
 const (
+	resultVerified     = "verified"
 	resultAcknowledged = "acknowledged"
 	resultRefused      = "refused"
 	resultUnknown      = "unknown"

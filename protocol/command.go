@@ -30,6 +30,8 @@ type Command struct {
 	Verify   time.Duration // relay: how long to look whether it has moved
 	Offset   time.Duration // what is known of the meter's clock: ahead of ours by so much; 0: nothing
 
+	Now time.Time // when the command was given, for what must not be done at any time of day
+
 	// Clock tells why the meter's clock must not be set by ours; nil if it may.
 	Clock error
 }

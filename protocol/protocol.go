@@ -157,6 +157,10 @@ type Step struct {
 	First Exchange
 }
 
+// IsCommand tells of a step that makes a meter do something. A look at what a command did is
+// of a command's class too, but it may be repeated.
+func (s *Step) IsCommand() bool { return s.Class <= ClassCommand && !s.Repeatable }
+
 // Values returns what the step is wanted for out of a result: all of it, or what Only names.
 func (s *Step) Values(result Result) []Value {
 	if s.Only == nil {

@@ -19,6 +19,13 @@ func (b *Bus) serve(ctx context.Context, t *task, nested bool) {
 		b.mu.Unlock()
 		return
 	}
+	if may := t.job.May; may != nil && step.IsCommand() {
+		if err := may(); err != nil {
+			b.queue.fail(t, step.Meter, err)
+			b.mu.Unlock()
+			return
+		}
+	}
 	probe := b.meters[step.Meter] != nil && b.meters[step.Meter].offline && step.Repeatable
 	t.running = true
 	riders := b.queue.riders(t)
@@ -264,7 +271,7 @@ func (c *conversation) unanswered(e *protocol.Exchange, h *hearing, first bool, 
 	}
 	over := c.over(h)
 	b.doubts.add(c.step, e, over)
-	if isCommand(c.step) {
+	if c.step.IsCommand() {
 		b.hold(c.step.Meter, over)
 	}
 }
@@ -287,7 +294,7 @@ func (c *conversation) breakOff(err error) {
 	c.reply.Result = protocol.Result{}
 	if c.reply.Started && !c.step.Repeatable {
 		c.reply.Err = fmt.Errorf("%w: the port failed before %s could answer: %w", protocol.ErrSilent, c.step.Meter, err)
-		if isCommand(c.step) {
+		if c.step.IsCommand() {
 			c.bus.hold(c.step.Meter, time.Now().Add(c.bus.config.Timeout+c.bus.config.Latency))
 		}
 		return

@@ -25,6 +25,10 @@ type Job struct {
 	// that; else, and if it cannot be set so, the steps end with protocol.ErrUnsupported.
 	Mode Mode
 
+	// May is asked for each step that is not to be repeated when its first byte is about to go
+	// out; an error ends the step instead. It must not wait. Nil: all may.
+	May func() error
+
 	// Continued marks the rest of a request whose first part was admitted already; it is not
 	// turned away however full the queue is.
 	Continued bool

@@ -71,7 +71,7 @@ func (b *Bus) forgetMeters() {
 // while the answer to an equal one may still come. What says only that a meter is there may
 // come late.
 func (b *Bus) held(step *protocol.Step) time.Time {
-	if isCommand(step) {
+	if step.IsCommand() {
 		if m := b.meters[step.Meter]; m != nil {
 			return m.hold
 		}

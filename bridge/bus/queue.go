@@ -99,12 +99,6 @@ func class(step *protocol.Step) protocol.Class {
 	return min(step.Class, protocol.ClassScan)
 }
 
-// isCommand tells whether a step makes a meter do something. A read-back is of a
-// command's class, but it may be repeated.
-func isCommand(step *protocol.Step) bool {
-	return step.Class <= protocol.ClassCommand && !step.Repeatable
-}
-
 // add gives a new task its place. It expires at that time; zero: never.
 func (q *queue) add(t *task, expires time.Time) {
 	if t.command {

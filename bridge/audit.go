@@ -1,0 +1,110 @@
+package bridge
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"strings"
+
+	"dlt645-mqtt/bridge/bus"
+)
+
+// What is kept of the properties that a client put on its message.
+const (
+	mostUserProperties   = 16
+	longestUserProperty  = 128
+	longestAuditedValue  = 256
+	auditMessage         = "command"
+	auditMessageRejected = "command not carried out"
+)
+
+// An audit is the record of one command: who asked as far as MQTT tells, for what, and what
+// came of it. Fields stand in the order in which they are written.
+type audit struct {
+	Time           string          `json:"time"`
+	Topic          string          `json:"topic"`
+	ID             json.RawMessage `json:"id,omitempty"`
+	UserProperties object          `json:"user_properties,omitempty"`
+	Request        string          `json:"request"`
+	Meter          string          `json:"meter,omitempty"`
+	Address        string          `json:"address,omitempty"`
+	Action         string          `json:"action,omitempty"`
+	Item           string          `json:"item,omitempty"`
+	Value          json.RawMessage `json:"value,omitempty"`
+	OK             bool            `json:"ok"`
+	Result         string          `json:"result,omitempty"`
+	Relay          string          `json:"relay,omitempty"`
+	Reasons        []string        `json:"reasons,omitempty"`
+	Error          *problem        `json:"error,omitempty"`
+	Queued         string          `json:"queued"`
+	Sent           string          `json:"sent,omitempty"`
+	Answered       string          `json:"answered,omitempty"`
+	Frames         []tracedFrame   `json:"frames,omitempty"`
+}
+
+// audit records how a command ended, in the log and on bridge/audit.
+func (b *Bridge) audit(r *request, a *reply) {
+	record := audit{
+		Time: a.Time, Topic: cropped(r.topic), ID: a.ID, Request: r.verb, Meter: a.Meter, Address: a.Address,
+		Action: cropped(r.action), Item: cropped(r.item),
+		OK: a.OK, Result: a.Result, Relay: a.Relay, Reasons: a.Reasons, Error: a.Error,
+		Queued: b.stamp(r.received),
+	}
+	for _, property := range r.userProperties[:min(len(r.userProperties), mostUserProperties)] {
+		record.UserProperties.set(cropped(property.name), cropped(property.value))
+	}
+	if len(record.ID) > mostQuoted {
+		record.ID = nil
+	}
+	if a.Error == nil && len(r.value) <= longestAuditedValue { // what was refused may be a secret in the wrong place
+		record.Value = r.value
+	}
+	if r.protocol != nil {
+		record.Frames = b.tracedFrames(r.protocol, r.frames)
+	}
+	if sent := firstSent(r.frames); sent != nil {
+		record.Sent = b.stamp(sent.Time)
+	}
+	if !r.answered.IsZero() {
+		record.Answered = b.stamp(r.answered)
+	}
+	if payload, err := encodeJSON(record); err == nil { // what is in it has been encoded before
+		b.outbox.put(outgoing{topic: b.topics.join(topicAudit), payload: payload, contentType: contentJSON})
+	}
+
+	attributes := []any{
+		"request", r.verb, "meter", quote(a.Meter), "address", a.Address, "action", quote(r.action), "item", quote(r.item),
+		"topic", quote(r.topic), "id", quote(string(a.ID)), "queued", record.Queued, "sent", record.Sent, "answered", record.Answered,
+	}
+	if len(record.UserProperties) > 0 {
+		who, _ := encodeJSON(record.UserProperties) // a list of strings always encodes
+		attributes = append(attributes, "user_properties", string(who))
+	}
+	if a.Error != nil {
+		b.limited.log(auditMessageRejected+string(a.Error.Code), auditMessageRejected, append(attributes, "code", a.Error.Code, "message", a.Error.Message)...)
+		return
+	}
+	level := slog.LevelInfo
+	if !a.OK {
+		level = slog.LevelWarn
+	}
+	b.log.Log(context.Background(), level, auditMessage, append(attributes, "result", a.Result, "relay", a.Relay, "reasons", a.Reasons)...)
+}
+
+// firstSent returns the first frame that we sent, or nil.
+func firstSent(frames []bus.Frame) *bus.Frame {
+	for i := range frames {
+		if frames[i].Sent {
+			return &frames[i]
+		}
+	}
+	return nil
+}
+
+// cropped cuts a piece of what a client sent to a length that does not flood a topic.
+func cropped(text string) string {
+	if len(text) <= longestUserProperty {
+		return text
+	}
+	return strings.ToValidUTF8(text[:longestUserProperty], "") + "…"
+}

@@ -1,0 +1,194 @@
+package bridge
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"dlt645-mqtt/protocol"
+)
+
+// switching lets a stage switch relays, with a password.
+func switching(c *Config) {
+	c.Allow[verbRelay] = true
+	c.Passwords = map[string]map[string]string{"": {"02": "123456"}}
+}
+
+// relay asks for an action and returns the reply.
+func (s *stage) relay(t *testing.T, payload string) map[string]any {
+	t.Helper()
+	_, reply := s.ask(t, message{topic: "test/request/relay/main", payload: []byte(payload)})
+	return reply
+}
+
+func codeOf(reply map[string]any) string {
+	problem, _ := reply["error"].(map[string]any)
+	code, _ := problem["code"].(string)
+	return code
+}
+
+func TestCommandIsReadBackAndAudited(t *testing.T) {
+	s := newStage(t, switching)
+	_, reply := s.ask(t, message{
+		topic: "test/request/relay/main", payload: []byte(`{"id":"9","action":"trip","trace":true}`),
+		userProperties: []userProperty{{"user", "anna"}},
+	})
+	if reply["ok"] != true || reply["result"] != resultVerified || reply["relay"] != "open" || reply["message"] != "done" || reply["meter"] != "main" {
+		t.Errorf("reply %v", reply)
+	}
+	if got, want := s.cage.said(), []string{"000000000001 trip", "000000000001 state"}; !slices.Equal(got, want) {
+		t.Errorf("on the wire %q, want %q", got, want)
+	}
+	var record struct {
+		Topic, ID, Request, Meter, Address, Action, Result, Relay string
+		Queued, Sent, Answered                                    string
+		OK                                                        bool
+		UserProperties                                            map[string]string `json:"user_properties"`
+		Frames                                                    []tracedFrame
+	}
+	sent := <-s.audited
+	if err := json.Unmarshal(sent.payload, &record); err != nil || sent.retain {
+		t.Fatalf("record %s: %v, retained %t", sent.payload, err, sent.retain)
+	}
+	if record.Topic != "test/request/relay/main" || record.ID != "9" || record.Request != "relay" || record.Meter != "main" || record.Address != "000000000001" ||
+		record.Action != "trip" || record.Result != resultVerified || record.Relay != "open" || !record.OK || record.UserProperties["user"] != "anna" {
+		t.Errorf("record %s", sent.payload)
+	}
+	if record.Queued == "" || record.Sent < record.Queued || record.Answered < record.Sent || len(record.Frames) != 2 {
+		t.Errorf("times or frames of record %s", sent.payload)
+	}
+}
+
+func TestCommandThatIsNotAnswered(t *testing.T) {
+	s := newStage(t, switching)
+	reply := s.relay(t, "alarm")
+	if message, _ := reply["message"].(string); reply["ok"] != false || reply["result"] != resultUnknown || !strings.Contains(message, "nobody knows") || reply["error"] != nil {
+		t.Errorf("reply %v", reply)
+	}
+}
+
+// TestPasswordIsHeldBack queues many commands with a password that the meter refuses. Two reach
+// it, however many were waiting by then.
+func TestPasswordIsHeldBack(t *testing.T) {
+	s := newStage(t, switching)
+	const many = 10
+	for i := range many {
+		s.receive(message{topic: "test/request/relay/main", payload: fmt.Appendf(nil, `{"id":"%d","action":"close"}`, i), received: time.Now()})
+	}
+	refused, held := 0, 0
+	for range many {
+		sent := <-s.sent
+		var reply map[string]any
+		if err := json.Unmarshal(sent.payload, &reply); err != nil {
+			t.Fatal(err)
+		}
+		text := string(sent.payload)
+		if !strings.Contains(text, "programming key") || strings.Contains(text, "123456") {
+			t.Errorf("reply %s", text)
+		}
+		switch {
+		case reply["result"] == resultRefused && fmt.Sprint(reply["reasons"]) == "[not_authorised]":
+			refused++
+		case codeOf(reply) == string(CodeRefused):
+			held++
+		}
+	}
+	if said := len(s.cage.said()); said != 2 || refused != 2 || held != many-2 {
+		t.Errorf("%d on the wire, %d refused, %d held back", said, refused, held)
+	}
+	if reply := s.relay(t, "close"); codeOf(reply) != string(CodeRefused) {
+		t.Errorf("the next one: %v", reply)
+	}
+	if reply := s.relay(t, `{"action":"close","retry_password":true}`); reply["result"] != resultRefused {
+		t.Errorf("with retry_password: %v", reply)
+	}
+	if reply := s.relay(t, "trip"); reply["result"] != resultVerified {
+		t.Errorf("a command that the meter takes: %v", reply)
+	}
+	for range 2 { // the success has cleared the count
+		if reply := s.relay(t, "close"); reply["result"] != resultRefused {
+			t.Errorf("after a success: %v", reply)
+		}
+	}
+}
+
+func TestGuardKnowsMetersLevelsAndPasswordsApart(t *testing.T) {
+	var g guard
+	refusal := &protocol.Refusal{Code: 4, Reasons: []string{notAuthorised}}
+	for range refusalsOfPassword {
+		g.note("m", "02111111", refusal)
+		g.note("other", "02111111", &protocol.Refusal{Code: 2, Reasons: []string{"no_such_data"}})
+	}
+	if err := g.check("m", "02111111"); err == nil || strings.Contains(err.Error(), "111111") {
+		t.Errorf("the refused password: %v", err)
+	}
+	for _, other := range [][2]string{{"m", "02222222"}, {"m", "04111111"}, {"other", "02111111"}, {"m", ""}} {
+		if err := g.check(other[0], other[1]); err != nil {
+			t.Errorf("%q: %v", other, err)
+		}
+	}
+	g.forgive("m", "02222222")
+	if err := g.check("m", "02111111"); err != nil {
+		t.Errorf("after forgiving the level: %v", err)
+	}
+}
+
+func TestCommandBodies(t *testing.T) {
+	for _, row := range []struct{ topic, payload, want string }{
+		{"relay/main", "explode", "is no action of relay; there are alarm, alarm_off, close"},
+		{"relay/main", "", "is no action of relay"},
+		{"relay/main", `{"action":"trip","baud":9600}`, `"baud" is no key`},
+		{"relay/main", `{"action":"trip","verify_ms":-1}`, `"verify_ms" must be from 0`},
+		{"relay/main", `{"action":1}`, `"action" must be a string`},
+		{"relay/only", "trip", "read it first"},
+		{"relay", "trip", "neither the name of a meter"},
+		{"maintenance/main", `{"action":"set_address","address":"1","at":"now"}`, `"at" is no key`},
+		{"write/main", "voltage_a", "a write takes a JSON object"},
+		{"write/main", `{"item":"x"}`, `needs "item" and "value"`},
+		{"broadcast/main", "time", "publish it to test/request/broadcast"},
+	} {
+		s := newStage(t, func(c *Config) {
+			for _, class := range Classes {
+				c.Allow[class] = true
+			}
+		})
+		_, reply := s.ask(t, message{topic: "test/request/" + row.topic, payload: []byte(row.payload)})
+		problem, _ := reply["error"].(map[string]any)
+		if message, _ := problem["message"].(string); !strings.Contains(message, row.want) || len(s.cage.said()) > 0 {
+			t.Errorf("%s %s: %v, want %s; %d frames", row.topic, row.payload, reply, row.want, len(s.cage.said()))
+		}
+		if sent := <-s.audited; !strings.Contains(string(sent.payload), `"error":{`) {
+			t.Errorf("record %s", sent.payload)
+		}
+	}
+}
+
+func TestClocksAreForgotten(t *testing.T) {
+	var c clocks
+	came := time.Now()
+	o := &outcome{}
+	o.Result = protocol.Result{Address: "m", Clock: came.Add(90 * time.Second)}
+	c.learn(o)
+	if _, ok := c.offset("m"); ok {
+		t.Error("a clock counts although nothing came")
+	}
+	o.Came = came
+	c.learn(o)
+	if ahead, ok := c.offset("m"); !ok || ahead != 90*time.Second {
+		t.Errorf("offset %v, %t", ahead, ok)
+	}
+	o.Came = came.Add(-clockMemory - time.Second)
+	c.learn(o)
+	if _, ok := c.offset("m"); ok {
+		t.Error("an offset of yesterday counts")
+	}
+	o.Came, o.Err = came, errors.New("no")
+	c.learn(o)
+	if _, ok := c.offset("m"); ok {
+		t.Error("an answer with an error counts")
+	}
+}

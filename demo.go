@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
+	"strings"
 	"time"
 
 	"dlt645-mqtt/protocol/dlt645"
@@ -17,8 +19,15 @@ var demoDefaults = map[string]string{
 	"DLT645_MQTT_URL":  "embedded://127.0.0.1:1883",
 	"DLT645_BUS_URL":   "sim://?meters=4",
 	"DLT645_METERS":    "main=000000000001,shop=000000000002",
-	"DLT645_ALLOW":     "read,raw",
+	"DLT645_ALLOW":     "read",
 	"DLT645_LOG_LEVEL": "warn",
+}
+
+// simulatedDefaults let everything be tried, but on simulated meters only.
+var simulatedDefaults = map[string]string{
+	"DLT645_ALLOW":          "read,write,relay,maintenance,broadcast,raw,config",
+	"DLT645_METER_PASSWORD": "02000000,04000000", // those of the simulator
+	"DLT645_CLOCK":          "trusted",
 }
 
 // runDemo runs the bridge with all that it needs inside, and shows a first reading.
@@ -27,7 +36,11 @@ func runDemo(ctx context.Context, arguments []string, _ io.Reader, out, stderr i
 	if status, done := parseFlags(flags, arguments); done {
 		return status
 	}
-	for name, value := range demoDefaults {
+	defaults := maps.Clone(demoDefaults)
+	if url, set := os.LookupEnv("DLT645_BUS_URL"); !set || strings.HasPrefix(url, "sim:") {
+		maps.Copy(defaults, simulatedDefaults)
+	}
+	for name, value := range defaults {
 		if _, set := os.LookupEnv(name); !set {
 			if err := os.Setenv(name, value); err != nil {
 				complain(stderr, "demo", err)
@@ -147,6 +160,7 @@ func printTry(out io.Writer, c config) {
 		{"one value, MQTT 5 request and response", fmt.Sprintf("mosquitto_rr %s -V 5 -q 1 -t %s/request/read/%s -e %s/reply/cli/1 -D publish correlation-data 42 -m voltage_a -W 5", server, c.root, m, c.root)},
 		{"watch everything", fmt.Sprintf("mosquitto_sub %s -v -t '%s/#'", server, c.root)},
 		{"three items, any MQTT version, the reply on " + c.root + "/reply/read/" + m, fmt.Sprintf(`mosquitto_pub %s -t %s/request/read/%s -m '{"id":"7","items":["voltage_a","forward_active_energy","02030000"]}'`, server, c.root, m)},
+		{"switch a relay, and see that it moved", fmt.Sprintf("mosquitto_rr %s -V 5 -q 1 -t %s/request/relay/%s -e %s/reply/cli/1 -m trip -W 15", server, c.root, m, c.root)},
 		{"a frame of your own", fmt.Sprintf("mosquitto_rr %s -V 5 -q 1 -t %s/request/raw -e %s/reply/cli/1 -m %s -W 5", server, c.root, c.root, demoFrame(c))},
 	} {
 		fmt.Fprintf(out, "  # %s\n  %s\n", try.what, collapse(try.command))

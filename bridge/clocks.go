@@ -3,11 +3,17 @@ package bridge
 import (
 	"sync"
 	"time"
+
+	"dlt645-mqtt/protocol"
 )
 
 const (
 	// clockMemory is how long it counts how far a meter's clock was off.
 	clockMemory = 24 * time.Hour
+
+	// broadcastReach is how far off a clock may be that a broadcast of the time still sets
+	// (DL/T 645-2007, clause 7.5).
+	broadcastReach = 5 * time.Minute
 
 	// mostClocks bounds the memory for the clocks of meters.
 	mostClocks = 4096
@@ -46,4 +52,39 @@ func (c *clocks) offset(address string) (ahead time.Duration, ok bool) {
 		return 0, false
 	}
 	return known.offset, true
+}
+
+// readClock asks a meter for its clock, as part of a request.
+func (b *Bridge) readClock(r *request, m *meter) error {
+	plan, err := m.Protocol.Plan(protocol.Request{Verb: protocol.VerbClock, Class: protocol.ClassCommand, Address: m.current()}, b.bus.Meter(m.current()))
+	if err != nil {
+		return err
+	}
+	p, err := b.begin(r, plan, r.deadline, true)
+	if err != nil {
+		return err
+	}
+	return b.hold(r, p).err
+}
+
+// compareClocks refuses a broadcast of the time if the clock of a named meter is too far off to
+// take it. Clocks that were not read within a day are read; a meter that is silent does not count.
+func (b *Bridge) compareClocks(r *request) error {
+	for _, m := range b.directory.meters {
+		address := m.current()
+		if !isSingle(address) || !b.bus.Meter(address).Online() {
+			continue
+		}
+		ahead, ok := b.clocks.offset(address)
+		if !ok {
+			if err := b.readClock(r, m); err != nil {
+				b.log.Debug("clock not read before a broadcast of the time", "meter", m.Name, "err", err)
+			}
+			ahead, _ = b.clocks.offset(address)
+		}
+		if ahead.Abs() > broadcastReach {
+			return problemf(CodeRefused, "nothing was sent: the clock of meter %s is %s off, and a broadcast sets only clocks that are less than %s off; set it with sync_clock first", m.Name, ahead.Round(time.Second), broadcastReach)
+		}
+	}
+	return nil
 }

@@ -86,7 +86,11 @@ func (b *Bridge) command(r *request, in *body) error {
 	if r.meter == "" && r.verb != verbBroadcast {
 		r.meter = plan.Address
 	}
-	return b.run(r, plan, b.finishCommand)
+	var prepare func() error
+	if r.verb == verbBroadcast && command.Action == "time" {
+		prepare = func() error { return b.compareClocks(r) }
+	}
+	return b.run(r, plan, prepare, b.finishCommand)
 }
 
 // commandKeys reads what the body of a command says. Plain text is the action.
@@ -152,8 +156,9 @@ func (r *request) commandKeys(in *body) (*protocol.Command, error) {
 }
 
 // run carries a command out: once for each mark, not after its time, and with a password only
-// that the meter has not refused twice. finish makes the reply.
-func (b *Bridge) run(r *request, plan protocol.Plan, finish func(*request, conversation)) error {
+// that the meter has not refused twice. prepare, unless nil, looks whether it is to be done, and
+// may wait; finish makes the reply.
+func (b *Bridge) run(r *request, plan protocol.Plan, prepare func() error, finish func(*request, conversation)) error {
 	switch repeat, first, err := b.repeats.enter(r, plan.Address, r.received); {
 	case err != nil:
 		return err
@@ -171,14 +176,27 @@ func (b *Bridge) run(r *request, plan protocol.Plan, finish func(*request, conve
 		err = bus.ErrExpired
 	}
 	var p pending
-	if err == nil {
+	if err == nil && prepare == nil {
 		p, err = b.begin(r, plan, r.deadline, false)
 	}
 	if err != nil {
 		b.withdraw(r, err)
 		return err
 	}
-	b.later(func() { finish(r, b.hold(r, p)) })
+	b.later(func() {
+		if prepare != nil {
+			err := prepare()
+			if err == nil {
+				p, err = b.begin(r, plan, r.deadline, false)
+			}
+			if err != nil {
+				b.withdraw(r, err)
+				b.fail(r, err)
+				return
+			}
+		}
+		finish(r, b.hold(r, p))
+	})
 	return nil
 }
 

@@ -46,7 +46,7 @@ func (b *Bridge) raw(r *request, in *body) error {
 		r.deadline = r.received.Add(b.ttl(r))
 	}
 	if r.command {
-		return b.run(r, plan, b.finishRaw)
+		return b.run(r, plan, nil, b.finishRaw)
 	}
 	if r.expired() {
 		return bus.ErrExpired

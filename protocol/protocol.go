@@ -45,6 +45,7 @@ const (
 	VerbRelay       Verb = "relay"
 	VerbMaintenance Verb = "maintenance"
 	VerbBroadcast   Verb = "broadcast"
+	VerbClock       Verb = "clock" // of no topic: read the meter's clock, the Clock of a result
 )
 
 // A Request is one request to one meter, already parsed but not yet understood.

@@ -1,7 +1,6 @@
 package dlt645
 
 import (
-	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -220,19 +219,22 @@ func (f *family) appendMember(dst []byte, at positions, values map[string]any, z
 	return dst, nil
 }
 
-// errSeveral says that an item is no place for a single value.
-var errSeveral = errors.New("it has several values, and only one was given")
+// isSingle tells whether the item has one value, besides what follows from that.
+func (i Item) isSingle() bool {
+	return i.family.codec == nil && len(i.family.fields) == 1 && i.family.running(i.at) < 0
+}
 
 // AppendValue encodes an item that has one value (a weekday is no value here: it follows
 // from the date). For an item of several values it takes an object with all of them, as
 // Append does. An error wraps [protocol.ErrBadRequest].
 func (i Item) AppendValue(dst []byte, value any, zone *time.Location) ([]byte, error) {
-	if i.family.codec == nil && len(i.family.fields) == 1 && i.family.running(i.at) < 0 {
+	if i.isSingle() {
 		return i.Append(dst, map[string]any{i.family.nameAt(0, i.at): value}, zone)
 	}
 	values, ok := value.(map[string]any)
 	if !ok {
-		return nil, fmt.Errorf("%s: %w: %w", i.Name, protocol.ErrBadRequest, errSeveral)
+		names := i.Names()
+		return nil, fmt.Errorf("%s: %w: it has several values, and only one was given: write an object with %q and so on", i.Name, protocol.ErrBadRequest, names[0])
 	}
 	return i.Append(dst, values, zone)
 }

@@ -435,11 +435,13 @@ func (p Picture) appendNumber(dst []byte, value any) ([]byte, error) {
 	if p.signed && p.digits%2 == 0 {
 		limit = limit / 10 * 8 // the top digit shares its nibble with the sign
 	}
-	if c >= limit {
-		return nil, p.unfit(value, "it has too many digits")
-	}
-	if negative && !p.signed {
-		return nil, p.unfit(value, "it has no sign")
+	if c >= limit || negative && !p.signed {
+		most := protocol.Decimal{Coefficient: int64(limit - 1), Scale: p.scale}
+		least := protocol.Decimal{Scale: p.scale}
+		if p.signed {
+			least.Coefficient = -most.Coefficient
+		}
+		return nil, p.unfit(value, fmt.Sprintf("it takes %v to %v", least, most))
 	}
 	for range p.size {
 		dst = append(dst, toBCD(int(c%100)))
@@ -489,10 +491,15 @@ func (p Picture) appendCalendar(dst []byte, value any, zone *time.Location) ([]b
 	if t.Second() != 0 && !strings.Contains(p.text, "ss") || t.Minute() != 0 && !strings.Contains(p.text, "mm") && strings.Contains(p.text, "hh") {
 		return nil, p.unfit(value, "it is too fine")
 	}
-	for i := len(p.text) - 2; i >= 0; i -= 2 {
-		dst = append(dst, toBCD(unitOf(t, p.text[i])))
+	return appendMoment(dst, p.text, t), nil
+}
+
+// appendMoment appends the units of a moment that a calendar picture names.
+func appendMoment(dst []byte, picture string, t time.Time) []byte {
+	for i := len(picture) - 2; i >= 0; i -= 2 { // the last unit travels first
+		dst = append(dst, toBCD(unitOf(t, picture[i])))
 	}
-	return dst, nil
+	return dst
 }
 
 // example returns a value in the picture's form.

@@ -30,7 +30,9 @@ type Command struct {
 	Verify   time.Duration // relay: how long to look whether it has moved
 	Offset   time.Duration // what is known of the meter's clock: ahead of ours by so much; 0: nothing
 
-	Now time.Time // when the command was given, for what must not be done at any time of day
+	// Now is the time at which the command is planned, for guards that must know it before
+	// anything is read of the meter: no clock is set around midnight. Frames never carry it.
+	Now time.Time
 
 	// Clock tells why the meter's clock must not be set by ours; nil if it may.
 	Clock error

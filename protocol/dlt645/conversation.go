@@ -134,6 +134,7 @@ func (c *conversation) take(answer []byte, seq int, sofar []byte) (*protocol.Exc
 	if result.Values, err = c.values(data); err != nil {
 		return nil, result, c.garbled(result.Address, data, "%w", err)
 	}
+	result.Clock = clockOf(c.di, result.Values, v, c.meters.zone)
 	return nil, result, nil
 }
 

@@ -43,13 +43,17 @@ func (m *Meters) isShared(a Address) bool {
 	return a.IsBroadcast() || a == Anyone || m.version == V2007 && a.IsWildcard()
 }
 
-// Plan turns a request to read, or a raw frame, into steps.
+// Plan turns a request into steps. What a command does is in the file of that name: relay.go,
+// write.go and so on. Its plan ends with a [protocol.Report] where anything is known of the
+// command beyond its answer.
 func (m *Meters) Plan(request protocol.Request, known protocol.Known) (protocol.Plan, error) {
 	switch request.Verb {
 	case protocol.VerbRead:
 		return m.planRead(request, known)
 	case protocol.VerbRaw:
 		return m.planRaw(request)
+	case protocol.VerbWrite, protocol.VerbRelay:
+		return m.planCommand(request)
 	}
 	return protocol.Plan{}, fmt.Errorf("%w: DL/T 645-%s has no verb %q", protocol.ErrUnsupported, m.version, request.Verb)
 }

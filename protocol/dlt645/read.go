@@ -81,20 +81,11 @@ func (m *Meters) planRead(request protocol.Request, known protocol.Known) (proto
 // registers finds the items of a request, one register for each identifier.
 func (m *Meters) registers(asked []string) (registers []register, missing []protocol.ItemError) {
 	for _, text := range asked {
-		item, ok := m.items.Find(text)
-		if !ok {
-			di, err := ParseDI(text, m.version)
-			if err != nil {
-				missing = append(missing, protocol.ItemError{Item: text, Err: fmt.Errorf(
-					"%w: %q is neither the name of an item of DL/T 645-%s nor an identifier of %d hex digits; the command items searches the names",
-					protocol.ErrUnknownItem, text, m.version, 2*diSize(m.version))})
-				continue
-			}
-			if item, ok = m.items.Lookup(di); !ok {
-				item = Item{DI: di}
-			}
+		item, err := m.find(text)
+		if err == nil {
+			_, err = m.identifier(item.DI)
 		}
-		if _, err := m.identifier(item.DI); err != nil {
+		if err != nil {
 			missing = append(missing, protocol.ItemError{Item: text, Err: err})
 			continue
 		}
@@ -107,6 +98,24 @@ func (m *Meters) registers(asked []string) (registers []register, missing []prot
 		registers[i].want(item.Only, cmp.Or(item.Only, item.Name, item.DI.Format(m.version)))
 	}
 	return registers, missing
+}
+
+// find returns the item of a name or an identifier. Of an identifier that the table lacks there
+// is only that. The error wraps ErrUnknownItem.
+func (m *Meters) find(text string) (Item, error) {
+	if item, ok := m.items.Find(text); ok {
+		return item, nil
+	}
+	di, err := ParseDI(text, m.version)
+	if err != nil {
+		return Item{}, fmt.Errorf(
+			"%w: %q is neither the name of an item of DL/T 645-%s nor an identifier of %d hex digits; the command items searches the names",
+			protocol.ErrUnknownItem, text, m.version, 2*diSize(m.version))
+	}
+	if item, ok := m.items.Lookup(di); ok {
+		return item, nil
+	}
+	return Item{DI: di}, nil
 }
 
 // identifier returns what a read of di carries: the identifier and, of a load record, how

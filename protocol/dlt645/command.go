@@ -1,0 +1,235 @@
+package dlt645
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"dlt645-mqtt/protocol"
+)
+
+// The levels of passwords that commands take unless the request names another; a smaller level
+// has more rights. Clauses 7.5 and 7.11 to 7.13 of DL/T 645-2007.
+const (
+	levelOfClearing = "02" // relay, clear meter, clear events
+	levelOfWriting  = "04" // write, clear demand
+)
+
+// securityLevels are the words in place of a password level by which a meter knows data that
+// its security module has to check: ciphertext, or a message authentication code.
+var securityLevels = []string{"96", "98", "99"}
+
+// A commander plans what a request wants done to one meter.
+type commander struct {
+	*Meters
+	*protocol.Command
+	address    Address
+	meter      string // the address once more
+	permission protocol.Permission
+	class      protocol.Class // of the command and of what is read back
+	password   string         // in the frames, as in Plan.Password
+}
+
+// planCommand plans a request to write, to switch or to maintain.
+func (m *Meters) planCommand(request protocol.Request) (protocol.Plan, error) {
+	c := &commander{Meters: m, Command: request.Command, class: protocol.ClassCommand}
+	plan := c.planWrite
+	switch request.Verb {
+	case protocol.VerbRelay:
+		c.permission, c.class, plan = protocol.PermitRelay, protocol.ClassRelay, c.planRelay
+	default:
+		c.permission = protocol.PermitWrite
+	}
+	if c.Command == nil {
+		return protocol.Plan{}, badRequest("the request to %s does not say what is to be done", request.Verb)
+	}
+	var err error
+	if c.address, err = ParseAddress(request.Address, m.version); err != nil {
+		return protocol.Plan{}, fmt.Errorf("%w: %w", protocol.ErrBadRequest, err)
+	}
+	if m.isShared(c.address) {
+		return protocol.Plan{}, badRequest("several meters may answer to %s; a command goes to one meter, by its full address", c.address)
+	}
+	c.meter = c.address.String()
+	return plan()
+}
+
+// badRequest makes an error for whoever sent the request.
+func badRequest(format string, args ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{protocol.ErrBadRequest}, args...)...)
+}
+
+// unknownAction is the error for an action that the verb does not have.
+func (c *commander) unknownAction(actions []string) error {
+	return badRequest("there is no action %q: the actions are %s", c.Action, strings.Join(actions, ", "))
+}
+
+// lacking is the error for what an edition of the standard does not have.
+func (c *commander) lacking(what string) error {
+	return fmt.Errorf("%w: DL/T 645-%s has %s", protocol.ErrUnsupported, c.version, what)
+}
+
+// plan returns a plan with these steps.
+func (c *commander) plan(steps ...protocol.Step) protocol.Plan {
+	return protocol.Plan{Permission: c.permission, Address: c.meter, Steps: steps, Password: c.password}
+}
+
+// report is the plan that ends with what is known of the command.
+func (c *commander) report(r protocol.Report) protocol.Plan {
+	plan := c.plan()
+	plan.Report = &r
+	return plan
+}
+
+// authorise returns level and password as they travel, PA P0 P1 P2: those of the level that
+// the request names, else of the given one. The error never shows a password.
+func (c *commander) authorise(level string) ([]byte, error) {
+	if c.Level != "" {
+		level = c.Level
+	}
+	if slices.Contains(securityLevels, level) {
+		return nil, fmt.Errorf("%w: level %s is no password but the mark of a frame that the meter's security module checks; send such a frame, made by a key server, with the verb raw",
+			protocol.ErrUnsupported, level)
+	}
+	if len(level) != 2 || strings.Trim(level, "0123456789") != "" {
+		return nil, badRequest("%q is no level of a password: write two digits, such as 02", level)
+	}
+	digits, ok := c.Passwords[level]
+	if !ok {
+		return nil, badRequest("there is no password of level %s for meter %s: add it, level first, to DLT645_METER_PASSWORD, or give another level in the request", level, c.meter)
+	}
+	password, err := reversedDigits(digits, 3)
+	if err != nil {
+		return nil, badRequest("the password of level %s for meter %s in DLT645_METER_PASSWORD is not six digits", level, c.meter)
+	}
+	c.password = level + digits
+	pa, _ := reversedDigits(level, 1)
+	return append(pa, password...), nil
+}
+
+// credentials returns what authorises a command in the 2007 edition, PA P0 P1 P2 C0 C1 C2 C3,
+// and in that of 1997, which has no operator code, PA P0 P1 P2.
+func (c *commander) credentials(level string) ([]byte, error) {
+	data, err := c.authorise(level)
+	if err != nil || c.version == V1997 {
+		return data, err
+	}
+	operator := make([]byte, 4)
+	if c.Operator != "" {
+		if operator, err = reversedDigits(c.Operator, len(operator)); err != nil {
+			return nil, badRequest("the operator code %q is not eight digits", c.Operator)
+		}
+	}
+	return append(data, operator...), nil
+}
+
+// reversedDigits reads two digits for each of n bytes, the last pair first. The error does
+// not show them.
+func reversedDigits(digits string, n int) ([]byte, error) {
+	b, err := hex.DecodeString(digits)
+	if err != nil || len(b) != n {
+		return nil, fmt.Errorf("these are not %d digits", 2*n)
+	}
+	slices.Reverse(b)
+	return b, nil
+}
+
+// confirmed refuses a command that can lose a meter or its data, unless the request confirms
+// by its address which meter is meant.
+func (c *commander) confirmed(why string) error {
+	if address, _, err := c.ParseAddress(c.Confirm); err == nil && address == c.meter {
+		return nil
+	}
+	return badRequest("%s; to show that meter %s is meant, give its address once more as \"confirm\"", why, c.meter)
+}
+
+// send is the step that gives the meter a command. The meter acknowledges it, or refuses.
+func (c *commander) send(function Function, data []byte) protocol.Step {
+	answer := &awaited{from: c.address, function: function, most: maximumData, refusable: true}
+	return c.command(c.address, function, data, answer)
+}
+
+// command is the step that sends a command to an address and awaits its answer.
+func (c *commander) command(to Address, function Function, data []byte, answer *awaited) protocol.Step {
+	return protocol.Step{
+		Meter: c.meter, Class: c.class, Kind: protocol.KindCommand,
+		First: protocol.Exchange{
+			Request: mustAppend(Frame{Address: to, Control: Control(function), Data: data}),
+			Answer:  answer.split,
+			Vague:   func([]byte) bool { return true },
+			Take: func(b []byte) (*protocol.Exchange, protocol.Result, error) {
+				return c.takeAcknowledgement(b)
+			},
+		},
+	}
+}
+
+// stamped is send for data that end with a time, which is put in when the frame goes out: the
+// moment that belongs to the end of its sending. Before that it is one of long ago.
+func (c *commander) stamped(function Function, data []byte, picture string, moment func(sent time.Time) time.Time) protocol.Step {
+	at := func(sent time.Time) []byte {
+		return appendMoment(slices.Clip(data), picture, moment(sent).In(c.zone))
+	}
+	step := c.send(function, at(time.Time{}))
+	step.First.Stamp = func(sent time.Time) []byte {
+		return mustAppend(Frame{Address: c.address, Control: Control(function), Data: at(sent)})
+	}
+	return step
+}
+
+// takeAcknowledgement reads the answer to a command.
+func (c *commander) takeAcknowledgement(answer []byte) (*protocol.Exchange, protocol.Result, error) {
+	frame, err := ParseFrame(answer)
+	if err != nil {
+		return nil, protocol.Result{}, fmt.Errorf("%w: %w", protocol.ErrGarbled, err)
+	}
+	result := protocol.Result{Address: frame.Address.String()}
+	if frame.Control.Refused() {
+		refusal, _ := refusalOf(frame.Control.Function(), c.version, frame.Data)
+		return nil, result, refusal
+	}
+	return nil, result, nil
+}
+
+// read is the step that reads a register before a command or after it.
+func (c *commander) read(address Address, di DI) protocol.Step {
+	item, _ := c.items.Lookup(di)
+	r := &reader{c.Meters, c.class, nil}
+	return r.step(address, register{di: di, item: item})
+}
+
+// A fate is what is known of a command when its step has ended.
+type fate uint8
+
+const (
+	notDone fate = iota // it was never sent
+	done                // the meter acknowledged it
+	denied              // the meter refused it
+	unknown             // no answer came: it may have been done or not
+)
+
+func fateOf(answer protocol.Answer) fate {
+	var refusal *protocol.Refusal
+	switch err := answer.Err; {
+	case err == nil:
+		return done
+	case errors.As(err, &refusal):
+		return denied
+	case errors.Is(err, protocol.ErrSilent), errors.Is(err, protocol.ErrGarbled):
+		return unknown
+	}
+	return notDone
+}
+
+// valueOf finds a value by its name; nil if there is none.
+func valueOf(values []protocol.Value, name string) any {
+	for _, value := range values {
+		if value.Name == name {
+			return value.Data
+		}
+	}
+	return nil
+}

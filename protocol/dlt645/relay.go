@@ -1,0 +1,211 @@
+package dlt645
+
+import (
+	"slices"
+	"time"
+
+	"dlt645-mqtt/protocol"
+)
+
+// diStatus3 is status word 3, which tells of the relay.
+const diStatus3 DI = 0x04000503
+
+// relayOpen is the flag that tells what the contacts of the relay do.
+const relayOpen = "status_3.relay_open"
+
+// A relayAction is a command of function 1CH.
+type relayAction struct {
+	name string
+	code byte   // N1
+	flag string // of status word 3, that tells whether it was done
+	set  bool   // what the flag is then
+	note string // what a person should know who gives the command
+}
+
+// moves tells whether the command moves the contacts of the relay.
+func (a *relayAction) moves() bool { return a.flag == relayOpen }
+
+var relayCommands = []relayAction{
+	{"trip", 0x1A, relayOpen, true, ""},
+	{"close", 0x1C, relayOpen, false, ""},
+	{
+		"permit_close", 0x1B, "status_3.relay_command_open", false,
+		"The relay does not close by this command: it closes when somebody presses the button at the meter.",
+	},
+	{"alarm", 0x2A, "status_3.pre_trip_alarm", true, "The meter warns its user of a trip to come; the relay does not move."},
+	{"alarm_off", 0x2B, "status_3.pre_trip_alarm", false, ""},
+	{"keep_power", 0x3A, "status_3.keep_power", true, "The meter refuses to trip until keep_power_off."},
+	{"keep_power_off", 0x3B, "status_3.keep_power", false, ""},
+}
+
+// planRelay plans a command of function 1CH, which came with the amendments to the 2007
+// edition: PA P0 P1 P2, C0 to C3, N1, N2 (reserved), and the deadline ss mm hh DD MM YY after
+// which the meter refuses it.
+func (c *commander) planRelay() (protocol.Plan, error) {
+	i := slices.IndexFunc(relayCommands, func(a relayAction) bool { return a.name == c.Action })
+	if i < 0 {
+		var names []string
+		for _, a := range relayCommands {
+			names = append(names, a.name)
+		}
+		return protocol.Plan{}, c.unknownAction(names)
+	}
+	if c.version == V1997 {
+		return protocol.Plan{}, c.lacking("no function that moves a relay")
+	}
+	if c.Deadline <= 0 {
+		return protocol.Plan{}, badRequest("a relay command must be valid for some time after it is sent, not %s", c.Deadline)
+	}
+	data, err := c.credentials(levelOfClearing)
+	if err != nil {
+		return protocol.Plan{}, err
+	}
+	action := &relayCommands[i]
+	data = append(data, action.code, 0)
+	plan := c.plan(c.stamped(FunctionRelay, data, "YYMMDDhhmmss", func(sent time.Time) time.Time {
+		return sent.Add(c.Deadline + c.Offset)
+	}))
+	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
+		answer := answers[0]
+		w := watch{commander: c, action: action}
+		switch fateOf(answer) {
+		case done:
+			w.since, w.times = answer.Came, lookTimes(c.Verify)
+			return w.look(), nil
+		case unknown:
+			w.lost, w.times = true, lookTimes(c.Verify)
+			w.times = w.times[:min(len(w.times), 2)]
+			return w.look(), nil
+		case denied:
+			return c.explainRelay(action), nil
+		}
+		return c.plan(), nil
+	}
+	return plan, nil
+}
+
+// lookTimes returns when to look whether the relay has moved: at 0.3, 1, 2, 4, 8 … seconds
+// after the command was answered, as long as that is within the time given for it.
+func lookTimes(within time.Duration) (times []time.Duration) {
+	for at := 300 * time.Millisecond; at <= within; {
+		times = append(times, at)
+		if at *= 2; at < time.Second {
+			at = time.Second
+		}
+	}
+	return times
+}
+
+// A watch looks after a relay command what became of it.
+type watch struct {
+	*commander
+	action *relayAction
+	lost   bool            // the command was not answered
+	since  time.Time       // when it was
+	times  []time.Duration // to look at, after since
+	at     time.Duration   // of the latest look
+	missed int             // looks in a row that were not answered
+	relay  string          // what it did when last looked at
+	moved  bool            // the flag is as commanded
+	failed error           // why the latest look brought nothing
+}
+
+// mostMissed is how many looks in a row may go unanswered.
+const mostMissed = 2
+
+// look plans the next look, if there is one to come.
+func (w watch) look() protocol.Plan {
+	if len(w.times) == 0 || w.moved || w.missed == mostMissed {
+		return w.report(w.known())
+	}
+	plan := w.plan(w.read(w.address, diStatus3))
+	plan.After = max(0, w.times[0]-w.at)
+	report := w.known()
+	plan.Report = &report
+	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
+		return w.looked(answers[0]).look(), nil
+	}
+	return plan
+}
+
+// looked takes in what a look brought. Looks whose time has come meanwhile are left out.
+func (w watch) looked(answer protocol.Answer) watch {
+	w.at, w.failed = w.times[0], answer.Err
+	w.missed++
+	if answer.Err == nil {
+		w.missed = 0
+		if !w.since.IsZero() && !answer.Came.IsZero() {
+			w.at = max(w.at, answer.Came.Sub(w.since))
+		}
+		w.relay = relayState(answer)
+		w.moved = valueOf(answer.Result.Values, w.action.flag) == w.action.set
+	}
+	for len(w.times) > 0 && w.times[0] <= w.at {
+		w.times = w.times[1:]
+	}
+	return w
+}
+
+// relayState returns "open" or "closed" as status word 3 tells it, empty if it does not.
+func relayState(answer protocol.Answer) string {
+	switch valueOf(answer.Result.Values, relayOpen) {
+	case true:
+		return "open"
+	case false:
+		return "closed"
+	}
+	return ""
+}
+
+// known reports what the looks so far have shown. A flag of a command that moves nothing, and
+// that does not come to be as commanded, is one that the meter does not have.
+func (w watch) known() protocol.Report {
+	r := protocol.Report{Relay: w.relay, Note: w.action.note}
+	switch {
+	case w.lost && w.relay != "":
+		r.Readable = w.action.moves() || w.moved
+		r.Note = "No answer came, so whether the meter took the command is not known. What the relay does was read afterwards; look again before you repeat the command."
+	case w.lost:
+		r.Note = "No answer came, so whether the meter took the command is not known, and the relay could not be looked at either. Look at it before you repeat the command."
+	case w.moved:
+		r.Readable, r.Verified = true, true
+	case w.relay != "" && w.action.moves():
+		r.Readable, r.Pending = true, true
+		r.Note = "The meter took the command, but its relay has not moved yet. It may wait for its trip delay, for the current to fall, or for somebody to press the button at the meter; read status_3.relay_open to see when it has moved."
+	case w.failed != nil && w.relay == "":
+		r.Note = joinSentences(r.Note, "The meter took the command; what became of it could not be read back: "+w.failed.Error()+".")
+	}
+	return r
+}
+
+// explainRelay looks for the reason of a refusal: a meter says "not authorised" of a wrong
+// password, after the deadline, and if it must keep the power on.
+func (c *commander) explainRelay(action *relayAction) protocol.Plan {
+	plan := c.plan(c.read(c.address, diStatus3))
+	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
+		r := protocol.Report{Relay: relayState(answers[0])}
+		if action.name == "trip" && valueOf(answers[0].Result.Values, "status_3.keep_power") == true {
+			r.Note = "The meter is told to keep the power on and refuses to trip until keep_power_off."
+		}
+		return c.readClock(func(clock clockReading, err error) (protocol.Plan, error) {
+			if err == nil {
+				ahead := clock.ahead()
+				r.Offset = &ahead
+				if ahead-c.Offset > c.Deadline {
+					r.Note = joinSentences(r.Note, "By the meter's clock, which is "+ahead.Round(time.Second).String()+
+						" ahead of ours, the command was no longer valid when it came: set the clock with sync_clock, or send the command again now that its offset is known.")
+				}
+			}
+			return c.report(r), nil
+		}), nil
+	}
+	return plan
+}
+
+// joinSentences puts a space between sentences, if there are two.
+func joinSentences(a, b string) string {
+	if a == "" {
+		return b
+	}
+	return a + " " + b
+}

@@ -2,6 +2,7 @@ package dlt645
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"dlt645-mqtt/protocol"
@@ -53,7 +54,22 @@ func (m *Meters) planRaw(request protocol.Request) (protocol.Plan, error) {
 			step.Key, step.Repeatable = "raw "+string(step.First.Request), true
 		}
 	}
-	return protocol.Plan{Permission: r.permission(), Address: address, Steps: []protocol.Step{step}}, nil
+	return protocol.Plan{Permission: r.permission(), Address: address, Steps: []protocol.Step{step}, Password: r.password()}, nil
+}
+
+// password returns the level and password in the frame, as in [protocol.Plan]. What stands in
+// their place in frames for the security module is none.
+func (r rawRequest) password() string {
+	hidden := secrets(r.Control, r.Data)
+	if len(hidden) == 0 || len(r.Data) < hidden[0].to {
+		return ""
+	}
+	from := hidden[0].from
+	level := hexOf(r.Data[from-1 : from])
+	if slices.Contains(securityLevels, level) {
+		return ""
+	}
+	return level + hexOf(r.Data[from:hidden[0].to])
 }
 
 // check refuses requests whose answer could not be told from others for want of data.

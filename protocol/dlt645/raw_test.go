@@ -210,3 +210,32 @@ func TestPlanRawErrors(t *testing.T) {
 		}
 	}
 }
+
+func TestPlanRawPassword(t *testing.T) {
+	for _, test := range []struct {
+		frame []byte
+		want  string
+	}{
+		{wire("1", 0x14, fromHex("03010004 04 563412 00000000 15")...), "04123456"},
+		{wire("1", 0x18, fromHex("050C0004 02 563412 04 214365")...), "02123456"},
+		{wire("1", 0x19, fromHex("04 563412 00000000")...), "04123456"},
+		{wire("1", 0x1A, fromHex("02 563412 00000000")...), "02123456"},
+		{wire("1", 0x1B, fromHex("02 563412 00000000 FFFFFFFF")...), "02123456"},
+		{wire("1", 0x1C, fromHex("02 563412 00000000 1A00 000000010130")...), "02123456"},
+		{wire("1", 0x04, fromHex("10C0 03 563412 06150624")...), "03123456"},
+		{wire("1", 0x0F, fromHex("02 563412 02 214365")...), "02123456"},
+		{wire("1", 0x10, fromHex("04 563412")...), "04123456"},
+		// No passwords: the marks of the security module, other functions, frames too short for one.
+		{wire("1", 0x1C, append(fromHex("98 000000 00000000"), make([]byte, 20)...)...), ""},
+		{wire("1", 0x14, fromHex("03010004 99 000000 00000000 15 11223344")...), ""},
+		{wire("1", 0x1C, append(fromHex("96 000000 00000000"), make([]byte, 20)...)...), ""},
+		{wire("1", 0x1C, fromHex("02 5634")...), ""},
+		{wire("1", 0x11, fromHex("00000100")...), ""},
+		{wire("1", 0x16, fromHex("99999999")...), ""},
+	} {
+		plan, err := New(V2007, time.UTC).Plan(protocol.Request{Verb: protocol.VerbRaw, Frame: test.frame}, nil)
+		if err != nil || plan.Password != test.want {
+			t.Errorf("%X: password %q, %v, want %q", test.frame, plan.Password, err, test.want)
+		}
+	}
+}

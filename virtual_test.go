@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,9 +20,10 @@ import (
 // outside, so that it can live in the virtual time of testing/synctest.
 type virtualSite struct {
 	*bridge.Bridge
-	bus  *bus.Bus
-	line *simulator.Bus
-	stop func()
+	bus    *bus.Bus
+	line   *simulator.Bus
+	config bus.Config
+	stop   func() // the bus; the bridge has no life of its own
 }
 
 // newVirtualSite runs a bridge on a simulated line until stop is called, or the test ends.
@@ -29,40 +31,45 @@ type virtualSite struct {
 func newVirtualSite(t testing.TB, o simulator.BusOptions, change func(*simulator.Bus, *bus.Config)) *virtualSite {
 	t.Helper()
 	v := &virtualSite{line: simulator.NewBus(o)}
-	config := bus.Config{
+	v.config = bus.Config{
 		Settings: bus.Settings{Baud: o.Baud, Preamble: 4},
 		Open:     func(context.Context) (bus.Port, error) { return v.line.Port(), nil },
 		Queue:    10_000,
 	}
 	if change != nil {
-		change(v.line, &config)
+		change(v.line, &v.config)
 	}
+	v.start(t)
+	t.Cleanup(func() { v.stop() })
+	return v
+}
+
+// start runs a new bridge on the line, as after a restart of the program.
+func (v *virtualSite) start(t testing.TB) {
+	zone := time.FixedZone("", 8*60*60) // that of the simulated meters
 	protocols := map[string]protocol.Protocol{
-		"2007": dlt645.New(dlt645.V2007, time.UTC),
-		"1997": dlt645.New(dlt645.V1997, time.UTC),
+		"2007": dlt645.New(dlt645.V2007, zone),
+		"1997": dlt645.New(dlt645.V1997, zone),
 	}
-	log := slog.New(slog.DiscardHandler)
-	v.bus = bus.New(config)
+	line := bus.New(v.config)
+	v.bus = line
 	v.Bridge = bridge.New(bridge.Config{
-		Root: "test", Bus: v.bus, Protocols: slices.Sorted(maps.Keys(protocols)), Protocol: protocols["2007"], Finders: finders(protocols),
-		Allow: map[string]bool{"read": true, "raw": true, "relay": true}, Zone: time.UTC, Log: log,
+		Root: "test", Bus: line, Protocols: slices.Sorted(maps.Keys(protocols)), Protocol: protocols["2007"], Finders: finders(protocols),
+		Allow:      map[string]bool{"read": true, "raw": true, "relay": true, "write": true, "maintenance": true, "broadcast": true},
+		Passwords:  map[string]map[string]string{"": {"02": "000000", "04": "000000"}},
+		Operator:   "00000000",
+		RelayValid: 5 * time.Minute,
+		Zone:       time.UTC, Log: slog.New(slog.DiscardHandler),
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- v.bus.Run(ctx) }()
-	stopped := false
-	v.stop = func() {
-		if stopped {
-			return
-		}
-		stopped = true
+	go func() { ended <- line.Run(ctx) }()
+	v.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
-	}
-	t.Cleanup(v.stop)
-	return v
+	})
 }
 
 // simulated makes meters of the 2007 edition with these addresses.

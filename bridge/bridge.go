@@ -252,7 +252,7 @@ func (b *Bridge) Ask(tail string, payload []byte) []byte {
 	verb, target, _ := strings.Cut(tail, "/")
 	r := &request{
 		message: message{topic: tail, payload: payload, received: time.Now()},
-		verb:    verb, target: target,
+		verb:    verb, target: target, command: isCommandVerb(verb),
 		deliver: func(m outgoing) { answer <- m.payload },
 	}
 	b.carryOut(r)

@@ -247,7 +247,7 @@ func (b *Bridge) settle(r *request, a *reply, c *conversation) {
 		a.OK, a.Error = false, problemOf(c.outcomes[len(c.outcomes)-1].Err)
 	case errors.As(last.Err, &refusal):
 		a.OK, a.Result, a.Reasons = false, resultRefused, refusal.Reasons
-		if isPasswordRefusal(refusal) {
+		if isPasswordRefusal(refusal) && report.Note == "" { // the protocol knows no better reason
 			a.say(causesOfRefusal)
 		}
 	case last.Err != nil && !last.Started:
@@ -271,7 +271,7 @@ func (b *Bridge) settle(r *request, a *reply, c *conversation) {
 // say adds a sentence to the message.
 func (a *reply) say(text string) {
 	if a.Message != "" {
-		a.Message += "; "
+		a.Message = strings.TrimSuffix(a.Message, ".") + "; "
 	}
 	a.Message += text
 }

@@ -31,7 +31,7 @@ func TestACL(t *testing.T) {
 	// The test's root is its own, so that it does not meet another bridge on this machine.
 	variables := map[string]string{
 		"DLT645_MQTT_USERNAME": "bridge", "DLT645_MQTT_PASSWORD": "secret-bridge", "DLT645_BUS_URL": quickMeters,
-		"DLT645_METERS": "main=1,shop=2", "DLT645_ALLOW": "read,raw,relay", "DLT645_METER_PASSWORD": "02000000",
+		"DLT645_METERS": "main=1,shop=2", "DLT645_ALLOW": "read,raw,relay", "DLT645_METER_PASSWORD": "02000000", "DLT645_POINTS": "off",
 	}
 	address := freeAddress(t)
 	variables["DLT645_MQTT_URL"] = "mqtt://" + address
@@ -90,7 +90,10 @@ func TestACL(t *testing.T) {
 		if r := billing.ask(root, "read/shop", "voltage_a"); !r.OK || r.Meter != "shop" {
 			t.Errorf("%+v", r)
 		}
-		for _, topic := range []string{"request/read/main", "request/read/000000000001", "request/relay/main", "request/raw"} {
+		if r := billing.ask(root, "relay/shop", "trip"); r.Result != "verified" || r.Meter != "shop" {
+			t.Errorf("billing trips its own meter: %+v", r)
+		}
+		for _, topic := range []string{"request/read/main", "request/read/000000000001", "request/relay/main", "request/relay/000000000002", "request/raw", "request/broadcast"} {
 			if !refused(billing, topic) {
 				t.Errorf("billing may publish to %s", topic)
 			}
@@ -114,8 +117,25 @@ func TestACL(t *testing.T) {
 		if r := operator.ask(root, "raw", "6801000000000068110433343435B616"); !r.OK {
 			t.Errorf("%+v", r)
 		}
+		if r := operator.ask(root, "relay/main", "trip"); r.Result != "verified" {
+			t.Errorf("operator trips: %+v", r)
+		}
 		if !refused(operator, "reply/relay/main") {
 			t.Error("operator may publish a reply")
+		}
+		// What others have sent to a topic of their own is theirs.
+		reader.t = t
+		reader.publish(root+"/request/read/main", "voltage_a", func(p *paho.Publish) { p.Properties.ResponseTopic = root + "/reply/reader/2" })
+		reader.await(root+"/reply/reader/2", nil)
+		operator.publish(root+"/request/read/main", `{"id":"last","items":["voltage_a"]}`, nil)
+		for {
+			p := operator.next()
+			if strings.HasPrefix(p.Topic, root+"/reply/reader/") {
+				t.Errorf("operator heard %s", p.Topic)
+			}
+			if strings.Contains(string(p.Payload), `"last"`) {
+				break
+			}
 		}
 	})
 	t.Run("homeassistant", func(t *testing.T) {

@@ -259,6 +259,24 @@ func TestLostFollowUpStartsTheConversationAnew(t *testing.T) {
 	})
 }
 
+func TestFollowUpThatNeverComes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := start(t, Config{}, func(request string) []arrival {
+			if request == "?a2+" {
+				return nil
+			}
+			return prompt(request)
+		})
+		defer l.stop()
+		r := <-l.submit(read("a", "123"))
+		equal(t, "values", values(r), "[garbled]")
+		if err := r.Replies[0].Err; err == nil || !strings.Contains(err.Error(), "it said that more follows, and nothing came within 500ms") {
+			t.Errorf("got %v, want that the answer breaks off", err)
+		}
+		equal(t, "sent", l.log(), "?a1+ ?a2+ ?a1+ ?a2+")
+	})
+}
+
 func TestDeadlineBoundsTheStartOfEachStep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := start(t, Config{}, prompt)

@@ -258,10 +258,14 @@ func (c *conversation) turnaround(h *hearing) time.Duration {
 func (c *conversation) unanswered(e *protocol.Exchange, h *hearing, first bool, patience time.Duration) {
 	b := c.bus
 	c.silent = true
-	if h.garbled || !first { // a long answer that breaks off is no silence
+	switch {
+	case !h.garbled && !first: // a long answer that breaks off is no silence
+		c.reply.Err = fmt.Errorf("%w: the answer of %s breaks off: it said that more follows, and nothing came within %s of the request for that",
+			protocol.ErrGarbled, c.step.Meter, patience+b.config.Latency)
+	case h.garbled:
 		c.reply.Err = fmt.Errorf("%w: bytes came after the request to %s, but no frame that answers it; check baud rate (%d), parity (%s) and wiring, and that no second master is on the bus",
 			protocol.ErrGarbled, c.step.Meter, b.line.settings.Baud, b.line.settings.Parity)
-	} else {
+	default:
 		c.reply.Err = fmt.Errorf("%w: nothing came from %s within %s; check its address, baud rate (%d), parity (%s) and wiring",
 			protocol.ErrSilent, c.step.Meter, patience+b.config.Latency, b.line.settings.Baud, b.line.settings.Parity)
 	}

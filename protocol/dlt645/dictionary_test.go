@@ -256,6 +256,7 @@ func TestSearch(t *testing.T) {
 		{V2007, "Grid FREQUENCY", "frequency"},
 		{V2007, "voltage_c", "voltage_a voltage_a_harmonic_1"},
 		{V2007, "b相电压", "voltage_a"},
+		{V2007, "power failure", "power_down_count power_down_record_1"},
 		{V2007, "nothing of the kind", ""},
 		{V1997, "B612", "voltage_a"},
 	}

@@ -4,9 +4,11 @@ package protocol
 type Catalogue interface {
 	Protocol
 
-	// Match returns the names of the items whose names a pattern matches, in the order of the
-	// table. In a pattern * stands for any number of characters. Without * it returns the name
-	// of the one item that is meant, also by an identifier. The error wraps ErrUnknownItem.
+	// Match returns the names of the items, and of the values of items, that a pattern matches,
+	// in the order of the table. In a pattern * stands for any number of characters other than
+	// _ and the point, so that energy_t* is the tariffs and not their history. Without * it
+	// returns the name of the one item or value that is meant, also by an identifier (which is
+	// its own name if it has no other). The error wraps ErrUnknownItem or ErrUnsupported.
 	Match(pattern string) ([]string, error)
 
 	// Describe returns what is known of the item, or of the value of an item, that has this
@@ -21,6 +23,7 @@ type Description struct {
 	Form     Form
 	Decimals int    // of a number: digits behind the point
 	Digits   int    // of a number: digits in all; a register of 8 digits begins anew after 99999999
+	Counter  bool   // a number that only rises, such as an energy, until it begins anew
 	English  string // a few words that say what it is
 	Chinese  string
 }

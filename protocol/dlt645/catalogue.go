@@ -1,0 +1,167 @@
+package dlt645
+
+import (
+	"fmt"
+	"iter"
+	"regexp"
+	"strings"
+	"time"
+
+	"dlt645-mqtt/protocol"
+)
+
+var _ protocol.Catalogue = (*Meters)(nil)
+
+// Match returns the names that a pattern matches: of items and of their values, in the order
+// of the table. See [protocol.Catalogue].
+func (m *Meters) Match(pattern string) ([]string, error) {
+	if strings.Contains(pattern, "*") {
+		names := m.items.match(pattern)
+		if len(names) == 0 {
+			return nil, fmt.Errorf("%w: no item of DL/T 645-%s has a name like %q, in which * stands for anything but _ and the point; the command items searches the names",
+				protocol.ErrUnknownItem, m.version, pattern)
+		}
+		return names, nil
+	}
+	registers, missing := m.registers([]string{pattern})
+	if len(missing) > 0 {
+		return nil, missing[0].Err
+	}
+	return registers[0].names, nil
+}
+
+// match returns the names like a pattern with *.
+func (d *Dictionary) match(pattern string) (names []string) {
+	parts := strings.Split(pattern, "*")
+	for i := range parts {
+		parts[i] = regexp.QuoteMeta(parts[i])
+	}
+	like := regexp.MustCompile("^" + strings.Join(parts, "[^_.]*") + "$")
+	begin, _, _ := strings.Cut(pattern, "*")
+	seen := make(map[string]bool)
+	for _, f := range d.families {
+		if !f.mayBegin(begin) {
+			continue
+		}
+		for item := range f.all() {
+			of := []string{item.Name}
+			if !item.Block() {
+				of = append(of, item.Names()...)
+			}
+			for _, name := range of {
+				if !seen[name] && like.MatchString(name) {
+					seen[name] = true
+					names = append(names, name)
+				}
+			}
+		}
+	}
+	return names
+}
+
+// mayBegin tells whether the name of an item of the family, or of a value of it, can begin so.
+func (f *family) mayBegin(begin string) bool {
+	may := f.name.mayBegin(begin) || f.codec != nil
+	for k := range f.fields {
+		may = may || f.fields[k].name.mayBegin(begin)
+	}
+	return may
+}
+
+func (t template) mayBegin(begin string) bool {
+	if len(t) == 0 || t[0].letter >= 0 {
+		return true
+	}
+	return strings.HasPrefix(begin, t[0].text) || strings.HasPrefix(t[0].text, begin)
+}
+
+// all yields every item of the family.
+func (f *family) all() iter.Seq[Item] {
+	return func(yield func(Item) bool) {
+		for at := f.owner(positions{}); ; {
+			if item, ok := f.valid(at); ok && !yield(item) {
+				return
+			}
+			// The letters count like the digits of a number, the last one fastest.
+			i := len(f.letters) - 1
+			for ; i >= 0; i-- {
+				if f.letters[i].bits == 0 {
+					continue
+				}
+				if at[i]++; int(at[i]) < len(f.letters[i].options) {
+					break
+				}
+				at[i] = 0
+			}
+			if i < 0 {
+				return
+			}
+		}
+	}
+}
+
+// Describe returns what the dictionary says of the item, or of the value of an item, that has
+// the name.
+func (m *Meters) Describe(name string) (protocol.Description, bool) {
+	item, ok := m.items.Find(name)
+	if !ok {
+		return protocol.Description{}, false
+	}
+	d := protocol.Description{Name: name, Unit: item.Unit, English: item.Text("en"), Chinese: item.Text("zh")}
+	word, _, flagged := strings.Cut(name, ".")
+	switch {
+	case flagged:
+		d.Form = protocol.FormFlag
+		for _, b := range bitFieldsOf(word) {
+			if b.name == name && b.states != nil {
+				d.Form = protocol.FormText
+			}
+		}
+	case item.Block() && item.Only == "" || item.family.codec != nil:
+	default:
+		item.describe(name, &d)
+	}
+	return d, true
+}
+
+// describe fills in what is known of the value of that name, if the item has one.
+func (i Item) describe(name string, d *protocol.Description) {
+	f := i.family
+	for at := range i.members() {
+		for k := range f.fields {
+			value := f.nameAt(k, at)
+			if f.weekday >= 0 && name == value+"_weekday" {
+				d.Form = protocol.FormText
+			}
+			if value != name {
+				continue
+			}
+			form, unit := f.form(k, at)
+			d.Unit = unit
+			if form.record != nil || form.repeat > 0 {
+				return
+			}
+			switch p := form.picture; {
+			case p.kind == number:
+				d.Form, d.Decimals, d.Digits = protocol.FormNumber, int(p.scale), p.digits
+				d.Counter = !p.signed && i.counts()
+			case p.kind == calendar && p.layout == time.RFC3339:
+				d.Form = protocol.FormMoment
+			case p.kind != schedule:
+				d.Form = protocol.FormText
+			}
+			return
+		}
+	}
+}
+
+// counts tells whether the unsigned numbers of the item are energies that only ever rise. The
+// credit of prepaid meters (0090) falls, and so do consumptions when their period ends (000B
+// to 000D).
+func (i Item) counts() bool {
+	if i.family.dictionary.version == V1997 {
+		return i.DI>>12 == 0x9
+	}
+	kind := byte(i.DI >> 16)
+	return i.DI>>24 == 0x00 && kind != 0x90 && (kind < 0x0B || kind > 0x0D)
+}

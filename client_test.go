@@ -149,6 +149,12 @@ func startBridge(t testing.TB, variables map[string]string) (root string, stop f
 	for name, value := range variables {
 		t.Setenv(name, value)
 	}
+	return root, restartBridge(t)
+}
+
+// restartBridge runs it again with the variables of before.
+func restartBridge(t testing.TB) (stop func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan int, 1)
 	go func() { ended <- serve(ctx, os.Stderr, nil) }()
@@ -169,7 +175,7 @@ func startBridge(t testing.TB, variables map[string]string) (root string, stop f
 		}
 	}
 	t.Cleanup(stop)
-	return root, stop
+	return stop
 }
 
 // bridgeRoot is the topic root of a test: no other process has the same.

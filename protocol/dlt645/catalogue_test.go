@@ -71,7 +71,7 @@ func TestCatalogueDescribe(t *testing.T) {
 		{V2007, "clock_date", protocol.Description{Form: text, English: "date", Chinese: "日期及星期"}},
 		{V2007, "clock_date_weekday", protocol.Description{Form: text, English: "date, weekday", Chinese: "日期及星期(星期)"}},
 		{V2007, "voltage_block", protocol.Description{Unit: "V", Form: other, English: "voltage, all phases", Chinese: "各相电压"}},
-		{V2007, "power_down_record_1", protocol.Description{Form: other, English: "power-down record, record 1", Chinese: "(上1次)掉电记录"}},
+		{V2007, "power_down_record_1", protocol.Description{Form: other, English: "power failure (power-down) record, record 1", Chinese: "(上1次)掉电记录"}},
 		{V2007, "voltage_loss_count_b", protocol.Description{Form: number, Digits: 6}},
 		{V1997, "voltage_a", protocol.Description{Unit: "V", Form: number, Digits: 3, English: "voltage, phase A", Chinese: "A相电压"}},
 		{V1997, "forward_active_energy", protocol.Description{Unit: "kWh", Form: number, Decimals: 2, Digits: 8, Counter: true, English: "forward active energy", Chinese: "正向有功总电能"}},

@@ -68,14 +68,15 @@ type Bus struct {
 	suspect bool // every meter has fallen silent, which may be the port's fault
 
 	// Of the goroutine of Run only.
-	line    line
-	doubts  doubts
-	opening chan opened // gets the port that is being opened; nil: none is
-	retry   time.Time   // when to open the port again
-	opens   int         // how often it was opened since an answer came
-	since   time.Time   // when it was opened last
-	logged  map[string]time.Time
-	jitter  func(time.Duration) time.Duration
+	line     line
+	doubts   doubts
+	opening  chan opened // gets the port that is being opened; nil: none is
+	retry    time.Time   // when to open the port again
+	opens    int         // how often it was opened since an answer came
+	since    time.Time   // when it was opened last
+	told     string      // what the log says of the port: "up" or "down"; empty: nothing yet
+	toldDown time.Time   // when it said "down" last
+	jitter   func(time.Duration) time.Duration
 }
 
 // New returns a bus that accepts jobs; they are done once Run is called.
@@ -97,7 +98,6 @@ func New(config Config) *Bus {
 		down:   now,
 		probes: reserve{left: probeReserve, at: now},
 		line:   line{settings: config.Settings},
-		logged: make(map[string]time.Time),
 		jitter: func(d time.Duration) time.Duration { return d/2 + rand.N(d/2) },
 	}
 }

@@ -45,7 +45,8 @@ func (b *Bus) connected(ctx context.Context, o opened) {
 	b.mu.Lock()
 	b.down = time.Time{}
 	b.mu.Unlock()
-	if b.mayLog("up") {
+	if b.told != "up" {
+		b.told = "up"
 		b.config.Log.Info("bus is up", "bus", b.config.URL, "baud", b.config.Baud)
 	}
 }
@@ -77,7 +78,8 @@ func (b *Bus) fail(kind string, err error) {
 	b.state.LastError = err.Error()
 	b.queue.sweep = now // how long a job may wait depends on the port
 	b.mu.Unlock()
-	if b.mayLog(kind) {
+	if b.mayLogDown(now) {
+		b.told = "down"
 		b.config.Log.Error("bus is down", "bus", b.config.URL, "err", err)
 	}
 }
@@ -94,12 +96,12 @@ func (b *Bus) suspectPort() {
 	}
 }
 
-// mayLog tells whether something of this kind was not logged within the last minute.
-func (b *Bus) mayLog(kind string) bool {
-	now := time.Now()
-	if last, ok := b.logged[kind]; ok && now.Sub(last) < logEvery {
+// mayLogDown tells whether to log that the port is missing, and why: once a minute, however
+// often it comes and goes.
+func (b *Bus) mayLogDown(now time.Time) bool {
+	if !b.toldDown.IsZero() && now.Sub(b.toldDown) < logEvery {
 		return false
 	}
-	b.logged[kind] = now
+	b.toldDown = now
 	return true
 }

@@ -75,7 +75,8 @@ func (r clockReading) ahead() time.Duration { return r.shown.Sub(r.came) }
 var errNoClock = errors.New("its clock shows no valid date and time")
 
 // readClock plans to read the meter's clock: date and time as one, or one after the other if
-// the meter has no such data.
+// the meter has no such data. Of a clock that shows nothing the rest is handed on with
+// errNoClock.
 func (c *commander) readClock(then func(clockReading, error) (protocol.Plan, error)) protocol.Plan {
 	both, _, _ := clockItems(c.version)
 	plan := c.plan(c.read(c.address, both))
@@ -126,7 +127,7 @@ func (c *commander) readDateAndTime(then func(clockReading, error) (protocol.Pla
 // handOn hands on what the clock showed, if that was a moment.
 func (c *commander) handOn(reading clockReading, then func(clockReading, error) (protocol.Plan, error)) (protocol.Plan, error) {
 	if reading.shown.IsZero() {
-		return then(clockReading{}, errNoClock)
+		return then(reading, errNoClock)
 	}
 	return then(reading, nil)
 }

@@ -33,18 +33,23 @@ type commander struct {
 	password   string         // in the frames, as in Plan.Password
 }
 
-// planCommand plans a request to write, to switch or to maintain.
+// planCommand plans a request to write, to switch, to maintain, or to all meters at once.
 func (m *Meters) planCommand(request protocol.Request) (protocol.Plan, error) {
 	c := &commander{Meters: m, Command: request.Command, class: protocol.ClassCommand}
+	if c.Command == nil {
+		return protocol.Plan{}, badRequest("the request to %s does not say what is to be done", request.Verb)
+	}
 	plan := c.planWrite
 	switch request.Verb {
 	case protocol.VerbRelay:
 		c.permission, c.class, plan = protocol.PermitRelay, protocol.ClassRelay, c.planRelay
+	case protocol.VerbMaintenance:
+		c.permission, plan = protocol.PermitMaintenance, c.planMaintenance
+	case protocol.VerbBroadcast:
+		c.permission, c.address, c.meter = protocol.PermitBroadcast, Broadcast, Broadcast.String()
+		return c.planBroadcast()
 	default:
 		c.permission = protocol.PermitWrite
-	}
-	if c.Command == nil {
-		return protocol.Plan{}, badRequest("the request to %s does not say what is to be done", request.Verb)
 	}
 	var err error
 	if c.address, err = ParseAddress(request.Address, m.version); err != nil {
@@ -75,6 +80,21 @@ func (c *commander) lacking(what string) error {
 // plan returns a plan with these steps.
 func (c *commander) plan(steps ...protocol.Step) protocol.Plan {
 	return protocol.Plan{Permission: c.permission, Address: c.meter, Steps: steps, Password: c.password}
+}
+
+// noting is a plan of one command with a sentence for whoever gave it, unless it was refused.
+func (c *commander) noting(step protocol.Step, note string) protocol.Plan {
+	plan := c.plan(step)
+	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
+		switch fateOf(answers[0]) {
+		case done:
+			return c.report(protocol.Report{Note: note}), nil
+		case unknown:
+			return c.report(protocol.Report{Note: "No answer came, so whether the meter took the command is not known. If it did: " + note}), nil
+		}
+		return c.plan(), nil
+	}
+	return plan
 }
 
 // report is the plan that ends with what is known of the command.
@@ -170,14 +190,18 @@ func (c *commander) command(to Address, function Function, data []byte, answer *
 // stamped is send for data that end with a time, which is put in when the frame goes out: the
 // moment that belongs to the end of its sending. Before that it is one of long ago.
 func (c *commander) stamped(function Function, data []byte, picture string, moment func(sent time.Time) time.Time) protocol.Step {
-	at := func(sent time.Time) []byte {
-		return appendMoment(slices.Clip(data), picture, moment(sent).In(c.zone))
-	}
-	step := c.send(function, at(time.Time{}))
-	step.First.Stamp = func(sent time.Time) []byte {
-		return mustAppend(Frame{Address: c.address, Control: Control(function), Data: at(sent)})
-	}
+	stamp := c.stamp(c.address, function, data, picture, moment)
+	step := c.send(function, data)
+	step.First.Request, step.First.Stamp = stamp(time.Time{}), stamp
 	return step
+}
+
+// stamp makes the frame to an address whose data end with the moment that belongs to its sending.
+func (m *Meters) stamp(to Address, function Function, data []byte, picture string, moment func(sent time.Time) time.Time) func(sent time.Time) []byte {
+	return func(sent time.Time) []byte {
+		timed := appendMoment(slices.Clip(data), picture, moment(sent).In(m.zone))
+		return mustAppend(Frame{Address: to, Control: Control(function), Data: timed})
+	}
 }
 
 // takeAcknowledgement reads the answer to a command.

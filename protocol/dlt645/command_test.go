@@ -190,3 +190,14 @@ func isError(t *testing.T, err, kind error, words ...string) {
 		}
 	}
 }
+
+// expect compares what was sent with frames in hex.
+func (p *performance) expect(t *testing.T, frames ...string) {
+	t.Helper()
+	for i := range frames {
+		frames[i] = strings.ReplaceAll(frames[i], " ", "")
+	}
+	if !slices.Equal(p.sent, frames) {
+		t.Errorf("sent\n%s, want\n%s", strings.Join(p.sent, "\n"), strings.Join(frames, "\n"))
+	}
+}

@@ -52,7 +52,7 @@ func (m *Meters) Plan(request protocol.Request, known protocol.Known) (protocol.
 		return m.planRead(request, known)
 	case protocol.VerbRaw:
 		return m.planRaw(request)
-	case protocol.VerbWrite, protocol.VerbRelay:
+	case protocol.VerbWrite, protocol.VerbRelay, protocol.VerbMaintenance, protocol.VerbBroadcast:
 		return m.planCommand(request)
 	}
 	return protocol.Plan{}, fmt.Errorf("%w: DL/T 645-%s has no verb %q", protocol.ErrUnsupported, m.version, request.Verb)

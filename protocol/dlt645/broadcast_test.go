@@ -1,0 +1,70 @@
+package dlt645
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"dlt645-mqtt/protocol"
+)
+
+func TestBroadcast(t *testing.T) {
+	now := time.Date(2026, 11, 21, 10, 0, 0, 600e6, time.UTC)
+	for _, test := range []struct {
+		version    Version
+		action, at string
+		frame      string
+	}{
+		// The time of the meters, at which the last byte has gone: 18:00:01.
+		{V2007, "time", "", "68 999999999999 68 08 06 34334B 544459 17 16"},
+		{V1997, "time", "", "68 999999999999 68 08 06 34334B 544459 17 16"},
+		{V2007, "freeze", "", "68 999999999999 68 16 04 CCCCCCCC B0 16"},
+		{V2007, "freeze", "99990130", "68 999999999999 68 16 04 6334CCCC AF 16"},
+	} {
+		c := command(test.action)
+		c.At, c.Now, c.Offset = test.at, now, 5*time.Minute
+		plan, err := New(test.version, shanghai).Plan(protocol.Request{Verb: protocol.VerbBroadcast, Command: &c}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if plan.Permission != protocol.PermitBroadcast || plan.Address != "999999999999" || plan.Password != "" || plan.Then != nil || plan.Report != nil {
+			t.Errorf("%s: %+v", test.action, plan)
+		}
+		step := plan.Steps[0]
+		if step.Meter != "999999999999" || step.Class != protocol.ClassCommand || step.First.Answer != nil || step.First.Take != nil || step.First.Rest != 500*time.Millisecond {
+			t.Errorf("%s: %+v", test.action, step)
+		}
+		p := perform(t, plan, now.Add(-sendTime), says())
+		p.expect(t, test.frame)
+	}
+}
+
+func TestBroadcastErrors(t *testing.T) {
+	noon := time.Date(2026, 11, 21, 12, 0, 0, 0, shanghai)
+	for _, test := range []struct {
+		version Version
+		action  string
+		change  func(*protocol.Command)
+		kind    error
+		words   string
+	}{
+		{V2007, "reboot", nil, protocol.ErrBadRequest, "the actions are time, freeze"},
+		{V2007, "time", func(c *protocol.Command) { c.Clock = errors.New("not synchronised") }, protocol.ErrUnsafe, "not synchronised"},
+		{V2007, "time", func(c *protocol.Command) { c.Now = noon.Add(11*time.Hour + 50*time.Minute) }, protocol.ErrUnsafe, "it is 23:50"},
+		{V1997, "time", func(c *protocol.Command) { c.Now = noon.Add(12*time.Hour + 9*time.Minute) }, protocol.ErrUnsafe, "it is 00:09"},
+		{V2007, "time", func(c *protocol.Command) { c.Offset = -5*time.Minute - time.Second }, protocol.ErrUnsafe, "off by -5m1s; a meter follows a broadcast only up to 5m0s"},
+		{V2007, "freeze", func(c *protocol.Command) { c.At = "never" }, protocol.ErrBadRequest, "no time of a freeze"},
+		{V1997, "freeze", nil, protocol.ErrUnsupported, "no function that freezes"},
+	} {
+		c := command(test.action)
+		c.Now = noon
+		if test.change != nil {
+			test.change(&c)
+		}
+		_, err := New(test.version, shanghai).Plan(protocol.Request{Verb: protocol.VerbBroadcast, Command: &c}, nil)
+		t.Run(fmt.Sprint(test.version, test.action), func(t *testing.T) { isError(t, err, test.kind, test.words) })
+	}
+	_, err := New(V2007, shanghai).Plan(protocol.Request{Verb: protocol.VerbBroadcast}, nil)
+	isError(t, err, protocol.ErrBadRequest, "what is to be done")
+}

@@ -1,0 +1,156 @@
+package dlt645
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+
+	"dlt645-mqtt/protocol"
+)
+
+// An addressing gives a meter another address.
+type addressing struct {
+	*commander
+	next Address
+}
+
+// planSetAddress plans to give the meter another address: function 15H, or 0AH in 1997. Since
+// the frame goes to AAAAAAAAAAAA, whoever hears it takes the address; so it is asked before
+// who is there, twice. Clause 7.6 of DL/T 645-2007.
+func (c *commander) planSetAddress() (protocol.Plan, error) {
+	next, err := ParseAddress(c.NewAddress, c.version)
+	switch {
+	case err != nil:
+		return protocol.Plan{}, badRequest("the new address: %w", err)
+	case c.isShared(next):
+		return protocol.Plan{}, badRequest("%s cannot be the address of a meter, for others answer to it as well", next)
+	case next == c.address:
+		return protocol.Plan{}, badRequest("meter %s has that address", c.meter)
+	}
+	if err := c.confirmed("a meter whose address is not known any more is lost"); err != nil {
+		return protocol.Plan{}, err
+	}
+	a := &addressing{c, next}
+	plan := c.plan(a.whoIsThere(), a.whoIsThere())
+	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
+		for _, answer := range answers {
+			if err := a.isAlone(answer); err != nil {
+				return protocol.Plan{}, err
+			}
+		}
+		return a.give(), nil
+	}
+	return plan, nil
+}
+
+// whoIsThere is the step that asks every meter on the wire for its address. It waits as long
+// as for the answer to a command, since a slow meter would be readdressed as well.
+func (a *addressing) whoIsThere() protocol.Step {
+	function, di := FunctionReadAddress, DI(0)
+	if a.version == V1997 {
+		function, di = FunctionRead1997, diEnergy1997
+	}
+	step := a.signal(Anyone, function, di)
+	step.Meter, step.Class, step.Kind = a.meter, a.class, protocol.KindCommand
+	step.First.Answer = alone(step.First.Answer, step.First.Request)
+	return step
+}
+
+// alone is a split function that waits until the line is quiet. It cuts what split would, if
+// nothing else was heard that could come from a second meter; else all of it, which is no
+// frame.
+func alone(split bufio.SplitFunc, request []byte) bufio.SplitFunc {
+	return func(heard []byte, atEOF bool) (advance int, token []byte, err error) {
+		if !atEOF {
+			return 0, nil, nil
+		}
+		_, answer, err := split(heard, true)
+		if answer == nil || err != nil {
+			return len(heard), nil, err
+		}
+		others := bytes.ReplaceAll(heard, answer, nil) // of two tries both may be answered now
+		for _, own := range [][]byte{request, {wakeUp}} {
+			others = bytes.ReplaceAll(others, own, nil)
+		}
+		if len(others) >= minimumSize {
+			return len(heard), heard, nil
+		}
+		return len(heard), answer, nil
+	}
+}
+
+// isAlone returns an error unless the answer shows that the meter is the only one.
+func (a *addressing) isAlone(answer protocol.Answer) error {
+	const why = "set_address reaches every meter on the wire, so it is sent only if there is no other; connect the meter alone"
+	switch err := answer.Err; {
+	case errors.Is(err, protocol.ErrGarbled):
+		return fmt.Errorf("%w: several meters seem to answer at once when asked for their address; %s", protocol.ErrUnsafe, why)
+	case err != nil:
+		return fmt.Errorf("before a new address is given the meter is asked for its own: %w", err)
+	case answer.Result.Address != a.meter:
+		return fmt.Errorf("%w: meter %s answers where %s is meant; %s", protocol.ErrUnsafe, answer.Result.Address, a.meter, why)
+	}
+	return nil
+}
+
+// give plans to send the new address. The answer comes from there; a refusal is silence.
+func (a *addressing) give() protocol.Plan {
+	function := FunctionWriteAddress
+	if a.version == V1997 {
+		function = FunctionWriteAddress1997
+	}
+	data := slices.Clone(a.next[:])
+	slices.Reverse(data)
+	plan := a.plan(a.command(Anyone, function, data, &awaited{from: a.next, function: function}))
+	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
+		switch was := fateOf(answers[0]); was {
+		case done, unknown:
+			return a.look(was), nil
+		}
+		return a.plan(), nil
+	}
+	return plan
+}
+
+// look plans to read the meter at its new address, and at the old one if it did not say that
+// it took the new one.
+func (a *addressing) look(was fate) protocol.Plan {
+	const change = "Change the address in DLT645_METERS and start the bridge again."
+	plan := a.plan(a.sign(a.next))
+	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
+		moved := isSign(answers[0])
+		switch {
+		case was == done && moved:
+			return a.report(protocol.Report{Readable: true, Verified: true, Note: fmt.Sprintf("The meter answers as %s now. %s", a.next, change)}), nil
+		case was == done:
+			return a.report(protocol.Report{Note: fmt.Sprintf("The meter acknowledged its new address %s, but it could not be read there. %s", a.next, change)}), nil
+		case moved:
+			return a.report(protocol.Report{Readable: true, Note: fmt.Sprintf("No answer came to the new address, but a meter answers as %s now. %s", a.next, change)}), nil
+		}
+		again := a.plan(a.sign(a.address))
+		again.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
+			if isSign(answers[0]) {
+				return a.report(protocol.Report{Readable: true, Note: fmt.Sprintf("No answer came to the new address, and the meter still answers as %s: it may want its programming key pressed.", a.meter)}), nil
+			}
+			return a.report(protocol.Report{Note: fmt.Sprintf("No answer came to the new address, and the meter answers neither as %s nor as %s.", a.next, a.meter)}), nil
+		}
+		return again, nil
+	}
+	return plan
+}
+
+// sign is the step by which a meter shows that it has an address: whatever it answers.
+func (a *addressing) sign(address Address) protocol.Step {
+	if a.version == V1997 {
+		return a.read(address, diEnergy1997)
+	}
+	return a.read(address, diAddress)
+}
+
+// isSign tells whether a meter answered, if only to refuse.
+func isSign(answer protocol.Answer) bool {
+	was := fateOf(answer)
+	return was == done || was == denied
+}

@@ -1,0 +1,153 @@
+package dlt645
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"dlt645-mqtt/protocol"
+)
+
+// readdress plans to give meter B the address of meter A.
+func readdress(t *testing.T, v Version) protocol.Plan {
+	t.Helper()
+	c := command("set_address")
+	c.NewAddress, c.Confirm = "000000000001", meterB
+	return planned(t, v, protocol.VerbMaintenance, meterB, c)
+}
+
+// addressOf is the answer of a meter to function 13H.
+func addressOf(meter string) []byte {
+	data := address(meter)
+	slices.Reverse(data[:])
+	return wire(meter, 0x93, data[:]...)
+}
+
+func TestSetAddress(t *testing.T) {
+	const who, give = "68 AAAAAAAAAAAA 68 13 00 DF 16", "68 AAAAAAAAAAAA 68 15 06 34 33 33 33 33 33 1A 16" // the latter is published
+	const who97, give97 = "68 AAAAAAAAAAAA 68 01 02 43 C3 D5 16", "68 AAAAAAAAAAAA 68 0A 06 34 33 33 33 33 33 0F 16"
+	there, done95 := addressOf(meterB), fromHex("68 010000000000 68 95 00 66 16")
+	moved := value(meterA, diAddress, 1, 0, 0, 0, 0, 0)
+	energy := wire(meterB, 0x81, 0x10, 0x90, 0, 0, 0, 0)
+	atNew, atOld := readFrame(meterA, diAddress, V2007), readFrame(meterB, diAddress, V2007)
+	for _, test := range []struct {
+		name    string
+		version Version
+		answers [][]byte
+		sent    []string
+		fate    fate
+		report  string
+		note    string
+	}{
+		{"done", V2007, [][]byte{there, there, done95, moved}, []string{who, who, give, atNew}, done, "readable true verified true pending false", "answers as 000000000001 now. Change the address in DLT645_METERS"},
+		{"done, and cannot be read", V2007, [][]byte{there, there, done95}, []string{who, who, give, atNew}, done, "readable false verified false pending false", "could not be read there"},
+		{"done, and refuses to be read", V2007, [][]byte{there, there, done95, wire(meterA, 0xD1, 2)}, []string{who, who, give, atNew}, done, "readable true verified true pending false", "DLT645_METERS"},
+		{"the answer is lost", V2007, [][]byte{there, there, nil, moved}, []string{who, who, give, atNew}, unknown, "readable true verified false pending false", "a meter answers as 000000000001 now"},
+		{"it does not do it", V2007, [][]byte{there, there, nil, nil, value(meterB, diAddress, 0x23, 1, 0, 0, 0, 0)}, []string{who, who, give, atNew, atOld}, unknown, "readable true verified false pending false", "still answers as 000000000123: it may want its programming key"},
+		{"it is gone", V2007, [][]byte{there, there}, []string{who, who, give, atNew, atOld}, unknown, "readable false verified false pending false", "neither as 000000000001 nor as 000000000123"},
+		{"an answer from the old address is none", V2007, [][]byte{there, there, wire(meterB, 0x95)}, []string{who, who, give, atNew, atOld}, unknown, "readable false verified false pending false", "neither"},
+		{
+			"1997", V1997, [][]byte{energy, energy, wire(meterA, 0x8A), wire(meterA, 0xC1, 2)}, []string{who97, who97, give97, readFrame(meterA, diEnergy1997, V1997)}, done,
+			"readable true verified true pending false", "DLT645_METERS",
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p := perform(t, readdress(t, test.version), time.Unix(1e9, 0), says(test.answers...))
+			p.expect(t, test.sent...)
+			if p.fate != test.fate || p.err != nil || summary(p.report) != test.report || !strings.Contains(p.report.Note, test.note) {
+				t.Errorf("ended %d, %v: %s, notes %q", p.fate, p.err, summary(p.report), p.report.Note)
+			}
+			for i, step := range p.steps {
+				asks := i < 2
+				if step.Class != protocol.ClassCommand || asks && (!step.Repeatable || step.Key != "" || step.Meter != meterB) {
+					t.Errorf("step %d: %+v", i, step)
+				}
+			}
+		})
+	}
+}
+
+func TestSetAddressNotAlone(t *testing.T) {
+	const other = "000000000124"
+	there, another := addressOf(meterB), addressOf(other)
+	garbled := slices.Clone(there)
+	garbled[5] ^= 0x55
+	line := slices.Concat[[]byte]
+	request := fromHex("68 AAAAAAAAAAAA 68 13 00 DF 16")
+	for _, test := range []struct {
+		name    string
+		answers [][]byte
+		kind    error
+		words   string // none: it is sent
+	}{
+		{"another meter", [][]byte{another, another}, protocol.ErrUnsafe, "meter 000000000124 answers where 000000000123 is meant"},
+		{"another the second time", [][]byte{there, another}, protocol.ErrUnsafe, "meter 000000000124 answers"},
+		{"one after the other", [][]byte{line(there, another), there}, protocol.ErrUnsafe, "several meters seem to answer"},
+		{"the other first", [][]byte{there, line(another, there)}, protocol.ErrUnsafe, "several meters seem to answer"},
+		{"a collision behind it", [][]byte{there, line(there, garbled)}, protocol.ErrUnsafe, "several meters seem to answer"},
+		{"nobody", nil, protocol.ErrSilent, "asked for its own"},
+		{"silent the second time", [][]byte{there}, protocol.ErrSilent, "asked for its own"},
+		{"wake-up bytes, an echo and some noise", [][]byte{line(request, fromHex("FEFEFEFE"), there, fromHex("0068")), there}, nil, ""},
+		{"answered twice after a late answer", [][]byte{line(there, there), there}, nil, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p := perform(t, readdress(t, V2007), time.Unix(1e9, 0), says(test.answers...))
+			if test.words == "" {
+				if p.err != nil || p.fate == notDone {
+					t.Errorf("not sent: %v", p.err)
+				}
+				return
+			}
+			isError(t, p.err, test.kind, test.words)
+			if p.fate != notDone || len(p.sent) != 2 {
+				t.Errorf("sent %v", p.sent)
+			}
+		})
+	}
+	// What the line makes of a collision, and a port that fails.
+	for _, failure := range []error{protocol.ErrGarbled, errors.New("the port is gone")} {
+		p := perform(t, readdress(t, V2007), time.Unix(1e9, 0), func([]byte, time.Time) ([]byte, error) { return nil, failure })
+		if errors.Is(p.err, protocol.ErrUnsafe) != errors.Is(failure, protocol.ErrGarbled) || p.err == nil || p.fate != notDone {
+			t.Errorf("%v: %v", failure, p.err)
+		}
+	}
+}
+
+// The question who is there is not answered before the line is quiet.
+func TestSetAddressWaits(t *testing.T) {
+	step := readdress(t, V2007).Steps[0]
+	there := addressOf(meterB)
+	if advance, token, _ := step.First.Answer(there, false); advance != 0 || token != nil {
+		t.Errorf("cut %X before the line was quiet", token)
+	}
+	if advance, token, _ := step.First.Answer(there, true); advance != len(there) || !slices.Equal(token, there) {
+		t.Errorf("cut %X when the line was quiet", token)
+	}
+}
+
+func TestSetAddressErrors(t *testing.T) {
+	for _, test := range []struct {
+		version Version
+		next    string
+		change  func(*protocol.Command)
+		words   string
+	}{
+		{V2007, "", nil, "the new address"},
+		{V2007, "12A", nil, "the new address"},
+		{V2007, "999999999999", nil, "cannot be the address of a meter"},
+		{V2007, "AAAAAAAAAA01", nil, "cannot be the address of a meter"},
+		{V1997, "AAAAAAAAAAAA", nil, "cannot be the address of a meter"},
+		{V2007, "123", nil, "has that address"},
+		{V2007, "124", func(c *protocol.Command) { c.Confirm = "124" }, "meter 000000000123 is meant"},
+	} {
+		c := command("set_address")
+		c.NewAddress, c.Confirm = test.next, meterB
+		if test.change != nil {
+			test.change(&c)
+		}
+		_, err := New(test.version, shanghai).Plan(protocol.Request{Verb: protocol.VerbMaintenance, Address: meterB, Command: &c}, nil)
+		t.Run(test.next, func(t *testing.T) { isError(t, err, protocol.ErrBadRequest, test.words) })
+	}
+}

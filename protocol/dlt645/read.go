@@ -108,14 +108,24 @@ func (m *Meters) find(text string) (Item, error) {
 	}
 	di, err := ParseDI(text, m.version)
 	if err != nil {
-		return Item{}, fmt.Errorf(
-			"%w: %q is neither the name of an item of DL/T 645-%s nor an identifier of %d hex digits; the command items searches the names",
-			protocol.ErrUnknownItem, text, m.version, 2*diSize(m.version))
+		return Item{}, m.unknown(text)
 	}
 	if item, ok := m.items.Lookup(di); ok {
 		return item, nil
 	}
 	return Item{DI: di}, nil
+}
+
+// unknown is the error for what is no item of this edition. Names are the same in both, so
+// whoever asks all meters for the same items learns that it is not the spelling.
+func (m *Meters) unknown(text string) error {
+	other := V2007 + V1997 - m.version
+	if _, ok := Items(other).Find(text); ok {
+		return fmt.Errorf("%w: %s is an item of DL/T 645-%s, and this meter speaks DL/T 645-%s, which has none of that name",
+			protocol.ErrUnknownItem, text, other, m.version)
+	}
+	return fmt.Errorf("%w: %q is neither the name of an item of DL/T 645-%s nor an identifier of %d hex digits; the command items searches the names",
+		protocol.ErrUnknownItem, text, m.version, 2*diSize(m.version))
 }
 
 // identifier returns what a read of di carries: the identifier and, of a load record, how

@@ -496,3 +496,20 @@ func TestMeters(t *testing.T) {
 		t.Errorf("redacted to %s, want 68AB", got)
 	}
 }
+
+// The names are the same in both editions: a name of the other one is spelled rightly.
+func TestItemOfTheOtherEdition(t *testing.T) {
+	for _, test := range []struct {
+		version    Version
+		item, want string
+	}{
+		{V1997, "status_3.relay_open", "status_3.relay_open is an item of DL/T 645-2007, and this meter speaks DL/T 645-1997"},
+		{V2007, "meter_status", "meter_status is an item of DL/T 645-1997, and this meter speaks DL/T 645-2007"},
+		{V1997, "status_9", `"status_9" is neither the name of an item of DL/T 645-1997 nor an identifier of 4 hex digits`},
+	} {
+		missing := plan(t, New(test.version, shanghai), nil, "1", test.item).Errors
+		if len(missing) != 1 || !errors.Is(missing[0].Err, protocol.ErrUnknownItem) || !strings.Contains(missing[0].Err.Error(), test.want) {
+			t.Errorf("%s: %v, want %q", test.item, missing, test.want)
+		}
+	}
+}

@@ -162,3 +162,19 @@ func sinceMidnight(t time.Time) time.Duration {
 	hour, minute, second := t.Clock()
 	return time.Duration(hour)*time.Hour + time.Duration(minute)*time.Minute + time.Duration(second)*time.Second
 }
+
+// planClock plans to read the meter's clock, for whoever wants to know how far it is off.
+func (m *Meters) planClock(request protocol.Request) (protocol.Plan, error) {
+	address, err := ParseAddress(request.Address, m.version)
+	if err != nil {
+		return protocol.Plan{}, badRequest("%v", err)
+	}
+	c := &commander{Meters: m, Command: &protocol.Command{}, address: address, meter: address.String(), permission: protocol.PermitRead, class: request.Class}
+	return c.readClock(func(reading clockReading, err error) (protocol.Plan, error) {
+		if err != nil {
+			return protocol.Plan{}, err
+		}
+		ahead := reading.ahead()
+		return c.report(protocol.Report{Offset: &ahead}), nil
+	}), nil
+}

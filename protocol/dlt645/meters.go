@@ -54,6 +54,8 @@ func (m *Meters) Plan(request protocol.Request, known protocol.Known) (protocol.
 		return m.planRaw(request)
 	case protocol.VerbWrite, protocol.VerbRelay, protocol.VerbMaintenance, protocol.VerbBroadcast:
 		return m.planCommand(request)
+	case protocol.VerbClock:
+		return m.planClock(request)
 	}
 	return protocol.Plan{}, fmt.Errorf("%w: DL/T 645-%s has no verb %q", protocol.ErrUnsupported, m.version, request.Verb)
 }

@@ -72,23 +72,38 @@ func (b *Bridge) audit(r *request, a *reply) {
 		b.outbox.put(outgoing{topic: b.topics.join(topicAudit), payload: payload, contentType: contentJSON})
 	}
 
-	attributes := []any{
-		"request", r.verb, "meter", quote(a.Meter), "address", a.Address, "action", quote(r.action), "item", quote(r.item),
-		"topic", quote(r.topic), "id", quote(string(a.ID)), "queued", record.Queued, "sent", record.Sent, "answered", record.Answered,
+	var attributes []any
+	add := func(name, value string) {
+		if value != "" {
+			attributes = append(attributes, name, value)
+		}
 	}
+	add("request", r.verb)
+	add("meter", cropped(a.Meter))
+	add("address", a.Address)
+	add("action", record.Action)
+	add("item", record.Item)
+	add("topic", record.Topic)
+	add("id", string(record.ID))
 	if len(record.UserProperties) > 0 {
 		who, _ := encodeJSON(record.UserProperties) // a list of strings always encodes
-		attributes = append(attributes, "user_properties", string(who))
+		add("user_properties", string(who))
 	}
+	add("queued", record.Queued)
+	add("sent", record.Sent)
+	add("answered", record.Answered)
 	if a.Error != nil {
 		b.limited.log(auditMessageRejected+string(a.Error.Code), auditMessageRejected, append(attributes, "code", a.Error.Code, "message", a.Error.Message)...)
 		return
 	}
+	add("result", a.Result)
+	add("relay", a.Relay)
+	add("reasons", strings.Join(a.Reasons, ","))
 	level := slog.LevelInfo
 	if !a.OK {
 		level = slog.LevelWarn
 	}
-	b.log.Log(context.Background(), level, auditMessage, append(attributes, "result", a.Result, "relay", a.Relay, "reasons", a.Reasons)...)
+	b.log.Log(context.Background(), level, auditMessage, attributes...)
 }
 
 // firstSent returns the first frame that we sent, or nil.

@@ -35,21 +35,12 @@ func (c *clocks) learn(o *outcome) {
 	if o.cached || o.Err != nil || o.Result.Clock.IsZero() || o.Came.IsZero() {
 		return
 	}
-	ahead := o.Result.Clock.Sub(o.Came)
-	c.note(o.Result.Address, &ahead, o.Came)
-}
-
-// note takes note of how far a meter's clock is ahead, unless that is nil.
-func (c *clocks) note(address string, ahead *time.Duration, read time.Time) {
-	if ahead == nil {
-		return
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.known == nil || len(c.known) >= mostClocks {
 		c.known = map[string]clock{}
 	}
-	c.known[address] = clock{*ahead, read}
+	c.known[o.Result.Address] = clock{o.Result.Clock.Sub(o.Came), o.Came}
 }
 
 // offset returns how far a meter's clock is ahead of ours, if it was read within a day.

@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"cmp"
 	"slices"
 	"time"
 
@@ -73,9 +72,8 @@ func (b *Bridge) hold(r *request, p pending) conversation {
 	c := conversation{address: p.plan.Address}
 	deadline := r.deadline
 	for {
-		if report := p.plan.Report; report != nil {
-			c.report = report
-			b.clocks.note(c.address, cmp.Or(report.DriftAfter, report.Offset), time.Now())
+		if p.plan.Report != nil {
+			c.report = p.plan.Report
 		}
 		if p.report != nil {
 			report := <-p.report

@@ -23,7 +23,7 @@ func TestBroadcast(t *testing.T) {
 		{V2007, "freeze", "99990130", "68 999999999999 68 16 04 6334CCCC AF 16"},
 	} {
 		c := command(test.action)
-		c.At, c.Now, c.Offset = test.at, now, 5*time.Minute
+		c.At, c.Now = test.at, now
 		plan, err := New(test.version, shanghai).Plan(protocol.Request{Verb: protocol.VerbBroadcast, Command: &c}, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -53,7 +53,6 @@ func TestBroadcastErrors(t *testing.T) {
 		{V2007, "time", func(c *protocol.Command) { c.Clock = errors.New("not synchronised") }, protocol.ErrUnsafe, "not synchronised"},
 		{V2007, "time", func(c *protocol.Command) { c.Now = noon.Add(11*time.Hour + 50*time.Minute) }, protocol.ErrUnsafe, "it is 23:50"},
 		{V1997, "time", func(c *protocol.Command) { c.Now = noon.Add(12*time.Hour + 9*time.Minute) }, protocol.ErrUnsafe, "it is 00:09"},
-		{V2007, "time", func(c *protocol.Command) { c.Offset = -5*time.Minute - time.Second }, protocol.ErrUnsafe, "off by -5m1s; a meter follows a broadcast only up to 5m0s"},
 		{V2007, "freeze", func(c *protocol.Command) { c.At = "never" }, protocol.ErrBadRequest, "no time of a freeze"},
 		{V1997, "freeze", nil, protocol.ErrUnsupported, "no function that freezes"},
 	} {

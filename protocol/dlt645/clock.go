@@ -74,24 +74,45 @@ func (r clockReading) ahead() time.Duration { return r.shown.Sub(r.came) }
 // errNoClock is the error for a clock that shows no date.
 var errNoClock = errors.New("its clock shows no valid date and time")
 
+// A clockReader goes on with what a clock showed. Of a clock that shows nothing the rest is
+// there, and the error is errNoClock.
+type clockReader func(clockReading, error) (protocol.Plan, error)
+
+// planClock plans to read the meter's clock for whoever wants to know how far it is off: that
+// is told by the Clock of a result.
+func (m *Meters) planClock(request protocol.Request) (protocol.Plan, error) {
+	c := &commander{Meters: m, class: request.Class, permission: protocol.PermitRead}
+	if err := c.meet(request.Address); err != nil {
+		return protocol.Plan{}, err
+	}
+	return c.readClock(func(_ clockReading, err error) (protocol.Plan, error) { return c.plan(), err }), nil
+}
+
 // readClock plans to read the meter's clock: date and time as one, or one after the other if
-// the meter has no such data. Of a clock that shows nothing the rest is handed on with
-// errNoClock.
-func (c *commander) readClock(then func(clockReading, error) (protocol.Plan, error)) protocol.Plan {
+// the meter has no such data.
+func (c *commander) readClock(then clockReader) protocol.Plan {
 	both, _, _ := clockItems(c.version)
 	plan := c.plan(c.read(c.address, both))
 	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
-		answer := answers[0]
 		var refusal *protocol.Refusal
-		switch {
-		case errors.As(answer.Err, &refusal) && slices.Contains(refusal.Reasons, "no_such_data"):
+		if errors.As(answers[0].Err, &refusal) && slices.Contains(refusal.Reasons, "no_such_data") {
 			return c.readDateAndTime(then), nil
-		case answer.Err != nil:
-			return then(clockReading{}, answer.Err)
 		}
-		return c.handOn(clockReading{answer.Result.Clock, answer.Came, true}, then)
+		return clockRead(answers[0], true, then)
 	}
 	return plan
+}
+
+// clockRead goes on with an answer that tells what the clock showed.
+func clockRead(answer protocol.Answer, whole bool, then clockReader) (protocol.Plan, error) {
+	if answer.Err != nil {
+		return then(clockReading{}, answer.Err)
+	}
+	reading := clockReading{answer.Result.Clock, answer.Came, whole}
+	if reading.shown.IsZero() {
+		return then(reading, errNoClock)
+	}
+	return then(reading, nil)
 }
 
 // afterMidnight is how long after midnight a date that was read before the time may be that
@@ -99,37 +120,49 @@ func (c *commander) readClock(then func(clockReading, error) (protocol.Plan, err
 const afterMidnight = 10 * time.Minute
 
 // readDateAndTime reads date and time one after the other. If midnight may have come between
-// them the date is read once more: then it was read after the time, shortly after midnight.
-func (c *commander) readDateAndTime(then func(clockReading, error) (protocol.Plan, error)) protocol.Plan {
-	_, date, clock := clockItems(c.version)
-	plan := c.plan(c.read(c.address, date), c.read(c.address, clock))
-	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
-		if err := errors.Join(answers[0].Err, answers[1].Err); err != nil {
-			return then(clockReading{}, err)
-		}
-		timeOfDay, came := answers[1].Result.Values, answers[1].Came
-		reading := clockReading{combined(answers[0].Result.Values, timeOfDay, c.zone), came, false}
-		if sinceMidnight(reading.shown) >= afterMidnight {
-			return c.handOn(reading, then)
-		}
-		again := c.plan(c.read(c.address, date))
-		again.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
-			if err := answers[0].Err; err != nil {
-				return then(clockReading{}, err)
+// them both are read once more: then it was midnight before.
+func (c *commander) readDateAndTime(then clockReader) protocol.Plan {
+	return c.readDate(func(date []protocol.Value) protocol.Plan {
+		return c.readTime(date, func(answer protocol.Answer) (protocol.Plan, error) {
+			if clock := answer.Result.Clock; clock.IsZero() || sinceMidnight(clock) >= afterMidnight {
+				return clockRead(answer, false, then)
 			}
-			return c.handOn(clockReading{combined(answers[0].Result.Values, timeOfDay, c.zone), came, false}, then)
+			return c.readDate(func(date []protocol.Value) protocol.Plan {
+				return c.readTime(date, func(answer protocol.Answer) (protocol.Plan, error) {
+					return clockRead(answer, false, then)
+				})
+			}, then), nil
+		})
+	}, then)
+}
+
+// readDate plans to read the date, or goes on with the error.
+func (c *commander) readDate(next func(date []protocol.Value) protocol.Plan, failed clockReader) protocol.Plan {
+	_, date, _ := clockItems(c.version)
+	plan := c.plan(c.read(c.address, date))
+	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
+		if err := answers[0].Err; err != nil {
+			return failed(clockReading{}, err)
 		}
-		return again, nil
+		return next(answers[0].Result.Values), nil
 	}
 	return plan
 }
 
-// handOn hands on what the clock showed, if that was a moment.
-func (c *commander) handOn(reading clockReading, then func(clockReading, error) (protocol.Plan, error)) (protocol.Plan, error) {
-	if reading.shown.IsZero() {
-		return then(reading, errNoClock)
+// readTime plans to read the time of day that belongs to a date. Its result tells both.
+func (c *commander) readTime(date []protocol.Value, next func(protocol.Answer) (protocol.Plan, error)) protocol.Plan {
+	_, _, clock := clockItems(c.version)
+	step := c.read(c.address, clock)
+	step.Key = "" // without the date it is another result
+	take := step.First.Take
+	step.First.Take = func(answer []byte) (*protocol.Exchange, protocol.Result, error) {
+		exchange, result, err := take(answer)
+		result.Clock = combined(date, result.Values, c.zone)
+		return exchange, result, err
 	}
-	return then(reading, nil)
+	plan := c.plan(step)
+	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) { return next(answers[0]) }
+	return plan
 }
 
 // mostDrift is how far a clock may be from what it was set to. It shows whole seconds, and to
@@ -161,20 +194,4 @@ func (m *Meters) isAroundMidnight(t time.Time) bool {
 func sinceMidnight(t time.Time) time.Duration {
 	hour, minute, second := t.Clock()
 	return time.Duration(hour)*time.Hour + time.Duration(minute)*time.Minute + time.Duration(second)*time.Second
-}
-
-// planClock plans to read the meter's clock, for whoever wants to know how far it is off.
-func (m *Meters) planClock(request protocol.Request) (protocol.Plan, error) {
-	address, err := ParseAddress(request.Address, m.version)
-	if err != nil {
-		return protocol.Plan{}, badRequest("%v", err)
-	}
-	c := &commander{Meters: m, Command: &protocol.Command{}, address: address, meter: address.String(), permission: protocol.PermitRead, class: request.Class}
-	return c.readClock(func(reading clockReading, err error) (protocol.Plan, error) {
-		if err != nil {
-			return protocol.Plan{}, err
-		}
-		ahead := reading.ahead()
-		return c.report(protocol.Report{Offset: &ahead}), nil
-	}), nil
 }

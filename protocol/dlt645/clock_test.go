@@ -155,8 +155,8 @@ func TestSyncClock(t *testing.T) {
 			"readable true verified true pending false after -300ms", "",
 		},
 		{
-			"nor in two parts", testClock{version: V2007, lacks: true, empty: true}, []string{both, date, hour, date, "14 04000101", "14 04000102", date, hour}, done,
-			"readable true verified true pending false after -800ms", "",
+			"nor in two parts", testClock{version: V2007, lacks: true, empty: true}, []string{both, date, hour, "14 04000101", "14 04000102", date, hour}, done,
+			"readable true verified true pending false after -500ms", "",
 		},
 		{
 			"it stays as it is", testClock{version: V2007, ahead: 10 * time.Second, stuck: true}, []string{both, "14 0400010C", both}, done,
@@ -172,11 +172,11 @@ func TestSyncClock(t *testing.T) {
 		},
 		{
 			"no answer", testClock{version: V2007, ahead: 10 * time.Second, mute: true}, []string{both, "14 0400010C", both}, unknown,
-			"readable true verified false pending false before 9.3s after -300ms", "No answer came",
+			"readable true verified false pending false before 9.3s after -300ms", "was not answered",
 		},
 		{
 			"no answer to the date", testClock{version: V1997, ahead: 10 * time.Second, mute: true}, []string{both97, "04 C010", both97}, unknown,
-			"readable true verified false pending false before 9.3s after 8.7s", "No answer came",
+			"readable true verified false pending false before 9.3s after 8.7s", "was not answered",
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -292,11 +292,11 @@ func TestClockOverMidnight(t *testing.T) {
 		err     error
 	}{
 		{"by day", [][]byte{refused, day(0x21), value(meterB, diTime, 0x59, 0x59, 0x23)}, "2026-11-21T23:59:59+08:00", nil},
-		{"midnight between", [][]byte{refused, day(0x21), value(meterB, diTime, 0x01, 0x00, 0x00), day(0x22)}, "2026-11-22T00:00:01+08:00", nil},
-		{"midnight before", [][]byte{refused, day(0x22), value(meterB, diTime, 0x59, 0x09, 0x00), day(0x22)}, "2026-11-22T00:09:59+08:00", nil},
+		{"midnight between", [][]byte{refused, day(0x21), value(meterB, diTime, 0x01, 0x00, 0x00), day(0x22), value(meterB, diTime, 0x02, 0x00, 0x00)}, "2026-11-22T00:00:02+08:00", nil},
+		{"midnight before", [][]byte{refused, day(0x22), value(meterB, diTime, 0x59, 0x09, 0x00), day(0x22), value(meterB, diTime, 0x00, 0x10, 0x00)}, "2026-11-22T00:10:00+08:00", nil},
 		{"long after midnight", [][]byte{refused, day(0x22), value(meterB, diTime, 0x00, 0x10, 0x00)}, "2026-11-22T00:10:00+08:00", nil},
 		{"not read again", [][]byte{refused, day(0x21), value(meterB, diTime, 0x01, 0x00, 0x00)}, "", protocol.ErrSilent},
-		{"no time", [][]byte{refused, day(0x21), value(meterB, diTime, 0xFF, 0xFF, 0xFF), day(0x21)}, "", errNoClock},
+		{"no time", [][]byte{refused, day(0x21), value(meterB, diTime, 0xFF, 0xFF, 0xFF)}, "", errNoClock},
 	} {
 		var got clockReading
 		var err error
@@ -309,11 +309,43 @@ func TestClockOverMidnight(t *testing.T) {
 			t.Errorf("%s: %s, %v, want %s", test.name, got.shown.Format(time.RFC3339), err, test.want)
 		}
 		// The time that the clock is compared with is that at which its seconds were read.
-		if want := time.Unix(1e9, 0).Add(3 * (sendTime + answerTime)); err == nil && !got.came.Equal(want) {
+		if want := time.Unix(1e9, 0).Add(time.Duration(len(p.sent)) * (sendTime + answerTime)); err == nil && !got.came.Equal(want) {
 			t.Errorf("%s: read at %s, want %s", test.name, got.came, want)
 		}
 		if len(p.sent) != max(len(test.answers), 3) && err == nil {
 			t.Errorf("%s: %d frames", test.name, len(p.sent))
 		}
 	}
+}
+
+func TestPlanClock(t *testing.T) {
+	begin := time.Date(2026, 11, 21, 18, 0, 0, 500e6, shanghai)
+	for _, test := range []struct {
+		meter testClock
+		want  time.Duration // what the results tell of the clock, against the time of the answer
+		err   error
+	}{
+		{testClock{version: V2007, ahead: time.Hour}, time.Hour - 800*time.Millisecond, nil},
+		{testClock{version: V2007, ahead: time.Hour, lacks: true}, time.Hour - 400*time.Millisecond, nil},
+		{testClock{version: V1997, ahead: -time.Hour}, -time.Hour - 800*time.Millisecond, nil},
+		{testClock{version: V1997, ahead: -time.Hour, lacks: true}, -time.Hour - 400*time.Millisecond, nil},
+		{testClock{version: V2007, empty: true}, 0, errNoClock},
+	} {
+		test.meter.address = meterB
+		plan, err := New(test.meter.version, shanghai).Plan(protocol.Request{Verb: protocol.VerbClock, Class: protocol.ClassCommand, Address: meterB}, nil)
+		if err != nil || plan.Permission != protocol.PermitRead || plan.Password != "" {
+			t.Fatalf("%+v, %v", plan, err)
+		}
+		p := perform(t, plan, begin, test.meter.hear(t))
+		if !errors.Is(p.err, test.err) || p.ahead != test.want || p.fate != notDone || p.report != nil {
+			t.Errorf("%+v: %s ahead, %v, want %s", test.meter, p.ahead, p.err, test.want)
+		}
+		for _, step := range p.steps {
+			if step.Class != protocol.ClassCommand || step.IsCommand() {
+				t.Errorf("%+v: step %+v", test.meter, step)
+			}
+		}
+	}
+	_, err := New(V2007, shanghai).Plan(protocol.Request{Verb: protocol.VerbClock, Address: "AAAAAAAAAAAA"}, nil)
+	isError(t, err, protocol.ErrBadRequest, "several meters")
 }

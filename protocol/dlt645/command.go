@@ -12,7 +12,7 @@ import (
 )
 
 // The levels of passwords that commands take unless the request names another; a smaller level
-// has more rights. Clauses 7.5 and 7.11 to 7.13 of DL/T 645-2007.
+// has more rights. Clauses 7.3 and 7.9 to 7.12 of DL/T 645-2007.
 const (
 	levelOfClearing = "02" // relay, clear meter, clear events
 	levelOfWriting  = "04" // write, clear demand
@@ -51,15 +51,22 @@ func (m *Meters) planCommand(request protocol.Request) (protocol.Plan, error) {
 	default:
 		c.permission = protocol.PermitWrite
 	}
-	var err error
-	if c.address, err = ParseAddress(request.Address, m.version); err != nil {
-		return protocol.Plan{}, fmt.Errorf("%w: %w", protocol.ErrBadRequest, err)
+	if err := c.meet(request.Address); err != nil {
+		return protocol.Plan{}, err
 	}
-	if m.isShared(c.address) {
-		return protocol.Plan{}, badRequest("several meters may answer to %s; a command goes to one meter, by its full address", c.address)
+	return plan()
+}
+
+// meet takes the address of the meter that is meant, which must be one.
+func (c *commander) meet(address string) (err error) {
+	if c.address, err = ParseAddress(address, c.version); err != nil {
+		return fmt.Errorf("%w: %w", protocol.ErrBadRequest, err)
+	}
+	if c.isShared(c.address) {
+		return badRequest("several meters may answer to %s; a command goes to one meter, by its full address", c.address)
 	}
 	c.meter = c.address.String()
-	return plan()
+	return nil
 }
 
 // badRequest makes an error for whoever sent the request.
@@ -90,7 +97,7 @@ func (c *commander) noting(step protocol.Step, note string) protocol.Plan {
 		case done:
 			return c.report(protocol.Report{Note: note}), nil
 		case unknown:
-			return c.report(protocol.Report{Note: "No answer came, so whether the meter took the command is not known. If it did: " + note}), nil
+			return c.report(protocol.Report{Note: "If the meter did it: " + note}), nil
 		}
 		return c.plan(), nil
 	}

@@ -45,8 +45,9 @@ type performance struct {
 	at     []time.Duration
 	steps  []protocol.Step
 	report *protocol.Report
-	fate   fate  // of the last command
-	err    error // of Then
+	fate   fate          // of the last command
+	err    error         // of Then
+	ahead  time.Duration // the clock, as the latest result tells it
 }
 
 // The time that an exchange takes: to send the request, and until its answer has come.
@@ -102,11 +103,14 @@ func perform(t *testing.T, plan protocol.Plan, begin time.Time, meter counterpar
 				answer.Came = now
 				_, answer.Result, answer.Err = e.Take(cut)
 			}
-			if !step.Repeatable {
+			if step.IsCommand() {
 				if step.Kind != protocol.KindCommand || step.Key != "" {
 					t.Errorf("the command %s is of kind %d with key %q", p.sent[len(p.sent)-1], step.Kind, step.Key)
 				}
 				p.fate = fateOf(answer)
+			}
+			if clock := answer.Result.Clock; !clock.IsZero() {
+				p.ahead = clock.Sub(answer.Came)
 			}
 			answers = append(answers, answer)
 		}

@@ -98,11 +98,11 @@ func TestMaintenanceNotes(t *testing.T) {
 		test.change(&c)
 		plan := planned(t, V2007, protocol.VerbMaintenance, meterB, c)
 		p := perform(t, plan, time.Unix(1e9, 0), says(test.answer))
-		if p.report == nil || !strings.Contains(p.report.Note, test.note) || strings.Contains(p.report.Note, "No answer") {
+		if p.report == nil || !strings.Contains(p.report.Note, test.note) || strings.Contains(p.report.Note, "If the meter") {
 			t.Errorf("%s: %+v", test.action, p.report)
 		}
 		p = perform(t, plan, time.Unix(1e9, 0), says())
-		if p.report == nil || !strings.Contains(p.report.Note, test.note) || !strings.HasPrefix(p.report.Note, "No answer came") {
+		if p.report == nil || !strings.Contains(p.report.Note, test.note) || !strings.HasPrefix(p.report.Note, "If the meter did it: ") {
 			t.Errorf("%s, unanswered: %+v", test.action, p.report)
 		}
 		// An answer that repeats something else is none.

@@ -164,9 +164,9 @@ func (w watch) known() protocol.Report {
 	switch {
 	case w.lost && w.relay != "":
 		r.Readable = w.action.moves() || w.moved
-		r.Note = "No answer came, so whether the meter took the command is not known. What the relay does was read afterwards; look again before you repeat the command."
+		r.Note = "What the relay does was read after the command was not answered."
 	case w.lost:
-		r.Note = "No answer came, so whether the meter took the command is not known, and the relay could not be looked at either. Look at it before you repeat the command."
+		r.Note = "Neither was the command answered nor could the relay be looked at."
 	case w.moved:
 		r.Readable, r.Verified = true, true
 	case w.relay != "" && w.action.moves():

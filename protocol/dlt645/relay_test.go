@@ -166,7 +166,7 @@ func TestRelayUnanswered(t *testing.T) {
 		if p.fate != unknown || p.err != nil || len(p.steps) != 1+test.looks || summary(p.report) != test.report {
 			t.Errorf("%s: fate %d, %v after %d looks: %s", test.name, p.fate, p.err, len(p.steps)-1, summary(p.report))
 		}
-		if !strings.Contains(p.report.Note, "not known") {
+		if !strings.Contains(p.report.Note, "answered") {
 			t.Errorf("%s: notes %q", test.name, p.report.Note)
 		}
 	}

@@ -18,7 +18,7 @@ type addressing struct {
 
 // planSetAddress plans to give the meter another address: function 15H, or 0AH in 1997. Since
 // the frame goes to AAAAAAAAAAAA, whoever hears it takes the address; so it is asked before
-// who is there, twice. Clause 7.6 of DL/T 645-2007.
+// who is there, twice. Clause 7.5 of DL/T 645-2007.
 func (c *commander) planSetAddress() (protocol.Plan, error) {
 	next, err := ParseAddress(c.NewAddress, c.version)
 	switch {
@@ -127,14 +127,14 @@ func (a *addressing) look(was fate) protocol.Plan {
 		case was == done:
 			return a.report(protocol.Report{Note: fmt.Sprintf("The meter acknowledged its new address %s, but it could not be read there. %s", a.next, change)}), nil
 		case moved:
-			return a.report(protocol.Report{Readable: true, Note: fmt.Sprintf("No answer came to the new address, but a meter answers as %s now. %s", a.next, change)}), nil
+			return a.report(protocol.Report{Readable: true, Note: fmt.Sprintf("A meter answers as %s now. %s", a.next, change)}), nil
 		}
 		again := a.plan(a.sign(a.address))
 		again.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
 			if isSign(answers[0]) {
-				return a.report(protocol.Report{Readable: true, Note: fmt.Sprintf("No answer came to the new address, and the meter still answers as %s: it may want its programming key pressed.", a.meter)}), nil
+				return a.report(protocol.Report{Readable: true, Note: fmt.Sprintf("The meter still answers as %s: it may want its programming key pressed.", a.meter)}), nil
 			}
-			return a.report(protocol.Report{Note: fmt.Sprintf("No answer came to the new address, and the meter answers neither as %s nor as %s.", a.next, a.meter)}), nil
+			return a.report(protocol.Report{Note: fmt.Sprintf("The meter answers neither as %s nor as %s.", a.next, a.meter)}), nil
 		}
 		return again, nil
 	}

@@ -44,7 +44,7 @@ func TestSetAddress(t *testing.T) {
 		{"done", V2007, [][]byte{there, there, done95, moved}, []string{who, who, give, atNew}, done, "readable true verified true pending false", "answers as 000000000001 now. Change the address in DLT645_METERS"},
 		{"done, and cannot be read", V2007, [][]byte{there, there, done95}, []string{who, who, give, atNew}, done, "readable false verified false pending false", "could not be read there"},
 		{"done, and refuses to be read", V2007, [][]byte{there, there, done95, wire(meterA, 0xD1, 2)}, []string{who, who, give, atNew}, done, "readable true verified true pending false", "DLT645_METERS"},
-		{"the answer is lost", V2007, [][]byte{there, there, nil, moved}, []string{who, who, give, atNew}, unknown, "readable true verified false pending false", "a meter answers as 000000000001 now"},
+		{"the answer is lost", V2007, [][]byte{there, there, nil, moved}, []string{who, who, give, atNew}, unknown, "readable true verified false pending false", "A meter answers as 000000000001 now"},
 		{"it does not do it", V2007, [][]byte{there, there, nil, nil, value(meterB, diAddress, 0x23, 1, 0, 0, 0, 0)}, []string{who, who, give, atNew, atOld}, unknown, "readable true verified false pending false", "still answers as 000000000123: it may want its programming key"},
 		{"it is gone", V2007, [][]byte{there, there}, []string{who, who, give, atNew, atOld}, unknown, "readable false verified false pending false", "neither as 000000000001 nor as 000000000123"},
 		{"an answer from the old address is none", V2007, [][]byte{there, there, wire(meterB, 0x95)}, []string{who, who, give, atNew, atOld}, unknown, "readable false verified false pending false", "neither"},

@@ -96,7 +96,7 @@ func (s *clockSetting) compare(was fate, after clockReading, err error) protocol
 	r.Verified = was == done && ahead.Abs() <= mostDrift
 	switch {
 	case was == unknown:
-		r.Note = "No answer came to the new time; the clock was read afterwards."
+		r.Note = "What the clock shows was read after the new time was not answered."
 	case !r.Verified:
 		r.Note = "The meter acknowledged the new time, but its clock does not show it."
 	}

@@ -73,7 +73,7 @@ func (c *commander) writable(text string) (Item, error) {
 	case c.version == V2007 && item.DI == diAddress:
 		return Item{}, badRequest("%s is the address under which the meter answers: change it with the maintenance action set_address", name)
 	case c.version == V2007 && isPortSpeed(item.DI):
-		return whole, c.confirmed("a meter whose port has another speed is not heard on this bus any more")
+		return Item{}, badRequest("%s is the speed of a port, without which the meter is not heard any more: change that of the port on this bus with the maintenance action set_baud", name)
 	}
 	return whole, nil
 }
@@ -143,7 +143,7 @@ func isOwn(name string) bool {
 }
 
 // write is the step that writes data under an identifier: DI, PA P0 P1 P2, C0 to C3, data.
-// Clause 7.5 of DL/T 645-2007; the 1997 edition has no operator code.
+// Clause 7.3 of DL/T 645-2007; the 1997 edition has no operator code.
 func (c *commander) write(di DI, value []byte) (protocol.Step, error) {
 	function, data, err := c.writing(di)
 	if err != nil {
@@ -200,7 +200,7 @@ func (w *writer) compare(read protocol.Answer, was fate, at time.Time) protocol.
 	r := protocol.Report{Readable: true, Value: w.value(read.Result.Values)}
 	switch {
 	case was != done:
-		r.Note = "No answer came to the write; what the meter has for " + name + " was read afterwards."
+		r.Note = "What the meter has for " + name + " was read after the write was not answered."
 	case w.isAsSent(read.Result.Values, read.Came.Sub(at)):
 		r.Verified = true
 	default:

@@ -142,13 +142,11 @@ func (c *conversation) take(answer []byte, seq int, sofar []byte) (*protocol.Exc
 const mostShown = 64
 
 // garbled is the error for frames that are sound and yet no answer. It shows the data that
-// came, without identifier, unless they may be a password.
+// came, without identifier.
 func (c *conversation) garbled(from string, data []byte, format string, args ...any) error {
 	v := c.meters.version
 	shown := fmt.Sprintf("% X", data[:min(len(data), mostShown)])
 	switch {
-	case namesPassword(c.di.Append(nil, v), v):
-		shown = "not shown, they may be a password"
 	case len(data) == 0:
 		shown = "none"
 	case len(data) > mostShown:

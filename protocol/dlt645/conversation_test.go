@@ -57,7 +57,6 @@ func TestReadGarbled(t *testing.T) {
 		{"a date that there is not", V2007, "clock_date", script{part(0x91, 0x04000101, V2007, "06 30 02 24")}, 1, []string{"no date", "byte 2 is 30H", "06 30 02 24"}},
 		{"a date that there is not, 1997", V1997, "clock_date", script{part(0x81, 0xC010, V1997, "06 15 13 24")}, 1, []string{"read C010 from", "byte 3 is 13H", "06 15 13 24"}},
 		{"no BCD, 1997", V1997, "forward_active_energy", script{part(0x81, 0x9010, V1997, "0000000A")}, 1, []string{"byte 4 of 4 is 0AH", "00 00 00 0A"}},
-		{"a password", V2007, "04000C01", script{part(0x91, 0x04000C01, V2007, "1A654321")}, 1, []string{"byte 1 of 4 is 1AH", "not shown"}},
 
 		{"a follow-up frame that is refused", V2007, "EF300501", script{record(0xB1, "0102"), wire("112233445566", 0xD2, 0x02)}, 2,
 			[]string{"part 1 was announced", "no_such_data", "01 02"}},

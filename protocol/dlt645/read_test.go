@@ -513,3 +513,21 @@ func TestItemOfTheOtherEdition(t *testing.T) {
 		}
 	}
 }
+
+// TestPasswordsAreNotRead asks for passwords by all their names. Some meters would tell them.
+func TestPasswordsAreNotRead(t *testing.T) {
+	for v, items := range map[Version][]string{
+		V2007: {lookup(t, V2007, "04000C01").Name, "04000C01", "04000C0A", "04000CFF", "04000C00", "04000c01"},
+		V1997: {"password", "C212", "C21F", "c212"},
+	} {
+		p := plan(t, New(v, shanghai), nil, "112233445566", append(items, "clock_date")...)
+		if len(p.Steps) != 1 || len(p.Errors) != len(items) {
+			t.Errorf("%s: %d steps and the errors %v, want the clock only", v, len(p.Steps), p.Errors)
+		}
+		for _, e := range p.Errors {
+			if !errors.Is(e.Err, protocol.ErrUnsupported) {
+				t.Errorf("%s %s: %v", v, e.Item, e.Err)
+			}
+		}
+	}
+}

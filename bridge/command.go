@@ -244,7 +244,7 @@ func (b *Bridge) settle(r *request, a *reply, c *conversation) {
 	case !acted && last != nil:
 		a.OK, a.Error = false, problemOf(last.Err)
 	case !acted: // it was not tried because looking before it failed
-		a.OK, a.Error = false, problemOf(c.outcomes[len(c.outcomes)-1].Err)
+		a.OK, a.Error = false, c.failure()
 	case errors.As(last.Err, &refusal):
 		a.OK, a.Result, a.Reasons = false, resultRefused, refusal.Reasons
 		if isPasswordRefusal(refusal) && report.Note == "" { // the protocol knows no better reason
@@ -266,6 +266,16 @@ func (b *Bridge) settle(r *request, a *reply, c *conversation) {
 	if acted && c.err != nil {
 		a.say(problemOf(c.err).Message)
 	}
+}
+
+// failure tells why a conversation brought nothing.
+func (c *conversation) failure() *problem {
+	for i := range slices.Backward(c.outcomes) {
+		if err := c.outcomes[i].Err; err != nil {
+			return problemOf(err)
+		}
+	}
+	return problemf(CodeInternal, "nothing was done, and nothing tells why")
 }
 
 // say adds a sentence to the message.

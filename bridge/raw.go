@@ -105,9 +105,9 @@ func (b *Bridge) finishRaw(r *request, c conversation) {
 	}
 	a := b.newReply(r)
 	a.Frame = frame
-	if r.command {
+	if said.IsCommand() {
 		b.settle(r, a, &c)
-	} else {
+	} else { // also a read that reaches all meters, for which the class broadcast was wanted
 		a.Bus = &c.effort
 		if r.trace {
 			a.Frames = b.tracedFrames(r.protocol, said.Frames)

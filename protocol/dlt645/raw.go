@@ -8,6 +8,11 @@ import (
 	"dlt645-mqtt/protocol"
 )
 
+// longestRead is the most data of a request to read: the identifier, how many blocks of a load
+// record, and from when (clause 7.2 of DL/T 645-2007). A frame has two bytes more at least, so
+// none can be hidden in the data of a read, for a meter to find that looks for 68H too eagerly.
+const longestRead = 10
+
 // rest is the silence after a frame that nobody is to answer: the longest time that a meter
 // may take to begin an answer (clause 5.3.3 of DL/T 645-2007), should one answer all the same.
 const rest = 500 * time.Millisecond
@@ -86,11 +91,28 @@ func (r rawRequest) check() error {
 	if len(r.Data) < least {
 		return fmt.Errorf("function %02XH takes at least %d bytes of data, the frame has %d", byte(r.function), least, len(r.Data))
 	}
-	return nil
+	return r.checkAddress()
+}
+
+// checkAddress refuses commands to more than one meter, but for those that the standard has:
+// time and freeze for all, and a new address for whoever is there. Several meters could not be
+// told apart by their answers, and a wrong password would lock them one and all.
+func (r rawRequest) checkAddress() error {
+	switch shared := (&Meters{version: r.version}).isShared(r.Address); {
+	case !shared || r.isRead():
+		return nil
+	case r.Address.IsBroadcast() && (r.function == FunctionBroadcastTime || r.function == FunctionFreeze || r.function.Name(r.version) == "unknown"),
+		r.Address == Anyone && (r.function == FunctionWriteAddress || r.function == FunctionWriteAddress1997):
+		return nil
+	}
+	return fmt.Errorf("several meters may obey a frame to %s; function %02XH goes to one meter, by its full address", r.Address, byte(r.function))
 }
 
 // isRead tells whether the frame changes nothing in the meter.
 func (r rawRequest) isRead() bool {
+	if len(r.Data) > longestRead {
+		return false
+	}
 	switch r.function {
 	case FunctionRead, FunctionReadFollowUp, FunctionReadAddress, FunctionRead1997, FunctionReadFollowUp1997:
 		return true

@@ -123,8 +123,13 @@ func TestPlanRaw(t *testing.T) {
 			protocol.PermitBroadcast, protocol.ClassCommand, protocol.KindCommand, false, nil, false, nil,
 		},
 		{
-			"relay of all meters", wire("999999999999", 0x1C, append(slices.Clone(secret), 0x1A, 0, 0, 0, 0, 1, 1, 0x30)...),
-			protocol.PermitBroadcast, protocol.ClassRelay, protocol.KindCommand, false, nil, false, nil,
+			"what a maker has all meters do", wire("999999999999", 0x1E, 1, 2),
+			protocol.PermitBroadcast, protocol.ClassCommand, protocol.KindCommand, false, nil, false, nil,
+		},
+		{
+			"a read so long that it could hide a command", wire(meter, 0x11, append(slices.Clone(energy), wire("1", 0x17, 0x20)...)...),
+			protocol.PermitMaintenance, protocol.ClassCommand, protocol.KindCommand, false,
+			[][]byte{wire(meter, 0x91, 0, 0, 1, 0, 1)}, true, nil,
 		},
 		{
 			"time for one meter", wire(meter, 0x08, 0, 0, 0, 1, 1, 0x30),
@@ -202,6 +207,12 @@ func TestPlanRawErrors(t *testing.T) {
 		{"a relay command in disguise", wire("1", 0x3C), "3CH is none of a request"},
 		{"read without identifier", wire("1", 0x11, 0, 0, 1), "at least 4 bytes of data, the frame has 3"},
 		{"follow-up without SEQ", wire("1", 0x12, 0, 0, 1, 0), "at least 5"},
+		{"relay of all meters", wire("999999999999", 0x1C, fromHex("02 563412 00000000 1A00 000000010130")...), "999999999999; function 1CH goes to one meter"},
+		{"relay of whoever is there", wire("AAAAAAAAAAAA", 0x1C, fromHex("02 563412 00000000 1A00 000000010130")...), "AAAAAAAAAAAA; function 1CH goes to one meter"},
+		{"relay of some", wire("AAAAAAAA0001", 0x1C, fromHex("02 563412 00000000 1A00 000000010130")...), "AAAAAAAA0001; function 1CH goes to one meter"},
+		{"freeze of whoever is there", wire("AAAAAAAAAAAA", 0x16, 0x99, 0x99, 0x99, 0x99), "function 16H goes to one meter"},
+		{"new address for all", wire("999999999999", 0x15, 1, 0, 0, 0, 0, 0), "function 15H goes to one meter"},
+		{"write to all of 1997", wire("999999999999", 0x04, fromHex("10C0 03 563412 06150624")...), "function 04H goes to one meter"},
 		{"new address too short", wire("1", 0x15, 0, 0, 1, 0), "at least 6"},
 	} {
 		_, err := New(V2007, time.UTC).Plan(protocol.Request{Verb: protocol.VerbRaw, Frame: test.frame}, nil)

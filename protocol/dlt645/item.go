@@ -224,11 +224,17 @@ func (i Item) isSingle() bool {
 	return i.family.codec == nil && len(i.family.fields) == 1 && i.family.running(i.at) < 0
 }
 
+// needsOne tells whether all values but the first are such that older meters lack.
+func (i Item) needsOne() bool {
+	return i.family.codec == nil && i.family.running(i.at) < 0 &&
+		!slices.ContainsFunc(i.family.fields[1:], func(f field) bool { return !f.optional })
+}
+
 // AppendValue encodes an item that has one value (a weekday is no value here: it follows
-// from the date). For an item of several values it takes an object with all of them, as
-// Append does. An error wraps [protocol.ErrBadRequest].
+// from the date), or that needs no more than one. For an item of several values it takes an
+// object with all of them, as Append does. An error wraps [protocol.ErrBadRequest].
 func (i Item) AppendValue(dst []byte, value any, zone *time.Location) ([]byte, error) {
-	if i.isSingle() {
+	if _, isObject := value.(map[string]any); i.isSingle() || !isObject && i.needsOne() {
 		return i.Append(dst, map[string]any{i.family.nameAt(0, i.at): value}, zone)
 	}
 	values, ok := value.(map[string]any)

@@ -211,17 +211,18 @@ func (w *writer) compare(read protocol.Answer, was fate, at time.Time) protocol.
 
 // value puts together what was read: the one value of an item, or an object of all of them.
 func (w *writer) value(values []protocol.Value) *protocol.Value {
-	name := cmp.Or(w.item.Name, w.item.DI.Format(w.version))
-	if w.item.Name == "" || w.item.isSingle() {
-		return &protocol.Value{Name: name, Unit: w.item.Unit, Data: values[0].Data}
-	}
+	whole := &protocol.Value{Name: cmp.Or(w.item.Name, w.item.DI.Format(w.version)), Unit: w.item.Unit}
 	object := make(map[string]any)
 	for _, v := range values {
 		if isOwn(v.Name) {
 			object[v.Name] = v.Data
 		}
 	}
-	return &protocol.Value{Name: name, Unit: w.item.Unit, Data: object}
+	whole.Data = object
+	if len(object) == 1 && (w.item.Name == "" || w.item.needsOne()) {
+		whole.Data = values[0].Data
+	}
+	return whole
 }
 
 // isAsSent tells whether values read so long after the write are those written. A clock has

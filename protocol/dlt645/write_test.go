@@ -43,6 +43,7 @@ func TestWriteFrames(t *testing.T) {
 		},
 		{V2007, "holiday_1", `{"date":"2026-10-01","table":1}`, "68 230100000000 68 14 10 34333637 37 456789 34333333 34344359 29 16"},
 		{V2007, "auto_display_item_1", `{"auto_display_item_1":"00010000","auto_display_item_1_part":0}`, "68 230100000000 68 14 11 34343737 37 456789 34333333 33333433 33 28 16"},
+		{V2007, "auto_display_item_1", `"00010000"`, "68 230100000000 68 14 10 34343737 37 456789 34333333 33333433 F4 16"},
 		{V2007, "active_report_reset", `"FFFFFFFFFFFFFFFFFFFFFFFF"`, "68 230100000000 68 14 18 36483337 37 456789 34333333 323232323232323232323232 99 16"},
 		{V2007, "04EE0001", `"0A0B0C"`, "68 230100000000 68 14 0F 34332137 37 456789 34333333 3F3E3D C9 16"}, // of a maker
 		{V1997, "clock_date", `"2024-06-15"`, "68 230100000000 68 04 0A 43F3 37 456789 39483957 B5 16"},
@@ -160,7 +161,7 @@ func TestWriteErrors(t *testing.T) {
 		{V2007, "meter_number", `"12345"`, nil, protocol.ErrBadRequest, "just 12 decimal digits"},
 		{V2007, "day_periods_1_1", `[{"start":"08:00","tariff":null}]`, nil, protocol.ErrBadRequest, "null is no value"},
 		{V2007, "day_periods_1_1", `[{"start":"08:00"}]`, nil, protocol.ErrBadRequest, "takes an object with"},
-		{V2007, "auto_display_item_1", `"00010000"`, nil, protocol.ErrBadRequest, `it has several values, and only one was given: write an object with "auto_display_item_1"`},
+		{V1997, "schedule_counts", `4`, nil, protocol.ErrBadRequest, `it has several values, and only one was given: write an object with "year_zone_count"`},
 		{V2007, "auto_display_item_1", `{"part":1}`, nil, protocol.ErrBadRequest, `no value "part"`},
 		{V2007, "auto_display_item_1", `{"auto_display_item_1_part":1}`, nil, protocol.ErrBadRequest, "a value for auto_display_item_1 is missing"},
 		{V2007, "tariff_price_set_1_block", `{"tariff_price_set_1_t3":1.0000}`, nil, protocol.ErrBadRequest, "a value for tariff_price_set_1_t1 is missing"},

@@ -4,11 +4,14 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
 	"time"
+
+	"dlt645-mqtt/protocol"
 )
 
 // seeds are streams to begin with: every frame of the tests, and what a line makes of them.
@@ -163,6 +166,75 @@ func FuzzRedact(f *testing.F) {
 			if len(text) > 22 && !strings.HasPrefix("******", text[22:min(len(text), 28)]) {
 				t.Errorf("%X, or its beginning, behind %X: %s", command, b, text)
 			}
+		}
+	})
+}
+
+// FuzzWrite writes any value to any item. What is sent is a frame whose value, read back and
+// written again, is the same; what is not sent has a reason that the bridge knows.
+func FuzzWrite(f *testing.F) {
+	for _, seed := range []struct{ item, value string }{
+		{"demand_period", `15`},
+		{"voltage_upper_limit", `253.0`},
+		{"meter_number", `"112233445566"`},
+		{"active_combination", `"05"`},
+		{"settlement_day_1", `"01 00:00"`},
+		{"day_periods_1_1", `[{"start":"08:00","tariff":2},{"start":"22:00","tariff":3}]`},
+		{"holiday_1", `{"date":"2026-10-01","table":1}`},
+		{"auto_display_item_1", `{"auto_display_item_1":"00010000","auto_display_item_1_part":0}`},
+		{"ladder_table_current", `{"ladder_table_current":null}`},
+		{"asset_code", `"A-17"`},
+		{"clock", `"2026-11-21T18:00:00+08:00"`},
+		{"clock_block", `{"clock_date":"2026-11-21","clock_time":"18:00:00"}`},
+		{"schedule_counts", `{"year_zone_count":2,"day_table_count":3,"day_period_count":4,"tariff_count":4,"holiday_count":0}`},
+		{"tariff_price_set_1_block", `{"tariff_price_set_1_t1":0.5,"tariff_price_set_1_t2":1.25}`},
+		{"04EE0001", `"0A0B0C"`},
+		{"status_3", `[{}]`},
+	} {
+		f.Add(seed.item, seed.value, false)
+		f.Add(seed.item, seed.value, true)
+	}
+	f.Fuzz(func(t *testing.T, item, text string, old bool) {
+		v := V2007
+		if old {
+			v = V1997
+		}
+		c := command("")
+		c.Item = item
+		d := json.NewDecoder(strings.NewReader(text))
+		d.UseNumber()
+		if d.Decode(&c.Value) != nil {
+			return
+		}
+		m := New(v, shanghai)
+		plan, err := m.Plan(protocol.Request{Verb: protocol.VerbWrite, Address: meterB, Command: &c}, nil)
+		if err != nil {
+			if !errors.Is(err, protocol.ErrBadRequest) && !errors.Is(err, protocol.ErrUnknownItem) {
+				t.Errorf("%s=%s: %v", item, text, err)
+			}
+			return
+		}
+		frame, err := ParseFrame(plan.Steps[0].First.Request)
+		if err != nil {
+			t.Fatalf("%s=%s: %v", item, text, err)
+		}
+		data := frame.Data[diSize(v):]
+		if v == V2007 {
+			data = data[8:]
+		} else {
+			data = data[4:]
+		}
+		whole, err := m.find(item)
+		if err != nil || whole.Name == "" {
+			return
+		}
+		values, err := whole.Decode(data, shanghai)
+		if err != nil {
+			t.Fatalf("%s=%s is sent as %X: %v", item, text, data, err)
+		}
+		again, err := whole.Append(nil, encodable(values), shanghai)
+		if err != nil || !bytes.Equal(again, data) {
+			t.Errorf("%s=%s is sent as %X, which comes back as %v and is then sent as %X, %v", item, text, data, values, again, err)
 		}
 	})
 }

@@ -182,7 +182,7 @@ func (i Item) append(dst []byte, values map[string]any, zone *time.Location) ([]
 			given = given || ok
 		}
 		var err error
-		if dst, err = i.family.appendMember(dst, at, values, zone); err != nil {
+		if dst, err = i.family.appendMember(dst, i.Name, at, values, zone); err != nil {
 			return nil, err
 		}
 		if given {
@@ -203,7 +203,7 @@ func (i Item) unknown(values map[string]any) string {
 	return ""
 }
 
-func (f *family) appendMember(dst []byte, at positions, values map[string]any, zone *time.Location) ([]byte, error) {
+func (f *family) appendMember(dst []byte, item string, at positions, values map[string]any, zone *time.Location) ([]byte, error) {
 	for k := range f.fields {
 		name := f.nameAt(k, at)
 		value, ok := values[name]
@@ -213,7 +213,10 @@ func (f *family) appendMember(dst []byte, at positions, values map[string]any, z
 		form, _ := f.form(k, at)
 		var err error
 		if dst, err = form.append(dst, value, zone); err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
+			if name != item { // which the caller names
+				err = fmt.Errorf("%s: %w", name, err)
+			}
+			return nil, err
 		}
 	}
 	return dst, nil

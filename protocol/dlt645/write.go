@@ -92,7 +92,8 @@ func (c *commander) encode(item Item, value any) ([]byte, error) {
 	}
 	data, err := item.AppendValue(nil, value, c.zone)
 	if err != nil {
-		return nil, err
+		// What it is about comes first, whatever sort of error it is.
+		return nil, badRequest("%s", strings.Replace(err.Error(), protocol.ErrBadRequest.Error()+": ", "", 1))
 	}
 	// What was left out of an object would be written as FF bytes, which stand for no value.
 	values, err := item.Decode(data, c.zone)

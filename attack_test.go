@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -51,6 +52,46 @@ func TestRawReadOfAllMeters(t *testing.T) {
 		}
 		if r := site.request(t, "raw", string(body)); !r.OK || r.Result != "" {
 			t.Errorf("no answer wanted: %+v", r)
+		}
+	})
+}
+
+// TestNobodyLocksAMeter has many clients switch a meter whose password the bridge has wrong: by
+// every verb, spelling and frame there is. It locks itself at the third wrong password.
+func TestNobodyLocksAMeter(t *testing.T) {
+	const address = "112233445566"
+	command := "000000001A00000000010130" // operator code and the rest of a relay command
+	var requests [][2]string
+	for i := range 20 {
+		password := fmt.Sprintf("%06d", i) // all of them wrong
+		requests = append(requests,
+			[2]string{"relay/" + address, fmt.Sprintf(`{"id":"%d","action":"trip"}`, i)},
+			[2]string{"relay/" + address, fmt.Sprintf(`{"id":"%d","action":"close","level":"02"}`, i)},
+			[2]string{"maintenance/" + address, `{"action":"clear_events","item":"all"}`},
+			[2]string{"raw", frame(t, address, 0x1C, "02"+password+command)},
+			[2]string{"raw", frame(t, address, 0x1B, "02"+password+"00000000FFFFFFFF")},
+			[2]string{"raw", fmt.Sprintf(`{"frame":%q,"answer":false}`, frame(t, address, 0x1C, "02"+password+command))},
+		)
+		for _, spelling := range []string{"999999999999", "AAAAAAAAAAAA", "AAAAAAAAAA66", "AAAAAAAA5566", "AAAAAA445566", "AA2233445566"} {
+			requests = append(requests, [2]string{"raw", frame(t, spelling, 0x1C, "02"+password+command)}, [2]string{"relay/" + spelling, "trip"})
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		meter, err := simulator.NewMeter(simulator.MeterOptions{Address: address, Passwords: "02999999", LockAfter: 3})
+		if err != nil {
+			t.Fatal(err)
+		}
+		site := newVirtualSite(t, simulator.BusOptions{Meters: []*simulator.Meter{meter}, Baud: 9600, Turnaround: 20 * time.Millisecond}, nil)
+		var clients sync.WaitGroup
+		for _, request := range requests {
+			clients.Go(func() { site.Ask(request[0], []byte(request[1])) })
+		}
+		clients.Wait()
+		if meter.Locked(time.Now()) || meter.Counts().Refused > 2 {
+			t.Errorf("the meter refused %d passwords, locked: %t", meter.Counts().Refused, meter.Locked(time.Now()))
+		}
+		if r := site.request(t, "read/"+address, "voltage_a"); !r.OK {
+			t.Errorf("reading goes on: %+v", r)
 		}
 	})
 }

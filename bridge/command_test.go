@@ -116,17 +116,19 @@ func TestPasswordIsHeldBack(t *testing.T) {
 	}
 }
 
-func TestGuardKnowsMetersLevelsAndPasswordsApart(t *testing.T) {
+func TestGuardKnowsMetersAndLevelsApart(t *testing.T) {
 	var g guard
 	refusal := &protocol.Refusal{Code: 4, Reasons: []string{notAuthorised}}
-	for range refusalsOfPassword {
-		g.note("m", "02111111", refusal)
+	for i := range refusalsOfPassword { // of two passwords, for the meter counts them together
+		g.note("m", fmt.Sprintf("02%06d", 111111*i), refusal)
 		g.note("other", "02111111", &protocol.Refusal{Code: 2, Reasons: []string{"no_such_data"}})
 	}
-	if err := g.check("m", "02111111"); err == nil || strings.Contains(err.Error(), "111111") {
-		t.Errorf("the refused password: %v", err)
+	for _, password := range []string{"02000000", "02111111", "02222222"} {
+		if err := g.check("m", password); err == nil || strings.Contains(err.Error(), password[2:]) {
+			t.Errorf("a password of the refused level: %v", err)
+		}
 	}
-	for _, other := range [][2]string{{"m", "02222222"}, {"m", "04111111"}, {"other", "02111111"}, {"m", ""}} {
+	for _, other := range [][2]string{{"m", "04111111"}, {"other", "02111111"}, {"m", ""}} {
 		if err := g.check(other[0], other[1]); err != nil {
 			t.Errorf("%q: %v", other, err)
 		}
@@ -134,6 +136,12 @@ func TestGuardKnowsMetersLevelsAndPasswordsApart(t *testing.T) {
 	g.forgive("m", "02222222")
 	if err := g.check("m", "02111111"); err != nil {
 		t.Errorf("after forgiving the level: %v", err)
+	}
+	for i := range 2 * mostGuarded {
+		g.note(fmt.Sprintf("%012d", i), "02111111", refusal)
+	}
+	if len(g.refusals) > mostGuarded {
+		t.Errorf("%d refusals are remembered", len(g.refusals))
 	}
 }
 

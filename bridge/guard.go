@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"crypto/sha256"
 	"errors"
 	"slices"
 	"strings"
@@ -15,7 +14,7 @@ const (
 	// wrong one (DL/T 645-2007, clause 7.6, and the makers' manuals).
 	refusalsOfPassword = 2
 
-	// mostGuarded bounds the memory for passwords that were refused.
+	// mostGuarded bounds the memory for refusals.
 	mostGuarded = 10_000
 
 	notAuthorised = "not_authorised"
@@ -24,24 +23,20 @@ const (
 // causesOfRefusal says what to look at when a meter refuses for the password.
 const causesOfRefusal = "the meter did not authorise this: the password may be wrong for this level, the meter may want its programming key pressed, or it may take commands only through its security module (levels 98 and 99)"
 
-// A guard counts how often in a row a meter has refused a password. The zero value has seen none.
+// A guard counts how often in a row a meter has refused the passwords of a level. The meter
+// counts them too, whatever they were, and raw frames may bring any. The zero value has seen none.
 type guard struct {
 	mu       sync.Mutex
 	refusals map[guarded]int
 }
 
-// guarded names a password of a meter without holding it.
-type guarded struct {
-	address, level string
-	password       [sha256.Size]byte
-}
+// guarded names a level of a meter's passwords.
+type guarded struct{ address, level string }
 
-func guardedOf(address, password string) guarded {
-	return guarded{address, password[:2], sha256.Sum256([]byte(password))}
-}
+func guardedOf(address, password string) guarded { return guarded{address, password[:2]} }
 
-// check refuses a password that the meter has refused twice in a row. password is level and
-// digits, or empty where a command has none.
+// check refuses a password of a level of which the meter has refused two in a row. password is
+// level and digits, or empty where a command has none.
 func (g *guard) check(address, password string) error {
 	if password == "" {
 		return nil
@@ -49,7 +44,7 @@ func (g *guard) check(address, password string) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if n := g.refusals[guardedOf(address, password)]; n >= refusalsOfPassword {
-		return problemf(CodeRefused, `nothing was sent: %d times in a row %s; meters lock themselves for a day after some more, so the password of level %s is held back until "retry_password":true is given or another one is configured`,
+		return problemf(CodeRefused, `nothing was sent: %d times in a row %s; meters lock themselves for a day after some more, so passwords of level %s are held back from this meter until a request says "retry_password":true`,
 			n, strings.TrimPrefix(causesOfRefusal, "the meter "), password[:2])
 	}
 	return nil
@@ -62,11 +57,7 @@ func (g *guard) forgive(address, password string) {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for key := range g.refusals {
-		if key.address == address && key.level == password[:2] {
-			delete(g.refusals, key)
-		}
-	}
+	delete(g.refusals, guardedOf(address, password))
 }
 
 // note counts the answer of a meter to a command with a password.
@@ -78,8 +69,14 @@ func (g *guard) note(address, password string, err error) {
 	case errors.As(err, &refusal) && isPasswordRefusal(refusal):
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		if g.refusals == nil || len(g.refusals) >= mostGuarded {
+		if g.refusals == nil {
 			g.refusals = map[guarded]int{}
+		}
+		for key := range g.refusals {
+			if len(g.refusals) < mostGuarded {
+				break
+			}
+			delete(g.refusals, key)
 		}
 		g.refusals[guardedOf(address, password)]++
 	}

@@ -39,6 +39,9 @@ func (b *Bridge) raw(r *request, in *body) error {
 		return err
 	}
 	r.command = plan.Permission != protocol.PermitRead
+	if noAnswer && plan.Password != "" {
+		return problemf(CodeBadRequest, `"answer":false cannot be had for a frame with a password: without the answer nobody knows whether the meter refused it, and some more would lock the meter`)
+	}
 	if err := b.permit(plan.Permission); err != nil {
 		return err
 	}
@@ -71,6 +74,9 @@ func (r *request) rawKeys(in *body) (frame []byte, noAnswer bool, err error) {
 			return nil, false, err
 		}
 		if _, err := in.take("answer", "true or false", &answer); err != nil {
+			return nil, false, err
+		}
+		if _, err := in.take("retry_password", "true or false", &r.retryPassword); err != nil {
 			return nil, false, err
 		}
 		if err := in.nothingLeft(r); err != nil {

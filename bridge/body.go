@@ -17,6 +17,7 @@ const (
 	maxConfigPayload = 1 << 20 // also our Maximum Packet Size
 	maxItems         = 64
 	maxItemName      = 128
+	maxID            = 128
 	maxTTL           = 365 * 24 * time.Hour
 )
 
@@ -92,6 +93,9 @@ func (b *body) takeID() (json.RawMessage, error) {
 	id := b.members["id"]
 	var text string
 	_, err := b.take("id", "a string", &text)
+	if err == nil && len(text) > maxID {
+		err = problemf(CodeBadRequest, `"id" has %d bytes; at most %d are allowed`, len(text), maxID)
+	}
 	return id, err
 }
 

@@ -127,10 +127,12 @@ func (b *Bridge) finishRaw(r *request, c conversation) {
 		return
 	}
 	b.countReply(r.verb, "ok")
+	first := &answer{payload: said.Result.Frame, contentType: contentBytes}
+	waiting := b.conclude(r, first)
 	b.publishReply(r, said.Result.Frame, contentBytes)
 	if r.command {
 		a.Time = b.stamp(time.Now())
 		b.audit(r, a)
 	}
-	b.answered(r, &answer{payload: said.Result.Frame, contentType: contentBytes})
+	b.repeatAll(waiting, first)
 }

@@ -2,6 +2,8 @@ package bridge
 
 import (
 	"crypto/sha256"
+	"encoding/json"
+	"slices"
 	"sync"
 	"time"
 )
@@ -10,24 +12,28 @@ import (
 const (
 	repeatMemory  = 10 * time.Minute
 	repeatEntries = 10_000
+
+	// mostWaiting is how many repeats of a command may wait for the answer to it.
+	mostWaiting = 20
 )
 
 // repeats remembers the commands of the last ten minutes by the mark that their sender put on
 // them, so that a message which comes twice does not run twice. The zero value is empty.
 type repeats struct {
 	mu      sync.Mutex
-	entries map[string]*remembered
+	entries map[mark]*remembered
 	oldest  []*remembered
 	last    map[string]*remembered // the newest command of each meter
 }
 
 // A remembered command is in hand until it has an answer.
 type remembered struct {
-	key     string
+	key     mark
 	body    [sha256.Size]byte
 	meter   string
 	since   time.Time
 	before  *remembered // the command to this meter before it
+	gone    bool        // forgotten
 	answer  *answer
 	waiting []*request // repeats that came before the answer
 }
@@ -39,16 +45,20 @@ type answer struct {
 	contentType string
 }
 
-// mark is what tells a repeat of a command: its topic with its id, or else with correlation
-// data long enough not to be a counter that begins anew. Empty: nothing does.
-func (r *request) mark() string {
+// A mark tells a repeat of a command; the zero value tells none.
+type mark [sha256.Size]byte
+
+// mark is made of the topic with the id, or else with correlation data long enough not to be a
+// counter that begins anew.
+func (r *request) mark() mark {
+	var id string
 	switch {
-	case len(r.id) > 0:
-		return r.topic + "\x00id\x00" + string(r.id)
+	case len(r.id) > 0 && json.Unmarshal(r.id, &id) == nil: // the same id may be written in several ways
+		return sha256.Sum256([]byte(r.topic + "\x00id\x00" + id))
 	case len(r.correlation) >= 8:
-		return r.topic + "\x00correlation\x00" + string(r.correlation)
+		return sha256.Sum256([]byte(r.topic + "\x00correlation\x00" + string(r.correlation)))
 	}
-	return ""
+	return mark{}
 }
 
 // enter admits a command to meter, or tells what to do with a repeat: give it the answer, or
@@ -58,13 +68,15 @@ func (p *repeats) enter(r *request, meter string, now time.Time) (repeat bool, f
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.forget(now)
-	mark, body := r.mark(), sha256.Sum256(r.payload)
-	if e := p.entries[mark]; mark != "" && e != nil {
+	key, body := r.mark(), sha256.Sum256(r.payload)
+	if e := p.entries[key]; e != nil {
 		switch {
 		case e.body != body:
 			return false, nil, problemf(CodeConflict, "this id has been used in the last ten minutes for a request with another body; nothing was sent")
 		case p.last[e.meter] != e:
 			return false, nil, problemf(CodeConflict, "this request was carried out before, and another command went to meter %s since; nothing was sent", e.meter)
+		case e.answer == nil && len(e.waiting) >= mostWaiting:
+			return false, nil, problemf(CodeBusy, "this request is being carried out, and %d repeats of it wait for the answer", mostWaiting)
 		case e.answer == nil:
 			e.waiting = append(e.waiting, r)
 		}
@@ -74,33 +86,33 @@ func (p *repeats) enter(r *request, meter string, now time.Time) (repeat bool, f
 		return false, nil, problemf(CodeBusy, "%d commands in ten minutes are too many to keep apart", repeatEntries)
 	}
 	if p.entries == nil {
-		p.entries, p.last = map[string]*remembered{}, map[string]*remembered{}
+		p.entries, p.last = map[mark]*remembered{}, map[string]*remembered{}
 	}
-	e := &remembered{key: mark, body: body, meter: meter, since: now, before: p.last[meter]}
+	e := &remembered{key: key, body: body, meter: meter, since: now, before: p.last[meter]}
 	if e.before != nil {
 		e.before.before = nil // nobody needs a longer memory
 	}
 	p.oldest = append(p.oldest, e)
 	p.last[meter] = e
-	if mark != "" {
-		p.entries[mark] = e
+	if key != (mark{}) {
+		p.entries[key] = e
 	}
 	r.remembered = e
 	return false, nil, nil
 }
 
-// withdraw forgets a command that the bus had no place for: it may be tried again.
+// withdraw forgets a command of which nothing was sent: it may be tried again.
 func (p *repeats) withdraw(e *remembered) (waiting []*request) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	latest := p.last[e.meter] == e
 	p.drop(e)
-	if latest && e.before != nil {
+	if latest && e.before != nil && !e.before.gone {
 		p.last[e.meter] = e.before
 	}
-	for i := range p.oldest {
+	for i := range slices.Backward(p.oldest) { // most are withdrawn soon
 		if p.oldest[i] == e {
-			p.oldest = append(p.oldest[:i], p.oldest[i+1:]...)
+			p.oldest = slices.Delete(p.oldest, i, i+1)
 			break
 		}
 	}
@@ -126,6 +138,7 @@ func (p *repeats) forget(now time.Time) {
 
 // drop takes a command out of the maps.
 func (p *repeats) drop(e *remembered) {
+	e.gone = true
 	if p.entries[e.key] == e {
 		delete(p.entries, e.key)
 	}
@@ -146,7 +159,7 @@ func (b *Bridge) repeat(r *request, first *answer) {
 	b.send(r, &again)
 }
 
-// withdraw answers the repeats of a command that the bus had no place for with the same error.
+// withdraw answers the repeats of a command that was not begun with the same error.
 func (b *Bridge) withdraw(r *request, err error) {
 	for _, waiting := range b.repeats.withdraw(r.remembered) {
 		b.fail(waiting, err)

@@ -243,23 +243,37 @@ func (b *Bridge) send(r *request, a *reply) {
 		result = "partial"
 	}
 	b.countReply(r.verb, result)
-	b.publishReply(r, payload, contentJSON)
 	if a.Repeated {
+		b.publishReply(r, payload, contentJSON)
 		return
 	}
+	kept := *a
+	kept.Frames = nil // too much to keep of ten thousand commands
+	first := &answer{reply: &kept}
+	waiting := b.conclude(r, first)
+	b.publishReply(r, payload, contentJSON)
 	if r.command {
 		b.audit(r, a)
 	}
-	b.answered(r, &answer{reply: a})
+	b.repeatAll(waiting, first)
 }
 
-// answered gives the answer of a command to the repeats of it that came meanwhile.
-func (b *Bridge) answered(r *request, a *answer) {
-	if r.remembered == nil {
-		return
+// conclude keeps the answer of a command for repeats of it, unless nothing of it was sent, and
+// returns those that came meanwhile. Whoever has the answer may rely on it.
+func (b *Bridge) conclude(r *request, a *answer) (waiting []*request) {
+	switch {
+	case r.remembered == nil:
+		return nil
+	case a.reply != nil && a.reply.Error != nil:
+		return b.repeats.withdraw(r.remembered)
 	}
-	for _, waiting := range b.repeats.finish(r.remembered, a) {
-		b.repeat(waiting, a)
+	return b.repeats.finish(r.remembered, a)
+}
+
+// repeatAll answers the repeats of a command.
+func (b *Bridge) repeatAll(waiting []*request, first *answer) {
+	for _, r := range waiting {
+		b.repeat(r, first)
 		b.admission.leave()
 	}
 }

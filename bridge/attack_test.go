@@ -1,0 +1,85 @@
+package bridge
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestRepeatsThatWaitAreBounded repeats a command without end while it is in hand.
+func TestRepeatsThatWaitAreBounded(t *testing.T) {
+	var p repeats
+	again := func() (bool, error) {
+		repeat, _, err := p.enter(&request{message: message{topic: "t"}, id: json.RawMessage(`"1"`)}, "m", time.Now())
+		return repeat, err
+	}
+	if repeat, err := again(); repeat || err != nil {
+		t.Fatal(repeat, err)
+	}
+	for range mostWaiting {
+		if repeat, err := again(); !repeat || err != nil {
+			t.Fatal(repeat, err)
+		}
+	}
+	for range 3 {
+		if _, err := again(); err == nil || problemOf(err).Code != CodeBusy {
+			t.Errorf("one repeat too many: %v", err)
+		}
+	}
+}
+
+// TestCommandThatWasNotSentMayComeAgain lets a command expire in the queue of the bus. Nothing
+// of it was sent, so that its id may be used again, and nothing of it is kept.
+func TestCommandThatWasNotSentMayComeAgain(t *testing.T) {
+	s := newStage(t, switching)
+	s.receive(message{topic: "test/request/relay/main", payload: []byte(`{"id":"1","action":"alarm"}`), received: time.Now()})
+	if result := (<-s.sent).payload; !strings.Contains(string(result), `"result":"unknown"`) {
+		t.Fatalf("reply %s", result)
+	}
+	// The meter is given no command for a while now.
+	second := message{topic: "test/request/relay/main", payload: []byte(`{"id":"2","action":"trip"}`)}
+	soon := 10 * time.Millisecond
+	second.expiry = &soon
+	if _, reply := s.ask(t, second); codeOf(reply) != string(CodeExpired) {
+		t.Fatalf("reply %v", reply)
+	}
+	if kept := len(s.repeats.oldest); kept != 1 {
+		t.Errorf("%d commands are remembered, want the one that was sent", kept)
+	}
+	second.expiry = nil
+	if _, reply := s.ask(t, second); reply["result"] != resultVerified || reply["repeated"] != nil {
+		t.Errorf("again: %v", reply)
+	}
+	if _, reply := s.ask(t, second); reply["result"] != resultVerified || reply["repeated"] != true || strings.Count(fmt.Sprint(s.cage.said()), "trip") != 1 {
+		t.Errorf("once more: %v, on the wire %q", reply, s.cage.said())
+	}
+}
+
+// TestSameIDWrittenOtherwise writes the id of a command that was carried out in another way.
+func TestSameIDWrittenOtherwise(t *testing.T) {
+	s := newStage(t, switching)
+	s.relay(t, `{"id":"a","action":"trip"}`)
+	if reply := s.relay(t, `{"id":"\u0061","action":"trip"}`); codeOf(reply) != string(CodeConflict) {
+		t.Errorf("reply %v", reply)
+	}
+}
+
+// TestLongIDsAreNotKept sends ids as long as a payload may be.
+func TestLongIDsAreNotKept(t *testing.T) {
+	s := newStage(t, switching)
+	for _, length := range []int{maxID + 1, maxPayload - 100} {
+		id := strings.Repeat("i", length)
+		reply := s.relay(t, fmt.Sprintf(`{"id":%q,"action":"trip"}`, id))
+		if codeOf(reply) != string(CodeBadRequest) || reply["id"] != id {
+			t.Errorf("an id of %d bytes: %s", length, codeOf(reply))
+		}
+		if record := <-s.audited; len(record.payload) > 1000 {
+			t.Errorf("a record of %d bytes", len(record.payload))
+		}
+	}
+	if len(s.repeats.oldest) != 0 || len(s.cage.said()) != 0 {
+		t.Errorf("%d commands remembered, %q on the wire", len(s.repeats.oldest), s.cage.said())
+	}
+}

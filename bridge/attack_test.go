@@ -3,9 +3,17 @@ package bridge
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+	"log/slog"
+	"net/url"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/eclipse/paho.golang/paho"
+
+	"dlt645-mqtt/bridge/bus"
 )
 
 // TestRepeatsThatWaitAreBounded repeats a command without end while it is in hand.
@@ -82,4 +90,48 @@ func TestLongIDsAreNotKept(t *testing.T) {
 	if len(s.repeats.oldest) != 0 || len(s.cage.said()) != 0 {
 		t.Errorf("%d commands remembered, %q on the wire", len(s.repeats.oldest), s.cage.said())
 	}
+}
+
+// heap is what is in use after a collection.
+func heap() int {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int(m.HeapAlloc)
+}
+
+// TestFloodIsBoundedInMemory sends requests that are as large as they may be, while the meter
+// does not answer and the broker takes no reply: some wait, the others are refused, and neither
+// keep more than they need.
+func TestFloodIsBoundedInMemory(t *testing.T) {
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	b := New(Config{
+		Root: "test", Broker: Broker{URL: &url.URL{Scheme: "mqtt", Host: "127.0.0.1:1"}}, Bus: bus.New(bus.Config{}), Protocol: parrot{}, Zone: time.UTC,
+		Allow: map[string]bool{"read": true, "relay": true}, Log: log,
+	})
+	large := strings.Repeat(" ", maxPayload-200)
+	many := strings.Repeat("x", 20_000)
+	before := heap()
+	const flood = 1500
+	for i := range flood {
+		p := &paho.Publish{Topic: "test/request/read/000000000001", Payload: fmt.Appendf(nil, `{"id":"%d","items":["voltage_a"]%s}`, i, large), Properties: &paho.PublishProperties{}}
+		switch i % 3 {
+		case 1:
+			p.Topic, p.Payload = fmt.Sprintf("test/request/relay/%012d", i), fmt.Appendf(nil, `{"id":"%d","action":"trip"%s}`, i, large)
+		case 2:
+			p.Payload = fmt.Appendf(nil, `{"id":"%s","items":["voltage_a"]}`, many)
+		}
+		for range 10 {
+			p.Properties.User.Add(strings.Clone(many), strings.Clone(many))
+		}
+		b.receive(messageOf(p))
+	}
+	if waiting := b.outbox.waiting(); waiting == 0 || waiting > flood {
+		t.Errorf("%d replies wait", waiting)
+	}
+	const most = 2*outboxBytes + 16<<20
+	if used := heap() - before; used > most {
+		t.Errorf("%d MiB are in use, want at most %d", used>>20, most>>20)
+	}
+	runtime.KeepAlive(b)
 }

@@ -50,8 +50,8 @@ func (b *Bridge) audit(r *request, a *reply) {
 		OK: a.OK, Result: a.Result, Relay: a.Relay, Reasons: a.Reasons, Error: a.Error,
 		Queued: b.stamp(r.received),
 	}
-	for _, property := range r.userProperties[:min(len(r.userProperties), mostUserProperties)] {
-		record.UserProperties.set(cropped(property.name), cropped(property.value))
+	for _, property := range r.userProperties {
+		record.UserProperties.set(property.name, property.value)
 	}
 	if len(record.ID) > mostQuoted {
 		record.ID = nil
@@ -121,5 +121,5 @@ func cropped(text string) string {
 	if len(text) <= longestUserProperty {
 		return text
 	}
-	return strings.ToValidUTF8(text[:longestUserProperty], "") + "…"
+	return strings.ToValidUTF8(text[:longestUserProperty], "") + "…" // a copy, so that the rest can go
 }

@@ -39,6 +39,7 @@ type pending struct {
 // begin looks a plan's steps up in the cache and submits the others to the bus, to be begun
 // before the deadline. continued tells that the request was admitted before.
 func (b *Bridge) begin(r *request, plan protocol.Plan, deadline time.Time, continued bool) (pending, error) {
+	r.payload = nil // it may be long, and all that is in it has been read
 	p := pending{plan: plan, outcomes: make([]outcome, len(plan.Steps)), asked: time.Now()}
 	var rest []protocol.Step
 	for i, step := range plan.Steps {

@@ -102,8 +102,8 @@ func messageOf(p *paho.Publish) message {
 		m.responseTopic = properties.ResponseTopic
 		m.correlation = properties.CorrelationData
 		m.contentType = properties.ContentType
-		for _, property := range properties.User {
-			m.userProperties = append(m.userProperties, userProperty{property.Key, property.Value})
+		for _, property := range properties.User[:min(len(properties.User), mostUserProperties)] {
+			m.userProperties = append(m.userProperties, userProperty{cropped(property.Key), cropped(property.Value)})
 		}
 		if properties.MessageExpiry != nil {
 			expiry := time.Duration(*properties.MessageExpiry) * time.Second

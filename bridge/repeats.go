@@ -78,6 +78,7 @@ func (p *repeats) enter(r *request, meter string, now time.Time) (repeat bool, f
 		case e.answer == nil && len(e.waiting) >= mostWaiting:
 			return false, nil, problemf(CodeBusy, "this request is being carried out, and %d repeats of it wait for the answer", mostWaiting)
 		case e.answer == nil:
+			r.payload = nil // it may be long
 			e.waiting = append(e.waiting, r)
 		}
 		return true, e.answer, nil

@@ -279,16 +279,18 @@ func (b *Bridge) repeatAll(waiting []*request, first *answer) {
 }
 
 func (b *Bridge) publishReply(r *request, payload []byte, contentType string) {
+	short := &reply{
+		ID: r.id, Request: r.verb, Meter: r.meter, Address: r.address,
+		Error: problemf(CodeInternal, "the reply has %d bytes, more than the broker takes; ask for fewer items at once", len(payload)),
+	}
+	if len(short.ID) > mostQuoted {
+		short.ID = nil
+	}
+	// Nothing else of the request is kept while the reply waits for the broker.
 	r.deliver(outgoing{
 		topic: r.replyTopic, payload: payload, contentType: contentType,
 		correlation: r.correlation, command: r.command, short: func() []byte {
-			short := &reply{
-				ID: r.id, Request: r.verb, Meter: r.meter, Address: r.address, Time: b.stamp(time.Now()),
-				Error: problemf(CodeInternal, "the reply has %d bytes, more than the broker takes; ask for fewer items at once", len(payload)),
-			}
-			if len(short.ID) > mostQuoted {
-				short.ID = nil
-			}
+			short.Time = b.stamp(time.Now())
 			text, _ := encodeJSON(short) // what could be encoded before can be again
 			return text
 		},

@@ -12,7 +12,7 @@ const (
 	clockMemory = 24 * time.Hour
 
 	// broadcastReach is how far off a clock may be that a broadcast of the time still sets
-	// (DL/T 645-2007, clause 7.5).
+	// (DL/T 645-2007, the function 08H).
 	broadcastReach = 5 * time.Minute
 
 	// mostClocks bounds the memory for the clocks of meters.
@@ -41,6 +41,18 @@ func (c *clocks) learn(o *outcome) {
 		c.known = map[string]clock{}
 	}
 	c.known[o.Result.Address] = clock{o.Result.Clock.Sub(o.Came), o.Came}
+}
+
+// forget drops what is known of a clock that a command may have set. An address that reaches
+// many meters drops everything.
+func (c *clocks) forget(address string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if isSingle(address) {
+		delete(c.known, address)
+	} else {
+		c.known = nil
+	}
 }
 
 // offset returns how far a meter's clock is ahead of ours, if it was read within a day.

@@ -194,6 +194,12 @@ func TestClocksAreForgotten(t *testing.T) {
 	if _, ok := c.offset("m"); ok {
 		t.Error("an offset of yesterday counts")
 	}
+	o.Came = came
+	c.learn(o)
+	c.forget("m")
+	if _, ok := c.offset("m"); ok {
+		t.Error("an offset counts that a command may have changed")
+	}
 	o.Came, o.Err = came, errors.New("no")
 	c.learn(o)
 	if _, ok := c.offset("m"); ok {

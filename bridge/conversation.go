@@ -86,6 +86,9 @@ func (b *Bridge) hold(r *request, p pending) conversation {
 					switch {
 					case o.Step.IsCommand() && o.Started:
 						b.cache.forget(o.Meter, now)
+						if o.Class != protocol.ClassRelay { // which sets no clock
+							b.clocks.forget(o.Meter)
+						}
 						c.acted = true
 					case o.Err == nil && isSingle(o.Meter):
 						b.cache.put(o.Key, o.Result, p.asked, now)

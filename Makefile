@@ -34,7 +34,7 @@ test: ## run the tests, with the race detector where there is one (TESTFLAGS=-v 
 
 .PHONY: lint
 lint: $(LINTER) ## run golangci-lint, and shellcheck if it is installed
-	$(LINTER) run
+	$(LINTER) run --allow-parallel-runners
 	@if command -v shellcheck >/dev/null; then \
 		find . \( -name .git -o -name .tools \) -prune -o -type f -perm -u+x -exec grep -lIE '^#!.*sh' {} + \
 			| (set -x; xargs shellcheck); \

@@ -17,7 +17,7 @@ const (
 	maxConfigPayload = 1 << 20 // also our Maximum Packet Size
 	maxItems         = 64
 	maxItemName      = 128
-	maxID            = 128
+	maxID            = 512
 	maxTTL           = 365 * 24 * time.Hour
 )
 

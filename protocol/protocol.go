@@ -57,6 +57,11 @@ type Request struct {
 	Frame    []byte   // raw: the frame to send
 	NoAnswer bool     // raw: send and do not wait
 	Command  *Command // write, relay, maintenance, broadcast: what is to be done
+
+	// From, unless zero, makes a read one of history: of the samples that the meter has stored
+	// from that moment on, up to but not including To; a zero To is no bound. See History.
+	// A protocol that has no history answers ErrUnsupported.
+	From, To time.Time
 }
 
 // Known is what the bus has learned of one meter. The bus keeps it, a protocol reads it.
@@ -89,6 +94,27 @@ type Plan struct {
 
 	// Report is what is known of a command by the time of this plan; nil: nothing new.
 	Report *Report
+
+	// History is what a read of history has brought; the last plan of such a read has it.
+	History *History
+}
+
+// MostSamples is how many samples a read of history brings at most.
+const MostSamples = 500
+
+// A History is what a meter has stored, the oldest sample first.
+type History struct {
+	Samples []Sample
+
+	// Next is the time of the first sample that was left for another read, whose From it is;
+	// zero if there is none.
+	Next time.Time
+}
+
+// A Sample is what a meter stored at a moment of its own clock.
+type Sample struct {
+	Time   time.Time
+	Values []Value // their names are those of the items that had these values at that moment
 }
 
 // An ItemError says why one item of a request cannot be answered.
@@ -214,6 +240,7 @@ type Result struct {
 	Values  []Value   // in the order of the frame
 	Clock   time.Time // what the meter's clock showed, if that was read; else zero
 	Frame   []byte    // raw: the answer as it came, without wake-up bytes
+	Samples []Sample  // of a load record, in place of Values, as they came; one without values is not valid
 }
 
 // A Value is one decoded value. Data is nil (the meter has no such value), bool, string,

@@ -131,7 +131,12 @@ func (c *conversation) take(answer []byte, seq int, sofar []byte) (*protocol.Exc
 		// The meter that began goes on, even if the first request was to a wildcard.
 		return c.followUp(frame.Address, seq+1, data), result, nil
 	}
-	if result.Values, err = c.values(data); err != nil {
+	if load, ok := c.stored(); ok {
+		result.Samples, err = load.samples(data, c.meters.zone)
+	} else {
+		result.Values, err = c.values(data)
+	}
+	if err != nil {
 		return nil, result, c.garbled(result.Address, data, "%w", err)
 	}
 	result.Clock = clockOf(c.di, result.Values, v, c.meters.zone)
@@ -157,6 +162,15 @@ func (c *conversation) garbled(from string, data []byte, format string, args ...
 		err = fmt.Errorf("%w: %w", protocol.ErrGarbled, err)
 	}
 	return fmt.Errorf("read %s from %s: %w; the data, first byte first: %s", c.di.Format(v), from, err, shown)
+}
+
+// stored returns the codec of a load record that is read from a given time on, which is done
+// for its samples.
+func (c *conversation) stored() (l loadRecord, ok bool) {
+	if c.item.Name != "" && byte(c.di) == loadSince {
+		l, ok = c.item.family.codec.(loadRecord)
+	}
+	return l, ok
 }
 
 // values decodes the data of the whole register.

@@ -38,6 +38,12 @@ const (
 	loadEnd     = 0xE5
 )
 
+// The blocks that a read asks for, DI0.
+const (
+	loadEarliest = 0x00
+	loadSince    = 0x01 // those from a given time on
+)
+
 // loadTime is the form of the time in a block.
 var loadTime = Picture{text: "YYMMDDhhmm", kind: calendar, size: 5, layout: time.RFC3339}
 
@@ -61,70 +67,90 @@ func (l loadRecord) portion(class byte) int {
 func (l loadRecord) names(i Item) []string { return []string{i.Name} }
 
 func (l loadRecord) decode(i Item, data []byte, zone *time.Location) ([]protocol.Value, error) {
-	samples := []any{}
-	for len(data) > 0 {
-		sample, rest, err := l.decodeSample(data, zone)
-		if err != nil {
-			return nil, err
-		}
-		if sample != nil {
-			samples = append(samples, sample)
-		}
-		data = rest
+	samples, err := l.samples(data, zone)
+	if err != nil {
+		return nil, err
 	}
-	return []protocol.Value{{Name: i.Name, Data: samples}}, nil
+	list := []any{}
+	for _, sample := range samples {
+		if sample.Values == nil {
+			continue
+		}
+		var at any
+		if !sample.Time.IsZero() {
+			at = sample.Time.Format(loadTime.layout)
+		}
+		values, units := make(map[string]any), make(map[string]any)
+		for _, value := range sample.Values {
+			values[value.Name] = value.Data
+			if value.Unit != "" {
+				units[value.Name] = value.Unit
+			}
+		}
+		list = append(list, map[string]any{"time": at, "values": values, "units": units})
+	}
+	return []protocol.Value{{Name: i.Name, Data: list}}, nil
 }
 
-// decodeSample reads the block at the beginning of data; the sample of a block that is not
-// valid is nil.
-func (l loadRecord) decodeSample(data []byte, zone *time.Location) (sample map[string]any, rest []byte, err error) {
+// samples reads blocks. A block that is not valid has nil for values; its time is zero, like
+// that of a block without one, if it cannot be read.
+func (l loadRecord) samples(data []byte, zone *time.Location) (samples []protocol.Sample, err error) {
+	for len(data) > 0 {
+		var sample protocol.Sample
+		if sample, data, err = l.decodeSample(data, zone); err != nil {
+			return nil, err
+		}
+		samples = append(samples, sample)
+	}
+	return samples, nil
+}
+
+// decodeSample reads the block at the beginning of data.
+func (l loadRecord) decodeSample(data []byte, zone *time.Location) (sample protocol.Sample, rest []byte, err error) {
 	if len(data) < 3 || data[0] != data[1] || data[0] != loadValid && data[0] != loadInvalid {
-		return nil, nil, garbled("no load-record block begins with A0 A0 or E0 E0 where %d bytes are left", len(data))
+		return sample, nil, garbled("no load-record block begins with A0 A0 or E0 E0 where %d bytes are left", len(data))
 	}
 	end := 3 + int(data[2])
 	if len(data) < end+2 || data[end+1] != loadEnd {
-		return nil, nil, garbled("a load-record block of %d bytes does not end with E5", int(data[2])+5)
+		return sample, nil, garbled("a load-record block of %d bytes does not end with E5", int(data[2])+5)
 	}
 	if sum := checksum(data[:end]); sum != data[end] {
-		return nil, nil, garbled("the checksum of a load-record block is %02XH, not %02XH", data[end], sum)
+		return sample, nil, garbled("the checksum of a load-record block is %02XH, not %02XH", data[end], sum)
 	}
-	block, rest := data[3:end], data[end+2:]
-	if data[0] == loadInvalid {
-		return nil, rest, nil
-	}
+	valid, block, rest := data[0] == loadValid, data[3:end], data[end+2:]
 	if len(block) < loadTime.size {
-		return nil, nil, garbled("a load-record block of %d bytes has no time", len(block))
+		err = garbled("a load-record block of %d bytes has no time", len(block))
+	} else {
+		sample.Time, err = loadTime.moment(block[:loadTime.size], zone)
 	}
-	at, err := loadTime.Decode(block[:loadTime.size], zone)
-	if err != nil {
-		return nil, nil, err
+	switch {
+	case !valid:
+		return sample, rest, nil
+	case err != nil:
+		return sample, nil, err
 	}
-	values, units := make(map[string]any), make(map[string]any)
+	sample.Values = []protocol.Value{}
 	block = block[loadTime.size:]
 	for n, class := range l.classes {
 		record := form{record: class}
 		if len(block) > record.size() && block[record.size()] == separator {
-			object, behind, err := record.decode(block, zone)
-			if err != nil {
-				return nil, nil, err
-			}
-			for _, f := range class {
-				values[f.key] = object.(map[string]any)[f.key]
-				if f.unit != "" {
-					units[f.key] = f.unit
+			for k := range class {
+				value := protocol.Value{Name: class[k].key, Unit: class[k].unit}
+				if value.Data, block, err = class[k].decode(block, zone); err != nil {
+					return sample, nil, fmt.Errorf("%s: %w", value.Name, err)
 				}
+				sample.Values = append(sample.Values, value)
 			}
-			block = behind
 		}
 		if len(block) == 0 || block[0] != separator {
-			return nil, nil, garbled("class %d of a load-record block is not closed by AAH", n+1)
+			return sample, nil, garbled("class %d of a load-record block is not closed by AAH", n+1)
 		}
 		block = block[1:]
 	}
 	if len(block) > 0 {
-		return nil, nil, garbled("a load-record block has %d bytes behind its six classes", len(block))
+		return sample, nil, garbled("a load-record block has %d bytes behind its six classes", len(block))
 	}
-	return map[string]any{"time": at, "values": values, "units": units}, rest, nil
+	return sample, rest, nil
 }
 
 // append encodes samples as decode returns them; units are passed over. A class goes in as

@@ -309,14 +309,23 @@ func never(units string, data []byte) bool {
 }
 
 func (p Picture) decodeCalendar(data []byte, zone *time.Location) (any, error) {
-	if never(p.text, data) {
-		return nil, nil
+	t, err := p.moment(data, zone)
+	if err != nil || t.IsZero() {
+		return nil, err
+	}
+	return t.Format(p.layout), nil
+}
+
+// moment reads a field of a calendar picture; it is zero where the field holds no date.
+func (p Picture) moment(data []byte, zone *time.Location) (time.Time, error) {
+	if never(p.text, data) || empty(data) {
+		return time.Time{}, nil
 	}
 	t, wrong := moment(p.text, data, zone)
 	if wrong >= 0 {
-		return nil, garbled("%s in %s is no date or time: byte %d is %02XH", hexOf(data), p.text, wrong+1, data[wrong])
+		return time.Time{}, garbled("%s in %s is no date or time: byte %d is %02XH", hexOf(data), p.text, wrong+1, data[wrong])
 	}
-	return t.Format(p.layout), nil
+	return t, nil
 }
 
 func (p Picture) decodeSchedule(data []byte) (any, error) {

@@ -61,8 +61,11 @@ func (m *Meters) planRead(request protocol.Request, known protocol.Known) (proto
 	case address.IsBroadcast() && m.version == V2007:
 		return protocol.Plan{}, fmt.Errorf("%w: %s is the broadcast address, no meter answers a read to it; use AAAAAAAAAAAA if there is only one meter", protocol.ErrBadRequest, address)
 	}
-	registers, missing := m.registers(request.Items)
 	r := &reader{m, request.Class, known}
+	if !request.From.IsZero() {
+		return r.planHistory(address, request)
+	}
+	registers, missing := m.registers(request.Items)
 	var plan protocol.Plan
 	switch {
 	case len(registers) == 0:
@@ -140,12 +143,12 @@ func (m *Meters) identifier(di DI) ([]byte, error) {
 	}
 	blocks := 1
 	switch byte(di) {
-	case 0x00:
+	case loadEarliest:
 		if item, ok := m.items.Lookup(di); ok {
 			blocks = item.family.codec.(loadRecord).portion(byte(di >> 16))
 		}
-	case 0x01:
-		return nil, fmt.Errorf("%w: %s is the load record from a given time, and a read gives none", protocol.ErrUnsupported, di.Format(m.version))
+	case loadSince:
+		return nil, fmt.Errorf("%w: %s is the load record from a given time, which wants a \"from\"", protocol.ErrUnsupported, di.Format(m.version))
 	}
 	return append(data, toBCD(blocks)), nil
 }

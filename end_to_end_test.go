@@ -87,6 +87,15 @@ func TestRead(t *testing.T) {
 			c.publish(root+"/request/read/shop", "", func(p *paho.Publish) { p.Retain = true }) // remove it again
 			c.await(root+"/reply/read/shop", nil)
 		})
+		t.Run("history", func(t *testing.T) {
+			from := time.Now().Add(-6 * time.Hour).Truncate(15 * time.Minute)
+			c.publish(root+"/request/read/main", span("load_record_1", from, from.Add(5*time.Hour)), nil)
+			var r historyReply
+			payload := c.await(root+"/reply/read/main", nil).Payload
+			if err := json.Unmarshal(payload, &r); err != nil || !r.OK || len(r.Samples) != 20 || !r.Samples[0].Time.Equal(from) || r.Units["voltage_a"] != "V" || r.Next != nil {
+				t.Errorf("%s, %v", payload, err)
+			}
+		})
 		t.Run("two clients at once", func(t *testing.T) {
 			var all sync.WaitGroup
 			for i := range 2 {

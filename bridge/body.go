@@ -101,7 +101,7 @@ func (b *body) takeID() (json.RawMessage, error) {
 
 // common reads the keys that every request may have.
 func (b *body) common(r *request) error {
-	ttl, expires := int64(0), ""
+	var ttl int64
 	ok, err := b.take("ttl_ms", "a whole number of milliseconds", &ttl)
 	if err != nil {
 		return err
@@ -112,18 +112,28 @@ func (b *body) common(r *request) error {
 		}
 		r.bound(r.received.Add(min(time.Duration(min(ttl, maxTTL.Milliseconds()))*time.Millisecond, maxTTL)))
 	}
-	if ok, err = b.take("expires", "a moment as in RFC 3339, such as 2026-11-20T18:00:00+08:00", &expires); err != nil {
+	expires, ok, err := b.takeMoment("expires")
+	if err != nil {
 		return err
 	}
 	if ok {
-		moment, err := time.Parse(time.RFC3339Nano, expires)
-		if err != nil {
-			return problemf(CodeBadRequest, `"expires" must be a moment as in RFC 3339, such as 2026-11-20T18:00:00+08:00, not %s`, quote(expires))
-		}
-		r.bound(moment)
+		r.bound(expires)
 	}
 	_, err = b.take("trace", "true or false", &r.trace)
 	return err
+}
+
+// takeMoment removes a member that is a moment. It tells whether the member was there.
+func (b *body) takeMoment(key string) (moment time.Time, ok bool, err error) {
+	const want = "a moment as in RFC 3339, such as 2026-11-20T18:00:00+08:00"
+	var text string
+	if ok, err = b.take(key, want, &text); !ok || err != nil {
+		return moment, ok, err
+	}
+	if moment, err = time.Parse(time.RFC3339Nano, text); err != nil {
+		return moment, ok, problemf(CodeBadRequest, "%q must be %s, not %s", key, want, quote(text))
+	}
+	return moment, ok, nil
 }
 
 // nothingLeft refuses the members that nobody has taken.

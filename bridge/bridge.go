@@ -116,6 +116,8 @@ type request struct {
 	trace    bool
 	items    []string
 	maxAge   time.Duration // of values that need not be read again
+	from, to time.Time     // of history; from is zero if none is asked for
+	patient  bool          // it does not say how long it may wait
 
 	watch func(ScanProgress) bool // told how a scan goes, and whether to go on; nil: it is published
 
@@ -280,6 +282,7 @@ func (b *Bridge) handle(r *request, in *body) error {
 		return b.scan(r, in) // as long as it takes, if it does not say how long
 	}
 	if r.deadline.IsZero() {
+		r.patient = true
 		r.deadline = r.received.Add(b.ttl(r))
 	}
 	switch {

@@ -56,6 +56,9 @@ func (p parrot) Plan(request protocol.Request, _ protocol.Known) (protocol.Plan,
 		}
 		return plan, nil
 	}
+	if !request.From.IsZero() {
+		return p.history(request)
+	}
 	plan := protocol.Plan{Address: request.Address, Permission: protocol.PermitRead}
 	for _, item := range request.Items {
 		if strings.HasPrefix(item, "no_") {
@@ -314,7 +317,14 @@ func TestBadInput(t *testing.T) {
 		{"expires no moment", message{topic: "read/main", payload: []byte(`{"expires":"tomorrow"}`)}, CodeBadRequest, nil},
 		{"expires in the past", message{topic: "read/main", payload: []byte(`{"items":["voltage_a"],"expires":"2020-01-01T00:00:00Z"}`)}, CodeExpired, nil},
 		{"message expiry over", message{topic: "read/main", payload: []byte(`{"items":["voltage_a"],"ttl_ms":60000}`), expiry: &none}, CodeExpired, nil},
-		{"history", message{topic: "read/main", payload: []byte(`{"items":["voltage_a"],"from":"2020-01-01T00:00:00Z"}`), expiry: &hour}, CodeUnsupported, nil},
+		{"history without a beginning", message{topic: "read/main", payload: []byte(`{"items":["stored"],"to":"2020-01-01T00:00:00Z"}`), expiry: &hour}, CodeBadRequest, nil},
+		{"history from no moment", message{topic: "read/main", payload: []byte(`{"items":["stored"],"from":"2020-01-01"}`)}, CodeBadRequest, nil},
+		{"history from null", message{topic: "read/main", payload: []byte(`{"items":["stored"],"from":null}`)}, CodeBadRequest, nil},
+		{"history to a number", message{topic: "read/main", payload: []byte(`{"items":["stored"],"from":"2020-01-01T00:00:00Z","to":1577836800}`)}, CodeBadRequest, nil},
+		{"history that ends where it begins", message{topic: "read/main", payload: []byte(`{"items":["stored"],"from":"2020-01-01T08:00:00+08:00","to":"2020-01-01T00:00:00Z"}`)}, CodeBadRequest, nil},
+		{"history of no items", message{topic: "read/main", payload: []byte(`{"from":"2020-01-01T00:00:00Z"}`)}, CodeBadRequest, nil},
+		{"history of some age", message{topic: "read/main", payload: []byte(`{"items":["stored"],"from":"2020-01-01T00:00:00Z","max_age_ms":1000}`)}, CodeBadRequest, nil},
+		{"history of what is not stored", message{topic: "read/main", payload: []byte(`{"items":["voltage_a"],"from":"2020-01-01T00:00:00Z"}`)}, CodeUnsupported, nil},
 		{"hex of odd length", message{topic: "raw", payload: []byte("681")}, CodeBadRequest, nil},
 		{"no hex", message{topic: "raw", payload: []byte("hello")}, CodeBadRequest, nil},
 		{"no frame", message{topic: "raw"}, CodeBadRequest, nil},

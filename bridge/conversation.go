@@ -22,10 +22,11 @@ type conversation struct {
 	outcomes []outcome
 	errors   []protocol.ItemError
 	effort   effort
-	address  string           // the meter that answered, else the one that was asked
-	report   *protocol.Report // of a command
-	err      error            // why the plan was not followed to its end
-	acted    bool             // what was to change something has reached the wire
+	address  string            // the meter that answered, else the one that was asked
+	report   *protocol.Report  // of a command
+	history  *protocol.History // of a read of what is stored
+	err      error             // why the plan was not followed to its end
+	acted    bool              // what was to change something has reached the wire
 }
 
 // A pending plan waits for the bus, as far as the cache did not know enough.
@@ -76,6 +77,9 @@ func (b *Bridge) hold(r *request, p pending) conversation {
 		if p.plan.Report != nil {
 			c.report = p.plan.Report
 		}
+		if p.plan.History != nil {
+			c.history = p.plan.History
+		}
 		if p.report != nil {
 			report := <-p.report
 			c.effort.add(report)
@@ -116,6 +120,9 @@ func (b *Bridge) hold(r *request, p pending) conversation {
 		if err == nil {
 			if c.acted { // the time to live of a command bounds its beginning, not the look at what it did
 				deadline = time.Now().Add(commandTTL)
+			}
+			if !r.from.IsZero() && r.patient { // a history takes as long as it takes, while its turns come
+				deadline = time.Now().Add(readTTL)
 			}
 			p, err = b.begin(r, plan, deadline, true)
 		}

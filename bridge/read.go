@@ -35,7 +35,7 @@ func (b *Bridge) read(r *request, in *body) error {
 		}
 		r.items = BasicItems
 	}
-	plan, err := spoken.Plan(protocol.Request{Verb: protocol.VerbRead, Class: protocol.ClassRead, Address: address, Items: r.items}, b.bus.Meter(address))
+	plan, err := spoken.Plan(protocol.Request{Verb: protocol.VerbRead, Class: protocol.ClassRead, Address: address, Items: r.items, From: r.from, To: r.to}, b.bus.Meter(address))
 	if err != nil {
 		return err
 	}
@@ -51,7 +51,8 @@ func (b *Bridge) read(r *request, in *body) error {
 	return nil
 }
 
-// readKeys takes what a read may say: the items, and how old their values may be.
+// readKeys takes what a read may say: the items, and how old their values may be or from when
+// to when.
 func (r *request) readKeys(in *body) error {
 	if in.members == nil {
 		if in.text != "" {
@@ -69,10 +70,8 @@ func (r *request) readKeys(in *body) error {
 			return problemf(CodeBadRequest, `"max_age_ms" must not be negative`)
 		}
 		r.maxAge = time.Duration(min(age, maxTTL.Milliseconds())) * time.Millisecond
-		for _, key := range []string{"from", "to"} {
-			if _, history := in.members[key]; history {
-				return problemf(CodeUnsupported, "%q: this version does not read history yet", key)
-			}
+		if err := r.historyKeys(in); err != nil {
+			return err
 		}
 		if err := in.nothingLeft(r); err != nil {
 			return err
@@ -137,6 +136,9 @@ func (b *Bridge) finishRead(r *request, m *meter, c conversation) {
 	}
 	if !newest.IsZero() {
 		a.Time = b.stamp(newest)
+	}
+	if !r.from.IsZero() {
+		a.history = b.historyOf(c.history, &a.Units)
 	}
 	for _, e := range c.errors {
 		a.Errors.set(e.Item, problemOf(e.Err))

@@ -26,6 +26,9 @@ type reply struct {
 	// Only a read has these, and it always has them.
 	*reading
 
+	// Only a read of history has these, and it always has samples.
+	*history
+
 	// Only a scan that asked somebody has these.
 	*discovery
 
@@ -202,6 +205,9 @@ func (b *Bridge) newReply(r *request) *reply {
 	if r.verb == verbRead {
 		a.reading = &reading{}
 	}
+	if !r.from.IsZero() {
+		a.history = &history{Samples: []sample{}}
+	}
 	return a
 }
 
@@ -237,7 +243,7 @@ func (b *Bridge) send(r *request, a *reply) {
 		result = string(a.Error.Code)
 	case a.Result != "":
 		result = a.Result
-	case !a.OK && a.reading != nil && len(a.Values) == 0:
+	case !a.OK && a.reading != nil && len(a.Values) == 0 && (a.history == nil || len(a.Samples) == 0):
 		result = string(a.Errors[0].value.(*problem).Code)
 	case !a.OK:
 		result = "partial"
@@ -281,7 +287,7 @@ func (b *Bridge) repeatAll(waiting []*request, first *answer) {
 func (b *Bridge) publishReply(r *request, payload []byte, contentType string) {
 	short := &reply{
 		ID: r.id, Request: r.verb, Meter: r.meter, Address: r.address,
-		Error: problemf(CodeInternal, "the reply has %d bytes, more than the broker takes; ask for fewer items at once", len(payload)),
+		Error: problemf(CodeInternal, "the reply has %d bytes, more than the broker takes; ask for less at once", len(payload)),
 	}
 	if len(short.ID) > mostQuoted {
 		short.ID = nil

@@ -1,0 +1,72 @@
+package bridge
+
+import (
+	"time"
+
+	"dlt645-mqtt/protocol"
+)
+
+// A history is what a read of stored samples brought. Only such a read has it, and it always
+// has.
+type history struct {
+	Samples []sample `json:"samples"`        // the oldest first
+	Next    string   `json:"next,omitempty"` // the "from" of the request that reads on
+}
+
+// A sample is what a meter stored at a moment of its own clock.
+type sample struct {
+	Time   string `json:"time"`
+	Values object `json:"values"`
+}
+
+// historyKeys takes the span of a history out of a body, if it has one.
+func (r *request) historyKeys(in *body) error {
+	from, history, err := in.takeMoment("from")
+	if err != nil {
+		return err
+	}
+	to, bounded, err := in.takeMoment("to")
+	switch {
+	case err != nil:
+		return err
+	case bounded && !history:
+		return problemf(CodeBadRequest, `"to" needs a "from": a history begins somewhere`)
+	case !history:
+		return nil
+	case bounded && !to.After(from):
+		return problemf(CodeBadRequest, `"to" must be later than "from"`)
+	case len(r.items) == 0:
+		return problemf(CodeBadRequest, `a history is read of items that the meter stores: name some, such as daily_freeze or load_record_1`)
+	case r.maxAge > 0:
+		return problemf(CodeBadRequest, `"max_age_ms" does not go with "from": a history is always read from the meter`)
+	}
+	r.from, r.to = from, to
+	if epoch := time.Unix(0, 0); from.Before(epoch) { // the zero time would be no history
+		r.from = epoch
+	}
+	return nil
+}
+
+// historyOf writes a history down; units go where those of a read go. The times of samples are
+// written like other moments of the meter's own, in its zone.
+func (b *Bridge) historyOf(read *protocol.History, units *object) *history {
+	h := &history{Samples: []sample{}}
+	if read == nil {
+		return h
+	}
+	moment := func(t time.Time) string { return t.In(b.config.Zone).Format(time.RFC3339) }
+	for _, stored := range read.Samples {
+		s := sample{Time: moment(stored.Time)}
+		for _, value := range stored.Values {
+			s.Values.set(value.Name, value.Data)
+			if value.Unit != "" {
+				units.set(value.Name, value.Unit)
+			}
+		}
+		h.Samples = append(h.Samples, s)
+	}
+	if !read.Next.IsZero() {
+		h.Next = moment(read.Next)
+	}
+	return h
+}

@@ -23,6 +23,7 @@ import (
 
 	"dlt645-mqtt/bridge"
 	"dlt645-mqtt/bridge/bus"
+	"dlt645-mqtt/bridge/points"
 	"dlt645-mqtt/protocol"
 	"dlt645-mqtt/protocol/dlt645"
 	"dlt645-mqtt/simulator"
@@ -50,7 +51,7 @@ type environment struct {
 	}
 	Meters             string `desc:"named meters: main=000000000001,shop=112233445566@1997; AAAAAAAAAAAA is the only meter on the wire"`
 	Protocol           string `default:"2007" desc:"protocol of meters without @: 2007 or 1997"`
-	Points             string `default:"basic" desc:"what a read with an empty body reads of a named meter: basic or off"`
+	Points             string `default:"basic" desc:"what is polled: basic (energy, power, voltages, currents and status word 3 of the named meters, each minute), off, or a CSV file"`
 	Allow              string `default:"read" desc:"allowed classes of requests, of read, write, relay, maintenance, broadcast, raw, config"`
 	MeterPassword      string `split_words:"true" desc:"meter passwords, level first: 02123456,04000000"`
 	MeterPasswordFile  string `split_words:"true" desc:"file with the meter passwords"`
@@ -80,25 +81,25 @@ var optional = []string{
 
 // A config is the environment, understood.
 type config struct {
-	broker      bridge.Broker
-	embedded    string // address of the broker to bring along; empty: none
-	root        string
-	bus         bus.Config
-	protocols   map[string]protocol.Protocol
-	protocol    protocol.Protocol
-	meters      []bridge.Meter
-	allow       map[string]bool
-	passwords   map[string]map[string]string
-	operator    string
-	relayValid  time.Duration
-	clock       func() error
-	basicPoints bool
-	zone        *time.Location
-	http        string
-	trace       bool
-	logLevel    slog.Level
-	logFormat   string
-	warnings    []string
+	broker     bridge.Broker
+	embedded   string // address of the broker to bring along; empty: none
+	root       string
+	bus        bus.Config
+	protocols  map[string]protocol.Protocol
+	protocol   protocol.Protocol
+	meters     []bridge.Meter
+	allow      map[string]bool
+	passwords  map[string]map[string]string
+	operator   string
+	relayValid time.Duration
+	clock      func() error
+	points     *points.Table
+	zone       *time.Location
+	http       string
+	trace      bool
+	logLevel   slog.Level
+	logFormat  string
+	warnings   []string
 }
 
 // A reader turns variables into a config and collects every complaint on the way.
@@ -138,13 +139,7 @@ func readConfig(needBroker bool) (config, error) {
 	r.readMeters(&c)
 	r.readPasswords(&c)
 	r.readAllow(&c)
-	switch r.Points {
-	case "basic":
-		c.basicPoints = true
-	case "off":
-	default:
-		r.complain("POINTS", "%q: this version knows basic and off", r.Points)
-	}
+	c.points = r.points(&c)
 	c.http = r.HTTP
 	c.trace = r.truth("TRACE", r.Trace)
 	if err := c.logLevel.UnmarshalText([]byte(r.LogLevel)); err != nil {
@@ -440,6 +435,26 @@ func (r *reader) readMeters(c *config) {
 		names[name], addresses[m.Address] = true, name
 		c.meters = append(c.meters, m)
 	}
+}
+
+// points reads the point table: basic, off, or a file.
+func (r *reader) points(c *config) *points.Table {
+	text, where := []byte(r.Points), ""
+	if r.Points != points.BasicText && r.Points != points.OffText {
+		var err error
+		if text, err = os.ReadFile(r.Points); err != nil {
+			r.complain("POINTS", "%w; it is basic, off or a CSV file", err)
+			return nil
+		}
+		where = r.Points + ": "
+	}
+	table, err := points.Parse(text, bridge.Site(c.meters, c.protocol))
+	var problems points.Problems
+	errors.As(err, &problems)
+	for _, p := range problems {
+		r.complain("POINTS", "%s%v", where, p)
+	}
+	return table
 }
 
 // levels says which password level a class cannot do without.

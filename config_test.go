@@ -130,7 +130,8 @@ func TestConfigImpossible(t *testing.T) {
 		"missing password file":     {map[string]string{"DLT645_METER_PASSWORD_FILE": "/nowhere/x"}, "no such file"},
 		"password of a wrong shape": {map[string]string{"DLT645_METER_PASSWORD": "123456"}, "a password is 8 digits"},
 		"maintenance, no password":  {map[string]string{"DLT645_ALLOW": "maintenance"}, "maintenance needs a meter password"},
-		"points from a table":       {map[string]string{"DLT645_POINTS": "points.csv"}, "basic and off"},
+		"no point table":            {map[string]string{"DLT645_POINTS": "nowhere.csv"}, "no such file"},
+		"a point table of nonsense": {map[string]string{"DLT645_POINTS": "go.mod"}, "go.mod: row 1: \"module dlt645-mqtt\" is no column"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			variables := map[string]string{"DLT645_MQTT_URL": "mqtt://broker", "DLT645_BUS_URL": "tcp://127.0.0.1:4001"}

@@ -170,7 +170,7 @@ func newBridge(c config, log *slog.Logger) (*bridge.Bridge, *bus.Bus) {
 		Root: c.root, Broker: c.broker, Bus: line, BusURL: c.bus.URL,
 		Meters: c.meters, Protocols: slices.Sorted(maps.Keys(c.protocols)), Protocol: c.protocol, Finders: finders(c.protocols),
 		Allow: c.allow, Passwords: c.passwords, Operator: c.operator, RelayValid: c.relayValid, Clock: c.clock,
-		BasicPoints: c.basicPoints, Zone: c.zone, HTTP: c.http, Version: version, Log: log,
+		Points: c.points, Zone: c.zone, HTTP: c.http, Version: version, Log: log,
 	})
 	return b, line
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/VictoriaMetrics/metrics"
 
 	"dlt645-mqtt/bridge/bus"
+	"dlt645-mqtt/bridge/points"
 	"dlt645-mqtt/protocol"
 )
 
@@ -25,24 +26,24 @@ const (
 
 // Config is what a Bridge must know.
 type Config struct {
-	Root        string // of the topic tree
-	Broker      Broker
-	Bus         *bus.Bus
-	BusURL      string // for people, without secrets
-	Meters      []Meter
-	Protocols   []string                     // names of all protocols there are
-	Protocol    protocol.Protocol            // of meters that are not configured
-	Finders     []protocol.Finder            // protocols that can look for meters, the likeliest first
-	Allow       map[string]bool              // classes of requests: the permissions of package protocol, raw, config
-	Passwords   map[string]map[string]string // level to digits, of each meter by its address; under "" of all
-	Operator    string                       // operator code for commands, 8 digits
-	RelayValid  time.Duration                // how long a relay's command is valid
-	Clock       func() error                 // tells why our clock is none to set meters by; nil: it is
-	BasicPoints bool                         // named meters have the basic points
-	Zone        *time.Location               // for the times in replies
-	HTTP        string                       // address to serve health and metrics on; empty: not
-	Version     string
-	Log         *slog.Logger
+	Root       string // of the topic tree
+	Broker     Broker
+	Bus        *bus.Bus
+	BusURL     string // for people, without secrets
+	Meters     []Meter
+	Protocols  []string                     // names of all protocols there are
+	Protocol   protocol.Protocol            // of meters that are not configured
+	Finders    []protocol.Finder            // protocols that can look for meters, the likeliest first
+	Allow      map[string]bool              // classes of requests: the permissions of package protocol, raw, config
+	Passwords  map[string]map[string]string // level to digits, of each meter by its address; under "" of all
+	Operator   string                       // operator code for commands, 8 digits
+	RelayValid time.Duration                // how long a relay's command is valid
+	Clock      func() error                 // tells why our clock is none to set meters by; nil: it is
+	Points     *points.Table                // what to poll, by the configuration; nil: nothing
+	Zone       *time.Location               // for the times in replies
+	HTTP       string                       // address to serve health and metrics on; empty: not
+	Version    string
+	Log        *slog.Logger
 }
 
 // A Bridge answers requests that come by MQTT with what meters on a bus say.
@@ -52,6 +53,7 @@ type Bridge struct {
 	bus       *bus.Bus
 	topics    tree
 	directory *directory
+	points    tableInForce
 	cache     cache
 	repeats   repeats
 	guard     guard
@@ -80,6 +82,7 @@ func New(config Config) *Bridge {
 		frames:    make(chan bus.Frame, framesWaiting),
 		stopping:  make(chan struct{}),
 	}
+	b.setTable(config.Points)
 	b.outbox = newOutbox(&b.limited)
 	b.metrics = b.newMetrics()
 	return b

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"dlt645-mqtt/bridge/bus"
+	"dlt645-mqtt/bridge/points"
 	"dlt645-mqtt/protocol"
 )
 
@@ -31,6 +32,14 @@ func (parrot) ParseAddress(text string) (string, bool, error) {
 		return "", false, fmt.Errorf("%w: not 12 digits", protocol.ErrBadRequest)
 	}
 	return text, strings.Contains(text, "A"), nil
+}
+
+// Match knows every name.
+func (parrot) Match(pattern string) ([]string, error) { return []string{pattern}, nil }
+
+// Describe says that everything is a voltage.
+func (parrot) Describe(name string) (protocol.Description, bool) {
+	return protocol.Description{Name: name, Unit: "V", Form: protocol.FormNumber, Decimals: 2, Digits: 8}, true
 }
 
 func (parrot) Redact(frame []byte) string {
@@ -190,10 +199,11 @@ func newStage(t *testing.T, change func(*Config)) *stage {
 		Open:     func(context.Context) (bus.Port, error) { return s.cage, nil }, Log: log,
 	})
 	config := Config{
-		Root: "test", Broker: Broker{URL: &url.URL{Scheme: "mqtt", Host: "127.0.0.1:1"}}, Bus: line, Protocol: parrot{}, Zone: time.UTC, BasicPoints: true,
+		Root: "test", Broker: Broker{URL: &url.URL{Scheme: "mqtt", Host: "127.0.0.1:1"}}, Bus: line, Protocol: parrot{}, Zone: time.UTC,
 		Meters: []Meter{{Name: "main", Address: "000000000001", Protocol: parrot{}}, {Name: "dead", Address: "900000000000", Protocol: parrot{}}, {Name: "only", Address: "AAAAAAAAAAAA", Wildcard: true, Protocol: parrot{}}},
 		Allow:  map[string]bool{"read": true, "raw": true}, Log: log, Version: "test",
 	}
+	config.Points = points.Basic(Site(config.Meters, config.Protocol))
 	if change != nil {
 		change(&config)
 	}
@@ -435,8 +445,8 @@ func TestBasicPoints(t *testing.T) {
 	s := newStage(t, nil)
 	_, reply := s.ask(t, message{topic: "test/request/read/main"})
 	values, _ := reply["values"].(map[string]any)
-	if len(values) != len(BasicItems) {
-		t.Errorf("values %v, want all of %v", values, BasicItems)
+	if len(values) != len(points.BasicItems) {
+		t.Errorf("values %v, want all of %v", values, points.BasicItems)
 	}
 }
 

@@ -7,12 +7,6 @@ import (
 	"dlt645-mqtt/protocol"
 )
 
-// BasicItems are the points of a meter that has no point table of its own.
-var BasicItems = []string{
-	"forward_active_energy", "active_power",
-	"voltage_a", "voltage_b", "voltage_c", "current_a", "current_b", "current_c", "status_3",
-}
-
 // read answers the verb read.
 func (b *Bridge) read(r *request, in *body) error {
 	if err := b.permit(protocol.PermitRead); err != nil {
@@ -25,15 +19,17 @@ func (b *Bridge) read(r *request, in *body) error {
 	if err != nil {
 		return err
 	}
-	r.protocol, r.address, r.meter = spoken, address, r.target
+	r.protocol, r.address, r.meter = spoken, address, address
 	if m != nil {
 		r.meter = m.Name
 	}
 	if len(r.items) == 0 {
-		if m == nil || !b.config.BasicPoints {
+		for _, point := range b.table().Of(r.meter) {
+			r.items = append(r.items, point.Item)
+		}
+		if r.items == nil {
 			return problemf(CodeBadRequest, "the body names no items, and meter %s has no points of its own: name items, such as voltage_a", r.target)
 		}
-		r.items = BasicItems
 	}
 	plan, err := spoken.Plan(protocol.Request{Verb: protocol.VerbRead, Class: protocol.ClassRead, Address: address, Items: r.items, From: r.from, To: r.to}, b.bus.Meter(address))
 	if err != nil {

@@ -1,0 +1,119 @@
+// Package points is the point table: which values of which meters are polled, how often, and
+// what is done with them. It reads a table from CSV or JSON and checks it against the meters
+// and their dictionaries. It is pure: no clock, no goroutine, no input or output.
+//
+// A table in CSV has one row a point below a header:
+//
+//	meter,item,interval,min,max,deadband,name,retain,discovery
+//	main,voltage_*,10s,207.0,253.0,0.5,,,
+//	*,forward_active_energy,15m,,,,,,
+package points
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"time"
+
+	"dlt645-mqtt/protocol"
+)
+
+// The bounds of a table.
+const (
+	ShortestInterval = time.Second
+	LongestInterval  = 24 * time.Hour
+	DefaultInterval  = time.Minute
+	MostPoints       = 10_000
+)
+
+// The tables that need no file.
+const (
+	BasicText = "basic" // a few values of every named meter
+	OffText   = "off"   // nothing
+)
+
+// A Point is one value of one meter that is polled.
+type Point struct {
+	Meter    string // its name, or its address if it has none
+	Item     string // of an item or of a value of one, as replies are keyed
+	Interval time.Duration
+	Min, Max *protocol.Decimal // nil: no limit
+	Deadband protocol.Decimal  // a change that is not larger is not worth a message of its own
+	Name     string            // what people call it; empty: what the dictionary says
+
+	// Retain is about the state that the value is in, and the same in all points of a meter.
+	Retain    bool
+	Discovery bool // announced to Home Assistant
+
+	Description protocol.Description // what the dictionary says; Form is FormText where it says nothing
+	Row         int                  // in the text that the table was read from
+}
+
+// A Table is a set of points that fits its meters. It does not change.
+type Table struct {
+	Points []Point // in the order of the rows
+	Text   string  // what it was read from: CSV in UTF-8, or BasicText, or OffText
+}
+
+// A Meter is what a table can be about.
+type Meter struct {
+	Name    string
+	Address string // as its protocol spells it
+	Items   protocol.Catalogue
+}
+
+// A Site is what a table is checked against.
+type Site struct {
+	Meters  []Meter            // those that have names
+	Default protocol.Catalogue // of meters that go by their address only
+}
+
+// Hash identifies the table by its text: SHA-256 in hex, of a file in UTF-8 without a byte
+// order mark what sha256sum says.
+func (t *Table) Hash() string {
+	sum := sha256.Sum256([]byte(t.Text))
+	return hex.EncodeToString(sum[:])
+}
+
+// Of returns the points of a meter, by its name or, if it has none, its address.
+func (t *Table) Of(meter string) (points []Point) {
+	for _, p := range t.Points {
+		if p.Meter == meter {
+			points = append(points, p)
+		}
+	}
+	return points
+}
+
+// Meters returns the meters that have points, in the order of the table.
+func (t *Table) Meters() (meters []string) {
+	seen := map[string]bool{}
+	for _, p := range t.Points {
+		if !seen[p.Meter] {
+			seen[p.Meter] = true
+			meters = append(meters, p.Meter)
+		}
+	}
+	return meters
+}
+
+// BasicItems are the points of a named meter that has no table: those of them that its
+// dictionary knows.
+var BasicItems = []string{
+	"forward_active_energy", "active_power",
+	"voltage_a", "voltage_b", "voltage_c", "current_a", "current_b", "current_c", "status_3",
+}
+
+// Basic returns the table of the basic points of every named meter.
+func Basic(site Site) *Table {
+	t := &Table{Text: BasicText}
+	for _, m := range site.Meters {
+		for _, item := range BasicItems {
+			if description, ok := m.Items.Describe(item); ok {
+				t.Points = append(t.Points, Point{
+					Meter: m.Name, Item: item, Interval: DefaultInterval, Retain: true, Discovery: true, Description: description,
+				})
+			}
+		}
+	}
+	return t
+}

@@ -1,0 +1,175 @@
+package points
+
+import (
+	"bytes"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/text/encoding/simplifiedchinese"
+)
+
+// The columns of a table.
+const (
+	columnMeter     = "meter"
+	columnItem      = "item"
+	columnInterval  = "interval"
+	columnMin       = "min"
+	columnMax       = "max"
+	columnDeadband  = "deadband"
+	columnName      = "name"
+	columnRetain    = "retain"
+	columnDiscovery = "discovery"
+)
+
+// Columns lists the columns in the order in which a table is written.
+var Columns = []string{
+	columnMeter, columnItem, columnInterval, columnMin, columnMax, columnDeadband, columnName, columnRetain, columnDiscovery,
+}
+
+// chinese gives the columns by what a Chinese header calls them.
+var chinese = map[string]string{
+	"电表": columnMeter, "表计": columnMeter, "仪表": columnMeter, "表地址": columnMeter, "通信地址": columnMeter,
+	"数据项": columnItem, "数据标识": columnItem, "项目": columnItem,
+	"间隔": columnInterval, "周期": columnInterval, "采集间隔": columnInterval, "采集周期": columnInterval,
+	"下限": columnMin, "最小值": columnMin,
+	"上限": columnMax, "最大值": columnMax,
+	"死区": columnDeadband, "变化阈值": columnDeadband,
+	"名称": columnName,
+	"保留": columnRetain,
+	"发现": columnDiscovery, "自动发现": columnDiscovery,
+}
+
+// A row is one row of a table as it was written: texts by column, blank ones left out.
+type row struct {
+	number int
+	cells  map[string]string
+}
+
+// Decode returns a text in UTF-8, without a byte order mark, of bytes in UTF-8 or in GB18030, which is what
+// spreadsheets write in China.
+func Decode(data []byte) (string, error) {
+	if text, ok := bytes.CutPrefix(data, []byte("\uFEFF")); ok {
+		data = text
+	}
+	if utf8.Valid(data) {
+		return string(data), nil
+	}
+	text, err := simplifiedchinese.GB18030.NewDecoder().Bytes(data)
+	if err != nil || bytes.ContainsRune(text, utf8.RuneError) {
+		return "", Problems{{Message: "the text is neither UTF-8 nor GB18030; save it as CSV UTF-8"}}
+	}
+	return strings.TrimPrefix(string(text), "\uFEFF"), nil
+}
+
+// Parse reads a table in CSV, or one of the words basic and off. The error is Problems: all of
+// them.
+func Parse(data []byte, site Site) (*Table, error) {
+	text, err := Decode(data)
+	if err != nil {
+		return nil, err
+	}
+	switch strings.TrimSpace(text) {
+	case BasicText:
+		return Basic(site), nil
+	case OffText:
+		return &Table{Text: OffText}, nil
+	}
+	rows, problems := readCSV(text)
+	return compile(text, rows, problems, site)
+}
+
+// readCSV takes a table apart into rows.
+func readCSV(text string) (rows []row, problems Problems) {
+	r := csv.NewReader(strings.NewReader(text))
+	r.Comma = separator(text)
+	r.Comment = '#'
+	r.FieldsPerRecord = -1
+	r.TrimLeadingSpace = true
+	var header []string
+	for {
+		fields, err := r.Read()
+		var wrong *csv.ParseError
+		switch {
+		case errors.Is(err, io.EOF):
+			if header == nil && problems == nil {
+				problems = Problems{{Message: "the table is empty; its first line is the header: " + strings.Join(Columns[:6], ",")}}
+			}
+			return rows, problems
+		case errors.As(err, &wrong):
+			problems = append(problems, Problem{Row: wrong.StartLine, Message: fmt.Sprintf("%v; a cell with a comma or a quote in it stands in quotes, and quotes in it are doubled", wrong.Err)})
+			continue
+		case err != nil:
+			return rows, append(problems, Problem{Message: err.Error()})
+		}
+		line, _ := r.FieldPos(0)
+		if header == nil {
+			header, problems = readHeader(fields, line, problems)
+			continue
+		}
+		cells := row{number: line, cells: map[string]string{}}
+		for i, field := range fields {
+			switch field = strings.TrimSpace(field); {
+			case field == "":
+			case i >= len(header):
+				problems = append(problems, Problem{Row: line, Message: fmt.Sprintf("%q stands behind the last column of the header", cut(field))})
+			default:
+				cells.cells[header[i]] = field
+			}
+		}
+		if len(cells.cells) > 0 {
+			rows = append(rows, cells)
+		}
+	}
+}
+
+// separator is what stands between the cells: the comma, or what spreadsheets write in its
+// place where the comma is a decimal point.
+func separator(text string) rune {
+	header, _, _ := strings.Cut(strings.TrimLeft(text, "\r\n"), "\n")
+	best := ','
+	for _, candidate := range ";\t" {
+		if strings.Count(header, string(candidate)) > strings.Count(header, string(best)) {
+			best = candidate
+		}
+	}
+	return best
+}
+
+// readHeader finds out what the columns are.
+func readHeader(fields []string, line int, problems Problems) ([]string, Problems) {
+	header := make([]string, len(fields))
+	for i, field := range fields {
+		name := strings.ToLower(strings.TrimSpace(field))
+		if known, ok := chinese[name]; ok {
+			name = known
+		}
+		switch {
+		case name == "":
+		case !slices.Contains(Columns, name):
+			problems = append(problems, Problem{Row: line, Message: fmt.Sprintf("%q is no column; there are %s", cut(field), strings.Join(Columns, ", "))})
+		case slices.Contains(header[:i], name):
+			problems = append(problems, Problem{Row: line, Message: fmt.Sprintf("the column %s stands there twice", name)})
+		}
+		header[i] = name
+	}
+	for _, name := range []string{columnMeter, columnItem} {
+		if !slices.Contains(header, name) {
+			problems = append(problems, Problem{Row: line, Message: fmt.Sprintf("the column %s is missing; the first line is the header: %s", name, strings.Join(Columns[:6], ","))})
+		}
+	}
+	return header, problems
+}
+
+// cut shortens what is quoted in a message.
+func cut(text string) string {
+	const most = 60
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "…"
+}

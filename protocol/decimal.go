@@ -13,6 +13,9 @@ type Decimal struct {
 	Scale       uint8 // digits after the point, at most 17
 }
 
+// mostDigits is the largest coefficient of 18 digits.
+const mostDigits = 999_999_999_999_999_999
+
 // ErrDecimal is returned for text that is no plain decimal number of at most 18 digits.
 var ErrDecimal = errors.New("not a decimal number of at most 18 digits")
 
@@ -65,6 +68,24 @@ func (d Decimal) String() string {
 
 // MarshalJSON writes the number with all its digits; no float comes between.
 func (d Decimal) MarshalJSON() ([]byte, error) { return d.AppendText(nil) }
+
+// Distance returns how far d and e are apart, exactly. ok is false if that takes more than 18
+// digits.
+func (d Decimal) Distance(e Decimal) (distance Decimal, ok bool) {
+	if d.Compare(e) < 0 {
+		d, e = e, d
+	}
+	for _, pair := range [][2]*Decimal{{&d, &e}, {&e, &d}} {
+		for less := pair[0]; less.Scale < pair[1].Scale; less.Scale++ {
+			if most := int64(mostDigits / 10); less.Coefficient > most || less.Coefficient < -most {
+				return Decimal{}, false
+			}
+			less.Coefficient *= 10
+		}
+	}
+	distance = Decimal{d.Coefficient - e.Coefficient, d.Scale}
+	return distance, distance.Coefficient <= mostDigits
+}
 
 // Compare returns -1, 0 or +1 as d is less than, equal to or greater than e in value.
 func (d Decimal) Compare(e Decimal) int {

@@ -67,6 +67,24 @@ func TestDecimalCompare(t *testing.T) {
 	}
 }
 
+func TestDecimalDistance(t *testing.T) {
+	for _, row := range []struct{ a, b, want string }{
+		{"220.1", "219.6", "0.5"}, {"219.60", "220.1", "0.50"}, {"-0.5", "0.5", "1.0"}, {"5", "5", "0"},
+		{"800000.01", "800000", "0.01"}, {"999999999999999999", "-1", ""}, {"999999999999999999", "0.1", ""},
+	} {
+		a, errA := ParseDecimal(row.a)
+		b, errB := ParseDecimal(row.b)
+		if errA != nil || errB != nil {
+			t.Fatal(errA, errB)
+		}
+		for _, order := range [][2]Decimal{{a, b}, {b, a}} {
+			if got, ok := order[0].Distance(order[1]); ok != (row.want != "") || ok && got.String() != row.want {
+				t.Errorf("%s and %s are %v apart (%v), want %s", order[0], order[1], got, ok, row.want)
+			}
+		}
+	}
+}
+
 func FuzzParseDecimal(f *testing.F) {
 	f.Add("800000.01")
 	f.Add("-0.50")

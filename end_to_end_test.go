@@ -222,17 +222,17 @@ func TestReplyAfterOutage(t *testing.T) {
 	eachBroker(t, func(t *testing.T, b *testBroker) {
 		g, m := openGate(t, b.address), newSlowMeter(t)
 		root, _ := startBridge(t, map[string]string{
-			"DLT645_MQTT_URL": "mqtt://" + g.address, "DLT645_BUS_URL": "tcp://" + m.address + "?timeout=10s", "DLT645_METERS": "main=1",
+			"DLT645_MQTT_URL": "mqtt://" + g.address, "DLT645_BUS_URL": "tcp://" + m.address + "?timeout=10s",
 		})
 		c := newClient(t, dial(t, b.address), root+"/reply/#")
 		c.ready(root)
-		c.publish(root+"/request/read/main", `{"id":"due","items":["voltage_a"]}`, nil)
+		c.publish(root+"/request/read/000000000001", `{"id":"due","items":["voltage_a"]}`, nil)
 		<-m.asked
 		g.shut()
 		c.await(root+"/bridge/status", func(payload string) bool { return payload == "offline" })
 		m.answer <- struct{}{}
 		g.open()
-		if r := parseReply(t, c.await(root+"/reply/read/main", nil).Payload); r.ID != "due" || !r.OK {
+		if r := parseReply(t, c.await(root+"/reply/read/000000000001", nil).Payload); r.ID != "due" || !r.OK {
 			t.Errorf("the reply that was due meanwhile: %+v", r)
 		}
 	})

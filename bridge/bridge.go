@@ -54,6 +54,7 @@ type Bridge struct {
 	topics    tree
 	directory *directory
 	points    tableInForce
+	poller    poller
 	cache     cache
 	repeats   repeats
 	guard     guard
@@ -82,9 +83,9 @@ func New(config Config) *Bridge {
 		frames:    make(chan bus.Frame, framesWaiting),
 		stopping:  make(chan struct{}),
 	}
-	b.setTable(config.Points)
 	b.outbox = newOutbox(&b.limited)
 	b.metrics = b.newMetrics()
+	b.setTable(config.Points)
 	return b
 }
 
@@ -336,6 +337,7 @@ func (b *Bridge) Run(ctx context.Context, stopBus func()) error {
 		return fmt.Errorf("connect to the broker: %w", err)
 	}
 	go b.publishFrames(ctx)
+	go b.poll(ctx)
 	b.loop(ctx)
 
 	b.admission.close()
@@ -356,9 +358,11 @@ func (b *Bridge) Run(ctx context.Context, stopBus func()) error {
 func (b *Bridge) loop(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
+	var port portWatch
 	for {
 		b.turned.Store(time.Now().UnixNano())
 		b.refreshInfo()
+		b.refreshPresence(&port)
 		select {
 		case <-ctx.Done():
 			return

@@ -37,9 +37,9 @@ func (parrot) ParseAddress(text string) (string, bool, error) {
 // Match knows every name.
 func (parrot) Match(pattern string) ([]string, error) { return []string{pattern}, nil }
 
-// Describe says that everything is a voltage.
+// Describe says that everything is a number, and what counts.
 func (parrot) Describe(name string) (protocol.Description, bool) {
-	return protocol.Description{Name: name, Unit: "V", Form: protocol.FormNumber, Decimals: 2, Digits: 8}, true
+	return protocol.Description{Name: name, Unit: "V", Form: protocol.FormNumber, Decimals: 2, Digits: 8, Counter: name == "energy"}, true
 }
 
 func (parrot) Redact(frame []byte) string {
@@ -75,6 +75,7 @@ func (p parrot) Plan(request protocol.Request, _ protocol.Known) (protocol.Plan,
 			continue
 		}
 		plan.Steps = append(plan.Steps, p.step(request.Address, item))
+		plan.Steps[len(plan.Steps)-1].Class = request.Class
 	}
 	return plan, nil
 }
@@ -99,7 +100,7 @@ func (p parrot) command(address string, c *protocol.Command) protocol.Plan {
 }
 
 func (parrot) step(address, item string) protocol.Step {
-	request := address + " " + item + "\n"
+	request, begin := address+" "+item+"\n", "="+strings.ReplaceAll(address, "A", "0")+" "+item+" "
 	return protocol.Step{
 		Meter: address, Items: []string{item}, Class: protocol.ClassRead, Key: request, Repeatable: true,
 		First: protocol.Exchange{
@@ -109,7 +110,7 @@ func (parrot) step(address, item string) protocol.Step {
 				if i < 0 {
 					return 0, nil, nil
 				}
-				if !bytes.HasPrefix(data, []byte("=")) {
+				if !bytes.HasPrefix(data, []byte(begin)) {
 					return i + 1, nil, nil
 				}
 				return i + 1, data[:i+1], nil
@@ -117,18 +118,36 @@ func (parrot) step(address, item string) protocol.Step {
 			Take: func(answer []byte) (*protocol.Exchange, protocol.Result, error) {
 				fields := strings.Fields(strings.TrimPrefix(string(answer), "="))
 				result := protocol.Result{Address: fields[0], Frame: answer}
-				if fields[2] == "refused" {
-					return nil, result, &protocol.Refusal{Code: 4, Reasons: []string{"not_authorised"}}
+				value, err := parrotValue(fields[2])
+				if err == nil {
+					result.Values = []protocol.Value{{Name: fields[1], Unit: "V", Data: value}}
 				}
-				value, err := protocol.ParseDecimal(fields[2])
-				if err != nil {
-					return nil, result, fmt.Errorf("%w: %w", protocol.ErrGarbled, err)
-				}
-				result.Values = []protocol.Value{{Name: fields[1], Unit: "V", Data: value}}
-				return nil, result, nil
+				return nil, result, err
 			},
 		},
 	}
+}
+
+// parrotValue reads what a meter says of itself.
+func parrotValue(text string) (any, error) {
+	switch text {
+	case "refused":
+		return nil, &protocol.Refusal{Code: 4, Reasons: []string{"not_authorised"}}
+	case "lacking":
+		return nil, &protocol.Refusal{Code: 2, Reasons: []string{"no_such_data"}}
+	case "null":
+		return nil, nil
+	case "true", "false":
+		return text == "true", nil
+	}
+	if quoted, ok := strings.CutPrefix(text, `"`); ok {
+		return strings.TrimSuffix(quoted, `"`), nil
+	}
+	value, err := protocol.ParseDecimal(text)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", protocol.ErrGarbled, err)
+	}
+	return value, nil
 }
 
 // A cage is the port to meters that speak parrot. Meters 9… are silent.
@@ -136,11 +155,17 @@ type cage struct {
 	mu       sync.Mutex
 	requests []string
 	answer   chan []byte
+
+	say   func(address, item string) string // what meters answer, in place of the usual; "": nothing
+	delay time.Duration                     // how long writing takes
 }
 
 func newCage() *cage { return &cage{answer: make(chan []byte, 1000)} }
 
 func (c *cage) Write(p []byte) (int, error) {
+	if c.delay > 0 {
+		time.Sleep(c.delay) // virtual
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	request := strings.TrimLeft(string(p), "\xFE")
@@ -149,6 +174,10 @@ func (c *cage) Write(p []byte) (int, error) {
 	address, item := strings.ReplaceAll(fields[0], "A", "0"), fields[1]
 	value := "220.10"
 	switch {
+	case c.say != nil && address[0] != '9':
+		if value = c.say(address, item); value == "" {
+			return len(p), nil
+		}
 	case address[0] == '9':
 		return len(p), nil
 	case item == "secret", item == "close":
@@ -186,13 +215,14 @@ type stage struct {
 	*Bridge
 	cage *cage
 	sent chan outgoing
+	told chan outgoing // about meters
 
 	audited chan outgoing
 }
 
 func newStage(t *testing.T, change func(*Config)) *stage {
 	t.Helper()
-	s := &stage{cage: newCage(), sent: make(chan outgoing, 1000), audited: make(chan outgoing, 1000)}
+	s := &stage{cage: newCage(), sent: make(chan outgoing, 1000), audited: make(chan outgoing, 1000), told: make(chan outgoing, 10_000)}
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	line := bus.New(bus.Config{
 		Settings: bus.Settings{Baud: 115200, Timeout: 50 * time.Millisecond},
@@ -209,9 +239,12 @@ func newStage(t *testing.T, change func(*Config)) *stage {
 	}
 	s.Bridge = New(config)
 	s.outbox.up(t.Context(), func(_ context.Context, m outgoing) (bool, error) {
-		if m.topic == "test/bridge/audit" {
+		switch {
+		case m.topic == "test/bridge/audit":
 			s.audited <- m
-		} else {
+		case strings.HasPrefix(m.topic, "test/meter/"):
+			s.told <- m
+		default:
 			s.sent <- m
 		}
 		return false, nil

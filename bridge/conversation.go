@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -27,6 +28,11 @@ type conversation struct {
 	history  *protocol.History // of a read of what is stored
 	err      error             // why the plan was not followed to its end
 	acted    bool              // what was to change something has reached the wire
+}
+
+// silent tells whether the meter left a step unanswered.
+func (c *conversation) silent() bool {
+	return slices.ContainsFunc(c.outcomes, func(o outcome) bool { return errors.Is(o.Err, protocol.ErrSilent) })
 }
 
 // A pending plan waits for the bus, as far as the cache did not know enough.
@@ -100,6 +106,7 @@ func (b *Bridge) hold(r *request, p pending) conversation {
 					b.clocks.learn(o)
 				}
 			}
+			b.observe(p.outcomes)
 		}
 		var answers []protocol.Answer
 		for _, o := range p.outcomes {

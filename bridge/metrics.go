@@ -40,6 +40,15 @@ func (b *Bridge) countReply(verb string, result string) {
 	b.metrics.GetOrCreateCounter(fmt.Sprintf("dlt645_replies_total{verb=%q,result=%q}", verb, result)).Inc()
 }
 
+// countExchange counts how a conversation with a meter ended.
+func (b *Bridge) countExchange(w *watch, o *outcome) {
+	result := "ok"
+	if o.Err != nil {
+		result = string(problemOf(o.Err).Code)
+	}
+	b.metrics.GetOrCreateCounter(fmt.Sprintf("dlt645_exchanges_total{meter=%q,result=%q}", w.Name, result)).Inc()
+}
+
 func (b *Bridge) serveMetrics(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 	b.metrics.WritePrometheus(w)

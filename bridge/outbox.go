@@ -37,6 +37,8 @@ type outgoing struct {
 	retain      bool
 	command     bool // the result of a command: given up last of all
 	transient   bool // worth nothing later: QoS 0
+	ordered     bool // not before the last one that is ordered has been acknowledged
+	current     bool // only the newest of its topic counts, as if it were retained
 
 	short    func() []byte // what to send if the broker takes no message of this size; nil: nothing
 	attempts int           // that ended with the connection: perhaps the message is why
@@ -62,6 +64,7 @@ type outbox struct {
 	retained map[string]*retainedMessage
 	inFlight int
 	suspect  bool // the one in flight goes alone
+	ordered  bool // one of those in flight is ordered
 	dropped  int
 
 	publish publisher       // nil while there is no connection
@@ -85,7 +88,7 @@ func newOutbox(log *limiter) *outbox {
 func (o *outbox) put(m outgoing) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if m.retain {
+	if m.retain || m.current {
 		r := o.retained[m.topic]
 		if r == nil {
 			r = &retainedMessage{}
@@ -161,6 +164,9 @@ func (o *outbox) pump() {
 	}
 	for len(o.queue) > 0 && o.inFlight < outboxInFlight && !o.suspect {
 		m := o.queue[0]
+		if m.ordered && o.ordered {
+			break
+		}
 		if m.attempts > 0 {
 			// It may be what breaks the connection, so it goes alone and takes no other with it.
 			if o.inFlight > 0 {
@@ -171,6 +177,7 @@ func (o *outbox) pump() {
 		o.queue = o.queue[1:]
 		o.bytes -= m.size()
 		o.inFlight++
+		o.ordered = o.ordered || m.ordered
 		go o.send(o.ctx, o.publish, m)
 	}
 	if len(o.queue) == 0 && o.inFlight == 0 {
@@ -184,6 +191,7 @@ func (o *outbox) send(connection context.Context, publish publisher, m outgoing)
 	defer o.mu.Unlock()
 	o.inFlight--
 	o.suspect = false
+	o.ordered = o.ordered && !m.ordered
 	if again && connection.Err() != nil {
 		if m.attempts++; m.attempts >= mostAttempts {
 			again = false

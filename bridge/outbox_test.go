@@ -213,3 +213,32 @@ func TestOutboxOnADeadConnection(t *testing.T) {
 		}
 	})
 }
+
+// TestOutboxKeepsTheOrder publishes ordered messages one after the other, however long
+// each takes.
+func TestOutboxKeepsTheOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOutbox(quietLog())
+		for i := range 10 {
+			o.put(outgoing{topic: "event", payload: fmt.Append(nil, i), ordered: true})
+		}
+		o.put(outgoing{topic: "reply"})
+		var mu sync.Mutex
+		var begun []string
+		o.up(t.Context(), func(_ context.Context, m outgoing) (bool, error) {
+			mu.Lock()
+			begun = append(begun, m.topic+string(m.payload))
+			takes := time.Second / time.Duration(len(begun)) // each less than the one before
+			mu.Unlock()
+			time.Sleep(takes)
+			return false, nil
+		})
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		want := []string{"event0", "event1", "event2", "event3", "event4", "event5", "event6", "event7", "event8", "event9"}
+		events := slices.DeleteFunc(slices.Clone(begun), func(what string) bool { return what == "reply" })
+		if !slices.Equal(events, want) || len(begun) != 11 {
+			t.Errorf("begun in the order %v, want %v", begun, want)
+		}
+	})
+}

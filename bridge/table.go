@@ -39,6 +39,13 @@ func (b *Bridge) setTable(t *points.Table) {
 		t = &points.Table{Text: points.OffText}
 	}
 	b.points.mu.Lock()
+	defer b.points.mu.Unlock()
 	b.points.table = t
-	b.points.mu.Unlock()
+	unkept, over := b.poller.setTable(t, b.directory)
+	for _, w := range over {
+		b.clearAvailability(w)
+	}
+	for _, w := range append(unkept, over...) {
+		b.clearState(w)
+	}
 }

@@ -18,6 +18,13 @@ const (
 	topicFrame  = "bridge/frame"
 	topicScan   = "bridge/scan"
 	topicAudit  = "bridge/audit"
+	topicConfig = "bridge/config"
+
+	// Under the branch of a meter.
+	branchMeter       = "meter"
+	topicState        = "state"
+	topicAvailability = "availability"
+	topicEvent        = "event"
 )
 
 // The limits of a response topic.
@@ -107,6 +114,11 @@ func (t tree) request(topic string) (verb, target string, ok bool) {
 	tail, ok := strings.CutPrefix(topic, t.join(branchRequest)+"/")
 	verb, target, _ = strings.Cut(tail, "/")
 	return verb, target, ok
+}
+
+// ofMeter is a topic about a meter.
+func (t tree) ofMeter(name, topic string) string {
+	return t.join(branchMeter + "/" + name + "/" + topic)
 }
 
 // reply is the topic of the reply to a request that names no other: the request's tail again.

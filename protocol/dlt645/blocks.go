@@ -88,11 +88,15 @@ func worthwhile(block DI, v Version) int {
 
 // notGiven returns the members of blocks that the meter answered without them: it refused
 // the block, or its block is shorter than ours or laid out in another way. A meter that was
-// silent is not asked again.
-func notGiven(registers []register, answers []protocol.Answer) (singles []register) {
+// silent is not asked again. Polls take a short block at its word: it ends behind the last
+// tariff that the meter has, and to ask for all those beyond would take half a minute.
+func (r *reader) notGiven(registers []register, answers []protocol.Answer) (singles []register) {
 	for i, answer := range answers[:min(len(answers), len(registers))] {
 		var refusal *protocol.Refusal
 		if answer.Result.Address == "" && !errors.As(answer.Err, &refusal) {
+			continue
+		}
+		if r.class == protocol.ClassPoll && answer.Err == nil && hasAny(answer.Result.Values, registers[i].only) {
 			continue
 		}
 		for _, member := range registers[i].members {

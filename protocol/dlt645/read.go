@@ -169,7 +169,7 @@ func (r *reader) read(address Address, registers []register) protocol.Plan {
 	}
 	if blocks {
 		plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
-			return r.read(address, notGiven(registers, answers)), nil
+			return r.read(address, r.notGiven(registers, answers)), nil
 		}
 	}
 	return plan
@@ -185,7 +185,7 @@ func (r *reader) readWhoever(pattern Address, registers []register) protocol.Pla
 	}
 	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
 		answer := answers[0]
-		rest := append(notGiven(first, answers), rest...)
+		rest := append(r.notGiven(first, answers), rest...)
 		if address, ok := answeredBy(answer); ok {
 			return r.read(address, rest), nil
 		}

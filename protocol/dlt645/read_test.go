@@ -153,7 +153,7 @@ func talk(t *testing.T, step protocol.Step, meters []*testMeter) (protocol.Resul
 
 func plan(t testing.TB, m *Meters, known protocol.Known, address string, items ...string) protocol.Plan {
 	t.Helper()
-	plan, err := m.Plan(protocol.Request{Verb: protocol.VerbRead, Class: protocol.ClassPoll, Address: address, Items: items}, known)
+	plan, err := m.Plan(protocol.Request{Verb: protocol.VerbRead, Class: protocol.ClassRead, Address: address, Items: items}, known)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +188,7 @@ func TestRead(t *testing.T) {
 	p := plan(t, m, nil, "112233445566", "forward_active_energy")
 	step := p.Steps[0]
 	want := fromHex("68 665544332211 68 11 04 33333433 17 16")
-	if !bytes.Equal(step.First.Request, want) || step.Key != string(want) || !step.Repeatable || step.Class != protocol.ClassPoll ||
+	if !bytes.Equal(step.First.Request, want) || step.Key != string(want) || !step.Repeatable || step.Class != protocol.ClassRead ||
 		step.Kind != protocol.KindValue || step.Meter != "112233445566" || p.Address != "112233445566" || step.Block != "" || p.Then != nil {
 		t.Errorf("got %+v", p)
 	}
@@ -320,6 +320,22 @@ func TestReadBlocks(t *testing.T) {
 	meter = testMeter2007()
 	meter.memory[0x0201FF00] = []byte{0x01, 0x22, 0x02}
 	checkOutcome(t, play(t, p, meter), voltages, nil)
+
+	// A poll takes a block that ends early at its word, if it has anything that is wanted.
+	poll := func(items ...string) protocol.Plan {
+		p, err := New(V2007, shanghai).Plan(protocol.Request{Verb: protocol.VerbRead, Class: protocol.ClassPoll, Address: "112233445566", Items: items}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	meter = testMeter2007()
+	checkOutcome(t, play(t, poll("forward_active_energy_t1", "forward_active_energy_t2", "forward_active_energy_t3"), meter), map[string]string{"forward_active_energy_t1": "1.11"}, nil)
+	checkAsked(t, meter, "112233445566 ", []string{"11 00FF0100"})
+	meter = testMeter2007()
+	checkOutcome(t, play(t, poll("forward_active_energy_t2", "forward_active_energy_t3"), meter), map[string]string{"forward_active_energy_t2": "2.22"},
+		map[string]error{"forward_active_energy_t3": nil})
+	checkAsked(t, meter, "112233445566 ", []string{"11 00FF0100", "11 00020100", "11 00030100"})
 
 	// A silent meter is not asked again.
 	meter = testMeter2007()

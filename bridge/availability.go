@@ -1,0 +1,115 @@
+package bridge
+
+import (
+	"errors"
+	"time"
+
+	"dlt645-mqtt/bridge/bus"
+	"dlt645-mqtt/protocol"
+)
+
+// A presence is whether a meter can be reached.
+type presence struct {
+	known  bool
+	online bool
+	cause  string // why it is not
+	silent bool   // it left the last question unanswered
+	onBus  bool   // what the bus thought when it was last looked at; it probes offline meters itself
+}
+
+// portPatience is how long the port may be missing before all meters count as offline.
+const portPatience = time.Minute
+
+// Why a meter is offline.
+const (
+	causeSilent = "timeout"
+	causeDown   = "bus_down"
+)
+
+// judgePresence draws from the end of a step whether the meter is there. Noise tells nothing.
+func (b *Bridge) judgePresence(w *watch, o *outcome) {
+	var refusal *protocol.Refusal
+	answered := o.Err == nil && o.First.Answer != nil || errors.As(o.Err, &refusal) || o.Result.Address != ""
+	w.presence.silent = errors.Is(o.Err, protocol.ErrSilent)
+	w.presence.onBus = b.bus.Meter(w.current()).Online()
+	switch {
+	case answered:
+		b.setPresence(w, true, "", o.time)
+	case errors.Is(o.Err, bus.ErrDown):
+		b.setPresence(w, false, causeDown, o.time)
+	case w.presence.silent && (!w.presence.known || !w.presence.onBus):
+		b.setPresence(w, false, causeSilent, o.time)
+	}
+}
+
+// setPresence publishes whether a meter is there, if that has changed.
+func (b *Bridge) setPresence(w *watch, online bool, cause string, at time.Time) {
+	p := &w.presence
+	if p.known && p.online == online {
+		return
+	}
+	first := !p.known
+	p.known, p.online, p.cause = true, online, cause
+	b.publishAvailability(w)
+	switch {
+	case online:
+		clear(w.lacking) // it may have been exchanged
+		b.poller.hurry(w.Name)
+		if !first {
+			b.event(w, eventOnline, at)
+		}
+	case !first:
+		b.event(w, eventOffline, at, member{"reason", cause})
+	}
+}
+
+func (b *Bridge) publishAvailability(w *watch) {
+	text := statusOffline
+	if w.presence.online {
+		text = statusOnline
+	}
+	b.outbox.put(outgoing{topic: b.topics.ofMeter(w.Name, topicAvailability), payload: []byte(text), contentType: contentText, retain: true})
+}
+
+// clearAvailability takes the retained availability of a meter back that is not looked after
+// any more.
+func (b *Bridge) clearAvailability(w *watch) {
+	b.outbox.put(outgoing{topic: b.topics.ofMeter(w.Name, topicAvailability), contentType: contentText, retain: true})
+}
+
+// A portWatch remembers since when the bus has had no port. It belongs to the bridge's loop.
+type portWatch struct {
+	down time.Time // zero: it has one
+	lost bool      // its meters count as offline
+}
+
+// refreshPresence takes note of what the bus has found out by itself. It probes meters that are
+// offline, also those that nobody else asks; and without its port nobody can be reached.
+func (b *Bridge) refreshPresence(port *portWatch) {
+	now, up := time.Now(), b.bus.State().Up
+	back := up && port.lost
+	switch {
+	case up:
+		*port = portWatch{}
+	case port.down.IsZero():
+		port.down = now
+	case now.Sub(port.down) > portPatience:
+		port.lost = true
+	}
+	for _, w := range b.poller.all() {
+		w.mu.Lock()
+		onBus := b.bus.Meter(w.current()).Online()
+		probe := back && !w.presence.online
+		switch {
+		case port.lost:
+			b.setPresence(w, false, causeDown, now)
+		case w.presence.known && onBus != w.presence.onBus:
+			w.presence.onBus = onBus
+			b.setPresence(w, onBus, causeSilent, now)
+		}
+		w.mu.Unlock()
+		if probe {
+			b.probe(w)
+		}
+	}
+}

@@ -1,0 +1,307 @@
+package bridge
+
+import (
+	"cmp"
+	"context"
+	"hash/fnv"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"dlt645-mqtt/bridge/points"
+	"dlt645-mqtt/protocol"
+)
+
+// longestNap is how long the schedule goes unlooked at: the clock of the host may be set.
+const longestNap = 10 * time.Second
+
+// A poller knows what is to be read when. Each round reads the points of one meter that have the
+// same interval; it begins when the clock shows a multiple of it, and not while the last one is
+// still under way.
+type poller struct {
+	wake chan struct{} // there are other rounds
+
+	mu      sync.Mutex
+	watches map[string]*watch // by name, or address
+	rounds  map[roundKey]*round
+	missed  uint64 // rounds that were due while the one before was under way
+}
+
+type roundKey struct {
+	meter    string
+	interval time.Duration
+}
+
+// atOnce in place of a multiple makes a round due.
+const atOnce = -1
+
+// A round is guarded by poller.mu.
+type round struct {
+	watch    *watch
+	interval time.Duration
+	phase    time.Duration // after the multiples of the interval
+	items    []string      // nil: the inspection
+	turn     int64         // the multiple at which it was last begun, or atOnce
+	running  bool
+}
+
+// setTable makes the poller work by a table. It returns the meters whose state is not to be
+// kept by the broker, most of all those without points, and those that are not looked after any
+// more. It must not be called twice at a time.
+func (p *poller) setTable(t *points.Table, d *directory) (unkept, over []*watch) {
+	watches := p.watchesFor(t, d)
+	wanted := map[roundKey][]string{}
+	for name, w := range watches {
+		list := t.Of(name)
+		w.setPoints(list)
+		switch {
+		case len(list) > 0:
+			wanted[roundKey{name, 0}] = nil
+			if !list[0].Retain {
+				unkept = append(unkept, w)
+			}
+		case w.configured:
+			unkept = append(unkept, w)
+		default:
+			over = append(over, w)
+		}
+	}
+	for _, point := range t.Points {
+		key := roundKey{point.Meter, point.Interval}
+		wanted[key] = append(wanted[key], point.Item)
+	}
+
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, w := range over {
+		delete(p.watches, w.Name)
+	}
+	for key := range p.rounds {
+		if _, ok := wanted[key]; !ok {
+			delete(p.rounds, key)
+		}
+	}
+	for key, items := range wanted {
+		r := p.rounds[key]
+		if r == nil {
+			r = newRound(watches[key.meter], key)
+			p.rounds[key] = r
+		} else if !slices.Equal(r.items, items) {
+			r.turn = atOnce
+		}
+		r.items = items
+	}
+	p.wakeUp()
+	return unkept, over
+}
+
+// watchesFor returns the meters that are looked after, and those that the table adds.
+func (p *poller) watchesFor(t *points.Table, d *directory) map[string]*watch {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.rounds == nil {
+		p.wake, p.watches, p.rounds = make(chan struct{}, 1), map[string]*watch{}, map[roundKey]*round{}
+		for _, m := range d.meters {
+			p.watches[m.Name] = newWatch(m, true)
+		}
+	}
+	for _, name := range t.Meters() {
+		if p.watches[name] == nil {
+			p.watches[name] = newWatch(&meter{Meter: Meter{Name: name, Address: name, Protocol: d.fallback}}, false)
+		}
+	}
+	return maps.Clone(p.watches)
+}
+
+// wakeUp has the schedule looked at anew.
+func (p *poller) wakeUp() {
+	select {
+	case p.wake <- struct{}{}:
+	default: // it will be
+	}
+}
+
+// hurry makes the inspection of a meter due.
+func (p *poller) hurry(name string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if r := p.rounds[roundKey{name, 0}]; r != nil && !r.running {
+		r.turn = atOnce
+		p.wakeUp()
+	}
+}
+
+func newRound(w *watch, key roundKey) *round {
+	r := &round{watch: w, interval: key.interval, turn: atOnce}
+	if r.interval == 0 {
+		r.interval = inspectionInterval
+	}
+	const day = 24 * time.Hour
+	if key.interval == 0 || day%r.interval != 0 || time.Hour%r.interval != 0 && r.interval%time.Hour != 0 {
+		// When it comes does not matter, so not all at once.
+		h := fnv.New64a()
+		h.Write([]byte(w.Name))
+		r.phase = time.Duration(h.Sum64() % uint64(r.interval))
+	}
+	return r
+}
+
+// multiple returns how many intervals the clock of a zone has shown, and when it shows the next.
+func (r *round) multiple(now time.Time, zone *time.Location) (turn int64, next time.Time) {
+	_, offset := now.In(zone).Zone()
+	shown := time.Duration(now.UnixNano()) + time.Duration(offset)*time.Second - r.phase
+	return int64(shown / r.interval), now.Add(r.interval - shown%r.interval)
+}
+
+// A call is a round that is to begin.
+type call struct {
+	*round
+	watch *watch
+	items []string
+}
+
+// due returns the rounds that are to begin, the most frequent first, and when to look again.
+func (p *poller) due(now time.Time, zone *time.Location) (due []call, next time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	next = now.Add(longestNap)
+	for _, r := range p.rounds {
+		turn, at := r.multiple(now, zone)
+		if at.Before(next) {
+			next = at
+		}
+		switch {
+		case turn == r.turn:
+			continue
+		case r.running:
+			p.missed++
+		default:
+			r.running = true
+			due = append(due, call{r, r.watch, r.items})
+		}
+		r.turn = turn
+	}
+	slices.SortFunc(due, func(a, b call) int {
+		return cmp.Or(cmp.Compare(a.interval, b.interval), cmp.Compare(a.watch.Name, b.watch.Name))
+	})
+	return due, next
+}
+
+// over notes that a round has ended.
+func (p *poller) over(r *round) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r.running = false
+}
+
+// all returns the meters that are looked after.
+func (p *poller) all() (all []*watch) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, w := range p.watches {
+		all = append(all, w)
+	}
+	return all
+}
+
+// watchOf returns what is kept of the meter that a step was for, or nil.
+func (p *poller) watchOf(d *directory, o *outcome) *watch {
+	m := d.byAddress[o.Meter]
+	for _, address := range []string{o.Result.Address, o.Meter} {
+		if m == nil && address != "" {
+			m = d.at(address)
+		}
+	}
+	name := o.Meter
+	if m != nil {
+		name = m.Name
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.watches[name]
+}
+
+// poll begins the rounds when they are due, until ctx ends. Each round begins once at the start,
+// and named meters without points are asked once, so that it is known who is there.
+func (b *Bridge) poll(ctx context.Context) {
+	for _, w := range b.poller.all() {
+		if !w.hasPoints() {
+			b.probe(w)
+		}
+	}
+	for {
+		due, next := b.poller.due(time.Now(), b.config.Zone)
+		for _, c := range due {
+			b.beginRound(c)
+		}
+		timer := time.NewTimer(time.Until(next))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-b.poller.wake:
+			timer.Stop()
+		case <-timer.C:
+		}
+	}
+}
+
+// beginRound has a round done.
+func (b *Bridge) beginRound(c call) {
+	b.aside(c.watch, func() error {
+		defer b.poller.over(c.round)
+		if c.items == nil {
+			return b.inspectMeter(c.watch)
+		}
+		items := c.watch.asked(c.items, time.Now())
+		if len(items) == 0 {
+			items = c.items[:1] // whether the meter is there is worth knowing all the same
+		}
+		return b.readAside(c.watch, items)
+	})
+}
+
+// probe asks a meter for anything, to see whether it is there.
+func (b *Bridge) probe(w *watch) {
+	b.aside(w, func() error { return b.readAside(w, w.trial()) })
+}
+
+// aside does something about a meter that nobody waits for. A meter that was silent is asked once
+// more, so that it is known soon whether it is offline.
+func (b *Bridge) aside(w *watch, do func() error) {
+	if !b.admission.enter() {
+		return
+	}
+	b.later(func() {
+		err := do()
+		if err == nil && w.undecided() {
+			err = b.readAside(w, w.trial())
+		}
+		if err != nil {
+			b.limited.log("poll", "a round of polls is left out", "meter", w.Name, "err", err)
+		}
+	})
+}
+
+// readAside reads items of a meter with the least urgency of all reads.
+func (b *Bridge) readAside(w *watch, items []string) error {
+	return b.workAside(w, protocol.Request{Verb: protocol.VerbRead, Items: items})
+}
+
+// workAside carries a request to read out that nobody waits for.
+func (b *Bridge) workAside(w *watch, ask protocol.Request) error {
+	ask.Class, ask.Address = protocol.ClassPoll, w.current()
+	plan, err := w.Protocol.Plan(ask, b.bus.Meter(ask.Address))
+	if err != nil {
+		return err
+	}
+	r := &request{items: ask.Items}
+	p, err := b.begin(r, plan, time.Time{}, false)
+	if err != nil {
+		return err
+	}
+	c := b.hold(r, p)
+	w.learn(c.address, !c.silent())
+	return nil
+}

@@ -1,0 +1,168 @@
+package bridge
+
+import (
+	"time"
+
+	"dlt645-mqtt/bridge/points"
+	"dlt645-mqtt/protocol"
+)
+
+const (
+	// stateInterval is the longest time between two publications of a state whose points are
+	// being read.
+	stateInterval = time.Hour
+
+	// sameReading is how far the values of one reading may lie apart: what is so little older
+	// than the newest has no time of its own.
+	sameReading = 2 * time.Second
+
+	// itemRelayOpen is the flag that tells how the relay is.
+	itemRelayOpen = "status_3.relay_open"
+)
+
+// What a state says of the relay.
+const (
+	relayOpen   = "open"
+	relayClosed = "closed"
+)
+
+// A state is what is known of a meter: the last good value of each point.
+type state struct {
+	values    map[string]*held
+	relay     string // "open", "closed"; empty: not known
+	relayTime time.Time
+	dirty     bool // something has changed that is to be published
+	published time.Time
+	due       bool // publish though nothing has changed
+}
+
+// A held value is one that was read.
+type held struct {
+	data      any
+	time      time.Time
+	published any // nil: not yet
+}
+
+// keep drops the values of points that are no more.
+func (s *state) keep(list map[string]*points.Point) {
+	for item := range s.values {
+		if list[item] == nil {
+			delete(s.values, item)
+			s.dirty = true
+		}
+	}
+}
+
+// forget drops a value: the meter says that it has none.
+func (s *state) forget(item string) {
+	if s.values[item] != nil {
+		delete(s.values, item)
+		s.dirty = true
+	}
+}
+
+// take takes in a value.
+func (s *state) take(p *points.Point, data any, at time.Time) {
+	if s.values == nil {
+		s.values = map[string]*held{}
+	}
+	v := s.values[p.Item]
+	if v == nil {
+		v = &held{}
+		s.values[p.Item] = v
+	}
+	v.data, v.time = data, at
+	s.dirty = s.dirty || beyond(v.published, data, p.Deadband)
+	// The next reading would come too late.
+	s.due = s.due || at.Add(p.Interval).After(s.published.Add(stateInterval))
+}
+
+// beyond tells whether a value differs from the published one by more than the deadband.
+func beyond(published, data any, deadband protocol.Decimal) bool {
+	before, ok1 := published.(protocol.Decimal)
+	now, ok2 := data.(protocol.Decimal)
+	if !ok1 || !ok2 {
+		return published != data
+	}
+	distance, ok := now.Distance(before)
+	return !ok || distance.Compare(deadband) > 0
+}
+
+// encode writes the state as the contract has it: the values in the order of the table, the
+// relay, the time of the newest and the times of those that are older.
+func (s *state) encode(order []string, stamp func(time.Time) string) ([]byte, error) {
+	var o, times object
+	newest := s.relayTime
+	for _, v := range s.values {
+		if v.time.After(newest) {
+			newest = v.time
+		}
+	}
+	older := func(name string, at time.Time) {
+		if newest.Sub(at) > sameReading {
+			times = append(times, member{name, stamp(at)})
+		}
+	}
+	for _, item := range order {
+		if v := s.values[item]; v != nil {
+			o = append(o, member{item, v.data})
+			older(item, v.time)
+		}
+	}
+	if s.relay != "" {
+		o = append(o, member{"relay", s.relay})
+		older("relay", s.relayTime)
+	}
+	o = append(o, member{"time", stamp(newest)})
+	if times != nil {
+		o = append(o, member{"times", times})
+	}
+	return encodeJSON(o)
+}
+
+// takeRelay takes in how the relay is.
+func (b *Bridge) takeRelay(w *watch, open bool, at time.Time) {
+	relay := relayClosed
+	if open {
+		relay = relayOpen
+	}
+	before := w.state.relay
+	w.state.relay, w.state.relayTime = relay, at
+	if before == relay {
+		return
+	}
+	w.state.dirty = true
+	if before != "" {
+		b.event(w, eventRelay, at, member{"relay", relay})
+	}
+}
+
+// publishState publishes the state of a meter that has points, if there is news or it is time.
+func (b *Bridge) publishState(w *watch) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := &w.state
+	if len(w.order) == 0 || !s.dirty && !s.due || len(s.values) == 0 && s.relay == "" {
+		return
+	}
+	payload, err := s.encode(w.order, b.stamp)
+	if err != nil {
+		b.log.Error("state cannot be written as JSON", "meter", w.Name, "err", err)
+		return
+	}
+	s.dirty, s.due, s.published = false, false, time.Now()
+	for _, v := range s.values {
+		v.published = v.data
+	}
+	retain := w.points[w.order[0]].Retain
+	b.outbox.put(outgoing{topic: b.topics.ofMeter(w.Name, topicState), payload: payload, contentType: contentJSON, retain: retain, current: true})
+}
+
+// clearState takes the retained state of a meter back: it has no points, or is not looked
+// after any more.
+func (b *Bridge) clearState(w *watch) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.state = state{}
+	b.outbox.put(outgoing{topic: b.topics.ofMeter(w.Name, topicState), contentType: contentJSON, retain: true})
+}

@@ -1,0 +1,211 @@
+package bridge
+
+import (
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"dlt645-mqtt/bridge/points"
+	"dlt645-mqtt/protocol"
+)
+
+// A watch is what the bridge keeps of one meter that it looks after: of every named one, and of
+// those that the point table gives by their address.
+type watch struct {
+	*meter
+	configured bool // it has a name
+
+	mu        sync.Mutex
+	points    map[string]*points.Point // by item
+	order     []string                 // the items as the table has them
+	state     state
+	presence  presence
+	limits    map[string]string           // which limit an item is beyond: "min", "max"
+	registers map[string]*points.Register // of items that only rise
+	lacking   map[string]lack
+	inspected inspection
+}
+
+// A lack is an item that a meter has refused because it has no such data.
+type lack struct {
+	refusals int       // in a row
+	until    time.Time // when it is worth asking again
+}
+
+const (
+	// refusalsOfItem make an item be left out of the polls for a time: most patterns name more
+	// than a meter has.
+	refusalsOfItem = 2
+	lackMemory     = 24 * time.Hour
+
+	noSuchData = "no_such_data"
+)
+
+func newWatch(m *meter, configured bool) *watch {
+	return &watch{
+		meter: m, configured: configured,
+		limits: map[string]string{}, registers: map[string]*points.Register{}, lacking: map[string]lack{},
+	}
+}
+
+// setPoints makes the watch work by these points, and forgets what it knew of others.
+func (w *watch) setPoints(list []points.Point) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.points, w.order = make(map[string]*points.Point, len(list)), nil
+	for i := range list {
+		w.points[list[i].Item] = &list[i]
+		w.order = append(w.order, list[i].Item)
+	}
+	w.state.keep(w.points)
+	for item := range w.registers {
+		if w.points[item] == nil {
+			delete(w.registers, item)
+		}
+	}
+	for item, beyond := range w.limits {
+		if p := w.points[item]; p == nil || beyond == limitMin && p.Min == nil || beyond == limitMax && p.Max == nil {
+			delete(w.limits, item)
+		}
+	}
+}
+
+// hasPoints tells whether the point table has anything of the meter.
+func (w *watch) hasPoints() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.order) > 0
+}
+
+// trial returns an item that tells whether the meter is there.
+func (w *watch) trial() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.order) > 0 {
+		return w.order[:1]
+	}
+	return points.BasicItems[:1]
+}
+
+// undecided tells whether the meter was silent when it was last asked, and the bus does not yet
+// hold it for offline.
+func (w *watch) undecided() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.presence.silent && w.presence.onBus
+}
+
+// asked returns the items that are worth asking for.
+func (w *watch) asked(items []string, now time.Time) (asked []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, item := range items {
+		if !now.Before(w.lacking[item].until) {
+			asked = append(asked, item)
+		}
+	}
+	return asked
+}
+
+// noteLack counts whether the meter has what a step read. What a block does not bring is read
+// again singly.
+func (w *watch) noteLack(o *outcome) (lost []string) {
+	if o.Block != "" {
+		return nil
+	}
+	var refusal *protocol.Refusal
+	refused := errors.As(o.Err, &refusal) && slices.Contains(refusal.Reasons, noSuchData)
+	for _, item := range o.Items {
+		switch l := w.lacking[item]; {
+		case o.Err == nil:
+			delete(w.lacking, item)
+		case refused && (w.points[item] != nil || slices.Contains(inspectedItems, item)):
+			if l.refusals++; l.refusals >= refusalsOfItem {
+				l.until = o.time.Add(lackMemory)
+				lost = append(lost, item)
+			}
+			w.lacking[item] = l
+		}
+	}
+	return lost
+}
+
+// observe takes in what steps brought, for whoever they were done, and publishes what it means
+// for the meters that are looked after.
+func (b *Bridge) observe(outcomes []outcome) {
+	var changed []*watch
+	for i := range outcomes {
+		o := &outcomes[i]
+		w := b.poller.watchOf(b.directory, o)
+		if w == nil || o.cached {
+			continue
+		}
+		if len(changed) == 0 || changed[len(changed)-1] != w {
+			changed = append(changed, w)
+		}
+		b.observeOne(w, o)
+	}
+	for _, w := range changed {
+		b.publishState(w)
+	}
+}
+
+func (b *Bridge) observeOne(w *watch, o *outcome) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	b.countExchange(w, o)
+	b.judgePresence(w, o)
+	if o.Step.IsCommand() {
+		return
+	}
+	if lost := w.noteLack(o); lost != nil {
+		b.log.Info("the meter has no such data; it is not polled for them for a day", "meter", w.Name, "items", lost)
+	}
+	if o.Err != nil {
+		return
+	}
+	came := o.Came
+	if came.IsZero() {
+		came = o.time
+	}
+	for _, value := range o.Result.Values {
+		if p := w.points[value.Name]; p != nil {
+			b.take(w, p, value, o, came)
+		}
+		b.inspect(w, value, came)
+		if open, ok := value.Data.(bool); ok && value.Name == itemRelayOpen {
+			b.takeRelay(w, open, came)
+		}
+	}
+	if !o.Result.Clock.IsZero() && !o.Came.IsZero() {
+		b.judgeClock(w, o.Result.Clock.Sub(o.Came), o.Came)
+	}
+}
+
+// take takes in a new value of a point.
+func (b *Bridge) take(w *watch, p *points.Point, value protocol.Value, o *outcome, came time.Time) {
+	number, isNumber := value.Data.(protocol.Decimal)
+	switch {
+	case value.Data == nil:
+		w.state.forget(p.Item)
+		return
+	case isNumber:
+		if p.Description.Counter && !b.credible(w, p, number, o, came) {
+			return
+		}
+		b.judgeLimits(w, p, number, came)
+	case !isScalar(value.Data):
+		return
+	}
+	w.state.take(p, value.Data, came)
+}
+
+// isScalar tells whether a value has a place in a flat state.
+func isScalar(data any) bool {
+	switch data.(type) {
+	case bool, string, protocol.Decimal:
+		return true
+	}
+	return false
+}

@@ -320,23 +320,23 @@ func TestReplyOfCommandAfterOutage(t *testing.T) {
 	g, m := openGate(t, b.address), newSlowMeter(t)
 	variables := allowAll(b, "tcp://"+m.address+"?timeout=10s")
 	variables["DLT645_MQTT_URL"] = "mqtt://" + g.address
-	variables["DLT645_POINTS"] = "off" // only what is asked for here reaches the meter
+	variables["DLT645_METERS"] = "" // only what is asked for here reaches the meter
 	root, _ := startBridge(t, variables)
 	c := newClient(t, dial(t, b.address), root+"/reply/#")
 	c.ready(root)
-	c.publish(root+"/request/relay/main", `{"id":"due","action":"trip","verify_ms":0}`, nil)
+	c.publish(root+"/request/relay/000000000001", `{"id":"due","action":"trip","verify_ms":0}`, nil)
 	<-m.asked
 	g.shut()
 	c.await(root+"/bridge/status", func(payload string) bool { return payload == "offline" })
 	m.answer <- struct{}{}
 	g.open()
 	var r commandReply
-	if err := json.Unmarshal(c.await(root+"/reply/relay/main", nil).Payload, &r); err != nil || r.ID != "due" || r.Result != "acknowledged" {
+	if err := json.Unmarshal(c.await(root+"/reply/relay/000000000001", nil).Payload, &r); err != nil || r.ID != "due" || r.Result != "acknowledged" {
 		t.Errorf("the reply that was due meanwhile: %+v, %v", r, err)
 	}
 	c.ready(root)
-	c.publish(root+"/request/relay/main", `{"id":"due","action":"trip","verify_ms":0}`, nil)
-	if err := json.Unmarshal(c.await(root+"/reply/relay/main", nil).Payload, &r); err != nil || !r.Repeated {
+	c.publish(root+"/request/relay/000000000001", `{"id":"due","action":"trip","verify_ms":0}`, nil)
+	if err := json.Unmarshal(c.await(root+"/reply/relay/000000000001", nil).Payload, &r); err != nil || !r.Repeated {
 		t.Errorf("the next reply is not that to the repeat: %+v, %v", r, err)
 	}
 }

@@ -302,7 +302,8 @@ func (r *reader) readBroker(c *config) {
 	}
 	u, err := url.Parse(r.MQTT.URL)
 	if err != nil {
-		r.complain("MQTT_URL", "is no URL: %w", errors.Unwrap(err)) // the outer error would show a password
+		// The error may show a password that somebody wrote into the URL.
+		r.complain("MQTT_URL", "cannot be read: write it as in mqtt://192.168.1.10:1883, with user name and password in DLT645_MQTT_USERNAME and DLT645_MQTT_PASSWORD")
 		return
 	}
 	port, known := brokerPorts[u.Scheme]

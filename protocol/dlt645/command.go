@@ -122,7 +122,8 @@ func (c *commander) authorise(level string) ([]byte, error) {
 			protocol.ErrUnsupported, level)
 	}
 	if len(level) != 2 || strings.Trim(level, "0123456789") != "" {
-		return nil, badRequest("%q is no level of a password: write two digits, such as 02", level)
+		// It is not shown: whoever takes it for the list of the configuration writes the password here.
+		return nil, badRequest(`"level" is no level of a password: write two digits, such as "02"; the password itself stands in the configuration`)
 	}
 	digits, ok := c.Passwords[level]
 	if !ok {

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -20,7 +21,8 @@ const (
 	dialInTimeout = 10 * time.Second
 
 	// registerTimeout is how long a connection may take to register, mostUnregistered how
-	// many may be about to.
+	// many may be about to: one more takes the place of the oldest, since a DTU registers at
+	// once, and must not be kept out by connections that say nothing.
 	registerTimeout  = 10 * time.Second
 	mostUnregistered = 16
 
@@ -39,7 +41,7 @@ type listener struct {
 
 	mu        sync.Mutex
 	listening bool
-	unknown   int           // connections that have not registered yet
+	greeted   []net.Conn    // have not registered yet, the oldest first
 	strangers int           // connections turned away
 	holder    net.Conn      // has the line
 	waiting   chan net.Conn // the holder until it is taken up
@@ -131,6 +133,7 @@ func (l *listener) listen(ctx context.Context) error {
 			if err != nil {
 				break
 			}
+			l.receive(conn)
 			go l.greet(conn)
 		}
 		server.Close()
@@ -149,20 +152,28 @@ func (l *listener) listen(ctx context.Context) error {
 	return nil
 }
 
+// receive lets a connection in to register.
+func (l *listener) receive(conn net.Conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.greeted = append(l.greeted, conn)
+	if len(l.greeted) > mostUnregistered {
+		l.greeted[0].Close()
+		l.greeted = slices.Delete(l.greeted, 0, 1)
+	}
+}
+
 // greet gives the line to a connection that registers, and closes any other.
 func (l *listener) greet(conn net.Conn) {
-	l.mu.Lock()
-	admitted := l.unknown < mostUnregistered
-	l.unknown++
-	l.mu.Unlock()
-	if admitted && l.register != nil {
-		admitted = l.registers(conn)
-	}
+	admitted := l.register == nil || l.registers(conn)
 
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.unknown--
-	if !admitted || l.register == nil && l.holder != nil {
+	place := slices.Index(l.greeted, conn)
+	if place >= 0 {
+		l.greeted = slices.Delete(l.greeted, place, place+1)
+	}
+	if !admitted || place < 0 || l.register == nil && l.holder != nil {
 		l.strangers++
 		conn.Close()
 		return

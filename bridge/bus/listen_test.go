@@ -103,6 +103,30 @@ func TestListenTakesRegisteredConnections(t *testing.T) {
 	equal(t, "strangers", config.Strangers(), 2)
 }
 
+// TestSilentStrangersKeepNoDTUOut opens more connections than may be about to register, which
+// say nothing. The DTU comes in all the same.
+func TestSilentStrangersKeepNoDTUOut(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	config, address := listening(t, "&register=DTU-7")
+	result := openAsync(ctx, config.Open)
+	var strangers []net.Conn
+	for range 3 * mostUnregistered {
+		strangers = append(strangers, dialIn(t, address, ""))
+	}
+	dialIn(t, address, "DTU-7=av1.")
+	o := <-result
+	if o.err != nil {
+		t.Fatal(o.err)
+	}
+	readAll(t, o.port, "=av1.")
+	for range 2 * mostUnregistered {
+		closed(t, "one of the oldest strangers", strangers[0])
+		strangers = strangers[1:]
+	}
+	o.port.Close()
+}
+
 func TestListenWithoutRegistrationKeepsTheFirst(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

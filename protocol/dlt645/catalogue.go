@@ -117,6 +117,8 @@ func (m *Meters) Describe(name string) (protocol.Description, bool) {
 				d.Form = protocol.FormText
 			}
 		}
+	case item.isMoment():
+		d.Form = protocol.FormMoment
 	case item.Block() && item.Only == "" || item.family.codec != nil:
 	default:
 		item.describe(name, &d)

@@ -68,6 +68,8 @@ func TestCatalogueDescribe(t *testing.T) {
 		{V2007, "status_3", protocol.Description{Form: text, English: "status word 3", Chinese: "电表运行状态字3"}},
 		{V2007, "status_3.relay_open", protocol.Description{Form: flag, English: "relay open", Chinese: "继电器断开"}},
 		{V2007, "status_3.supply", protocol.Description{Form: text, English: "supply", Chinese: "供电方式"}},
+		{V2007, "clock", protocol.Description{Form: moment, English: "date and time", Chinese: "日期时间"}},
+		{V1997, "clock", protocol.Description{Form: moment, English: "date and time", Chinese: "日期、周次及时间数据块"}},
 		{V2007, "clock_date", protocol.Description{Form: text, English: "date", Chinese: "日期及星期"}},
 		{V2007, "clock_date_weekday", protocol.Description{Form: text, English: "date, weekday", Chinese: "日期及星期(星期)"}},
 		{V2007, "voltage_block", protocol.Description{Unit: "V", Form: other, English: "voltage, all phases", Chinese: "各相电压"}},

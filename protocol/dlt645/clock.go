@@ -35,17 +35,13 @@ func isClock(di DI, v Version) bool {
 }
 
 // clockOf returns what a clock showed whose date and time were read as one; else zero.
-func clockOf(di DI, values []protocol.Value, v Version, zone *time.Location) time.Time {
-	switch {
-	case v == V2007 && di == diClock:
-		if text, ok := valueOf(values, "clock").(string); ok {
-			t, _ := time.Parse(time.RFC3339, text)
-			return t
-		}
-	case v == V1997 && di == diClock1997:
-		return combined(values, values, zone)
+func clockOf(di DI, values []protocol.Value, v Version) time.Time {
+	if both, _, _ := clockItems(v); di != both {
+		return time.Time{}
 	}
-	return time.Time{}
+	text, _ := valueOf(values, "clock").(string)
+	t, _ := time.Parse(time.RFC3339, text) // the zero time if the clock shows none
+	return t
 }
 
 // combined puts a date and a time of day together; zero if there is no such moment.

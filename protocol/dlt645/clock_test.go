@@ -24,8 +24,8 @@ func TestReadTellsClock(t *testing.T) {
 		{V2007, "clock", value(meterA, diClock, fromHex("FF FF FF FF FF FF FF")...), time.Time{}},
 		{V2007, "clock_date", value(meterA, diDate, fromHex("06 21 11 26")...), time.Time{}},
 		{V2007, "status_3", status3(0), time.Time{}},
-		{V1997, "clock_block", wire(meterA, 0x81, fromHex("1FC0 06 21 11 26 05 00 18 AA")...), want},
-		{V1997, "clock_block", wire(meterA, 0x81, fromHex("1FC0 06 21 11 26")...), time.Time{}},
+		{V1997, "clock", wire(meterA, 0x81, fromHex("1FC0 06 21 11 26 05 00 18 AA")...), want},
+		{V1997, "clock", wire(meterA, 0x81, fromHex("1FC0 06 21 11 26")...), time.Time{}},
 		{V1997, "clock_time", wire(meterA, 0x81, fromHex("11C0 05 00 18")...), time.Time{}},
 	} {
 		plan, err := New(test.version, shanghai).Plan(protocol.Request{Verb: protocol.VerbRead, Address: meterA, Items: []string{test.item}}, nil)

@@ -16,6 +16,7 @@ import (
 type concatenation struct {
 	parts  []string // patterns of identifiers; letters stand for those of the block
 	closed bool     // by AAH each
+	moment bool     // a date and a time of day: as a moment they have the name of the block
 }
 
 // codecOf returns the codec that a picture names, or nil.
@@ -26,14 +27,17 @@ func codecOf(picture string, records map[string][]field) codec {
 	case "active report":
 		return newReport()
 	}
+	if parts, ok := strings.CutPrefix(picture, "@"); ok {
+		return &concatenation{parts: strings.Split(parts, "+"), moment: true}
+	}
 	list, ok := strings.CutPrefix(picture, "=")
 	if !ok {
 		return nil
 	}
 	if strings.Contains(list, ",") {
-		return &concatenation{strings.Split(list, ","), true}
+		return &concatenation{parts: strings.Split(list, ","), closed: true}
 	}
-	return &concatenation{strings.Split(list, "+"), false}
+	return &concatenation{parts: strings.Split(list, "+")}
 }
 
 // items returns the parts of the block i, in the order of the wire.
@@ -63,6 +67,9 @@ func (c *concatenation) items(i Item) ([]Item, error) {
 func (c *concatenation) names(i Item) []string {
 	items, _ := c.items(i) // the tests go through all of them
 	var names []string
+	if c.moment {
+		names = append(names, i.Name)
+	}
 	for _, item := range items {
 		names = append(names, item.Names()...)
 	}
@@ -101,7 +108,35 @@ func (c *concatenation) decode(i Item, data []byte, zone *time.Location) ([]prot
 		}
 		values = append(values, decoded...)
 	}
+	if c.moment {
+		moment := protocol.Value{Name: i.Name}
+		if date, clock := valueOf(values, items[0].Name), valueOf(values, items[1].Name); date != nil && clock != nil {
+			t, err := time.ParseInLocation(time.DateTime, fmt.Sprint(date, " ", clock), zone)
+			if err != nil {
+				return nil, garbled("%v", err)
+			}
+			moment.Data = t.Format(time.RFC3339)
+		}
+		values = slices.Insert(values, 0, moment)
+	}
 	return values, nil
+}
+
+// partsOfMoment makes the values of a date and a time of day out of a moment.
+func partsOfMoment(items []Item, moment any, zone *time.Location) (map[string]any, error) {
+	picture, err := ParsePicture("YYMMDDhhmmss")
+	if err != nil {
+		return nil, err
+	}
+	data, err := picture.Append(nil, moment, zone)
+	if err != nil {
+		return nil, err
+	}
+	t, err := picture.moment(data, zone)
+	if err != nil || t.IsZero() {
+		return map[string]any{items[0].Name: nil, items[1].Name: nil}, err
+	}
+	return map[string]any{items[0].Name: t.Format(time.DateOnly), items[1].Name: t.Format(time.TimeOnly)}, nil
 }
 
 // split cuts data into items of fixed size; the last ones may be missing.
@@ -158,6 +193,11 @@ func (c *concatenation) append(i Item, dst []byte, values map[string]any, zone *
 	items, err := c.items(i)
 	if err != nil {
 		return nil, err
+	}
+	if t, ok := values[i.Name]; ok && c.moment && len(values) == 1 {
+		if values, err = partsOfMoment(items, t, zone); err != nil {
+			return nil, err
+		}
 	}
 	last := len(items) - 1
 	own := make([]map[string]any, len(items))

@@ -139,7 +139,7 @@ func (c *conversation) take(answer []byte, seq int, sofar []byte) (*protocol.Exc
 	if err != nil {
 		return nil, result, c.garbled(result.Address, data, "%w", err)
 	}
-	result.Clock = clockOf(c.di, result.Values, v, c.meters.zone)
+	result.Clock = clockOf(c.di, result.Values, v)
 	return nil, result, nil
 }
 

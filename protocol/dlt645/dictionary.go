@@ -21,7 +21,7 @@ import (
 //	         See [Picture]. A record of records-2007.csv goes by its name, "*14" makes a
 //	         list, "?" behind a picture says that older meters lack the value. "=" names
 //	         the items that follow each other, joined by "+" or, if each is closed by
-//	         AAH, by ",".
+//	         AAH, by ","; "@" a date and a time of day, which also become one moment.
 //	unit     of each value, joined by "+"
 //	access   R, W or RW
 //	origin   base: the standard; amend: amendments of the State Grid; csg: meters of the

@@ -204,7 +204,7 @@ func TestBlocks(t *testing.T) {
 		{V2007, "forward_active_energy_block", ""},
 		{V2007, "frequency", ""},
 		{V2007, "status_3", "status_block"},
-		{V1997, "clock_date", "clock_block"},
+		{V1997, "clock_date", "clock"},
 		{V1997, "voltage_a", "voltage_block"},
 	}
 	for _, test := range tests {

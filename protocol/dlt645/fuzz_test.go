@@ -185,7 +185,7 @@ func FuzzWrite(f *testing.F) {
 		{"ladder_table_current", `{"ladder_table_current":null}`},
 		{"asset_code", `"A-17"`},
 		{"clock", `"2026-11-21T18:00:00+08:00"`},
-		{"clock_block", `{"clock_date":"2026-11-21","clock_time":"18:00:00"}`},
+		{"clock", `{"clock_date":"2026-11-21","clock_time":"18:00:00"}`},
 		{"schedule_counts", `{"year_zone_count":2,"day_table_count":3,"day_period_count":4,"tariff_count":4,"holiday_count":0}`},
 		{"tariff_price_set_1_block", `{"tariff_price_set_1_t1":0.5,"tariff_price_set_1_t2":1.25}`},
 		{"04EE0001", `"0A0B0C"`},

@@ -233,12 +233,22 @@ func (i Item) needsOne() bool {
 		!slices.ContainsFunc(i.family.fields[1:], func(f field) bool { return !f.optional })
 }
 
+// isMoment tells whether the item is a block whose members together are a moment.
+func (i Item) isMoment() bool {
+	c, ok := i.family.codec.(*concatenation)
+	return ok && c.moment
+}
+
 // AppendValue encodes an item that has one value (a weekday is no value here: it follows
 // from the date), or that needs no more than one. For an item of several values it takes an
 // object with all of them, as Append does. An error wraps [protocol.ErrBadRequest].
 func (i Item) AppendValue(dst []byte, value any, zone *time.Location) ([]byte, error) {
-	if _, isObject := value.(map[string]any); i.isSingle() || !isObject && i.needsOne() {
+	_, isObject := value.(map[string]any)
+	switch {
+	case i.isSingle(), !isObject && i.needsOne():
 		return i.Append(dst, map[string]any{i.family.nameAt(0, i.at): value}, zone)
+	case !isObject && i.isMoment():
+		return i.Append(dst, map[string]any{i.Name: value}, zone)
 	}
 	values, ok := value.(map[string]any)
 	if !ok {

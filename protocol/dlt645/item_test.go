@@ -154,7 +154,7 @@ var readings = []reading{
 	{V1997, "B010", "30 15 01 08", `forward_active_demand_time="08-01 15:30"`},
 	{V1997, "B01F", "30 15 01 08 31 15 01 08", `forward_active_demand_time="08-01 15:30"; forward_active_demand_t1_time="08-01 15:31"`},
 	{V1997, "C010", "06 15 06 24", `clock_date="2024-06-15"; clock_date_weekday="saturday"`},
-	{V1997, "C01F", "06 15 06 24 05 30 08", `clock_date="2024-06-15"; clock_date_weekday="saturday"; clock_time="08:30:05"`},
+	{V1997, "C01F", "06 15 06 24 05 30 08", `clock="2024-06-15T08:30:05+08:00"; clock_date="2024-06-15"; clock_date_weekday="saturday"; clock_time="08:30:05"`},
 	{V1997, "C020", "12", `meter_status="12"; meter_status.manual_reading=false; meter_status.demand_by_block=true; ` +
 		`meter_status.battery_low=false; meter_status.active_power_reverse=true; meter_status.reactive_power_reverse=false`},
 	{V1997, "C033", "01 00 00 00 00 00", `customer_number="000000000001"`},
@@ -314,6 +314,26 @@ func TestAppendValue(t *testing.T) {
 		got, err := find(t, V2007, test.name).AppendValue(nil, test.value, shanghai)
 		if err != nil || !bytes.Equal(got, fromHex(test.want)) {
 			t.Errorf("%s encodes %v as %X, %v, want %s", test.name, test.value, got, err, test.want)
+		}
+	}
+}
+
+// The clock of 1997 takes a moment like that of 2007, or its two parts.
+func TestAppendMoment(t *testing.T) {
+	for _, test := range []struct {
+		value any
+		want  string
+	}{
+		{"2024-06-15T00:30:05Z", "06 15 06 24 05 30 08"},
+		{"2024-06-15T08:30:05", "06 15 06 24 05 30 08"},
+		{map[string]any{"clock_date": "2024-06-15", "clock_time": "08:30:05"}, "06 15 06 24 05 30 08"},
+		{nil, "FF FF FF FF FF FF FF"},
+		{"08:30:05", ""},
+		{true, ""},
+	} {
+		got, err := find(t, V1997, "clock").AppendValue(nil, test.value, shanghai)
+		if test.want == "" && !errors.Is(err, protocol.ErrBadRequest) || !bytes.Equal(got, fromHex(test.want)) {
+			t.Errorf("clock encodes %v as %X, %v, want %s", test.value, got, err, test.want)
 		}
 	}
 }

@@ -102,6 +102,12 @@ func sample(item Item, choose chooser) map[string]any {
 		for _, part := range parts {
 			maps.Copy(values, sample(part, choose))
 		}
+		if codec.moment {
+			values[item.Name] = nil
+			if date, ok := values[parts[0].Name].(string); ok {
+				values[item.Name] = fmt.Sprintf("%sT%s+08:00", date, values[parts[1].Name])
+			}
+		}
 		return values
 	case report:
 		values[item.Name] = sampleField(&form{picture: codec.word}, choose)

@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -72,13 +73,17 @@ func runBridge(ctx context.Context, _ []string, _ io.Reader, _, stderr io.Writer
 	return serve(ctx, stderr, nil)
 }
 
+// statusConfiguration is the exit status for a configuration that cannot be used, EX_CONFIG of
+// sysexits.h. A crash of the Go runtime ends with 2, so that this is told from what a restart mends.
+const statusConfiguration = 78
+
 // serve runs bridge, bus and, if the configuration wants one, the embedded broker, until ctx
 // ends. ready, unless nil, is called with the configuration once everything has been started.
 func serve(ctx context.Context, stderr io.Writer, ready func(context.Context, config, *embeddedBroker)) int {
 	c, err := readConfig(true)
 	if err != nil {
 		complain(stderr, "the configuration cannot be used", err)
-		return 2
+		return statusConfiguration
 	}
 	log := newLog(stderr, c.logFormat, c.logLevel)
 	for _, warning := range c.warnings {
@@ -100,6 +105,8 @@ func serve(ctx context.Context, stderr io.Writer, ready func(context.Context, co
 	defer stopBus()
 	ended := make(chan error, 1)
 	go func() { ended <- line.Run(busContext) }()
+	var telling sync.WaitGroup
+	telling.Go(func() { notifySystemd(ctx, b, log) })
 	if ready != nil {
 		go ready(ctx, c, broker)
 	}
@@ -111,6 +118,7 @@ func serve(ctx context.Context, stderr io.Writer, ready func(context.Context, co
 		complain(stderr, "the bus has stopped", err)
 		return 1
 	}
+	telling.Wait()
 	log.Info("stopped")
 	return 0
 }

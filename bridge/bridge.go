@@ -66,9 +66,10 @@ type Bridge struct {
 	outbox    *outbox
 	frames    chan bus.Frame // to be published, if frames are traced
 	admission admission
-	turned    atomic.Int64 // when the bridge's own loop last turned, Unix nanoseconds
-	listening atomic.Bool  // connected and subscribed
-	scanning  atomic.Int64 // when the scan under way is expected to end, Unix nanoseconds; 0: none is
+	started   chan struct{} // closed once Run serves
+	turned    atomic.Int64  // when the bridge's own loop last turned, Unix nanoseconds
+	listening atomic.Bool   // connected and subscribed
+	scanning  atomic.Int64  // when the scan under way is expected to end, Unix nanoseconds; 0: none is
 }
 
 // New returns a bridge that does nothing until Run.
@@ -82,6 +83,7 @@ func New(config Config) *Bridge {
 		limited:   limiter{logger: config.Log},
 		frames:    make(chan bus.Frame, framesWaiting),
 		stopping:  make(chan struct{}),
+		started:   make(chan struct{}),
 	}
 	b.outbox = newOutbox(&b.limited)
 	b.metrics = b.newMetrics()
@@ -338,6 +340,7 @@ func (b *Bridge) Run(ctx context.Context, stopBus func()) error {
 	}
 	go b.publishFrames(ctx)
 	go b.poll(ctx)
+	close(b.started)
 	b.loop(ctx)
 
 	b.admission.close()
@@ -353,6 +356,9 @@ func (b *Bridge) Run(ctx context.Context, stopBus func()) error {
 	}
 	return nil
 }
+
+// Started is closed once Run has begun to serve, whether or not broker and bus are there yet.
+func (b *Bridge) Started() <-chan struct{} { return b.started }
 
 // loop does what is due from time to time, until ctx ends.
 func (b *Bridge) loop(ctx context.Context) {

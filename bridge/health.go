@@ -18,9 +18,9 @@ const healthLimit = 30 * time.Second
 // HealthSocket names the abstract unix socket on which the bridge of a root tells its health.
 func HealthSocket(root string) string { return "@dlt645-mqtt:" + root }
 
-// unhealthy tells what hangs; empty if nothing does. A silent meter or an absent broker is
+// Unhealthy tells what hangs; empty if nothing does. A silent meter or an absent broker is
 // not ill health: a restart would not mend it.
-func (b *Bridge) unhealthy() string {
+func (b *Bridge) Unhealthy() string {
 	var ill []string
 	for name, turned := range map[string]time.Time{
 		"the bridge": time.Unix(0, b.turned.Load()),
@@ -75,7 +75,7 @@ func (b *Bridge) serveHealth(ctx context.Context) (stop func(), err error) {
 		return nil, fmt.Errorf("serve HTTP on %s (DLT645_HTTP): %w", b.config.HTTP, err)
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", answerHTTP(b.unhealthy))
+	mux.HandleFunc("GET /healthz", answerHTTP(b.Unhealthy))
 	mux.HandleFunc("GET /readyz", answerHTTP(b.unready))
 	mux.HandleFunc("GET /metrics", b.serveMetrics)
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second}
@@ -96,7 +96,7 @@ func (b *Bridge) answerHealth(socket net.Listener) {
 		if err != nil {
 			return
 		}
-		ill := b.unhealthy()
+		ill := b.Unhealthy()
 		if ill == "" {
 			ill = "ok"
 		}

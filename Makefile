@@ -59,6 +59,17 @@ soak: ## run the bus with every fault on (EXCHANGES=1000000)
 fuzz: ## run each fuzz target for a while (FUZZTIME=10s)
 	.ci/fuzz $(FUZZTIME)
 
+# The time stamp of all files in the archives.
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+
+.PHONY: release
+release: ## build the archives of all platforms in dist/ (PLATFORMS='linux/amd64 linux/arm/v6')
+	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) .ci/release "$(VERSION)" $(PLATFORMS)
+
+.PHONY: qemu
+qemu: ## try the binaries for ARM on emulated processors, if qemu-user is installed
+	.ci/qemu
+
 .PHONY: demo
 demo: ## run the bridge with a broker and simulated meters inside
 	go run . demo

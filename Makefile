@@ -11,13 +11,16 @@ BENCHTIME ?= 1s
 FUZZTIME  ?= 10s
 EXCHANGES ?= 1000000
 SPEEDS    ?= 2400,9600,115200
+PICTURE   ?=
+
+NODE_RED := examples/node-red/test
 
 LINTER_VERSION := v2.15.0
 LINTER         := .tools/golangci-lint-$(LINTER_VERSION)/golangci-lint
 
 .PHONY: help
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # The version is stamped by hand, so that a build outside a git checkout, or in one owned by
 # somebody else, works as well.
@@ -36,7 +39,7 @@ test: ## run the tests, with the race detector where there is one (TESTFLAGS=-v 
 lint: $(LINTER) ## run golangci-lint, and shellcheck if it is installed
 	$(LINTER) run --allow-parallel-runners
 	@if command -v shellcheck >/dev/null; then \
-		find . \( -name .git -o -name .tools \) -prune -o -type f -perm -u+x -exec grep -lIE '^#!.*sh' {} + \
+		find . \( -name .git -o -name .tools -o -name node_modules \) -prune -o -type f -perm -u+x -exec grep -lIE '^#!.*sh' {} + \
 			| (set -x; xargs shellcheck); \
 	else \
 		echo "skipped: shellcheck, which is not installed"; \
@@ -69,6 +72,13 @@ release: ## build the archives of all platforms in dist/ (PLATFORMS='linux/amd64
 .PHONY: qemu
 qemu: ## try the binaries for ARM on emulated processors, if qemu-user is installed
 	.ci/qemu
+
+.PHONY: node-red
+node-red: $(NODE_RED)/node_modules ## try the flows in a real Node-RED and a real browser (PICTURE=/tmp/page.png)
+	cd $(NODE_RED) && PICTURE=$(abspath $(PICTURE)) npm test
+
+$(NODE_RED)/node_modules: $(NODE_RED)/package-lock.json
+	cd $(@D) && npm ci --prefer-offline && touch $(@F)
 
 .PHONY: demo
 demo: ## run the bridge with a broker and simulated meters inside

@@ -1,0 +1,186 @@
+// What the tests run: a mosquitto, the bridge with simulated meters, and Node-RED, each of them
+// real, on free ports of this machine, with everything that they write in one temporary folder.
+import { execFileSync, spawn } from 'node:child_process'
+import { mkdtempSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { delimiter, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import mqtt from 'mqtt'
+
+const here = fileURLToPath(new URL('.', import.meta.url))
+const repository = join(here, '../../..')
+const modules = join(here, 'node_modules')
+
+// patience bounds every wait, in milliseconds; a test that passes never waits for it to end.
+export const patience = 30000
+
+// find returns the path of the first of these programs that is installed, or undefined.
+export function find (...names) {
+  const folders = [...process.env.PATH.split(delimiter), '/usr/sbin']
+  for (const name of names) {
+    for (const folder of folders) {
+      try {
+        return execFileSync('realpath', ['-e', join(folder, name)], { encoding: 'utf8', stdio: 'pipe' }).trim()
+      } catch {} // not in this folder
+    }
+  }
+}
+
+// missing says, for the record too, why tests must be skipped; false if nothing is missing.
+export function missing (what, programs) {
+  const absent = Object.keys(programs).filter(name => !programs[name])
+  if (absent.length === 0) return false
+  const reason = `there is no ${absent.join(', no ')}`
+  console.log(`skipped: ${what}: ${reason}`)
+  return reason
+}
+
+// flows reads one of the flows that the project ships, as a user would after changing the root
+// topic and the port of the broker.
+export function flows (name, { root, port }) {
+  const text = readFileSync(join(here, '..', name), 'utf8')
+  return JSON.parse(text.replaceAll('"dlt645', `"${root}`).replace('"port": "1883"', `"port": "${port}"`))
+}
+
+// start runs all programs, the bridge with the variables given; the object that it returns has
+// what the tests need of them.
+export async function start (variables = {}) {
+  const folder = mkdtempSync(join(tmpdir(), 'dlt645-node-red-'))
+  const processes = []
+  const close = async () => {
+    for (const p of processes.reverse()) await p.stop()
+    rmSync(folder, { recursive: true, force: true })
+  }
+  const run = (command, args, options, sign) => {
+    const p = program(command, args, options)
+    processes.push(p)
+    return p.says(sign).then(() => p)
+  }
+  try {
+    const root = `dlt645-${process.pid}`
+    const port = await freePort()
+    const configuration = join(folder, 'mosquitto.conf')
+    writeFileSync(configuration, `user root\nlistener ${port} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\n`)
+    const mosquitto = await run(find('mosquitto'), ['-c', configuration], {}, /mosquitto version .* running/)
+
+    const binary = join(folder, 'dlt645-mqtt')
+    execFileSync('go', ['build', '-o', binary, '.'], { cwd: repository, stdio: 'inherit' })
+    const environment = {
+      ...process.env,
+      DLT645_MQTT_URL: `mqtt://127.0.0.1:${port}`,
+      DLT645_TOPIC: root,
+      DLT645_BUS_URL: 'sim://?meters=4&baud=115200&timeout=300ms',
+      ...variables
+    }
+    await run(binary, ['demo'], { env: environment }, /The bridge is running/)
+    const broker = await mqtt.connectAsync(`mqtt://127.0.0.1:${port}`, { protocolVersion: 5 })
+    processes.push({ stop: () => broker.endAsync() })
+    await message(broker, `${root}/bridge/status`, payload => payload === 'online')
+
+    const url = `http://127.0.0.1:${await freePort()}`
+    const nodeRed = await nodeRED(folder, new URL(url).port, run)
+    return { root, port, url, broker, mosquitto, nodeRed, close, deploy: nodes => deploy(url, nodes) }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+// nodeRED starts Node-RED in a folder of its own, with no flows.
+function nodeRED (folder, port, run) {
+  const user = join(folder, 'node-red')
+  mkdirSync(user)
+  // Node-RED finds nodes that are not its own in the modules of its user's folder.
+  symlinkSync(modules, join(user, 'node_modules'))
+  writeFileSync(join(user, 'package.json'), JSON.stringify({ dependencies: { '@flowfuse/node-red-dashboard': '*' } }))
+  writeFileSync(join(user, 'flows.json'), '[]')
+  const settings = join(user, 'settings.js')
+  writeFileSync(settings, `module.exports = ${JSON.stringify({
+    uiHost: '127.0.0.1',
+    uiPort: Number(port),
+    flowFile: 'flows.json',
+    credentialSecret: false,
+    telemetry: { enabled: false, updateNotification: false },
+    externalModules: { autoInstall: false, palette: { allowInstall: false } },
+    editorTheme: { tours: false }
+  })}\n`)
+  const script = join(modules, 'node-red', 'red.js')
+  return run(process.execPath, [script, '--userDir', user, '--settings', settings], { cwd: user }, /Started flows/)
+}
+
+// deploy replaces all flows through the admin interface.
+async function deploy (url, nodes) {
+  const response = await fetch(`${url}/flows`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(nodes) })
+  if (!response.ok) throw new Error(`Node-RED refused the flows: ${response.status} ${await response.text()}`)
+}
+
+// message returns the next message {payload, packet} on a topic, the retained one first, whose
+// payload is accepted.
+export async function message (broker, topic, accept = () => true) {
+  return withPatience(`a message on ${topic}`, async signal => {
+    const arrived = new Promise(resolve => {
+      const take = (from, bytes, packet) => {
+        const payload = bytes.toString()
+        if (from === topic && accept(payload)) resolve({ payload, packet })
+      }
+      broker.on('message', take)
+      signal.addEventListener('abort', () => broker.off('message', take))
+    })
+    await broker.subscribeAsync(topic, { qos: 1 })
+    return arrived
+  })
+}
+
+// withPatience waits for what f does, but not for ever; the signal tells f when it is over.
+export async function withPatience (what, f) {
+  const over = new AbortController()
+  let timer
+  const late = new Promise((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`waited in vain for ${what}`)), patience)
+  })
+  try {
+    return await Promise.race([f(over.signal), late])
+  } finally {
+    clearTimeout(timer)
+    over.abort()
+  }
+}
+
+// program starts a program. says waits until its output has a line, stop ends it.
+function program (command, args, options = {}) {
+  const child = spawn(command, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] })
+  let output = ''
+  let heard = () => {}
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', text => { output += text; heard() })
+  }
+  const ended = new Promise(resolve => child.once('close', resolve).once('error', resolve))
+  return {
+    output: () => output,
+    async says (sign) {
+      const said = new Promise(resolve => {
+        heard = () => { if (sign.test(output)) resolve() }
+        heard()
+      })
+      try {
+        await withPatience(`${sign} from ${command}`, () => Promise.race([said, ended.then(() => { throw new Error(`${command} ended`) })]))
+      } catch (error) {
+        throw new Error(`${error.message}; it printed\n${output}`)
+      }
+    },
+    async stop () {
+      child.kill()
+      await ended
+    }
+  }
+}
+
+function freePort () {
+  return new Promise((resolve, reject) => {
+    const server = createServer().once('error', reject).listen(0, '127.0.0.1', () => {
+      const { port } = server.address()
+      server.close(() => resolve(port))
+    })
+  })
+}

@@ -18,6 +18,7 @@ import (
 
 	"dlt645-mqtt/bridge"
 	"dlt645-mqtt/bridge/bus"
+	"dlt645-mqtt/bridge/points"
 	"dlt645-mqtt/protocol"
 )
 
@@ -101,6 +102,18 @@ func serve(ctx context.Context, stderr io.Writer, ready func(context.Context, co
 	log.Info("dlt645-mqtt", "version", version, "broker", c.broker.URL.Redacted(), "bus", c.bus.URL, "root", c.root, "meters", len(c.meters))
 
 	b, line := newBridge(c, log)
+	switch budget, err := b.Budget(c.points); {
+	case err != nil:
+		complain(stderr, "the point table cannot be used (DLT645_POINTS)", err)
+		return statusConfiguration
+	case budget.Err() != nil && c.points.Text == points.BasicText:
+		log.Warn("the basic points are polled less often than each minute, or name fewer in a table (DLT645_POINTS)", "why", budget.Err())
+	case budget.Err() != nil:
+		complain(stderr, "the point table cannot be used (DLT645_POINTS)", budget.Err())
+		return statusConfiguration
+	default:
+		log.Info("polling", "points", len(c.points.Points), "share_of_the_wire", bridge.Percent(budget.Share), "baud", budget.Baud)
+	}
 	busContext, stopBus := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBus()
 	ended := make(chan error, 1)

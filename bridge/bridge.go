@@ -55,6 +55,10 @@ type Bridge struct {
 	directory *directory
 	points    tableInForce
 	poller    poller
+
+	configuring sync.Mutex  // held while one point table takes the place of another
+	restored    atomic.Bool // what the broker kept of the point table does not matter any more
+
 	cache     cache
 	repeats   repeats
 	guard     guard
@@ -152,6 +156,12 @@ func (r *request) expired() bool { return !r.deadline.IsZero() && !time.Now().Be
 // the reply comes later. Every message on a request topic gets exactly one.
 func (b *Bridge) receive(m message) {
 	verb, target, ok := b.topics.request(m.topic)
+	if m.topic == b.topics.join(topicConfig) {
+		if m.retain { // else it is our own
+			go b.restore(m.payload)
+		}
+		return
+	}
 	if !ok {
 		b.limited.log("foreign topic", "the broker sent a message that was not asked for", "topic", m.topic)
 		return
@@ -204,6 +214,11 @@ func (b *Bridge) open(r *request) (in body, err error) {
 	}
 	if r.contentType == contentBytes && r.verb == verbRaw {
 		return in, nil
+	}
+	if r.verb == verbConfig {
+		if text, err := points.Decode(r.payload); err == nil { // else it is said below
+			r.payload = []byte(text)
+		}
 	}
 	in, err = parseBody(r.payload)
 	var idErr error
@@ -281,25 +296,22 @@ func (b *Bridge) handle(r *request, in *body) error {
 	if err := in.common(r); err != nil {
 		return err
 	}
-	if r.verb == verbRaw {
+	switch r.verb {
+	case verbRaw:
 		return b.raw(r, in) // how long it may wait depends on the frame
-	}
-	if r.verb == verbScan {
+	case verbScan:
 		return b.scan(r, in) // as long as it takes, if it does not say how long
+	case verbConfig:
+		return b.configure(r, in)
 	}
 	if r.deadline.IsZero() {
 		r.patient = true
 		r.deadline = r.received.Add(b.ttl(r))
 	}
-	switch {
-	case r.verb == verbRead:
+	if r.verb == verbRead {
 		return b.read(r, in)
-	case r.command:
-		return b.command(r, in)
-	case !b.config.Allow[r.verb]:
-		return notAllowed(r.verb)
 	}
-	return problemf(CodeUnsupported, "this version does not know the verb %q yet", r.verb)
+	return b.command(r, in)
 }
 
 // ttl is how long a request may wait for its turn if it does not say so itself.

@@ -118,5 +118,5 @@ func (b *Bridge) judgeClock(w *watch, ahead time.Duration, at time.Time) {
 	if !off {
 		kind = eventClockRight
 	}
-	b.event(w, kind, at, member{"drift", seconds(&ahead)}, member{"bound", int(clockBound.Seconds())})
+	b.event(w, kind, at, member{"drift_s", seconds(&ahead)}, member{"bound_s", int(clockBound.Seconds())})
 }

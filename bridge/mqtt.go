@@ -214,6 +214,9 @@ func (l *link) subscribe(ctx context.Context, m *autopaho.ConnectionManager, qos
 		case <-timer.C:
 		}
 	}
+	if !l.restored.Load() {
+		go l.askForTable(ctx, m)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if ctx.Err() != nil {
@@ -229,6 +232,35 @@ func (l *link) subscribe(ctx context.Context, m *autopaho.ConnectionManager, qos
 		return publish(ctx, m, qos, message)
 	})
 	l.limited.at(slog.LevelInfo, "ready", "ready for requests", "filter", l.topics.requests())
+}
+
+// keptPatience is how long a retained message may take to come after its subscription.
+const keptPatience = 5 * time.Second
+
+// askForTable has the broker send, once, the point table that it has kept of an earlier run.
+func (l *link) askForTable(ctx context.Context, m *autopaho.ConnectionManager) {
+	if !l.config.Allow[verbConfig] {
+		if !l.restored.Swap(true) {
+			l.keepTable(nil, "")
+		}
+		return
+	}
+	topic := l.topics.join(topicConfig)
+	if _, err := m.Subscribe(ctx, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: topic, QoS: 1}}}); err != nil {
+		l.limited.log("kept table", "the broker does not tell which point table it has kept; that of DLT645_POINTS holds", "topic", topic, "err", err)
+		return
+	}
+	timer := time.NewTimer(keptPatience)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done(): // the next connection asks again
+		return
+	case <-timer.C:
+	}
+	l.restored.Store(true) // there is none, or it has been read
+	if _, err := m.Unsubscribe(ctx, &paho.Unsubscribe{Topics: []string{topic}}); err != nil {
+		l.log.Debug("unsubscribe", "topic", topic, "err", err)
+	}
 }
 
 func (l *link) down() bool {

@@ -195,6 +195,21 @@ func (p *poller) over(r *round) {
 	r.running = false
 }
 
+// itemsOf returns the points of a meter, without those that it is known not to have; nil if there
+// are none.
+func (p *poller) itemsOf(name string, now time.Time) []string {
+	p.mu.Lock()
+	w := p.watches[name]
+	p.mu.Unlock()
+	if w == nil {
+		return nil
+	}
+	w.mu.Lock()
+	order := w.order
+	w.mu.Unlock()
+	return w.asked(order, now)
+}
+
 // all returns the meters that are looked after.
 func (p *poller) all() (all []*watch) {
 	p.mu.Lock()

@@ -24,10 +24,7 @@ func (b *Bridge) read(r *request, in *body) error {
 		r.meter = m.Name
 	}
 	if len(r.items) == 0 {
-		for _, point := range b.table().Of(r.meter) {
-			r.items = append(r.items, point.Item)
-		}
-		if r.items == nil {
+		if r.items = b.poller.itemsOf(r.meter, time.Now()); r.items == nil {
 			return problemf(CodeBadRequest, "the body names no items, and meter %s has no points of its own: name items, such as voltage_a", r.target)
 		}
 	}

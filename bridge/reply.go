@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"dlt645-mqtt/bridge/bus"
+	"dlt645-mqtt/bridge/points"
 	"dlt645-mqtt/protocol"
 )
 
@@ -31,6 +32,9 @@ type reply struct {
 
 	// Only a scan that asked somebody has these.
 	*discovery
+
+	// Only a config request that was understood has these.
+	*configuration
 
 	// Only a command has these.
 	Result      string            `json:"result,omitempty"`
@@ -89,6 +93,8 @@ type problem struct {
 	Reasons      []string `json:"reasons,omitempty"`
 	Offline      bool     `json:"offline,omitempty"` // the meter was not asked: it has stopped answering
 	RetryAfterMS int64    `json:"retry_after_ms,omitempty"`
+
+	Rows points.Problems `json:"rows,omitempty"` // what is wrong with a point table, and where
 }
 
 func (p *problem) Error() string { return string(p.Code) + ": " + p.Message }

@@ -108,11 +108,18 @@ func (w *watch) asked(items []string, now time.Time) (asked []string) {
 	return asked
 }
 
-// noteLack counts whether the meter has what a step read. What a block does not bring is read
-// again singly.
+// noteLack takes note of what the meter does not have of what a step was to read, and returns
+// what has become known by it. A block that came without a member says enough; if it was
+// refused, its members are read singly.
 func (w *watch) noteLack(o *outcome) (lost []string) {
 	if o.Block != "" {
-		return nil
+		for _, item := range o.Items {
+			if o.Err == nil && w.points[item] != nil && !slices.ContainsFunc(o.Result.Values, func(v protocol.Value) bool { return v.Name == item }) {
+				w.lacking[item] = lack{refusalsOfItem, o.time.Add(lackMemory)}
+				lost = append(lost, item)
+			}
+		}
+		return lost
 	}
 	var refusal *protocol.Refusal
 	refused := errors.As(o.Err, &refusal) && slices.Contains(refusal.Reasons, noSuchData)
@@ -160,7 +167,7 @@ func (b *Bridge) observeOne(w *watch, o *outcome) {
 		return
 	}
 	if lost := w.noteLack(o); lost != nil {
-		b.log.Info("the meter has no such data; it is not polled for them for a day", "meter", w.Name, "items", lost)
+		b.log.Info("the meter does not have some of its points; it is not polled for them for a day", "meter", w.Name, "how_many", len(lost), "such_as", lost[0])
 	}
 	if o.Err != nil {
 		return

@@ -180,6 +180,8 @@ type Step struct {
 	Key string
 	// Repeatable steps may be tried twice. A command never is.
 	Repeatable bool
+	// Expected is about how many bytes the answer has, wake-up bytes aside; 0: not known.
+	Expected int
 
 	First Exchange
 }

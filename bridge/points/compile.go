@@ -20,6 +20,7 @@ type compiler struct {
 	rows     map[string]int // of each meter and item
 	retain   map[string]row // the row that says whether a meter's state is retained
 	matches  map[match]matched
+	patterns int  // with * that were looked up
 	full     bool // there would be more than MostPoints
 }
 
@@ -184,6 +185,11 @@ func (c *compiler) match(items protocol.Catalogue, pattern string) matched {
 	key := match{items, pattern}
 	if m, ok := c.matches[key]; ok {
 		return m
+	}
+	if strings.Contains(pattern, "*") {
+		if c.patterns++; c.patterns > MostPatterns {
+			return matched{err: fmt.Errorf("the table has more than %d different patterns with *", MostPatterns)}
+		}
 	}
 	m := find(items, pattern)
 	c.matches[key] = m

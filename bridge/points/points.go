@@ -23,6 +23,7 @@ const (
 	LongestInterval  = 24 * time.Hour
 	DefaultInterval  = time.Minute
 	MostPoints       = 10_000
+	MostPatterns     = 200 // that differ: each is compared with tens of thousands of names
 )
 
 // The tables that need no file.

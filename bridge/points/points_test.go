@@ -287,6 +287,16 @@ func TestMostPoints(t *testing.T) {
 	}
 }
 
+func TestMostPatterns(t *testing.T) {
+	text := "meter,item\n"
+	for i := range MostPatterns + 1 {
+		text += fmt.Sprintf("main,voltage_*%d\n", i)
+	}
+	if _, err := Parse([]byte(text), testSite()); err == nil || !strings.Contains(err.Error(), "row 202, item: the table has more than 200 different patterns") {
+		t.Errorf("%v, want too many patterns", err)
+	}
+}
+
 // FuzzParse looks for tables that break the reader, or that read as another table when they
 // are written and read again.
 func FuzzParse(f *testing.F) {

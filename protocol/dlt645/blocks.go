@@ -1,6 +1,7 @@
 package dlt645
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 
@@ -106,6 +107,36 @@ func (r *reader) notGiven(registers []register, answers []protocol.Answer) (sing
 		}
 	}
 	return singles
+}
+
+const (
+	// frameOverhead is a frame without data: two 68H, address, control code, length, checksum, 16H.
+	frameOverhead = 12
+
+	// usualTariffs is how many members a block of tariffs has in most meters: the total and four.
+	usualTariffs = 5
+
+	// usualData is what an item of unknown size is taken for.
+	usualData = 32
+)
+
+// expected returns about how many bytes of data the item has.
+func (i Item) expected() (n int) {
+	if i.Name == "" {
+		return usualData
+	}
+	f := i.family
+	if c, ok := f.codec.(*concatenation); ok {
+		parts, _ := c.items(i)
+		for _, part := range parts {
+			n += part.expected()
+		}
+		return n
+	}
+	if running := f.running(i.at); running >= 0 && f.letters[running].symbol == 't' {
+		return usualTariffs * f.size(i.at)
+	}
+	return cmp.Or(i.Size(), usualData)
 }
 
 // hasAny tells whether one of the values has one of the names.

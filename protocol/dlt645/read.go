@@ -269,6 +269,7 @@ func (r *reader) step(address Address, register register) protocol.Step {
 		Meter: c.meter, Items: register.names, Only: register.only,
 		Class: r.class, Kind: kindOf(register.di, r.version),
 		Key: string(first.Request), Repeatable: true, First: first,
+		Expected: frameOverhead + diSize(r.version) + register.item.expected(),
 	}
 	if isBlock(register.di, r.version) {
 		step.Block = register.di.Format(r.version)

@@ -1,0 +1,114 @@
+package bridge
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"dlt645-mqtt/bridge/points"
+	"dlt645-mqtt/protocol"
+)
+
+// How long a meter takes to begin its answer, at best and at worst, if nothing was learned of it
+// (DL/T 645-2007, clause 5.3).
+const (
+	quickTurnaround = 20 * time.Millisecond
+	slowTurnaround  = 500 * time.Millisecond
+)
+
+// A Budget is what a point table takes of the wire.
+type Budget struct {
+	Baud   int           // speed of the line
+	Share  float64       // of the wire's time, if meters that nothing was learned of begin to answer at once; 1 is all of it
+	Worst  float64       // if these take as long as they may
+	Rounds []BudgetRound // in the order of the table
+}
+
+// A BudgetRound is what is read at one interval of one meter.
+type BudgetRound struct {
+	Meter    string
+	Interval time.Duration
+	Reads    []BudgetRead
+	Wire     time.Duration // that all reads take, at best
+}
+
+// A BudgetRead is one exchange with the meter.
+type BudgetRead struct {
+	Block string   // the identifier of the block that is read, if it is one
+	Items []string // the points that it brings
+}
+
+// Budget plans the rounds of a table and adds up what they take. Errors are those of the
+// protocol's plans.
+func (b *Bridge) Budget(t *points.Table) (Budget, error) {
+	mode, _ := b.bus.Mode()
+	budget := Budget{Baud: mode.Baud}
+	at := map[roundKey]int{}
+	var items [][]string
+	for _, p := range t.Points {
+		key := roundKey{p.Meter, p.Interval}
+		i, ok := at[key]
+		if !ok {
+			i = len(items)
+			at[key] = i
+			items = append(items, nil)
+			budget.Rounds = append(budget.Rounds, BudgetRound{Meter: p.Meter, Interval: p.Interval})
+		}
+		items[i] = append(items[i], p.Item)
+	}
+	for i := range budget.Rounds {
+		r := &budget.Rounds[i]
+		steps, err := b.stepsOf(r.Meter, items[i])
+		if err != nil {
+			return Budget{}, fmt.Errorf("%s every %v: %w", r.Meter, r.Interval, err)
+		}
+		for _, step := range steps {
+			r.Reads = append(r.Reads, BudgetRead{Block: step.Block, Items: step.Items})
+		}
+		r.Wire = b.bus.Cost(steps, quickTurnaround)
+		budget.Share += r.Wire.Seconds() / r.Interval.Seconds()
+		budget.Worst += b.bus.Cost(steps, slowTurnaround).Seconds() / r.Interval.Seconds()
+	}
+	return budget, nil
+}
+
+// stepsOf plans what is read of a meter. A meter whose address is not known yet is taken for
+// any other.
+func (b *Bridge) stepsOf(name string, items []string) ([]protocol.Step, error) {
+	m, address, spoken, err := b.directory.find(name)
+	if err == nil && m != nil && m.Wildcard && address == m.Address {
+		address, _, err = spoken.ParseAddress("000000000000")
+	}
+	if err != nil {
+		return nil, err
+	}
+	plan, err := spoken.Plan(protocol.Request{Verb: protocol.VerbRead, Class: protocol.ClassPoll, Address: address, Items: items}, b.bus.Meter(address))
+	return plan.Steps, err
+}
+
+// Err is nil if the wire can carry the table, else it tells the numbers.
+func (b Budget) Err() error {
+	if b.Share <= 1 {
+		return nil
+	}
+	slices.SortStableFunc(b.Rounds, func(r, s BudgetRound) int {
+		if r.share() > s.share() {
+			return -1
+		}
+		return 1
+	})
+	most := b.Rounds[0]
+	return fmt.Errorf("the table would take %s of the wire's time at %d baud, even if every meter begins to answer within %v; most of it, %s, takes %s every %v (%d reads, %v on the wire): poll less often, leave points out, or raise the speed of the bus",
+		Percent(b.Share), b.Baud, quickTurnaround, Percent(most.share()), most.Meter, most.Interval, len(most.Reads), most.Wire.Round(time.Millisecond))
+}
+
+func (r *BudgetRound) share() float64 { return r.Wire.Seconds() / r.Interval.Seconds() }
+
+// Percent writes a share for people.
+func Percent(share float64) string {
+	if share < 0.1 {
+		return fmt.Sprintf("%.1f %%", 100*share)
+	}
+	return fmt.Sprintf("%.0f %%", math.Ceil(100*share))
+}

@@ -10,7 +10,8 @@ let stack
 before(async () => {
   if (skip) return
   stack = await start()
-  await stack.deploy([...flows('dlt645-subflow.json', stack), ...probes(stack.root)])
+  const broker = flows('dlt645-dashboard.json', stack).find(node => node.type === 'mqtt-broker')
+  await stack.deploy([...flows('dlt645-subflow.json', stack), broker, ...probes(stack.root, broker.id)])
   // A first read shows that Node-RED has its connection to the broker.
   await connected()
 })
@@ -19,19 +20,20 @@ after(() => stack?.close())
 
 // probes is a flow with one page of HTTP for each way to use the subflow: POST its input, get
 // the message that comes out.
-function probes (root) {
+function probes (root, broker) {
   const settings = {
     read: { METER: 'main' },
     'read-any': {},
     'read-wrong-item': { METER: 'main', CONTENT: 'voltage_a, no_such_item' },
     relay: { REQUEST: 'relay', METER: 'shop' },
     raw: { REQUEST: 'raw' },
+    'no-broker': { METER: 'main', BROKER: { type: 'conf-type', value: '' } },
     nobody: { METER: 'main', TOPIC: root + '/nobody', TIMEOUT: { type: 'num', value: '2' } },
     'nobody-relay': { REQUEST: 'relay', METER: 'main', TOPIC: root + '/nobody', TIMEOUT: { type: 'num', value: '2' } }
   }
   const nodes = [{ id: 'probes', type: 'tab', label: 'probes' }]
   for (const [name, properties] of Object.entries(settings)) {
-    const env = Object.entries(properties).map(([name, value]) => typeof value === 'string' ? { name, type: 'str', value } : { name, ...value })
+    const env = Object.entries({ BROKER: { type: 'conf-type', value: broker }, ...properties }).map(([name, value]) => typeof value === 'string' ? { name, type: 'str', value } : { name, ...value })
     nodes.push(
       { id: `${name}-in`, type: 'http in', z: 'probes', url: `/${name}`, method: 'post', wires: [[`${name}-take`]] },
       // The body is the message: {payload, meter, …}.
@@ -68,7 +70,8 @@ test('the files are complete', () => {
   const ids = new Set(dashboard.map(node => node.id))
   assert.equal(ids.size, dashboard.length, 'an id stands twice')
   for (const node of dashboard) {
-    const links = [...(node.wires ?? []).flat(), ...['z', 'broker', 'group', 'page', 'ui', 'theme'].map(key => node[key])]
+    const links = [...(node.wires ?? []).flat(), ...(node.links ?? []), ...['z', 'broker', 'group', 'page', 'ui', 'theme'].map(key => node[key])]
+    if (node.type.startsWith('subflow:')) links.push(node.env.find(property => property.name === 'BROKER').value)
     for (const link of links) {
       if (typeof link !== 'string' || link === '' || node.type === 'mqtt-broker' || link.startsWith('${')) continue
       assert.ok(ids.has(link), `${node.id} leads to ${link}, which is not there`)
@@ -176,6 +179,10 @@ test('relay: a command says what became of it, and cannot come late or twice', {
 })
 
 test('a broker that is not there', { skip }, async () => {
+  const none = await ask('no-broker', { payload: 'voltage_a' })
+  assert.equal(none.error.code, 'not_connected')
+  assert.match(none.payload, /^No broker is chosen/)
+
   await stack.mosquitto.stop()
   for (;;) {
     const { output, error } = await ask('nobody', { payload: 'voltage_a' })

@@ -126,8 +126,8 @@ func TestFloodIsBoundedInMemory(t *testing.T) {
 		}
 		b.receive(messageOf(p))
 	}
-	if waiting := b.outbox.waiting(); waiting == 0 || waiting > flood {
-		t.Errorf("%d replies wait", waiting)
+	if b.outbox.waiting() == 0 {
+		t.Error("no reply waits")
 	}
 	const most = 2*outboxBytes + 16<<20
 	if used := heap() - before; used > most {

@@ -128,6 +128,7 @@ type request struct {
 	maxAge   time.Duration // of values that need not be read again
 	from, to time.Time     // of history; from is zero if none is asked for
 	patient  bool          // it does not say how long it may wait
+	stranger bool          // as in bus.Job
 
 	watch func(ScanProgress) bool // told how a scan goes, and whether to go on; nil: it is published
 

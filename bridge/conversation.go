@@ -60,7 +60,7 @@ func (b *Bridge) begin(r *request, plan protocol.Plan, deadline time.Time, conti
 	if len(rest) == 0 {
 		return p, nil
 	}
-	job := bus.Job{Steps: rest, Deadline: deadline, Continued: continued}
+	job := bus.Job{Steps: rest, Deadline: deadline, Continued: continued, Stranger: r.stranger}
 	if plan.Password != "" {
 		for i := range rest {
 			if rest[i].IsCommand() {

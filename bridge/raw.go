@@ -32,7 +32,8 @@ func (b *Bridge) raw(r *request, in *body) error {
 		plan, err = r.protocol.Plan(ask, nil)
 	}
 	r.address, r.meter = plan.Address, plan.Address
-	if m := b.directory.at(plan.Address); m != nil {
+	m := b.directory.at(plan.Address)
+	if m != nil {
 		r.meter = m.Name
 	}
 	if err != nil {
@@ -54,6 +55,7 @@ func (b *Bridge) raw(r *request, in *body) error {
 	if r.expired() {
 		return bus.ErrExpired
 	}
+	r.stranger = m == nil && !b.bus.Meter(plan.Address).Answered()
 	p, err := b.begin(r, plan, r.deadline, false)
 	if err != nil {
 		return err

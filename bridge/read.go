@@ -20,6 +20,7 @@ func (b *Bridge) read(r *request, in *body) error {
 		return err
 	}
 	r.protocol, r.address, r.meter = spoken, address, address
+	r.stranger = m == nil && !b.bus.Meter(address).Answered()
 	if m != nil {
 		r.meter = m.Name
 	}

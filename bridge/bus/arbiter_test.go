@@ -3,6 +3,7 @@ package bus
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -341,6 +342,71 @@ func TestOneMeterDoesNotTakeAllPlacesOfCommands(t *testing.T) {
 			t.Errorf("command %d to one meter: got %v", commandsOfMeter+1, err)
 		}
 		equal(t, "another meter", values(<-l.submit(command(protocol.ClassRelay, "b", "c"))), "ok")
+	})
+}
+
+// TestOneMeterDoesNotTakeAllPlaces floods the queue for one meter, with jobs and with steps.
+func TestOneMeterDoesNotTakeAllPlaces(t *testing.T) {
+	for name, steps := range map[string]int{"jobs": 1, "steps": 3 * stepsPerJob} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := start(t, Config{Queue: 100}, prompt)
+				defer l.stop()
+				l.submit(read("b", "-")) // is on the wire
+				synctest.Wait()
+				begin := l.since()
+				many := Job{Steps: slices.Repeat([]protocol.Step{read("a", "v")}, steps)}
+				var err error
+				taken := -1
+				for ; err == nil; taken++ {
+					_, err = l.bus.Submit(many)
+				}
+				if !errors.Is(err, ErrBusy) || taken*steps < 100-5 {
+					t.Errorf("%d jobs taken, then %v", taken, err)
+				}
+				if r := <-l.submit(read("b", "v")); values(r) != "1" || l.since()-begin > 3*promptTime {
+					t.Errorf("another meter: %s after %v", values(r), l.since()-begin)
+				}
+			})
+		})
+	}
+}
+
+// TestStrangersHarmNobody asks for meters that there are not, without end and each only once. A
+// meter that there is waits for one of them at most, and none is looked for on an idle line.
+func TestStrangersHarmNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := start(t, Config{Queue: 1000}, func(request string) []arrival {
+			if request[1] != 'm' {
+				return nil
+			}
+			return prompt(request)
+		})
+		defer l.stop()
+		l.submit(read("m", "-"))
+		taken := 0
+		for i := range 200 {
+			stranger := string(rune(0x80 + i))
+			step := read("a", "v")
+			step.Meter, step.Key = stranger, stranger
+			if _, err := l.bus.Submit(Job{Steps: []protocol.Step{step}, Stranger: true}); err == nil {
+				taken++
+			}
+		}
+		equal(t, "places", taken, 100)
+		const longest = 2*(requestTime+4*10*time.Millisecond+firstGuess) + promptTime + 4*10*time.Millisecond
+		for range 20 {
+			begin := l.since()
+			if r := <-l.submit(read("m", "v")); values(r) != "1" || l.since()-begin > longest {
+				t.Errorf("%s after %v, want it within %v", values(r), l.since()-begin, longest)
+			}
+		}
+		for l.bus.State().Queue > 0 {
+			time.Sleep(time.Second) // virtual
+		}
+		sent := len(l.sentAt())
+		time.Sleep(time.Hour) // virtual
+		equal(t, "sent on an idle line", len(l.sentAt())-sent, 0)
 	})
 }
 

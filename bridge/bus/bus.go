@@ -17,6 +17,7 @@ const (
 	stepsPerJob     = 20  // steps that may wait for each job that may
 	commandQueue    = 100 // jobs of commands, which have places of their own
 	commandsOfMeter = 20  // how many of them one meter may take
+	fairPart        = 10  // one place in so many is there besides, for meters that have few
 	downPatience    = time.Minute
 	mostBreaks      = 3 // a step that breaks the port so often is not tried again
 	idleTurn        = 2 * time.Second
@@ -140,7 +141,17 @@ func (b *Bus) room(t *task) bool {
 	if t.command {
 		return q.commands < commandQueue && q.commandsOf(t.step().Meter) < commandsOfMeter
 	}
-	return q.jobs == 0 || q.jobs < b.config.Queue && q.steps+t.open <= stepsPerJob*b.config.Queue
+	places := b.config.Queue
+	part := places / fairPart
+	switch waiting := q.tasksOf(t.meter()); {
+	case q.jobs == 0:
+		return true
+	case t.job.Stranger && waiting >= max(1, part):
+		return false
+	case waiting <= part/2:
+		places += part // so that nobody is kept out by those who ask another meter
+	}
+	return q.jobs < places && q.steps+t.open <= stepsPerJob*places
 }
 
 // retryAfter guesses when a tenth of what waits will be done.

@@ -38,7 +38,7 @@ func (b *Bus) serve(ctx context.Context, t *task, nested bool) {
 	}
 	b.mu.Unlock()
 
-	c := &conversation{bus: b, step: step, nested: nested, late: late}
+	c := &conversation{bus: b, step: step, nested: nested, late: late, stranger: t.job.Stranger}
 	if mode := t.job.Mode; mode == (Mode{}) {
 		c.run(ctx)
 	} else {
@@ -95,9 +95,10 @@ func (q *queue) answerFrom(t *task, index int, reply Reply, wire time.Duration, 
 
 // A conversation is one step on the wire.
 type conversation struct {
-	bus    *Bus
-	step   *protocol.Step
-	nested bool
+	bus      *Bus
+	step     *protocol.Step
+	nested   bool
+	stranger bool // as in Job
 
 	reply  Reply
 	wire   time.Duration
@@ -269,7 +270,7 @@ func (c *conversation) unanswered(e *protocol.Exchange, h *hearing, first bool, 
 		c.reply.Err = fmt.Errorf("%w: nothing came from %s within %s; check its address, baud rate (%d), parity (%s) and wiring",
 			protocol.ErrSilent, c.step.Meter, patience+b.config.Latency, b.line.settings.Baud, b.line.settings.Parity)
 	}
-	c.absent = b.missing(c.step, h.garbled)
+	c.absent = b.missing(c.step, h.garbled, c.stranger)
 	if c.overdue.IsZero() {
 		c.overdue = h.end
 	}

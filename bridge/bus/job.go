@@ -29,6 +29,11 @@ type Job struct {
 	// out; an error ends the step instead. It must not wait. Nil: all may.
 	May func() error
 
+	// Stranger marks a read of a meter that nobody has configured and that has never answered:
+	// there may be none, and who asks may ask a thousand. All such reads have one turn among the
+	// meters and a tenth of the places, and the bus does not look for those meters by itself.
+	Stranger bool
+
 	// Continued marks the rest of a request whose first part was admitted already; it is not
 	// turned away however full the queue is.
 	Continued bool

@@ -149,6 +149,9 @@ func (m *Meter) Lacks(name string) bool {
 // counts as online.
 func (m *Meter) Online() bool { return !m.known().offline }
 
+// Answered tells whether the meter has ever answered, as far as is remembered.
+func (m *Meter) Answered() bool { return m.known().answered }
+
 // Turnaround returns how long the meter takes to begin its answer to the reading of a
 // register, the slowest of late; 0 if that is not known.
 func (m *Meter) Turnaround() time.Duration {

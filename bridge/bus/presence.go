@@ -124,8 +124,9 @@ func (b *Bus) present(step *protocol.Step, tries int, took time.Duration, short 
 }
 
 // missing notes that a meter has left a try unanswered, and tells whether it is offline now.
-// Noise that is no answer does not make it so, but does not bring it back either.
-func (b *Bus) missing(step *protocol.Step, garbled bool) bool {
+// Noise that is no answer does not make it so, but does not bring it back either. A stranger is
+// not probed, or an idle line would be busy for ever with meters that never were.
+func (b *Bus) missing(step *protocol.Step, garbled, stranger bool) bool {
 	if step.Class == protocol.ClassScan {
 		return false
 	}
@@ -133,7 +134,7 @@ func (b *Bus) missing(step *protocol.Step, garbled bool) bool {
 	defer b.mu.Unlock()
 	now := time.Now()
 	m := b.meter(step.Meter)
-	if step.Repeatable {
+	if step.Repeatable && !stranger {
 		trial := *step
 		m.trial = &trial
 	}

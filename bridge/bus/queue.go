@@ -52,6 +52,14 @@ func newTask(job Job) *task {
 // step returns the step whose turn it is.
 func (t *task) step() *protocol.Step { return &t.job.Steps[t.next] }
 
+// meter returns the meter with which the task has its turn; empty: with all strangers.
+func (t *task) meter() string {
+	if t.job.Stranger {
+		return ""
+	}
+	return t.step().Meter
+}
+
 // expires returns when the task is to be given up; zero: never. down is since when the port
 // has been missing, zero if it is there.
 func (t *task) expires(down time.Time) time.Time {
@@ -67,7 +75,7 @@ func (t *task) expires(down time.Time) time.Time {
 // A lane holds the tasks of one class whose next step goes to one meter, oldest first.
 type lane struct {
 	class protocol.Class
-	meter string
+	meter string // as in task.meter
 	tasks list.List
 	place *list.Element // in ring.turns
 }
@@ -126,22 +134,22 @@ func (q *queue) add(t *task, expires time.Time) {
 
 // line puts a task into the lane of the step whose turn it is, at the end unless it is there.
 func (q *queue) line(t *task) {
-	step := t.step()
+	class, meter := class(t.step()), t.meter()
 	if t.lane != nil {
-		if t.lane.class == class(step) && t.lane.meter == step.Meter {
+		if t.lane.class == class && t.lane.meter == meter {
 			return
 		}
 		q.leave(t)
 	}
-	r := &q.rings[class(step)]
+	r := &q.rings[class]
 	if r.lanes == nil {
 		r.lanes = make(map[string]*lane)
 	}
-	l := r.lanes[step.Meter]
+	l := r.lanes[meter]
 	if l == nil {
-		l = &lane{class: class(step), meter: step.Meter}
+		l = &lane{class: class, meter: meter}
 		l.place = r.turns.PushBack(l)
-		r.lanes[step.Meter] = l
+		r.lanes[meter] = l
 	}
 	t.lane, t.place = l, l.tasks.PushBack(t)
 }
@@ -311,6 +319,16 @@ func (q *queue) fail(t *task, meter string, err error) {
 // switch leaves places for the others.
 func (q *queue) commandsOf(meter string) (n int) {
 	for _, class := range []protocol.Class{protocol.ClassRelay, protocol.ClassCommand} {
+		if l := q.rings[class].lanes[meter]; l != nil {
+			n += l.tasks.Len()
+		}
+	}
+	return n
+}
+
+// tasksOf returns how many tasks wait with the turn of a meter, commands aside.
+func (q *queue) tasksOf(meter string) (n int) {
+	for class := protocol.ClassRead; class < protocol.Classes; class++ {
 		if l := q.rings[class].lanes[meter]; l != nil {
 			n += l.tasks.Len()
 		}

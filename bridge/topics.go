@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"dlt645-mqtt/protocol"
 )
@@ -135,8 +137,10 @@ func (t tree) mayReply(topic string) (reason string) {
 	case len(topic) > maxReplyTopic || strings.Count(topic, "/") >= maxReplyLevels:
 		// Brokers throw out whoever publishes to a topic that is beyond their own limits.
 		return fmt.Sprintf("is longer than %d bytes or deeper than %d levels", maxReplyTopic, maxReplyLevels)
-	case strings.ContainsAny(topic, "+#\x00"):
+	case strings.ContainsAny(topic, "+#"):
 		return "contains a wildcard"
+	case !utf8.ValidString(topic) || strings.ContainsFunc(topic, unicode.IsControl):
+		return "contains a control character, or is not UTF-8" // brokers throw out whoever publishes to such a topic, too
 	case !inside || first == "":
 		return "does not lie under " + t.join(branchReply) + "/"
 	case slices.Contains(Verbs, first):

@@ -125,8 +125,13 @@ func (c *conversation) take(answer []byte, seq int, sofar []byte) (*protocol.Exc
 		data = slices.Concat(sofar, data)
 	}
 	if frame.Control.More() {
-		if seq == maximumParts {
+		switch most := c.most(); {
+		case seq == maximumParts:
 			return nil, result, c.garbled(result.Address, data, "it does not end, not even in %d frames", seq+1)
+		case len(data) == len(sofar):
+			return nil, result, c.garbled(result.Address, data, "part %d is empty, and more is announced", seq)
+		case most > 0 && len(data) > most:
+			return nil, result, c.garbled(result.Address, data, "%d bytes have come and more are announced, where %d are the most", len(data), most)
 		}
 		// The meter that began goes on, even if the first request was to a wildcard.
 		return c.followUp(frame.Address, seq+1, data), result, nil
@@ -141,6 +146,15 @@ func (c *conversation) take(answer []byte, seq int, sofar []byte) (*protocol.Exc
 	}
 	result.Clock = clockOf(c.di, result.Values, v)
 	return nil, result, nil
+}
+
+// most is how many bytes the register has at most, and a separator behind each; 0 if that
+// cannot be told. Who announces more would hold the line for nothing.
+func (c *conversation) most() int {
+	if c.item.Name == "" {
+		return 0
+	}
+	return 2 * c.item.Size()
 }
 
 // mostShown bounds the bytes that an error shows.

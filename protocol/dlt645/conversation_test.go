@@ -67,6 +67,9 @@ func TestReadGarbled(t *testing.T) {
 		{"SEQ of the part behind", V2007, "EF300501", script{record(0xB1, "0102"), record(0x92, "0506 02")}, 2,
 			[]string{"SEQ 2 came where 1 was asked for", "05 06 02"}},
 		{"a chain without end", V2007, "EF300501", endless(0xEF300501, V2007), 256, []string{"not even in 256 frames", "07 07", "448 bytes more"}},
+		{"more than there can be", V2007, "voltage_a", endless(0x02010100, V2007), 3, []string{"6 bytes have come and more are announced, where 4 are the most"}},
+		{"parts without data", V2007, "EF300501", script{record(0xB1, "0102"), record(0xB2, "01")}, 2, []string{"part 1 is empty, and more is announced"}},
+		{"a first part without data", V2007, "EF300501", script{record(0xB1, "")}, 1, []string{"part 0 is empty"}},
 		{"a chain without end, 1997", V1997, "E001", endless(0xE001, V1997), 256, []string{"not even in 256 frames", "07 07", "448 bytes more"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -4,11 +4,16 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode"
 
+	"dlt645-mqtt/bridge"
 	"dlt645-mqtt/protocol/dlt645"
 	"dlt645-mqtt/simulator"
 )
@@ -95,3 +100,59 @@ func TestNobodyLocksAMeter(t *testing.T) {
 		}
 	})
 }
+
+// nasty is what a hostile client puts into everything that it may choose.
+const nasty = "\x1b[2J\u009b31m\r\n2026-11-20 18:00:00.000 INF command result=verified\t\"},{\"ok\":true,\u2028\u202e\\n{meter=\"x\"} 1\n# HELP"
+
+// TestControlCharactersStayInTheirPlace lets a client write what a terminal, a log reader or a
+// page of metrics would take for something else.
+func TestControlCharactersStayInTheirPlace(t *testing.T) {
+	text, err := json.Marshal(nasty)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, format := range []string{"text", "json"} {
+		t.Run(format, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var log watched
+				log.seen = make(chan struct{})
+				site := newVirtualSite(t, simulator.BusOptions{Meters: simulated(t, "1"), Baud: 9600, Turnaround: 20 * time.Millisecond}, nil)
+				site.stop()
+				site.log = newLog(&log, format, slog.LevelDebug)
+				site.start(t)
+				requests := 0
+				for _, verb := range append(slices.Clone(bridge.Verbs), nasty) {
+					for _, target := range []string{"", "/000000000001", "/" + nasty, "/" + nasty[:12]} {
+						for _, payload := range []string{
+							nasty, `{"id":` + string(text) + `}`, `{` + string(text) + `:1}`, `{"items":[` + string(text) + `]}`, `{"action":` + string(text) + `}`,
+							`{"item":` + string(text) + `,"value":` + string(text) + `}`, `{"item":"meter_number","value":` + string(text) + `}`,
+							`{"action":"freeze","at":` + string(text) + `}`, `{"action":"trip","level":` + string(text) + `}`,
+							`{"expires":` + string(text) + `}`, `{"frame":` + string(text) + `}`, `{"protocols":[` + string(text) + `]}`,
+						} {
+							requests++
+							if reply := site.Ask(verb+target, []byte(payload)); !json.Valid(reply) || strings.ContainsFunc(string(reply), isLowControl) {
+								t.Errorf("%q %q: reply %q", verb+target, payload, reply)
+							}
+						}
+					}
+				}
+				lines := strings.Split(strings.TrimSuffix(log.String(), "\n"), "\n")
+				if len(lines) < 3 || len(lines) > requests {
+					t.Errorf("%d lines of log", len(lines))
+				}
+				for _, line := range lines {
+					whole, stray := json.Valid([]byte(line)), isLowControl
+					if format == "text" {
+						whole, stray = strings.HasPrefix(line, "20"), unicode.IsControl // for terminals
+					}
+					if !whole || strings.ContainsFunc(line, stray) {
+						t.Errorf("line %q", line)
+					}
+				}
+			})
+		})
+	}
+}
+
+// isLowControl tells of what must be escaped in JSON.
+func isLowControl(r rune) bool { return r < 0x20 }

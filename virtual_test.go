@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"maps"
@@ -23,7 +24,8 @@ type virtualSite struct {
 	bus    *bus.Bus
 	line   *simulator.Bus
 	config bus.Config
-	stop   func() // the bus; the bridge has no life of its own
+	log    *slog.Logger // nil: none
+	stop   func()       // the bus; the bridge has no life of its own
 }
 
 // newVirtualSite runs a bridge on a simulated line until stop is called, or the test ends.
@@ -59,7 +61,7 @@ func (v *virtualSite) start(t testing.TB) {
 		Passwords:  map[string]map[string]string{"": {"02": "000000", "04": "000000"}},
 		Operator:   "00000000",
 		RelayValid: 5 * time.Minute,
-		Zone:       time.UTC, Log: slog.New(slog.DiscardHandler),
+		Zone:       time.UTC, Log: cmp.Or(v.log, slog.New(slog.DiscardHandler)),
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)

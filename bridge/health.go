@@ -78,7 +78,7 @@ func (b *Bridge) serveHealth(ctx context.Context) (stop func(), err error) {
 	mux.HandleFunc("GET /healthz", answerHTTP(b.Unhealthy))
 	mux.HandleFunc("GET /readyz", answerHTTP(b.unready))
 	mux.HandleFunc("GET /metrics", b.serveMetrics)
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second}
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second, IdleTimeout: 30 * time.Second, MaxHeaderBytes: 8 << 10}
 	closers = append(closers, server)
 	go func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {

@@ -237,22 +237,29 @@ func (p *dtuPort) Read(data []byte, wait time.Duration) (int, error) {
 		}
 		// data may be overwritten up to where the new bytes begin.
 		copy(data, p.held)
-		got := data[:len(p.held)+n]
-		p.held = p.held[:0]
-		for _, packet := range [][]byte{p.listener.heartbeat, p.listener.register} {
-			if len(packet) > 0 {
-				got = append(got[:0], bytes.ReplaceAll(got, packet, nil)...)
-			}
-		}
-		if n > 0 {
-			tail := max(beginning(got, p.listener.heartbeat), beginning(got, p.listener.register))
-			p.held = append(p.held, got[len(got)-tail:]...)
-			got = got[:len(got)-tail]
-		}
+		got := p.sift(data[:len(p.held)+n], n == 0)
 		if wait = time.Until(until); len(got) > 0 || n == 0 || wait <= 0 && len(p.held) == 0 {
 			return len(got), nil
 		}
 	}
+}
+
+// sift takes the packets of the DTU out of what was held and read, in place, and holds back what
+// may be the beginning of one, unless the line is quiet.
+func (p *dtuPort) sift(data []byte, quiet bool) []byte {
+	p.held = p.held[:0]
+	packets := [][]byte{p.listener.heartbeat, p.listener.register}
+	for _, packet := range packets {
+		if len(packet) > 0 {
+			data = append(data[:0], bytes.ReplaceAll(data, packet, nil)...)
+		}
+	}
+	if quiet {
+		return data
+	}
+	tail := max(beginning(data, packets[0]), beginning(data, packets[1]))
+	p.held = append(p.held, data[len(data)-tail:]...)
+	return data[:len(data)-tail]
 }
 
 // beginning returns how many bytes at the end of data may be the beginning of the packet.

@@ -115,7 +115,8 @@ func others(extra map[string]OpenFunc) string {
 // withoutSecrets spells the URL for people. The registration packet of a DTU is what
 // keeps strangers out.
 func withoutSecrets(u *url.URL, values url.Values) string {
-	shown := u.Scheme + "://" + u.Host + u.EscapedPath()
+	host := strings.TrimPrefix((&url.URL{Host: u.Host}).String(), "//") // a zone of IPv6 is escaped
+	shown := u.Scheme + "://" + host + u.EscapedPath()
 	if len(values) == 0 {
 		return shown
 	}

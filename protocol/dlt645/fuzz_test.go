@@ -238,3 +238,85 @@ func FuzzWrite(f *testing.F) {
 		}
 	})
 }
+
+// FuzzPlanRaw sends whatever a client takes for a frame. What goes out is that one frame and no
+// more; a read is none that could change anything, alone or hidden in its data; a command goes
+// to one meter, or is one that the standard has for many; its password is known and masked.
+func FuzzPlanRaw(f *testing.F) {
+	for i, seed := range seeds(f) {
+		f.Add(seed, i%2 == 0)
+	}
+	f.Add(wire("1", 0x11, append([]byte{0, 0, 1, 0}, wire("1", 0x17, 0x20)...)...), false)
+	f.Add(wire("AAAAAAAA0001", 0x1C, fromHex("02 563412 00000000 1A00 000000010130")...), false)
+	f.Fuzz(func(t *testing.T, b []byte, old bool) {
+		m := New(V2007, time.UTC)
+		if old {
+			m = New(V1997, time.UTC)
+		}
+		plan, err := m.Plan(protocol.Request{Verb: protocol.VerbRaw, Class: protocol.ClassRead, Frame: b}, nil)
+		if err != nil {
+			if !errors.Is(err, protocol.ErrBadRequest) {
+				t.Errorf("%X: %v", b, err)
+			}
+			return
+		}
+		step := plan.Steps[0]
+		sent := step.First.Request
+		frame, err := ParseFrame(sent)
+		if err != nil || !bytes.Equal(sent, trimWakeUp(b)) || len(plan.Steps) != 1 || plan.Then != nil {
+			t.Fatalf("%X: sends %X, %v", b, sent, err)
+		}
+		if plan.Permission == protocol.PermitRead {
+			switch frame.Control {
+			case 0x11, 0x12, 0x13, 0x01, 0x02:
+			default:
+				t.Errorf("%X counts as a read", sent)
+			}
+			for i := 1; i < len(sent); i++ {
+				if _, hidden, _ := ScanFrame(sent[i:], true); hidden != nil {
+					t.Errorf("%X hides %X", sent, hidden)
+				}
+			}
+			return
+		}
+		wild := frame.Address.IsBroadcast() || frame.Address == Anyone || frame.Control != 0x04 && frame.Address.IsWildcard() && frame.Control.Function().Version() == V2007 && !old
+		if plan.Password != "" && wild {
+			t.Errorf("%X takes a password to many meters", sent)
+		}
+		if plan.Password != "" {
+			digits := fromHex(plan.Password[2:])
+			slices.Reverse(digits)
+			if shown := Redact(sent); !strings.Contains(shown, "******") && bytes.Contains(frame.Data, digits) {
+				t.Errorf("%X is shown as %s", sent, shown)
+			}
+		}
+	})
+}
+
+// FuzzParseAddress reads addresses as people write them. What was read is written so that it is
+// read as the same again, and a 12-digit address is itself.
+func FuzzParseAddress(f *testing.F) {
+	for _, seed := range []string{"1", "112233445566", "AAAAAAAAAAAA", "aaaaaaaa0001", "999999999999", "AAAA1", "", "１２", "12x"} {
+		f.Add(seed, false)
+		f.Add(seed, true)
+	}
+	f.Fuzz(func(t *testing.T, text string, old bool) {
+		m := New(V2007, time.UTC)
+		if old {
+			m = New(V1997, time.UTC)
+		}
+		address, shared, err := m.ParseAddress(text)
+		if err != nil {
+			if !errors.Is(err, protocol.ErrBadRequest) || address != "" {
+				t.Errorf("%q: %q, %v", text, address, err)
+			}
+			return
+		}
+		if again, stillShared, err := m.ParseAddress(address); again != address || stillShared != shared || err != nil || len(address) != 12 {
+			t.Errorf("%q: %q, then %q, %v", text, address, again, err)
+		}
+		if len(text) == 12 && !strings.EqualFold(text, address) {
+			t.Errorf("%q became %q", text, address)
+		}
+	})
+}

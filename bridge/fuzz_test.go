@@ -1,0 +1,80 @@
+package bridge
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"dlt645-mqtt/bridge/bus"
+)
+
+// FuzzReceive gives the bridge any message. It gets exactly one reply, on the topic of its tail
+// or on one that a client may choose; the reply is JSON with a code of the list; and what is
+// published besides are records of the audit.
+func FuzzReceive(f *testing.F) {
+	f.Add("test/request/read/main", []byte("voltage_a"), "test/reply/me/1", []byte("12345678"), "", false, uint32(0))
+	f.Add("test/request/relay/main", []byte(`{"id":"1","action":"trip","verify_ms":0}`), "", []byte(nil), "application/json", false, uint32(5))
+	f.Add("test/request/raw", []byte("000000000001 command\n"), "test/reply/relay/main", []byte(nil), contentBytes, false, uint32(5))
+	f.Add("test/request/scan", []byte(`{"meters":2,"speeds":[2400],"ttl_ms":1}`), "test/reply/\xff", []byte(nil), "", true, uint32(5))
+	f.Add("test/request", []byte(`{"id":{"a":[1e999]},"id":2}`), "$SYS/x", []byte(nil), "", false, uint32(5))
+	f.Add("test/request/config", []byte(`{"points":[]}`), "test/reply//", []byte(nil), "", false, uint32(5))
+	f.Add("test/request/maintenance/main", []byte(`{"action":"set_password","level":"02","new_password":"1"}`), "test/reply/+", []byte(nil), "", false, uint32(5))
+	line := bus.New(bus.Config{Open: func(context.Context) (bus.Port, error) { return newCage(), nil }})
+	ended, cancel := context.WithCancel(f.Context())
+	cancel()
+	if err := line.Run(ended); err != nil { // from now on it takes no job
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, topic string, payload []byte, responseTopic string, correlation []byte, contentType string, retain bool, expiry uint32) {
+		if !strings.HasPrefix(topic, "test/request/") || strings.ContainsAny(topic, "+#\x00") {
+			topic = "test/request/" + strings.NewReplacer("+", "", "#", "", "\x00", "").Replace(topic)
+		}
+		b := New(Config{
+			Root: "test", Broker: Broker{URL: &url.URL{Scheme: "mqtt", Host: "127.0.0.1:1"}}, Bus: line, Protocol: parrot{}, Zone: time.UTC,
+			Meters: []Meter{{Name: "main", Address: "000000000001", Protocol: parrot{}}, {Name: "only", Address: "AAAAAAAAAAAA", Wildcard: true, Protocol: parrot{}}},
+			Allow:  map[string]bool{"read": true, "raw": true, "relay": true, "write": true, "maintenance": true, "broadcast": true, "config": true},
+			Log:    slog.New(slog.DiscardHandler), Version: "test",
+		})
+		m := message{topic: topic, payload: payload, responseTopic: responseTopic, correlation: correlation, contentType: contentType, retain: retain, received: time.Now()}
+		if expiry > 0 {
+			wait := time.Duration(expiry) * time.Second
+			m.expiry = &wait
+		}
+		b.receive(m)
+		b.admission.inside.Wait()
+		replies := 0
+		for _, sent := range b.outbox.queue {
+			if sent.topic == "test/bridge/audit" || sent.topic == "test/bridge/scan" {
+				continue
+			}
+			replies++
+			if own := "test/reply/" + strings.TrimPrefix(topic, "test/request/"); sent.topic != own {
+				first, _, _ := strings.Cut(strings.TrimPrefix(sent.topic, "test/reply/"), "/")
+				if sent.topic != responseTopic || !strings.HasPrefix(sent.topic, "test/reply/") || slices.Contains(Verbs, first) || strings.ContainsAny(sent.topic, "+#\x00") {
+					t.Errorf("reply to %q on %q", topic, sent.topic)
+				}
+			}
+			if !bytes.Equal(sent.correlation, correlation) || sent.retain {
+				t.Errorf("correlation %q, want %q, retained %t", sent.correlation, correlation, sent.retain)
+			}
+			var reply struct {
+				Error *struct {
+					Code Code
+				}
+				OK *bool
+			}
+			if err := json.Unmarshal(sent.payload, &reply); err != nil || reply.OK == nil || reply.Error != nil && !slices.Contains(Codes, reply.Error.Code) || reply.Error != nil && reply.Error.Code == CodeInternal {
+				t.Errorf("%q %q: reply %q, %v", topic, payload, sent.payload, err)
+			}
+		}
+		if replies != 1 || len(b.repeats.oldest) > 0 {
+			t.Errorf("%q %q: %d replies, %d commands remembered", topic, payload, replies, len(b.repeats.oldest))
+		}
+	})
+}

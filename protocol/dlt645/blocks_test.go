@@ -85,7 +85,7 @@ func TestExpected(t *testing.T) {
 		want    int // bytes of the answer
 	}{
 		{V2007, "voltage_a", 18}, {V2007, "voltage_block", 22}, {V2007, "forward_active_energy", 20}, {V2007, "forward_active_energy_block", 36},
-		{V2007, "04999999", 48}, {V2007, "status_3", 18}, {V1997, "voltage_a", 16}, {V1997, "clock_block", 21},
+		{V2007, "04999999", 48}, {V2007, "status_3", 18}, {V1997, "voltage_a", 16}, {V1997, "clock", 21},
 	} {
 		if got := plan(t, New(row.version, time.UTC), nil, "112233445566", row.item).Steps[0].Expected; got != row.want {
 			t.Errorf("%s of DL/T 645-%s: %d bytes are expected, want %d", row.item, row.version, got, row.want)

@@ -347,7 +347,7 @@ func (b *Bridge) Run(ctx context.Context, stopBus func()) error {
 	// The connection outlives ctx, so that the last replies still get out.
 	connection, hangUp := context.WithCancel(context.WithoutCancel(ctx))
 	defer hangUp()
-	broker, err := b.connect(connection)
+	broker, err := b.newLink(connection).connect()
 	if err != nil {
 		return fmt.Errorf("connect to the broker: %w", err)
 	}

@@ -22,9 +22,14 @@ import (
 const (
 	keepAlive        = 30 // seconds
 	receiveMaximum   = 1024
+	subscribeTimeout = 10 * time.Second
 	subscribeRetry   = 30 * time.Second
 	reconnectMax     = 30 * time.Second
 	stayAwayTakeover = 30 * time.Second
+
+	// ackPatience is how long the broker may take to acknowledge a message. One that is frozen
+	// or gone is found out by the keep-alive within twice its time.
+	ackPatience = 3 * keepAlive * time.Second
 
 	// So many connections in a row that last no longer than that are no accident.
 	shortLife  = 10 * time.Second
@@ -44,22 +49,27 @@ type Broker struct {
 type link struct {
 	*Bridge
 	ctx       context.Context
-	stayAway  atomic.Int64 // Unix nanoseconds until which not to connect
-	connected atomic.Int64 // connections so far
-	short     atomic.Int64 // how many of the last in a row were short
+	stayAway  atomic.Int64  // Unix nanoseconds until which not to connect
+	connected atomic.Int64  // connections so far
+	patience  time.Duration // how long the broker may take to acknowledge a message
+	short     atomic.Int64  // how many of the last in a row were short
 
 	mu     sync.Mutex // makes up and down of the outbox one with the state of the connection
 	since  time.Time  // when the connection came up
 	hangUp context.CancelFunc
 }
 
+func (b *Bridge) newLink(ctx context.Context) *link {
+	return &link{Bridge: b, ctx: ctx, hangUp: func() {}, patience: ackPatience}
+}
+
 // connect starts to connect and returns at once; it goes on trying for ever.
-func (b *Bridge) connect(ctx context.Context) (*autopaho.ConnectionManager, error) {
-	l := &link{Bridge: b, ctx: ctx, hangUp: func() {}}
+func (l *link) connect() (*autopaho.ConnectionManager, error) {
+	b := l.Bridge
 	status := b.topics.join(topicStatus)
 	maximum, quota := uint32(maxConfigPayload), uint16(receiveMaximum)
 	debug := slog.NewLogLogger(b.log.With("from", "paho").Handler(), slog.LevelDebug)
-	return autopaho.NewConnection(ctx, autopaho.ClientConfig{
+	return autopaho.NewConnection(l.ctx, autopaho.ClientConfig{
 		ServerUrls:       []*url.URL{b.config.Broker.URL},
 		TlsCfg:           b.config.Broker.TLS,
 		KeepAlive:        keepAlive,
@@ -84,7 +94,8 @@ func (b *Bridge) connect(ctx context.Context) (*autopaho.ConnectionManager, erro
 			return &paho.Disconnect{ReasonCode: packets.DisconnectDisconnectWithWillMessage}
 		},
 		ClientConfig: paho.ClientConfig{
-			ClientID: b.config.Broker.ClientID,
+			ClientID:      b.config.Broker.ClientID,
+			PacketTimeout: time.Hour, // each call has a deadline of its own
 			OnPublishReceived: []func(paho.PublishReceived) (bool, error){
 				func(p paho.PublishReceived) (bool, error) {
 					b.receive(messageOf(p.Packet))
@@ -193,11 +204,13 @@ func (l *link) up(m *autopaho.ConnectionManager, c *paho.Connack) {
 // largest is the size of packet that the broker takes; 0: any.
 func (l *link) subscribe(ctx context.Context, m *autopaho.ConnectionManager, qos byte, largest uint32) {
 	for {
-		_, err := m.Subscribe(ctx, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{
+		asking, cancel := context.WithTimeout(ctx, subscribeTimeout)
+		_, err := m.Subscribe(asking, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{
 			Topic: l.topics.requests(), QoS: qos, NoLocal: true,
 			RetainHandling:    2, // none of the retained messages there are
 			RetainAsPublished: true,
 		}}})
+		cancel()
 		if err == nil {
 			break
 		}
@@ -229,7 +242,7 @@ func (l *link) subscribe(ctx context.Context, m *autopaho.ConnectionManager, qos
 		if largest > 0 && message.size() > int(largest) {
 			return true, fmt.Errorf("%w: %d bytes, of %d", errTooLarge, message.size(), largest)
 		}
-		return publish(ctx, m, qos, message)
+		return l.publish(ctx, m, qos, message)
 	})
 	l.limited.at(slog.LevelInfo, "ready", "ready for requests", "filter", l.topics.requests())
 }
@@ -285,8 +298,9 @@ func (l *link) down() bool {
 	return true
 }
 
-// publish sends one message and waits for the broker's acknowledgement.
-func publish(ctx context.Context, m *autopaho.ConnectionManager, qos byte, message outgoing) (final bool, err error) {
+// publish sends one message and waits for the broker's acknowledgement. A connection on which
+// that does not come is ended, so that the message can be sent again over another one.
+func (l *link) publish(connection context.Context, m *autopaho.ConnectionManager, qos byte, message outgoing) (final bool, err error) {
 	properties := &paho.PublishProperties{ContentType: message.contentType, CorrelationData: message.correlation}
 	if !strings.HasPrefix(message.contentType, contentBytes) {
 		text := byte(1)
@@ -295,12 +309,22 @@ func publish(ctx context.Context, m *autopaho.ConnectionManager, qos byte, messa
 	if message.transient {
 		qos = 0
 	}
+	ctx, cancel := context.WithTimeout(connection, l.patience)
+	defer cancel()
 	response, err := m.Publish(ctx, &paho.Publish{
 		Topic: message.topic, Payload: message.payload, QoS: qos, Retain: message.retain, Properties: properties,
 	})
-	if err != nil && response != nil && response.ReasonCode >= 0x80 {
+	switch {
+	case err != nil && response != nil && response.ReasonCode >= 0x80:
 		const quotaExceeded = 0x97
-		return response.ReasonCode != quotaExceeded, fmt.Errorf("%w (%02XH)", err, response.ReasonCode)
+		err = fmt.Errorf("%w (%02XH)", err, response.ReasonCode)
+		if response.ReasonCode != quotaExceeded {
+			return true, err
+		}
+		return false, fmt.Errorf("%w: %w", errNotNow, err)
+	case ctx.Err() != nil && connection.Err() == nil && qos > 0:
+		l.limited.at(slog.LevelError, "not acknowledged", "the broker does not acknowledge a message; connecting anew", "topic", quote(message.topic), "waited", l.patience)
+		m.TerminateConnectionForTest() // nothing else closes a connection that is to come back
 	}
 	return errors.Is(err, paho.ErrInvalidArguments), err
 }

@@ -19,14 +19,19 @@ const (
 const (
 	outboxInFlight = 32       // publishes that wait for the broker's acknowledgement
 	outboxBytes    = 16 << 20 // what may wait while the broker is away
-	publishTimeout = 15 * time.Second
+	refusalPause   = 15 * time.Second
 
 	// mostAttempts of a message may end with the connection before it is given up.
 	mostAttempts = 5
 )
 
-// errTooLarge tells that the broker takes no message of this size.
-var errTooLarge = errors.New("the message is larger than the broker takes")
+var (
+	// errTooLarge tells that the broker takes no message of this size.
+	errTooLarge = errors.New("the message is larger than the broker takes")
+
+	// errNotNow tells that the broker has refused a message that it may take later.
+	errNotNow = errors.New("the broker does not take the message now")
+)
 
 // An outgoing message waits for the broker.
 type outgoing struct {
@@ -47,7 +52,8 @@ type outgoing struct {
 func (m *outgoing) size() int { return len(m.topic) + len(m.payload) + len(m.correlation) + 100 }
 
 // A publisher sends one message and waits for the acknowledgement. final tells of an error
-// that trying again will not mend.
+// that trying again will not mend. After any other error but errNotNow nobody knows whether
+// the broker has the message.
 type publisher func(ctx context.Context, m outgoing) (final bool, err error)
 
 // An outbox publishes messages over whatever connection there is. What it has accepted goes
@@ -215,24 +221,31 @@ func (o *outbox) sendRetained(ctx context.Context, publish publisher, r *retaine
 	o.pump()
 }
 
-// attempt publishes once and tells whether the message must be tried again.
-func (o *outbox) attempt(ctx context.Context, publish publisher, m outgoing) (again bool) {
-	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
-	defer cancel()
-	final, err := publish(ctx, m)
-	if err == nil {
+// attempt publishes once and tells whether the message must be tried again. If the broker's
+// acknowledgement does not come, it waits for the end of the connection: over the same one the
+// message must not be sent again (MQTT 5, clause 4.4), for a broker that was only slow would
+// pass it on twice.
+func (o *outbox) attempt(connection context.Context, publish publisher, m outgoing) (again bool) {
+	final, err := publish(connection, m)
+	switch {
+	case err == nil:
 		return false
-	}
-	if errors.Is(err, errTooLarge) && m.short != nil {
+	case errors.Is(err, errTooLarge) && m.short != nil:
 		m.payload, m.short = m.short(), nil
-		return o.attempt(ctx, publish, m)
-	}
-	if final {
+		return o.attempt(connection, publish, m)
+	case final:
 		o.log.at(slog.LevelError, "not taken", "the broker does not take a message", "topic", quote(m.topic), "err", err)
 		return false
+	case errors.Is(err, errNotNow):
+		pause := time.NewTimer(refusalPause)
+		defer pause.Stop()
+		select {
+		case <-pause.C:
+		case <-connection.Done():
+		}
+		return true
 	}
-	// A connection that is gone says so at once; do not spin until its end is known.
-	<-ctx.Done()
+	<-connection.Done()
 	return true
 }
 

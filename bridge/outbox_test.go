@@ -242,3 +242,62 @@ func TestOutboxKeepsTheOrder(t *testing.T) {
 		}
 	})
 }
+
+func TestOutboxAndASlowBroker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOutbox(quietLog())
+		connection, end := context.WithCancel(t.Context())
+		sent := 0
+		slow := func(ctx context.Context, _ outgoing) (bool, error) {
+			sent++
+			select {
+			case <-ctx.Done():
+				return false, ctx.Err()
+			case <-time.After(time.Hour):
+				return false, nil
+			}
+		}
+		o.up(connection, slow)
+		o.put(outgoing{topic: "acknowledged"})
+		time.Sleep(2 * time.Hour)
+		synctest.Wait()
+		if sent != 1 {
+			t.Errorf("sent %d times, want once", sent)
+		}
+
+		o.put(outgoing{topic: "not acknowledged"})
+		time.Sleep(time.Minute)
+		o.down()
+		end()
+		synctest.Wait()
+		if sent != 2 || o.waiting() != 1 {
+			t.Errorf("sent %d times, %d messages wait; want the second message to wait for the next connection", sent, o.waiting())
+		}
+		o.up(t.Context(), slow)
+		time.Sleep(2 * time.Hour)
+		synctest.Wait()
+		if sent != 3 || o.waiting() != 0 {
+			t.Errorf("sent %d times, %d messages wait; want the second message sent again", sent, o.waiting())
+		}
+	})
+}
+
+func TestOutboxTriesAgainWhatIsRefusedForNow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOutbox(quietLog())
+		full := time.Now().Add(time.Minute)
+		office := &postOffice{}
+		o.up(t.Context(), func(ctx context.Context, m outgoing) (bool, error) {
+			if time.Now().Before(full) {
+				return false, errNotNow
+			}
+			return office.publish(ctx, m)
+		})
+		o.put(outgoing{topic: "a", payload: []byte("1")})
+		time.Sleep(time.Minute + refusalPause)
+		synctest.Wait()
+		if want := []string{"a=1"}; !slices.Equal(office.taken, want) {
+			t.Errorf("published %v, want %v", office.taken, want)
+		}
+	})
+}

@@ -331,6 +331,45 @@ func TestQueueIsBounded(t *testing.T) {
 	})
 }
 
+// TestAdviceToTryAgain fills the queue with reads that differ and with equal ones, of which one
+// exchange answers a hundred: room is there a hundred times sooner.
+func TestAdviceToTryAgain(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		equal int // reads of one kind
+		want  time.Duration
+	}{
+		{"different", 1, 100 * promptTime / 10},
+		{"equal", 100, 100 * time.Millisecond}, // the least advice
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := start(t, Config{Queue: 100}, prompt)
+				defer l.stop()
+				fill := func() (last <-chan Report) {
+					for i := range 100 {
+						n := rune(i / test.equal)
+						last = l.submit(read(string('a'+n%20), string('a'+n/20)))
+					}
+					return last
+				}
+				for range 20 {
+					<-fill()
+				}
+				fill()
+				_, err := l.bus.Submit(Job{Steps: []protocol.Step{read("a", "z")}})
+				var busy *BusyError
+				if !errors.As(err, &busy) {
+					t.Fatalf("one more read: got %v", err)
+				}
+				if d := busy.RetryAfter - test.want; d < -test.want/10 || d > test.want/10 {
+					t.Errorf("told to try again after %v, want about %v", busy.RetryAfter, test.want)
+				}
+			})
+		})
+	}
+}
+
 func TestOneMeterDoesNotTakeAllPlacesOfCommands(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := start(t, Config{}, prompt)

@@ -63,7 +63,7 @@ type Bus struct {
 	state   State
 	usage   usage
 	stopped bool          // Run has ended or is about to
-	pace    time.Duration // what a step takes on the wire, on average
+	pace    time.Duration // what a step takes on the wire, on average; one that is shared takes little
 	down    time.Time     // since when the port is missing; zero if it is there
 	probes  reserve
 	suspect bool // every meter has fallen silent, which may be the port's fault

@@ -153,7 +153,7 @@ func TestSecretsInConfigurationErrors(t *testing.T) {
 			maps.Copy(all, variables)
 			setAll(t, all)
 			var stderr bytes.Buffer
-			if status := serve(t.Context(), &stderr, nil); status != 2 {
+			if status := serve(t.Context(), &stderr, nil); status != statusConfiguration {
 				t.Errorf("status %d", status)
 			}
 			l.search("the complaint", stderr.String())

@@ -44,7 +44,10 @@ func (a *authority) issue(name string, template *x509.Certificate) (certificate,
 	}
 	a.serial++
 	template.SerialNumber = big.NewInt(a.serial)
-	template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	template.NotBefore = time.Now().Add(-time.Hour)
+	if template.NotAfter.IsZero() {
+		template.NotAfter = time.Now().Add(time.Hour)
+	}
 	parent, signer := a.certificate, a.key
 	if template.IsCA {
 		parent, signer = template, private
@@ -112,8 +115,8 @@ func TestSecureBroker(t *testing.T) {
 	}
 }
 
-// TestBrokerRefuses uses a wrong authority and a wrong password. The bridge goes on trying and
-// says why, without the password.
+// TestBrokerRefuses tries brokers that are not to be trusted, and brokers that do not trust us.
+// The bridge goes on trying and says why, without the password.
 func TestBrokerRefuses(t *testing.T) {
 	hash := findProgram(t, "mosquitto_passwd")
 	directory := t.TempDir()
@@ -125,17 +128,37 @@ func TestBrokerRefuses(t *testing.T) {
 	}
 	other := t.TempDir()
 	newAuthority(t, other)
-	plain, secure := freeAddress(t), freeAddress(t)
-	_, port, _ := net.SplitHostPort(secure)
-	startMosquitto(t, plain, "allow_anonymous false", "password_file "+passwords, "listener "+port+" 127.0.0.1",
-		"cafile "+filepath.Join(directory, "ca.pem"), "certfile "+certificate, "keyfile "+key)
+	expired, expiredKey := a.issue("expired", &x509.Certificate{
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, NotAfter: time.Now().Add(-time.Minute),
+	})
+	stranger, strangerKey := newAuthority(t, t.TempDir()).issue("client", &x509.Certificate{ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+	plain, secure, outdated, closed := freeAddress(t), freeAddress(t), freeAddress(t), freeAddress(t)
+	lines := []string{"allow_anonymous false", "password_file " + passwords}
+	ca := filepath.Join(directory, "ca.pem")
+	for _, listener := range []struct {
+		address, certificate, key string
+		more                      []string
+	}{{secure, certificate, key, nil}, {outdated, expired, expiredKey, nil}, {closed, certificate, key, []string{"require_certificate true"}}} {
+		_, port, _ := net.SplitHostPort(listener.address)
+		lines = append(lines, "listener "+port+" 127.0.0.1", "cafile "+ca, "certfile "+listener.certificate, "keyfile "+listener.key)
+		lines = append(lines, listener.more...)
+	}
+	startMosquitto(t, plain, lines...)
+	for _, address := range []string{secure, outdated, closed} {
+		awaitListener(t, address, t.Context().Done(), new(strings.Builder))
+	}
 	for name, row := range map[string]struct {
 		variables map[string]string
 		want      string
 	}{
-		"wrong authority": {map[string]string{"DLT645_MQTT_URL": "mqtts://" + secure, "DLT645_MQTT_CA_FILE": filepath.Join(other, "ca.pem")}, "unknown authority"},
-		"wrong password":  {map[string]string{"DLT645_MQTT_URL": "mqtt://" + plain, "DLT645_MQTT_USERNAME": "bridge", "DLT645_MQTT_PASSWORD": "wr0ng"}, "DLT645_MQTT_PASSWORD"},
-		"wrong host name": {map[string]string{"DLT645_MQTT_URL": "mqtts://" + strings.Replace(secure, "127.0.0.1", "localhost", 1), "DLT645_MQTT_CA_FILE": filepath.Join(directory, "ca.pem")}, "to match localhost"},
+		"wrong authority":                  {map[string]string{"DLT645_MQTT_URL": "mqtts://" + secure, "DLT645_MQTT_CA_FILE": filepath.Join(other, "ca.pem")}, "unknown authority"},
+		"wrong password":                   {map[string]string{"DLT645_MQTT_URL": "mqtt://" + plain, "DLT645_MQTT_USERNAME": "bridge", "DLT645_MQTT_PASSWORD": "wr0ng"}, "DLT645_MQTT_PASSWORD"},
+		"wrong host name":                  {map[string]string{"DLT645_MQTT_URL": "mqtts://" + strings.Replace(secure, "127.0.0.1", "localhost", 1), "DLT645_MQTT_CA_FILE": ca}, "to match localhost"},
+		"expired certificate":              {map[string]string{"DLT645_MQTT_URL": "mqtts://" + outdated, "DLT645_MQTT_CA_FILE": ca}, "certificate has expired"},
+		"no authority":                     {map[string]string{"DLT645_MQTT_URL": "mqtts://" + secure}, "unknown authority"},
+		"no client certificate":            {map[string]string{"DLT645_MQTT_URL": "mqtts://" + closed, "DLT645_MQTT_CA_FILE": ca}, "cannot reach the broker"}, // which words follow depends on who is faster
+		"client certificate of a stranger": {map[string]string{"DLT645_MQTT_URL": "mqtts://" + closed, "DLT645_MQTT_CA_FILE": ca, "DLT645_MQTT_CERT_FILE": stranger, "DLT645_MQTT_KEY_FILE": strangerKey}, "cannot reach the broker"},
+		"no TLS at all":                    {map[string]string{"DLT645_MQTT_URL": "mqtts://" + plain, "DLT645_MQTT_CA_FILE": ca}, "cannot reach the broker"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			setAll(t, row.variables)

@@ -18,6 +18,9 @@ NODE_RED := examples/node-red/test
 LINTER_VERSION := v2.15.0
 LINTER         := .tools/golangci-lint-$(LINTER_VERSION)/golangci-lint
 
+VULNCHECK_VERSION := v1.8.0
+VULNCHECK         := .tools/govulncheck-$(VULNCHECK_VERSION)/govulncheck
+
 .PHONY: help
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +50,19 @@ lint: $(LINTER) ## run golangci-lint, and shellcheck if it is installed
 
 $(LINTER):
 	GOBIN=$(CURDIR)/$(@D) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINTER_VERSION)
+
+# Whatever was found makes it fail; a database out of reach does not.
+.PHONY: vulncheck
+vulncheck: $(VULNCHECK) ## look for known vulnerabilities in what the binary uses, if their database can be reached
+	@status=0; found=$$($(VULNCHECK) ./... 2>&1) || status=$$?; \
+	if [ $$status != 0 ] && grep -q 'fetching vulnerabilities' <<<"$$found"; then \
+		echo "skipped: known vulnerabilities, whose database cannot be reached: $$(tail -n 1 <<<"$$found")"; \
+	else \
+		echo "$$found"; exit $$status; \
+	fi
+
+$(VULNCHECK):
+	GOBIN=$(CURDIR)/$(@D) go install golang.org/x/vuln/cmd/govulncheck@$(VULNCHECK_VERSION)
 
 .PHONY: bench
 bench: ## measure the bus against the wire, at SPEEDS, and run the benchmarks (BENCHTIME=1s)

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"dlt645-mqtt/bridge"
+	"dlt645-mqtt/bridge/points"
 	"dlt645-mqtt/protocol/dlt645"
 )
 
@@ -48,7 +50,17 @@ func runDemo(ctx context.Context, arguments []string, _ io.Reader, out, stderr i
 			}
 		}
 	}
-	return serve(ctx, stderr, func(ctx context.Context, c config, broker *embeddedBroker) {
+	c, err := readConfig(true)
+	if err != nil {
+		complain(stderr, "the configuration cannot be used", err)
+		return statusConfiguration
+	}
+	if _, set := os.LookupEnv("DLT645_POINTS"); !set {
+		if table, err := points.Parse(examplePoints, bridge.Site(c.meters, c.protocol)); err == nil { // else there are other meters
+			c.points = table
+		}
+	}
+	return serveConfig(ctx, c, stderr, func(ctx context.Context, c config, broker *embeddedBroker) {
 		if broker != nil {
 			firstReading(ctx, out, c, broker)
 		}

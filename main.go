@@ -38,6 +38,7 @@ func commands() []command {
 		{"scan", "", "find the meters on the bus, without a broker", runScan},
 		{"decode", "[HEX…]", "explain frames, from the arguments or standard input", runDecode},
 		{"items", "[WORD…]", "search the dictionary of data items", runItems},
+		{"points", "check FILE | template", "explain a point table, or write one to begin with", runPoints},
 		{"simulate", "", "serve simulated meters on a TCP port or a pty", runSimulate},
 		{"healthcheck", "", "exit 0 if the bridge on this machine is healthy", runHealthcheck},
 		{"version", "", "print the version", runVersion},
@@ -86,12 +87,18 @@ func serve(ctx context.Context, stderr io.Writer, ready func(context.Context, co
 		complain(stderr, "the configuration cannot be used", err)
 		return statusConfiguration
 	}
+	return serveConfig(ctx, c, stderr, ready)
+}
+
+// serveConfig is serve with a configuration that was read before.
+func serveConfig(ctx context.Context, c config, stderr io.Writer, ready func(context.Context, config, *embeddedBroker)) int {
 	log := newLog(stderr, c.logFormat, c.logLevel)
 	for _, warning := range c.warnings {
 		log.Warn(warning)
 	}
 	var broker *embeddedBroker
 	if c.embedded != "" {
+		var err error
 		if broker, err = startBroker(c.embedded, log); err != nil {
 			complain(stderr, "the embedded broker does not start", err)
 			return 1

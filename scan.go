@@ -69,6 +69,11 @@ func runScan(ctx context.Context, arguments []string, _ io.Reader, out, stderr i
 		complain(stderr, "the configuration cannot be used", err)
 		return 2
 	}
+	return printScan(scanBus(ctx, c, body, stderr), *asJSON, out, stderr)
+}
+
+// scanBus looks for the meters on a bus and returns the reply.
+func scanBus(ctx context.Context, c config, body []byte, stderr io.Writer) []byte {
 	c.allow = map[string]bool{string(protocol.PermitRead): true}
 	b, line := newBridge(c, newLog(stderr, c.logFormat, max(c.logLevel, slog.LevelWarn)))
 	busContext, stopBus := context.WithCancel(context.WithoutCancel(ctx))
@@ -82,7 +87,7 @@ func runScan(ctx context.Context, arguments []string, _ io.Reader, out, stderr i
 	if err := <-ended; err != nil {
 		complain(stderr, "the bus has stopped", err)
 	}
-	return printScan(reply, *asJSON, out, stderr)
+	return reply
 }
 
 // printScan shows the reply to a scan.

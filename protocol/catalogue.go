@@ -8,7 +8,8 @@ type Catalogue interface {
 	// in the order of the table. In a pattern * stands for any number of characters other than
 	// _ and the point, so that energy_t* is the tariffs and not their history. Without * it
 	// returns the name of the one item or value that is meant, also by an identifier (which is
-	// its own name if it has no other). The error wraps ErrUnknownItem or ErrUnsupported.
+	// its own name if it has no other); a block means its members. The error wraps ErrUnknownItem
+	// or ErrUnsupported.
 	Match(pattern string) ([]string, error)
 
 	// Describe returns what is known of the item, or of the value of an item, that has this

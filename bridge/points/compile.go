@@ -217,7 +217,7 @@ func find(items protocol.Catalogue, pattern string) (m matched) {
 		}
 	}
 	if len(m.descriptions) == 0 {
-		m.err = fmt.Errorf("%s has several values, and a point is one; name the value that is wanted, or a pattern such as voltage_*", strings.Join(m.others[:min(len(m.others), 3)], ", "))
+		m.err = fmt.Errorf("%s has several values, or is a record; a point is one value; records are read with a read request", strings.Join(m.others[:min(len(m.others), 3)], ", "))
 	}
 	return m
 }

@@ -12,6 +12,8 @@ package points
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
+	"strings"
 	"time"
 
 	"dlt645-mqtt/protocol"
@@ -102,6 +104,26 @@ func (t *Table) Meters() (meters []string) {
 var BasicItems = []string{
 	"forward_active_energy", "active_power",
 	"voltage_a", "voltage_b", "voltage_c", "current_a", "current_b", "current_c", "status_3",
+}
+
+// templateRows are a table to begin with.
+var templateRows = [][2]string{
+	{"forward_active_energy", "15m"}, {"active_power", "1m"}, {"voltage_block", "1m"}, {"current_block", "1m"}, {"power_factor", "1m"}, {"status_3", "1m"},
+}
+
+// Template returns a table to begin with, in CSV: a row for each meter and each of the usual
+// items that its dictionary knows, with room for limits.
+func Template(site Site) string {
+	var b strings.Builder
+	b.WriteString(strings.Join(Columns[:6], ",") + "\n")
+	for _, m := range site.Meters {
+		for _, row := range templateRows {
+			if _, err := m.Items.Match(row[0]); err == nil {
+				fmt.Fprintf(&b, "%s,%s,%s,,,\n", m.Name, row[0], row[1])
+			}
+		}
+	}
+	return b.String()
 }
 
 // Basic returns the table of the basic points of every named meter.

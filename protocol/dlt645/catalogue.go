@@ -27,6 +27,9 @@ func (m *Meters) Match(pattern string) ([]string, error) {
 	if len(missing) > 0 {
 		return nil, missing[0].Err
 	}
+	if item := registers[0].item; item.Name != "" && item.Block() && registers[0].only == nil {
+		return item.Names(), nil
+	}
 	return registers[0].names, nil
 }
 

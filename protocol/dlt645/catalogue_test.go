@@ -21,6 +21,8 @@ func TestMatch(t *testing.T) {
 		{V2007, "status_3.relay_open", "status_3.relay_open"},
 		{V2007, "forward_active_demand_time", "forward_active_demand_time"},
 		{V2007, "04999999", "04999999"},
+		{V2007, "voltage_block", "voltage_a voltage_b voltage_c"},
+		{V2007, "0202FF00", "current_a current_b current_c"},
 		{V2007, "voltage_*", "voltage_a voltage_b voltage_c voltage_block voltage_statistics"},
 		{V2007, "*requency", "frequency"},
 		{V2007, "forward_active_energy_t*", "forward_active_energy_t1 forward_active_energy_t2 forward_active_energy_t3 forward_active_energy_t4 …"},

@@ -2,10 +2,14 @@ package bridge
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/VictoriaMetrics/metrics"
+
+	"dlt645-mqtt/protocol"
 )
 
 // newMetrics makes the set that /metrics shows. Labels come from closed lists only: a client
@@ -13,23 +17,53 @@ import (
 func (b *Bridge) newMetrics() *metrics.Set {
 	s := metrics.NewSet()
 	gauge := func(name string, value func() float64) { s.NewGauge("dlt645_"+name, value) }
-	flag := func(name string, value func() bool) {
-		gauge(name, func() float64 {
-			if value() {
-				return 1
-			}
-			return 0
-		})
-	}
+	flag := func(name string, value func() bool) { gauge(name, func() float64 { return float64(oneIf(value())) }) }
 	flag("broker_up", b.listening.Load)
 	flag("bus_up", func() bool { return b.bus.State().Up })
 	gauge("bus_utilisation_ratio", func() float64 { return b.bus.State().Utilisation })
 	gauge("bus_queue_length", func() float64 { return float64(b.bus.State().Queue) })
 	gauge("outbox_length", func() float64 { return float64(b.outbox.waiting()) })
-	for _, m := range b.directory.meters {
-		flag(fmt.Sprintf("meter_online{meter=%q}", m.Name), func() bool { return b.bus.Meter(m.current()).Online() })
-	}
+	s.RegisterMetricsWriter(b.writeMeters)
 	return s
+}
+
+// writeMeters writes what is known of the meters that are looked after, in the text format of
+// Prometheus. Values keep all their digits.
+func (b *Bridge) writeMeters(out io.Writer) {
+	watches := b.poller.all()
+	slices.SortFunc(watches, func(v, w *watch) int { return strings.Compare(v.Name, w.Name) })
+	for _, w := range watches {
+		w.mu.Lock()
+		online, known, order := w.presence.online, w.presence.known, w.order
+		values := make(map[string]any, len(order))
+		for item, v := range w.state.values {
+			values[item] = v.data
+		}
+		w.mu.Unlock()
+		if known {
+			fmt.Fprintf(out, "dlt645_meter_online{meter=%q} %d\n", w.Name, oneIf(online))
+		}
+		if turnaround := b.bus.Meter(w.current()).Turnaround(); turnaround > 0 {
+			fmt.Fprintf(out, "dlt645_meter_turnaround_seconds{meter=%q} %g\n", w.Name, turnaround.Seconds())
+		}
+		for _, item := range order {
+			name := fmt.Sprintf("dlt645_point_value{meter=%q,item=%q}", w.Name, item)
+			switch v := values[item].(type) {
+			case protocol.Decimal:
+				fmt.Fprintf(out, "%s %s\n", name, v)
+			case bool:
+				fmt.Fprintf(out, "%s %d\n", name, oneIf(v))
+			}
+		}
+	}
+	metrics.WriteCounterUint64(out, "dlt645_polls_missed_total", b.poller.missedSoFar())
+}
+
+func oneIf(is bool) int {
+	if is {
+		return 1
+	}
+	return 0
 }
 
 // countReply counts the reply to a request under its verb and how it ended.
@@ -42,11 +76,24 @@ func (b *Bridge) countReply(verb string, result string) {
 
 // countExchange counts how a conversation with a meter ended.
 func (b *Bridge) countExchange(w *watch, o *outcome) {
+	if !o.Started {
+		return
+	}
 	result := "ok"
 	if o.Err != nil {
 		result = string(problemOf(o.Err).Code)
 	}
 	b.metrics.GetOrCreateCounter(fmt.Sprintf("dlt645_exchanges_total{meter=%q,result=%q}", w.Name, result)).Inc()
+}
+
+// forgetMeter drops the series of a meter that is not looked after any more.
+func (b *Bridge) forgetMeter(name string) {
+	mark := fmt.Sprintf("{meter=%q,", name)
+	for _, metric := range b.metrics.ListMetricNames() {
+		if strings.Contains(metric, mark) {
+			b.metrics.UnregisterMetric(metric)
+		}
+	}
 }
 
 func (b *Bridge) serveMetrics(w http.ResponseWriter, _ *http.Request) {

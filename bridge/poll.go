@@ -210,6 +210,13 @@ func (p *poller) itemsOf(name string, now time.Time) []string {
 	return w.asked(order, now)
 }
 
+// missedSoFar returns how many rounds were left out because the one before was under way.
+func (p *poller) missedSoFar() uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.missed
+}
+
 // all returns the meters that are looked after.
 func (p *poller) all() (all []*watch) {
 	p.mu.Lock()

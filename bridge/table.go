@@ -44,6 +44,7 @@ func (b *Bridge) setTable(t *points.Table) {
 	unkept, over := b.poller.setTable(t, b.directory)
 	for _, w := range over {
 		b.clearAvailability(w)
+		b.forgetMeter(w.Name)
 	}
 	for _, w := range append(unkept, over...) {
 		b.clearState(w)

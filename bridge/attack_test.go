@@ -135,3 +135,30 @@ func TestFloodIsBoundedInMemory(t *testing.T) {
 	}
 	runtime.KeepAlive(b)
 }
+
+// TestPointTablesInHandAreBounded sends point tables faster than they can be read.
+func TestPointTablesInHandAreBounded(t *testing.T) {
+	s := newStage(t, configurable)
+	s.configuring.Lock()
+	send := func() {
+		s.receive(message{topic: "test/request/config", payload: []byte("meter,item\nmain,voltage_a\n"), received: time.Now()})
+	}
+	for range mostConfigs {
+		send()
+	}
+	for range 3 {
+		send()
+		if sent := <-s.sent; !strings.Contains(string(sent.payload), `"code":"busy"`) {
+			t.Errorf("one too many: %s", sent.payload)
+		}
+	}
+	s.configuring.Unlock()
+	for range mostConfigs {
+		for sent := (outgoing{}); sent.topic != "test/reply/config"; {
+			sent = <-s.sent
+		}
+	}
+	if reply, _ := s.configure(t, fmt.Sprintf(`{"csv":"off","version":%q}`, strings.Repeat("1", mostVersion+1))); codeOf(reply) != string(CodeBadRequest) {
+		t.Errorf("a long version: %v", reply)
+	}
+}

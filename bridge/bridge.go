@@ -56,8 +56,9 @@ type Bridge struct {
 	points    tableInForce
 	poller    poller
 
-	configuring sync.Mutex  // held while one point table takes the place of another
-	restored    atomic.Bool // what the broker kept of the point table does not matter any more
+	configuring sync.Mutex   // held while one point table takes the place of another
+	configs     atomic.Int32 // point tables that clients have sent, in hand
+	restored    atomic.Bool  // what the broker kept of the point table does not matter any more
 
 	cache     cache
 	repeats   repeats

@@ -11,8 +11,11 @@ import (
 	"dlt645-mqtt/bridge/points"
 )
 
-// mostProblems of a table are told in a reply.
-const mostProblems = 100
+const (
+	mostProblems = 100 // of a table are told in a reply
+	mostConfigs  = 4   // may be in hand at once
+	mostVersion  = 128 // bytes of the version that a table's sender gives it
+)
 
 // A configuration is what the reply to a config request says beside the usual.
 type configuration struct {
@@ -60,7 +63,12 @@ func (b *Bridge) configure(r *request, in *body) error {
 	if r.expired() {
 		return bus.ErrExpired
 	}
-	b.later(func() { // a long table takes its time
+	if b.configs.Add(1) > mostConfigs { // tables are large, and take their time to be read
+		b.configs.Add(-1)
+		return problemf(CodeBusy, "%d point tables are being read already", mostConfigs)
+	}
+	b.later(func() {
+		defer b.configs.Add(-1)
 		if err := b.reconfigure(r, in); err != nil {
 			b.fail(r, err)
 		}
@@ -69,12 +77,12 @@ func (b *Bridge) configure(r *request, in *body) error {
 }
 
 func (b *Bridge) reconfigure(r *request, in *body) error {
+	b.configuring.Lock()
+	defer b.configuring.Unlock()
 	keys, err := b.configKeys(r, in)
 	if err != nil {
 		return tableProblem(err)
 	}
-	b.configuring.Lock()
-	defer b.configuring.Unlock()
 	table := keys.table
 	if table == nil {
 		table = b.fileTable()
@@ -161,6 +169,8 @@ func (b *Bridge) configKeys(r *request, in *body) (keys configKeys, err error) {
 		return keys, err
 	}
 	switch {
+	case len(keys.version) > mostVersion:
+		return keys, problemf(CodeBadRequest, `"version" has %d bytes; at most %d are allowed`, len(keys.version), mostVersion)
 	case inJSON && inCSV:
 		return keys, problemf(CodeBadRequest, `the table stands either in "points" or in "csv"`)
 	case inJSON:

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -14,6 +15,7 @@ import (
 	"unicode"
 
 	"dlt645-mqtt/bridge"
+	"dlt645-mqtt/bridge/bus"
 	"dlt645-mqtt/protocol/dlt645"
 	"dlt645-mqtt/simulator"
 )
@@ -156,3 +158,92 @@ func TestControlCharactersStayInTheirPlace(t *testing.T) {
 
 // isLowControl tells of what must be escaped in JSON.
 func isLowControl(r rune) bool { return r < 0x20 }
+
+// functionsOf lists the functions that a class may make a meter carry out.
+var functionsOf = map[string]string{
+	"read": "", "config": "", "write": "14 04", "relay": "1C", "broadcast": "08 16",
+	"maintenance": "08 15 16 17 18 19 1A 1B 1D 14 0A 0C 0F 10", // 14: the clock
+}
+
+// TestEachClassDoesItsOwn allows one class at a time, and raw, and has it try everything: each
+// verb and action, and raw frames of each function with the right passwords, to one meter, to
+// all, and to whoever is there. What meters carry out is what the class allows.
+func TestEachClassDoesItsOwn(t *testing.T) {
+	now := "000000010130"
+	data := []string{
+		"", "01", "02", "08", "00000100", "0000010001", "99999999", "665544332211", now, "9010", "1090",
+		"03010004" + "04000000" + "00000000" + "15", "03010004" + "02000000" + "00000000" + "15", "10C0" + "04000000" + "06150624",
+		"04000000" + "00000000", "02000000" + "00000000", "02000000" + "00000000" + "FFFFFFFF", "02000000" + "00000000" + "1A00" + "000000019912",
+		"03000C04" + "02000000" + "02111111", "04000000", "04000000" + "04111111",
+	}
+	for class, functions := range functionsOf {
+		t.Run(class, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var mu sync.Mutex
+				done := map[string]bool{}
+				note := func(f dlt645.Frame) {
+					mu.Lock()
+					defer mu.Unlock()
+					done[f.Control.String()] = true
+				}
+				var meters []*simulator.Meter
+				for _, o := range []simulator.MeterOptions{{Address: "000000000001", OnCommand: note}, {Address: "000000000002", Version: dlt645.V1997, OnCommand: note}} {
+					m, err := simulator.NewMeter(o)
+					if err != nil {
+						t.Fatal(err)
+					}
+					meters = append(meters, m)
+				}
+				site := newVirtualSite(t, simulator.BusOptions{Meters: meters, Baud: 115200, Turnaround: time.Millisecond}, func(_ *simulator.Bus, c *bus.Config) { c.Timeout = 100 * time.Millisecond })
+				site.stop()
+				site.allow = map[string]bool{"read": true, "raw": true, class: true}
+				site.start(t)
+				for _, request := range [][2]string{
+					{"relay/000000000001", "trip"}, {"relay/000000000001", `{"action":"close","verify_ms":0}`},
+					{"write/000000000001", `{"item":"demand_period","value":15}`}, {"write/000000000002", `{"item":"clock_date","value":"2000-01-01"}`},
+					{"maintenance/000000000001", "freeze"}, {"maintenance/000000000001", "clear_demand"}, {"maintenance/000000000001", "sync_clock"},
+					{"maintenance/000000000001", `{"action":"clear_meter","confirm":"000000000001"}`},
+					{"maintenance/000000000001", `{"action":"clear_events","item":"all"}`}, {"maintenance/000000000001", `{"action":"output","signal":"second"}`},
+					{"broadcast", "freeze"}, {"broadcast", "time"},
+					{"read/000000000001", "relay"}, {"scan", `{"meters":1}`},
+				} {
+					site.Ask(request[0], []byte(request[1]))
+				}
+				for _, address := range []string{"000000000001", "999999999999", "AAAAAAAAAAAA", "AAAAAAAA0001"} {
+					for control := range byte(0x40) {
+						for _, content := range data {
+							site.Ask("raw", []byte(frame(t, address, control, content)))
+						}
+					}
+				}
+				for function := range done {
+					if !strings.Contains(functions, function) {
+						t.Errorf("%s made a meter carry out function %s", class, function)
+					}
+				}
+				if (functions == "") != (len(done) == 0) {
+					t.Errorf("%s: meters have carried out %v", class, done)
+				}
+			})
+		})
+	}
+}
+
+// TestNoSecretOnTheCommandLine looks at every option of every command: the arguments of a
+// program can be read by every user of a machine.
+func TestNoSecretOnTheCommandLine(t *testing.T) {
+	option := regexp.MustCompile(`(?m)^  -([a-z-]+)`)
+	for _, c := range commands() {
+		if c.name == "help" || c.name == "version" {
+			continue
+		}
+		_, out, stderr := execute(t, "", c.name, "-help")
+		for _, match := range option.FindAllStringSubmatch(out+stderr, -1) {
+			for _, word := range []string{"password", "secret", "key", "token", "user"} {
+				if strings.Contains(match[1], word) && c.name != "simulate" { // which serves meters that are none
+					t.Errorf("%s -%s", c.name, match[1])
+				}
+			}
+		}
+	}
+}

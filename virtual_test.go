@@ -24,8 +24,9 @@ type virtualSite struct {
 	bus    *bus.Bus
 	line   *simulator.Bus
 	config bus.Config
-	log    *slog.Logger // nil: none
-	stop   func()       // the bus; the bridge has no life of its own
+	log    *slog.Logger    // nil: none
+	allow  map[string]bool // nil: everything
+	stop   func()          // the bus; the bridge has no life of its own
 }
 
 // newVirtualSite runs a bridge on a simulated line until stop is called, or the test ends.
@@ -53,11 +54,15 @@ func (v *virtualSite) start(t testing.TB) {
 		"2007": dlt645.New(dlt645.V2007, zone),
 		"1997": dlt645.New(dlt645.V1997, zone),
 	}
+	allow := v.allow
+	if allow == nil {
+		allow = map[string]bool{"read": true, "raw": true, "relay": true, "write": true, "maintenance": true, "broadcast": true}
+	}
 	line := bus.New(v.config)
 	v.bus = line
 	v.Bridge = bridge.New(bridge.Config{
 		Root: "test", Bus: line, Protocols: slices.Sorted(maps.Keys(protocols)), Protocol: protocols["2007"], Finders: finders(protocols),
-		Allow:      map[string]bool{"read": true, "raw": true, "relay": true, "write": true, "maintenance": true, "broadcast": true},
+		Allow:      allow,
 		Passwords:  map[string]map[string]string{"": {"02": "000000", "04": "000000"}},
 		Operator:   "00000000",
 		RelayValid: 5 * time.Minute,

@@ -14,6 +14,7 @@ import (
 	"github.com/eclipse/paho.golang/paho"
 
 	"dlt645-mqtt/bridge/bus"
+	"dlt645-mqtt/protocol"
 )
 
 // TestRepeatsThatWaitAreBounded repeats a command without end while it is in hand.
@@ -160,5 +161,125 @@ func TestPointTablesInHandAreBounded(t *testing.T) {
 	}
 	if reply, _ := s.configure(t, fmt.Sprintf(`{"csv":"off","version":%q}`, strings.Repeat("1", mostVersion+1))); codeOf(reply) != string(CodeBadRequest) {
 		t.Errorf("a long version: %v", reply)
+	}
+}
+
+// TestNamesOfClientsMakeNoSeries sends verbs, meters, items and topics that there are not. None
+// of them stays: neither as a series of a metric, nor as a kind of log line, nor in a cache.
+func TestNamesOfClientsMakeNoSeries(t *testing.T) {
+	s := newStage(t, func(c *Config) { c.Allow["relay"] = true })
+	send := func(i int) {
+		for _, topic := range []string{"read/%012d", "read/meter%d", "verb%d", "relay/%012d", "raw/%d"} {
+			s.ask(t, message{topic: "test/request/" + fmt.Sprintf(topic, i), payload: fmt.Appendf(nil, `{"id":"%d","items":["no_%d"],"key%d":1}`, i, i, i)})
+			if strings.HasPrefix(topic, "relay") {
+				<-s.audited
+			}
+		}
+		s.ask(t, message{topic: "test/request/read/main", payload: fmt.Appendf(nil, "no_item%d,secret", i)})
+	}
+	size := func() int {
+		var text strings.Builder
+		s.metrics.WritePrometheus(&text)
+		return len(s.limited.kinds) + strings.Count(text.String(), "\n") + len(s.cache.results) + len(s.cache.changed) + len(s.repeats.oldest) + len(s.guard.refusals) + len(s.clocks.known)
+	}
+	send(0)
+	before := size()
+	for i := range 50 {
+		send(i + 1)
+	}
+	if after := size(); after != before {
+		t.Errorf("%d things are kept, %d after the first round", after, before)
+	}
+}
+
+// TestCacheIsBounded reads more than it holds.
+func TestCacheIsBounded(t *testing.T) {
+	var c cache
+	now := time.Now()
+	for i := range cacheSize + 100 {
+		c.put(fmt.Sprint(i), protocol.Result{Address: "000000000001"}, now, now.Add(time.Duration(i)))
+		c.forget(fmt.Sprintf("%012d", i+2), now)
+	}
+	if len(c.results) > cacheSize || len(c.changed) > cacheSize {
+		t.Errorf("%d results and %d commands are kept", len(c.results), len(c.changed))
+	}
+}
+
+// TestAReplyTellsWhatWasAsked has a reader send the reply to its read to where another client
+// awaits the reply to a relay command, with everything that the reader can choose alike.
+func TestAReplyTellsWhatWasAsked(t *testing.T) {
+	s := newStage(t, switching)
+	sent, reply := s.ask(t, message{
+		topic: "test/request/read/main", responseTopic: "test/reply/anna/1", correlation: []byte("annas-own"),
+		payload: []byte(`{"id":"11","items":["voltage_a"]}`),
+	})
+	if sent.topic != "test/reply/anna/1" || reply["request"] != "read" || reply["result"] != nil || reply["relay"] != nil || reply["values"] == nil {
+		t.Errorf("reply %s", sent.payload)
+	}
+	for _, payload := range []string{`{"id":"11","items":["voltage_a"],"result":"verified"}`, `{"id":{"result":"verified","ok":true}}`, `{"id":"1\",\"result\":\"verified"}`} {
+		sent, reply := s.ask(t, message{topic: "test/request/read/main", responseTopic: "test/reply/anna/1", payload: []byte(payload)})
+		if reply["request"] != "read" || reply["result"] != nil || !json.Valid(sent.payload) {
+			t.Errorf("%s: reply %s", payload, sent.payload)
+		}
+	}
+}
+
+// TestRecordsAreCropped audits a command with everything as long as it may be.
+func TestRecordsAreCropped(t *testing.T) {
+	s := newStage(t, switching)
+	long := strings.Repeat("电", 20_000)
+	p := &paho.Publish{Topic: "test/request/relay/main", Payload: []byte(`{"id":"1","action":"trip"}`), Properties: &paho.PublishProperties{}}
+	for i := range 1000 {
+		p.Properties.User.Add(fmt.Sprint(i, long), long)
+	}
+	s.receive(messageOf(p))
+	<-s.sent
+	record := <-s.audited
+	var read struct {
+		UserProperties map[string]string `json:"user_properties"`
+	}
+	if err := json.Unmarshal(record.payload, &read); err != nil || len(read.UserProperties) != mostUserProperties || len(record.payload) > 10_000 {
+		t.Errorf("%d properties in a record of %d bytes, %v", len(read.UserProperties), len(record.payload), err)
+	}
+	for _, payload := range []string{`{"action":"` + long + `"}`, long, `{"` + long + `":1}`} {
+		s.ask(t, message{topic: "test/request/relay/main", payload: []byte(payload)})
+		if record := <-s.audited; len(record.payload) > 2000 {
+			t.Errorf("a record of %d bytes", len(record.payload))
+		}
+	}
+}
+
+// TestDeepAndHugeJSON sends bodies that are JSON, and nothing else that is good.
+func TestDeepAndHugeJSON(t *testing.T) {
+	s := newStage(t, func(c *Config) {
+		for _, class := range Classes {
+			c.Allow[class] = true
+		}
+	})
+	deep := strings.Repeat("[", maxPayload/2-100) + strings.Repeat("]", maxPayload/2-100)
+	for _, value := range []string{deep, strings.Repeat(`{"a":`, 9000) + "1" + strings.Repeat("}", 9000), "1e999999999", "-1e-999999999", strings.Repeat("9", 60_000), "9223372036854775808", "1.5", "true", "null", `"\ud800"`} {
+		for topic, keys := range map[string][]string{
+			"read/main":        {"id", "items", "max_age_ms", "ttl_ms", "expires", "trace", "from", "to"},
+			"relay/main":       {"id", "action", "verify_ms", "level", "retry_password"},
+			"write/main":       {"item"},
+			"maintenance/main": {"action", "confirm"},
+			"broadcast":        {"action"},
+			"raw":              {"frame", "answer", "retry_password"},
+			"scan":             {"meters", "speeds", "parities", "protocols"},
+			"config":           {"points", "csv", "dry_run", "version"},
+		} {
+			for _, key := range keys {
+				if key == "id" && value == `"\ud800"` || value == "true" && (key == "trace" || key == "dry_run" || key == "answer" || key == "retry_password") {
+					continue // these are all right
+				}
+				sent, reply := s.ask(t, message{topic: "test/request/" + topic, payload: fmt.Appendf(nil, `{%q:%s}`, key, value)})
+				if code := codeOf(reply); code != string(CodeBadRequest) && code != string(CodeUnknownItem) {
+					t.Errorf("%s {%q:%.20s…}: %.200s", topic, key, value, sent.payload)
+				}
+			}
+		}
+	}
+	if said := s.cage.said(); len(said) > 0 {
+		t.Errorf("on the wire %q", said)
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -13,6 +14,8 @@ import (
 	"testing/synctest"
 	"time"
 	"unicode"
+
+	"github.com/eclipse/paho.golang/paho"
 
 	"dlt645-mqtt/bridge"
 	"dlt645-mqtt/bridge/bus"
@@ -246,4 +249,44 @@ func TestNoSecretOnTheCommandLine(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestTakenOver connects to the broker with the bridge's own client id. The bridge says what that
+// means and stays away, so that two bridges of one name do not throw each other out for ever.
+func TestTakenOver(t *testing.T) {
+	eachBroker(t, func(t *testing.T, b *testBroker) {
+		root := bridgeRoot(t)
+		setAll(t, map[string]string{"DLT645_MQTT_URL": "mqtt://" + b.address, "DLT645_BUS_URL": quickMeters, "DLT645_TOPIC": root})
+		log := &watched{want: "retry_in=", seen: make(chan struct{})}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		ended := make(chan int, 1)
+		go func() { ended <- serve(ctx, log, nil) }()
+		c := newClient(t, dial(t, b.address), root+"/bridge/status")
+		online := func(payload string) bool { return payload == "online" }
+		c.await(root+"/bridge/status", online)
+
+		// Not every broker says why it ends a connection; some must do it again and again.
+		for told := false; !told; {
+			thief := paho.NewClient(paho.ClientConfig{Conn: dial(t, b.address)})
+			if _, err := thief.Connect(ctx, &paho.Connect{CleanStart: true, KeepAlive: 60, ClientID: "dlt645-mqtt-" + root}); err != nil {
+				t.Fatal(err)
+			}
+			select {
+			case <-log.seen:
+				told = true
+			case <-thief.Done(): // the bridge is back
+			case <-time.After(patience):
+				t.Fatalf("the log does not tell:\n%s", log)
+			}
+			_ = thief.Disconnect(&paho.Disconnect{})
+		}
+		if pause := regexp.MustCompile(`client id.*retry_in=(3[0-9]|4[0-5])s`); !pause.MatchString(log.String()) {
+			t.Errorf("the bridge does not say that it stays away for 30 to 45 s:\n%s", log)
+		}
+		cancel()
+		if status := <-ended; status != 0 {
+			t.Errorf("status %d", status)
+		}
+	})
 }

@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -109,6 +111,51 @@ func TestFramesInDocuments(t *testing.T) {
 			}
 			if hex == frames[0] && !strings.Contains(out.String(), fmt.Sprintf(`"control":%q`, "11")) {
 				t.Errorf("%s: the first frame is no read: %s", name, &out)
+			}
+		}
+	}
+}
+
+// TestDocumentsNameTests looks for every test that a document names: whoever reads it must be able
+// to run what it rests on.
+func TestDocumentsNameTests(t *testing.T) {
+	tests := map[string]bool{}
+	err := filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		for _, match := range regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)\w+)\(`).FindAllStringSubmatch(readFile(t, path), -1) {
+			tests[match[1]] = true
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	documents, err := filepath.Glob("docs/*.md")
+	if err != nil || len(documents) == 0 {
+		t.Fatalf("documents %v, %v", documents, err)
+	}
+	for _, document := range documents {
+		text := readFile(t, document)
+		for _, match := range regexp.MustCompile("`((?:Test|Fuzz|Benchmark)[A-Z]\\w*)`").FindAllStringSubmatch(text, -1) {
+			if !tests[match[1]] {
+				t.Errorf("%s names %s, which there is not", document, match[1])
+			}
+		}
+	}
+	// In these tables each line is a claim, and names the test that shows it.
+	for _, document := range []string{"docs/security.md", "docs/conformance.md"} {
+		last := -1 // the column of tests
+		for line := range strings.Lines(readFile(t, document)) {
+			cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), " | ")
+			switch {
+			case !strings.HasPrefix(line, "|"):
+				last = -1
+			case strings.TrimSpace(cells[len(cells)-1]) == "test":
+				last = len(cells) - 1
+			case last >= 0 && !strings.HasPrefix(line, "| ---") && (len(cells) != last+1 || !strings.Contains(cells[last], "`Test") && !strings.Contains(cells[last], "`Fuzz")):
+				t.Errorf("%s: %s names no test", document, line)
 			}
 		}
 	}

@@ -338,6 +338,26 @@ func TestAppendMoment(t *testing.T) {
 	}
 }
 
+// A meter may fill a text with anything. What comes out is printable, or nothing.
+func TestTextIsPrintable(t *testing.T) {
+	item := lookup(t, V2007, "04000403")
+	text := func(s string) []byte {
+		data := make([]byte, item.Size())
+		for i := range s {
+			data[len(s)-1-i] = s[i]
+		}
+		return data
+	}
+	if values, err := item.Decode(text(`a "quoted" {name}, \x1b`), shanghai); err != nil || values[0].Data != `a "quoted" {name}, \x1b` {
+		t.Errorf("got %s, %v", show(values), err)
+	}
+	for _, hostile := range []string{"\x1b[2J", "two\nlines", "\x7f", "\x9b31m", "\xe2\x80\xae", "a\x00b"} {
+		if values, err := item.Decode(text(hostile), shanghai); !errors.Is(err, protocol.ErrGarbled) {
+			t.Errorf("%q: got %s, %v", hostile, show(values), err)
+		}
+	}
+}
+
 func TestAppendValueRefuses(t *testing.T) {
 	tests := []struct {
 		name  string

@@ -110,6 +110,40 @@ func TestBackgroundGetsOneStepInTwenty(t *testing.T) {
 	equal(t, "background", strings.Join(places, " "), "20:?bp. 40:?bq. 60:?bs.")
 }
 
+// TestNoClassStarvesTheOthers floods one urgent class after the other.
+func TestNoClassStarvesTheOthers(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		flood func(i int) protocol.Step
+		want  string
+	}{
+		{"commands", func(int) protocol.Step { return command(protocol.ClassCommand, "a", "c") }, "20:?br. 40:?bp."},
+		{"relay steps", func(i int) protocol.Step {
+			return withClass(read("a", string(rune('0'+i))), protocol.ClassRelay)
+		}, "20:?br. 21:!bc. 40:?bp."},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var steps []protocol.Step
+			for i := range 50 {
+				step := test.flood(i)
+				step.Meter = fmt.Sprint("a", i/commandsOfMeter) // of one meter so many are not taken
+				steps = append(steps, step)
+			}
+			steps = append(steps, withClass(read("b", "p"), protocol.ClassPoll), read("b", "r"))
+			if test.name != "commands" {
+				steps = append(steps, command(protocol.ClassCommand, "b", "c"))
+			}
+			var places []string
+			for i, request := range strings.Fields(submitAll(t, steps...)) {
+				if request[1] == 'b' {
+					places = append(places, fmt.Sprintf("%d:%s", i+1, request))
+				}
+			}
+			equal(t, "others", strings.Join(places, " "), test.want)
+		})
+	}
+}
+
 func TestScanGetsAShareBesideThePolls(t *testing.T) {
 	var steps []protocol.Step
 	for i := range 30 {

@@ -8,7 +8,8 @@ import (
 )
 
 // Of what goes over the wire while reads flood, this part is left to the background: one
-// step in so many. The scan has the same share beside the polls.
+// step in so many. The scan has the same share beside the polls, reads have it beside commands,
+// and commands beside relay steps, so that nobody who floods one class starves another.
 const backgroundShare = 20
 
 // A task is an admitted job. Its fields belong to whoever holds Bus.mu, except that the steps
@@ -93,8 +94,10 @@ type queue struct {
 
 	jobs, steps, commands int // that have a place
 
-	reads int // served in a row while the background waited
-	polls int // served in a row while the scan waited
+	relays int // served in a row while commands waited
+	urgent int // relay steps and commands served in a row while others waited
+	reads  int // served in a row while the background waited
+	polls  int // served in a row while the scan waited
 
 	// sweep is the earliest time at which a task can expire; zero: none will.
 	sweep time.Time
@@ -177,6 +180,12 @@ func (q *queue) choose(may func(*task) bool) *task {
 	if q.reads >= backgroundShare-1 {
 		order[2], order[3], order[4] = order[3], order[4], order[2]
 	}
+	if q.relays >= backgroundShare-1 {
+		order[0], order[1] = order[1], order[0]
+	}
+	if q.urgent >= backgroundShare-1 {
+		order = [...]protocol.Class{order[2], order[3], order[4], order[0], order[1]}
+	}
 	for _, class := range order {
 		t := q.rings[class].choose(may)
 		if t == nil {
@@ -192,6 +201,19 @@ func (q *queue) choose(may func(*task) bool) *task {
 func (q *queue) count(class protocol.Class) {
 	scan := q.rings[protocol.ClassScan].turns.Len() > 0
 	background := scan || q.rings[protocol.ClassPoll].turns.Len() > 0
+	if class < protocol.ClassRead {
+		switch {
+		case class == protocol.ClassCommand:
+			q.relays = 0
+		case q.rings[protocol.ClassCommand].turns.Len() > 0:
+			q.relays++
+		}
+		if background || q.rings[protocol.ClassRead].turns.Len() > 0 {
+			q.urgent++
+		}
+		return
+	}
+	q.urgent = 0
 	switch {
 	case class == protocol.ClassRead && background:
 		q.reads++
@@ -200,7 +222,7 @@ func (q *queue) count(class protocol.Class) {
 		q.polls++
 	case class == protocol.ClassScan:
 		q.reads, q.polls = 0, 0
-	case class >= protocol.ClassRead:
+	default:
 		q.reads = 0
 	}
 }

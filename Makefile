@@ -90,11 +90,11 @@ qemu: ## try the binaries for ARM on emulated processors, if qemu-user is instal
 	.ci/qemu
 
 .PHONY: node-red
-node-red: $(NODE_RED)/node_modules ## try the flows in a real Node-RED and a real browser (PICTURE=/tmp/page.png)
+node-red: $(NODE_RED)/node_modules/.package-lock.json ## try the flows in a real Node-RED and a real browser (PICTURE=/tmp/page.png)
 	cd $(NODE_RED) && PICTURE=$(abspath $(PICTURE)) npm test
 
-$(NODE_RED)/node_modules: $(NODE_RED)/package-lock.json
-	cd $(@D) && npm ci --prefer-offline && touch $(@F)
+$(NODE_RED)/node_modules/.package-lock.json: $(NODE_RED)/package-lock.json
+	cd $(NODE_RED) && npm ci --prefer-offline
 
 .PHONY: demo
 demo: ## run the bridge with a broker and simulated meters inside

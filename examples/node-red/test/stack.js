@@ -13,7 +13,7 @@ const repository = join(here, '../../..')
 const modules = join(here, 'node_modules')
 
 // patience bounds every wait, in milliseconds; a test that passes never waits for it to end.
-export const patience = 30000
+export const patience = 60000
 
 // find returns the path of the first of these programs that is installed, or undefined.
 export function find (...names) {
@@ -36,12 +36,9 @@ export function missing (what, programs) {
   return reason
 }
 
-// flows reads one of the flows that the project ships, as a user would after changing the root
-// topic and the port of the broker.
-export function flows (name, { root, port }) {
-  const text = readFileSync(join(here, '..', name), 'utf8')
-  return JSON.parse(text.replaceAll('"dlt645', `"${root}`).replace('"port": "1883"', `"port": "${port}"`))
-}
+// path tells where one of the files that the project ships is, and flows reads it.
+export const path = name => join(here, '..', name)
+export const flows = name => JSON.parse(readFileSync(path(name), 'utf8'))
 
 // start runs all programs, the bridge with the variables given; the object that it returns has
 // what the tests need of them.
@@ -58,7 +55,6 @@ export async function start (variables = {}) {
     return p.says(sign).then(() => p)
   }
   try {
-    const root = `dlt645-${process.pid}`
     const port = await freePort()
     const configuration = join(folder, 'mosquitto.conf')
     writeFileSync(configuration, `user root\nlistener ${port} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\n`)
@@ -69,18 +65,18 @@ export async function start (variables = {}) {
     const environment = {
       ...process.env,
       DLT645_MQTT_URL: `mqtt://127.0.0.1:${port}`,
-      DLT645_TOPIC: root,
+      DLT645_TOPIC: 'dlt645',
       DLT645_BUS_URL: 'sim://?meters=4&baud=115200&timeout=300ms',
       ...variables
     }
     await run(binary, ['demo'], { env: environment }, /The bridge is running/)
     const broker = await mqtt.connectAsync(`mqtt://127.0.0.1:${port}`, { protocolVersion: 5 })
     processes.push({ stop: () => broker.endAsync() })
-    await message(broker, `${root}/bridge/status`, payload => payload === 'online')
+    await message(broker, 'dlt645/bridge/status', payload => payload === 'online')
 
     const url = `http://127.0.0.1:${await freePort()}`
     const nodeRed = await nodeRED(folder, new URL(url).port, run)
-    return { root, port, url, broker, mosquitto, nodeRed, close, deploy: nodes => deploy(url, nodes) }
+    return { port, url, broker, mosquitto, nodeRed, close, deploy: nodes => deploy(url, nodes) }
   } catch (error) {
     await close()
     throw error

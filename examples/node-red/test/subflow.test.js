@@ -1,6 +1,5 @@
 // The subflow DL/T 645 in a Node-RED, asked over HTTP.
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
 import { after, before, test } from 'node:test'
 import { find, flows, message, missing, patience, start } from './stack.js'
 
@@ -10,8 +9,9 @@ let stack
 before(async () => {
   if (skip) return
   stack = await start()
-  const broker = flows('dlt645-dashboard.json', stack).find(node => node.type === 'mqtt-broker')
-  await stack.deploy([...flows('dlt645-subflow.json', stack), broker, ...probes(stack.root, broker.id)])
+  const broker = flows('dlt645-dashboard.json').find(node => node.type === 'mqtt-broker')
+  broker.port = String(stack.port)
+  await stack.deploy([...flows('dlt645-subflow.json'), broker, ...probes(broker.id)])
   // A first read shows that Node-RED has its connection to the broker.
   await connected()
 })
@@ -20,7 +20,7 @@ after(() => stack?.close())
 
 // probes is a flow with one page of HTTP for each way to use the subflow: POST its input, get
 // the message that comes out.
-function probes (root, broker) {
+function probes (broker) {
   const settings = {
     read: { METER: 'main' },
     'read-any': {},
@@ -28,8 +28,8 @@ function probes (root, broker) {
     relay: { REQUEST: 'relay', METER: 'shop' },
     raw: { REQUEST: 'raw' },
     'no-broker': { METER: 'main', BROKER: { type: 'conf-type', value: '' } },
-    nobody: { METER: 'main', TOPIC: root + '/nobody', TIMEOUT: { type: 'num', value: '2' } },
-    'nobody-relay': { REQUEST: 'relay', METER: 'main', TOPIC: root + '/nobody', TIMEOUT: { type: 'num', value: '2' } }
+    nobody: { METER: 'main', TOPIC: 'nobody', TIMEOUT: { type: 'num', value: '2' } },
+    'nobody-relay': { REQUEST: 'relay', METER: 'main', TOPIC: 'nobody', TIMEOUT: { type: 'num', value: '2' } }
   }
   const nodes = [{ id: 'probes', type: 'tab', label: 'probes' }]
   for (const [name, properties] of Object.entries(settings)) {
@@ -64,8 +64,8 @@ async function connected () {
 }
 
 test('the files are complete', () => {
-  const subflow = JSON.parse(readFileSync(new URL('../dlt645-subflow.json', import.meta.url)))
-  const dashboard = JSON.parse(readFileSync(new URL('../dlt645-dashboard.json', import.meta.url)))
+  const subflow = flows('dlt645-subflow.json')
+  const dashboard = flows('dlt645-dashboard.json')
   assert.deepEqual(dashboard.slice(0, subflow.length), subflow, 'the dashboard must bring the same subflow along')
   const ids = new Set(dashboard.map(node => node.id))
   assert.equal(ids.size, dashboard.length, 'an id stands twice')
@@ -154,7 +154,7 @@ test('raw: a frame as hex, and one that is none', { skip }, async () => {
 })
 
 test('relay: a command says what became of it, and cannot come late or twice', { skip }, async () => {
-  const request = message(stack.broker, `${stack.root}/request/relay/shop`)
+  const request = message(stack.broker, 'dlt645/request/relay/shop')
   const trip = await ask('relay', { payload: 'trip' })
   assert.equal(trip.output, 1, trip.payload)
   assert.deepEqual(trip.payload, { result: 'verified', relay: 'open' })
@@ -163,7 +163,7 @@ test('relay: a command says what became of it, and cannot come late or twice', {
   const body = JSON.parse(text)
   assert.equal(packet.retain, false)
   assert.equal(packet.properties.messageExpiryInterval, 10)
-  assert.equal(packet.properties.responseTopic, `${stack.root}/reply/node-red`)
+  assert.equal(packet.properties.responseTopic, 'dlt645/reply/node-red')
   assert.equal(packet.properties.correlationData.toString(), body.id)
   assert.match(body.id, /^[0-9a-f-]{36}$/)
 

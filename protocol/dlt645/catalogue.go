@@ -116,7 +116,10 @@ func (m *Meters) Describe(name string) (protocol.Description, bool) {
 	case flagged:
 		d.Form = protocol.FormFlag
 		for _, b := range bitFieldsOf(word) {
-			if b.name == name && b.states != nil {
+			if b.name != name {
+				continue
+			}
+			if d.Alarm = b.alarms(); b.states != nil {
 				d.Form = protocol.FormText
 			}
 		}

@@ -68,6 +68,7 @@ func TestCatalogueDescribe(t *testing.T) {
 		{V2007, "forward_active_demand", protocol.Description{Unit: "kW", Form: number, Decimals: 4, Digits: 6, English: "forward active maximum demand", Chinese: "正向有功总最大需量"}},
 		{V2007, "forward_active_demand_time", protocol.Description{Form: moment, English: "forward active maximum demand, time", Chinese: "正向有功总最大需量发生时间"}},
 		{V2007, "status_3", protocol.Description{Form: text, English: "status word 3", Chinese: "电表运行状态字3"}},
+		{V2007, "status_7.cover_open", protocol.Description{Form: flag, Alarm: true, English: "meter cover open", Chinese: "开表盖"}},
 		{V2007, "status_3.relay_open", protocol.Description{Form: flag, English: "relay open", Chinese: "继电器断开"}},
 		{V2007, "status_3.supply", protocol.Description{Form: text, English: "supply", Chinese: "供电方式"}},
 		{V2007, "clock", protocol.Description{Form: moment, English: "date and time", Chinese: "日期时间"}},

@@ -1,6 +1,10 @@
 package dlt645
 
-import "dlt645-mqtt/protocol"
+import (
+	"strings"
+
+	"dlt645-mqtt/protocol"
+)
 
 // A bitField is a flag, or a small number, in a bit word.
 type bitField struct {
@@ -30,6 +34,25 @@ func appendFlags(values []protocol.Value, word string, data []byte, missing bool
 		values = append(values, value)
 	}
 	return values
+}
+
+// alarmWords are the words whose flags tell of trouble, but for those that calm lists: they
+// say how the meter is set, or how it is used.
+var alarmWords = map[string]bool{
+	"status_1": true, "status_2": true, "status_3": true, "status_4": true, "status_5": true, "status_6": true, "status_7": true,
+	"meter_status": true, "grid_status": true,
+}
+
+var calm = map[string]bool{
+	"demand_by_block": true, "second_day_period_set": true, "second_year_zone_set": true, "second_tariff_price_set": true,
+	"second_ladder_set": true, "programming_allowed": true, "relay_open": true, "relay_command_open": true, "keep_power": true,
+	"authenticated": true, "local_account_missing": true, "remote_account_missing": true, "manual_reading": true,
+}
+
+// alarms tells whether something is wrong while the flag is set.
+func (b bitField) alarms() bool {
+	word, flag, _ := strings.Cut(b.name, ".")
+	return b.states == nil && alarmWords[word] && !calm[flag]
 }
 
 // bitFields holds the named bits by word. Bits that only single makers use are left out;

@@ -140,11 +140,11 @@ func TestACL(t *testing.T) {
 	})
 	t.Run("homeassistant", func(t *testing.T) {
 		ha := as("homeassistant", root+"/bridge/status")
-		if refused(ha, "request/relay/main") {
-			t.Error("homeassistant may not switch")
+		if refused(ha, "request/relay/main") || refused(ha, "request/read/main") {
+			t.Error("homeassistant may not switch or read")
 		}
-		if !refused(ha, "request/write/main") || !refused(ha, "request/raw") {
-			t.Error("homeassistant may do more than switch")
+		if !refused(ha, "request/write/main") || !refused(ha, "request/maintenance/main") || !refused(ha, "request/raw") {
+			t.Error("homeassistant may do more than switch and read")
 		}
 	})
 }

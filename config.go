@@ -23,6 +23,7 @@ import (
 
 	"dlt645-mqtt/bridge"
 	"dlt645-mqtt/bridge/bus"
+	"dlt645-mqtt/bridge/homeassistant"
 	"dlt645-mqtt/bridge/points"
 	"dlt645-mqtt/protocol"
 	"dlt645-mqtt/protocol/dlt645"
@@ -60,18 +61,14 @@ type environment struct {
 	RelayValid         string `split_words:"true" default:"5m" desc:"how long a relay command stays valid for the meter"`
 	MeterTimezone      string `split_words:"true" default:"Asia/Shanghai" desc:"zone of the meters' clocks and of the times in replies"`
 	Clock              string `default:"auto" desc:"auto, or trusted: set meters' clocks although the host does not call its own synchronised"`
-	Discovery          string `default:"homeassistant" desc:"(not used yet) topic prefix of Home Assistant discovery, or off"`
-	Language           string `default:"en" desc:"(not used yet) en or zh, for names that people read"`
+	Discovery          string `default:"homeassistant" desc:"topic prefix of Home Assistant discovery, or off"`
+	Language           string `default:"en" desc:"en or zh, for names that people read"`
 	HTTP               string `desc:"address such as :9645 that serves /metrics, /healthz and /readyz"`
 	Queue              string `default:"1000" desc:"requests that may wait; beyond, the answer is busy"`
 	Trace              string `default:"false" desc:"publish every frame on {root}/bridge/frame"`
 	LogLevel           string `split_words:"true" default:"info" desc:"debug, info, warn or error"`
 	LogFormat          string `split_words:"true" default:"text" desc:"text or json"`
 }
-
-// notYet names the variables whose feature this version does not have. They are checked, so
-// that a configuration stays valid, and the log says that they do nothing.
-var notYet = []string{"DISCOVERY", "LANGUAGE"}
 
 // optional names the variables that may be set to nothing.
 var optional = []string{
@@ -94,12 +91,13 @@ type config struct {
 	relayValid time.Duration
 	clock      func() error
 	points     *points.Table
+	discovery  string // topic prefix; empty: off
+	language   string
 	zone       *time.Location
 	http       string
 	trace      bool
 	logLevel   slog.Level
 	logFormat  string
-	warnings   []string
 }
 
 // A reader turns variables into a config and collects every complaint on the way.
@@ -147,18 +145,14 @@ func readConfig(needBroker bool) (config, error) {
 	}
 	c.logFormat = r.oneOf("LOG_FORMAT", r.LogFormat, "text", "json")
 	c.clock = hostClock(r.oneOf("CLOCK", r.Clock, "auto", "trusted") == "trusted")
-	r.oneOf("LANGUAGE", r.Language, "en", "zh")
+	c.discovery = r.discovery()
+	c.language = r.oneOf("LANGUAGE", r.Language, homeassistant.English, homeassistant.Chinese)
 	var err error
 	if c.relayValid, err = time.ParseDuration(r.RelayValid); err != nil || c.relayValid < time.Second || c.relayValid > 24*time.Hour {
 		r.complain("RELAY_VALID", "%q is no duration from 1s to 24h, such as 5m", r.RelayValid)
 	}
 	if c.operator = r.OperatorCode; !allDigits(c.operator, 8) {
 		r.complain("OPERATOR_CODE", "%q is not 8 digits", c.operator)
-	}
-	for _, name := range notYet {
-		if _, set := os.LookupEnv(prefix + "_" + name); set {
-			c.warnings = append(c.warnings, prefix+"_"+name+" is set, but this version makes no use of it yet")
-		}
 	}
 	return c, errors.Join(r.complaints...)
 }
@@ -275,11 +269,30 @@ func (r *reader) zone() *time.Location {
 }
 
 func (r *reader) root() string {
-	if strings.ContainsAny(r.Topic, "+#\x00 ") || strings.HasPrefix(r.Topic, "/") || strings.HasSuffix(r.Topic, "/") ||
-		strings.HasPrefix(r.Topic, "$") || strings.Contains(r.Topic, "//") {
+	if !isTopic(r.Topic) {
 		r.complain("TOPIC", "%q is no topic root: no wildcards, spaces or empty levels, and no $ in front", r.Topic)
 	}
 	return r.Topic
+}
+
+// discovery returns the prefix of Home Assistant's topics; empty: it is told nothing.
+func (r *reader) discovery() string {
+	const off = "off"
+	switch prefix := r.Discovery; {
+	case prefix == off:
+		return ""
+	case !isTopic(prefix):
+		r.complain("DISCOVERY", "%q is no topic prefix: no wildcards, spaces or empty levels, and no $ in front; %s tells Home Assistant nothing", prefix, off)
+	case strings.HasPrefix(r.Topic+"/", prefix+"/") || strings.HasPrefix(prefix+"/", r.Topic+"/"):
+		r.complain("DISCOVERY", "%q and DLT645_TOPIC, %q, must not lie within each other", prefix, r.Topic)
+	}
+	return r.Discovery
+}
+
+// isTopic tells whether a text can stand before the rest of a topic.
+func isTopic(text string) bool {
+	return !strings.ContainsAny(text, "+#\x00 ") && !strings.HasPrefix(text, "/") && !strings.HasSuffix(text, "/") &&
+		!strings.HasPrefix(text, "$") && !strings.Contains(text, "//")
 }
 
 // brokerPorts are the ports of brokers that are not named in the URL.

@@ -93,9 +93,6 @@ func serve(ctx context.Context, stderr io.Writer, ready func(context.Context, co
 // serveConfig is serve with a configuration that was read before.
 func serveConfig(ctx context.Context, c config, stderr io.Writer, ready func(context.Context, config, *embeddedBroker)) int {
 	log := newLog(stderr, c.logFormat, c.logLevel)
-	for _, warning := range c.warnings {
-		log.Warn(warning)
-	}
 	var broker *embeddedBroker
 	if c.embedded != "" {
 		var err error
@@ -198,7 +195,7 @@ func newBridge(c config, log *slog.Logger) (*bridge.Bridge, *bus.Bus) {
 		Root: c.root, Broker: c.broker, Bus: line, BusURL: c.bus.URL,
 		Meters: c.meters, Protocols: slices.Sorted(maps.Keys(c.protocols)), Protocol: c.protocol, Finders: finders(c.protocols),
 		Allow: c.allow, Passwords: c.passwords, Operator: c.operator, RelayValid: c.relayValid, Clock: c.clock,
-		Points: c.points, Zone: c.zone, HTTP: c.http, Version: version, Log: log,
+		Points: c.points, Discovery: c.discovery, Language: c.language, Zone: c.zone, HTTP: c.http, Version: version, Log: log,
 	})
 	return b, line
 }

@@ -40,6 +40,8 @@ type Config struct {
 	RelayValid time.Duration                // how long a relay's command is valid
 	Clock      func() error                 // tells why our clock is none to set meters by; nil: it is
 	Points     *points.Table                // what to poll, by the configuration; nil: nothing
+	Discovery  string                       // prefix of the topics by which Home Assistant is told of the meters; empty: it is not
+	Language   string                       // of names that people read: "en" or "zh"
 	Zone       *time.Location               // for the times in replies
 	HTTP       string                       // address to serve health and metrics on; empty: not
 	Version    string
@@ -60,6 +62,7 @@ type Bridge struct {
 	configs     atomic.Int32 // point tables that clients have sent, in hand
 	restored    atomic.Bool  // what the broker kept of the point table does not matter any more
 
+	announcer *announcer
 	cache     cache
 	repeats   repeats
 	guard     guard
@@ -93,6 +96,7 @@ func New(config Config) *Bridge {
 	b.outbox = newOutbox(&b.limited)
 	b.metrics = b.newMetrics()
 	b.setTable(config.Points)
+	b.announcer = newAnnouncer(b)
 	return b
 }
 
@@ -383,6 +387,7 @@ func (b *Bridge) loop(ctx context.Context) {
 		b.turned.Store(time.Now().UnixNano())
 		b.refreshInfo()
 		b.refreshPresence(&port)
+		b.announcer.refresh()
 		select {
 		case <-ctx.Done():
 			return

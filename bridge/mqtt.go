@@ -98,7 +98,9 @@ func (l *link) connect() (*autopaho.ConnectionManager, error) {
 			PacketTimeout: time.Hour, // each call has a deadline of its own
 			OnPublishReceived: []func(paho.PublishReceived) (bool, error){
 				func(p paho.PublishReceived) (bool, error) {
-					b.receive(messageOf(p.Packet))
+					if m := messageOf(p.Packet); !b.announcer.hear(m) {
+						b.receive(m)
+					}
 					return true, nil
 				},
 			},
@@ -244,6 +246,7 @@ func (l *link) subscribe(ctx context.Context, m *autopaho.ConnectionManager, qos
 		}
 		return l.publish(ctx, m, qos, message)
 	})
+	go l.subscribeDiscovery(ctx, m)
 	l.limited.at(slog.LevelInfo, "ready", "ready for requests", "filter", l.topics.requests())
 }
 
@@ -274,6 +277,22 @@ func (l *link) askForTable(ctx context.Context, m *autopaho.ConnectionManager) {
 	if _, err := m.Unsubscribe(ctx, &paho.Unsubscribe{Topics: []string{topic}}); err != nil {
 		l.log.Debug("unsubscribe", "topic", topic, "err", err)
 	}
+}
+
+// subscribeDiscovery asks for what must be heard of Home Assistant. Without it Home Assistant is
+// told of the meters all the same.
+func (l *link) subscribeDiscovery(ctx context.Context, m *autopaho.ConnectionManager) {
+	subscriptions := l.announcer.subscriptions()
+	if subscriptions == nil {
+		return
+	}
+	asking, cancel := context.WithTimeout(ctx, subscribeTimeout)
+	defer cancel()
+	if _, err := m.Subscribe(asking, &paho.Subscribe{Subscriptions: subscriptions}); err != nil && ctx.Err() == nil {
+		l.limited.log("subscribe discovery", "the broker does not grant the subscriptions for Home Assistant: what has left the point table stays there, and its restart goes unnoticed", "err", err,
+			"advice", "the bridge's account must be allowed to read "+l.config.Discovery+"/#; DLT645_DISCOVERY=off does without Home Assistant")
+	}
+	l.announcer.subscribed()
 }
 
 func (l *link) down() bool {

@@ -145,6 +145,16 @@ func (o *outbox) up(ctx context.Context, publish publisher) {
 	o.pump()
 }
 
+// again publishes all state once more.
+func (o *outbox) again() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, r := range o.retained {
+		r.due = true
+	}
+	o.pump()
+}
+
 // down stops publishing until the next connection.
 func (o *outbox) down() {
 	o.mu.Lock()
@@ -218,6 +228,9 @@ func (o *outbox) sendRetained(ctx context.Context, publish publisher, r *retaine
 	defer o.mu.Unlock()
 	o.inFlight--
 	r.sending, r.due = false, r.due || again
+	if len(m.payload) == 0 && !r.due {
+		delete(o.retained, m.topic) // the broker has forgotten the topic, and need not be told again
+	}
 	o.pump()
 }
 

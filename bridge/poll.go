@@ -227,6 +227,13 @@ func (p *poller) all() (all []*watch) {
 	return all
 }
 
+// named returns what is kept of the meter of that name, or address if it has none; nil: nothing.
+func (p *poller) named(name string) *watch {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.watches[name]
+}
+
 // watchOf returns what is kept of the meter that a step was for, or nil.
 func (p *poller) watchOf(d *directory, o *outcome) *watch {
 	m := d.byAddress[o.Meter]

@@ -18,6 +18,9 @@ const (
 
 	// itemRelayOpen is the flag that tells how the relay is.
 	itemRelayOpen = "status_3.relay_open"
+
+	// itemRelay is what the state calls the relay.
+	itemRelay = "relay"
 )
 
 // What a state says of the relay.
@@ -110,8 +113,8 @@ func (s *state) encode(order []string, stamp func(time.Time) string) ([]byte, er
 		}
 	}
 	if s.relay != "" {
-		o = append(o, member{"relay", s.relay})
-		older("relay", s.relayTime)
+		o = append(o, member{itemRelay, s.relay})
+		older(itemRelay, s.relayTime)
 	}
 	o = append(o, member{"time", stamp(newest)})
 	if times != nil {

@@ -216,3 +216,21 @@ func isScalar(data any) bool {
 	}
 	return false
 }
+
+// has tells whether the state has an item, the relay among them.
+func (w *watch) has(item string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.state.values[item] != nil || item == itemRelay && w.state.relay != ""
+}
+
+// known counts the items that the state has.
+func (w *watch) known() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	count := len(w.state.values)
+	if w.state.relay != "" {
+		count++
+	}
+	return count
+}

@@ -1,0 +1,252 @@
+package bridge
+
+import (
+	"hash/maphash"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/eclipse/paho.golang/paho"
+
+	"dlt645-mqtt/bridge/homeassistant"
+	"dlt645-mqtt/bridge/points"
+	"dlt645-mqtt/protocol"
+)
+
+// Pauses before Home Assistant is told of the meters, so that what comes together is told once.
+const (
+	afterSubscribing = 2 * time.Second // what the broker has kept comes first
+	afterChange      = 5 * time.Second // a meter's values come one by one
+	afterBirth       = 2 * time.Second // Home Assistant is busy then, and so are all bridges: up to four times as long
+)
+
+// An announcer tells Home Assistant of the meters: a device each, with an entity for each value
+// that the meter has proved to have. The broker keeps what was told; from there we know after
+// a start what there was before, and remove what has left the table.
+type announcer struct {
+	*Bridge
+	site *homeassistant.Site // nil: Home Assistant is told nothing
+	seed maphash.Seed
+
+	mu    sync.Mutex
+	quiet time.Time                    // until when nothing is told; zero: we have not subscribed yet
+	due   time.Time                    // when to tell; zero: there is nothing new
+	again bool                         // tell what has not changed, too
+	sent  map[string]uint64            // hash of the payload that was told of each device
+	known map[string]map[string]string // platforms of all entities that were ever told, by device and key
+	left  map[string]string            // names of meters by their devices, as the broker has kept them
+	seen  map[string]deviceState       // of each device when it was last looked at
+}
+
+// A deviceState is what may change about a device.
+type deviceState struct {
+	values int // that are known of it
+	table  *points.Table
+}
+
+func newAnnouncer(b *Bridge) *announcer {
+	a := &announcer{
+		Bridge: b, seed: maphash.MakeSeed(),
+		sent: map[string]uint64{}, known: map[string]map[string]string{}, left: map[string]string{}, seen: map[string]deviceState{},
+	}
+	if b.config.Discovery != "" {
+		a.site = &homeassistant.Site{
+			Root: b.config.Root, Prefix: b.config.Discovery, Language: b.config.Language, Version: b.config.Version,
+			Read:        b.config.Allow[string(protocol.PermitRead)],
+			Relay:       b.config.Allow[string(protocol.PermitRelay)],
+			Maintenance: b.config.Allow[string(protocol.PermitMaintenance)],
+			EventTypes:  EventTypes,
+		}
+	}
+	return a
+}
+
+// subscriptions are what the announcer must hear: when Home Assistant has started, and what the broker has
+// kept of what was told.
+func (a *announcer) subscriptions() []paho.SubscribeOptions {
+	if a.site == nil {
+		return nil
+	}
+	return []paho.SubscribeOptions{
+		{Topic: a.site.BirthTopic(), QoS: 0, RetainHandling: 2},
+		{Topic: a.site.ConfigTopics(), QoS: 0, NoLocal: true},
+	}
+}
+
+// subscribed begins to tell, on a new connection, once what the broker has kept has come: of what
+// was told, and of the point table.
+func (a *announcer) subscribed() {
+	pause := afterSubscribing
+	if !a.restored.Load() {
+		pause += keptPatience
+	}
+	a.mu.Lock()
+	a.quiet = time.Now().Add(pause)
+	a.mu.Unlock()
+	a.schedule(pause, false)
+}
+
+// schedule makes it tell after a pause at the latest.
+func (a *announcer) schedule(pause time.Duration, again bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	at := time.Now().Add(pause)
+	if a.due.IsZero() || at.Before(a.due) || again && !a.again {
+		a.due = at
+	}
+	a.again = a.again || again
+}
+
+// hear takes a message of one of the filters, and tells whether it was one.
+func (a *announcer) hear(m message) bool {
+	if a.site == nil || !strings.HasPrefix(m.topic, a.site.Prefix+"/") {
+		return false
+	}
+	if m.topic == a.site.BirthTopic() {
+		if string(m.payload) == homeassistant.BirthOnline {
+			a.schedule(afterBirth+rand.N(3*afterBirth), true)
+		}
+		return true
+	}
+	kept, ours := homeassistant.Parse(m.payload, a.site)
+	id, isConfig := a.site.Device(m.topic)
+	if !isConfig || !ours {
+		return true
+	}
+	a.mu.Lock()
+	a.learn(id, kept.Platforms)
+	a.left[id] = kept.Meter
+	a.mu.Unlock()
+	a.schedule(afterSubscribing, false)
+	return true
+}
+
+// learn takes note of entities that were told of. The caller holds the lock.
+func (a *announcer) learn(id string, platforms map[string]string) {
+	if a.known[id] == nil {
+		a.known[id] = map[string]string{}
+	}
+	maps.Copy(a.known[id], platforms)
+}
+
+// A shownMeter is a meter that is polled.
+type shownMeter struct {
+	*watch
+	id, name, address string
+}
+
+// meters lists the meters that are polled and whose addresses are known; all tells whether that
+// is all that are polled.
+func (a *announcer) meters(table *points.Table) (meters []shownMeter, all bool) {
+	all = true
+	for _, name := range table.Meters() {
+		w := a.poller.named(name)
+		if w == nil {
+			continue // the table has changed just now
+		}
+		address := name
+		if m := a.directory.byName[name]; m != nil {
+			if address = m.current(); m.Wildcard && address == m.Address {
+				all = false
+				continue
+			}
+		}
+		meters = append(meters, shownMeter{w, a.site.MeterID(address), name, address})
+	}
+	return meters, all
+}
+
+// refresh looks for what is new, and tells it when it is time.
+func (a *announcer) refresh() {
+	if a.site == nil || !a.listening.Load() {
+		return
+	}
+	table := a.table()
+	meters, all := a.meters(table)
+	for _, m := range meters {
+		now := deviceState{m.known(), table}
+		if a.seen[m.id] != now {
+			a.seen[m.id] = now
+			a.schedule(afterChange, false)
+		}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if now := time.Now(); a.quiet.IsZero() || now.Before(a.quiet) || a.due.IsZero() || now.Before(a.due) {
+		return
+	}
+	again := a.again
+	a.due, a.again = time.Time{}, false
+	ids := map[string]bool{a.site.BridgeID(): true}
+	a.tell(a.site.BridgeID(), a.site.Bridge())
+	for _, m := range meters {
+		ids[m.id] = true
+		a.tell(m.id, a.config(m, table))
+		a.clear(m.id, table)
+	}
+	if all {
+		a.forget(ids, table)
+	}
+	if again {
+		a.outbox.again()
+	}
+}
+
+// config makes the config of a meter: of the values that it has, or had when the broker was told.
+func (a *announcer) config(m shownMeter, table *points.Table) *homeassistant.Config {
+	known := a.known[m.id]
+	has := func(item string) bool {
+		_, told := known[homeassistant.Key(item)]
+		return told || m.has(item)
+	}
+	shown := slices.DeleteFunc(table.Of(m.name), func(p points.Point) bool { return !p.Discovery || !has(p.Item) })
+	return a.site.Meter(homeassistant.Meter{Name: m.name, Address: m.address, Points: shown, Relay: has(itemRelay)})
+}
+
+// tell publishes the config of a device if it has changed.
+func (a *announcer) tell(id string, config *homeassistant.Config) {
+	config.Remove(a.known[id])
+	payload, err := encodeJSON(config)
+	if err != nil {
+		a.limited.at(slog.LevelError, "discovery", "a device cannot be written for Home Assistant", "device", id, "err", err)
+		return
+	}
+	hash := maphash.Bytes(a.seed, payload)
+	if a.sent[id] == hash {
+		return
+	}
+	a.sent[id] = hash
+	a.learn(id, config.Platforms())
+	a.outbox.put(outgoing{topic: a.site.Topic(id), payload: payload, contentType: contentJSON, retain: true})
+}
+
+// forget removes the devices that are not among ids.
+func (a *announcer) forget(ids map[string]bool, table *points.Table) {
+	for id := range a.known {
+		if ids[id] {
+			continue
+		}
+		a.outbox.put(outgoing{topic: a.site.Topic(id), retain: true})
+		a.clear(id, table)
+		delete(a.known, id)
+		delete(a.sent, id)
+		a.log.Info("removed a meter from Home Assistant that is not polled any more", "device", id)
+	}
+}
+
+// clear removes what the broker has kept under the name that a device had before, if no meter has
+// that name any more.
+func (a *announcer) clear(id string, table *points.Table) {
+	name := a.left[id]
+	delete(a.left, id)
+	if name == "" || len(table.Of(name)) > 0 || a.directory.byName[name] != nil {
+		return
+	}
+	for _, topic := range []string{topicState, topicAvailability} {
+		a.outbox.put(outgoing{topic: a.topics.ofMeter(name, topic), retain: true})
+	}
+}

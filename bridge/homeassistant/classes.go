@@ -1,0 +1,79 @@
+package homeassistant
+
+import (
+	"regexp"
+	"strings"
+
+	"dlt645-mqtt/bridge/points"
+	"dlt645-mqtt/protocol"
+)
+
+// Classes and categories of Home Assistant.
+const (
+	classConnectivity = "connectivity"
+	classDuration     = "duration"
+	classEnergy       = "energy"
+	classMonetary     = "monetary"
+	classPowerFactor  = "power_factor"
+	classProblem      = "problem"
+	classTimestamp    = "timestamp"
+
+	measurement     = "measurement"
+	total           = "total"
+	totalIncreasing = "total_increasing"
+
+	diagnostic    = "diagnostic"
+	configuration = "config"
+)
+
+// deviceClasses by unit. A class takes only its own units, and an entity whose unit does not
+// fit is refused, so that units that are not here go without a class.
+var deviceClasses = map[string]string{
+	"kWh": classEnergy, "kvarh": "reactive_energy",
+	"kW": "power", "kvar": "reactive_power", "kVA": "apparent_power",
+	"V": "voltage", "A": "current", "Hz": "frequency", "°C": "temperature",
+	"ms": classDuration, "s": classDuration, "min": classDuration,
+	"CNY": classMonetary,
+}
+
+// energies are the units of registers.
+var energies = map[string]bool{"kWh": true, "kvarh": true, "kVAh": true}
+
+// settled matches the names of values that a meter has kept from an earlier settlement.
+var settled = regexp.MustCompile(`_h[0-9]+(_|$)`)
+
+// pointComponent is how a point is shown.
+func pointComponent(p points.Point) component {
+	d := p.Description
+	c := component{Platform: platformSensor, ValueTemplate: value(p.Item)}
+	switch d.Form {
+	case protocol.FormNumber:
+		number(&c, d)
+	case protocol.FormFlag:
+		c.Platform, c.PayloadOn, c.PayloadOff = platformBinarySensor, "True", "False" // as templates write a boolean
+		if c.Category = diagnostic; d.Alarm {
+			c.DeviceClass = classProblem
+		}
+	case protocol.FormMoment:
+		c.DeviceClass = classTimestamp
+	default:
+		c.Category = diagnostic
+	}
+	return c
+}
+
+func number(c *component, d protocol.Description) {
+	c.Unit, c.Precision, c.DeviceClass = d.Unit, &d.Decimals, deviceClasses[d.Unit]
+	if d.Unit == "" && strings.HasPrefix(d.Name, "power_factor") {
+		c.DeviceClass = classPowerFactor
+	}
+	switch {
+	case settled.MatchString(d.Name): // in statistics it would count twice
+	case d.Counter:
+		c.StateClass = totalIncreasing
+	case energies[d.Unit] || c.DeviceClass == classMonetary:
+		c.StateClass = total // it may fall
+	default:
+		c.StateClass = measurement
+	}
+}

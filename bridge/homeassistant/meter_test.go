@@ -1,0 +1,195 @@
+package homeassistant
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"testing"
+
+	"dlt645-mqtt/bridge/points"
+	"dlt645-mqtt/protocol"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func numeric(name, unit string, decimals int, counter bool, english, chinese string) points.Point {
+	return points.Point{Item: name, Description: protocol.Description{
+		Name: name, Form: protocol.FormNumber, Unit: unit, Decimals: decimals, Counter: counter, English: english, Chinese: chinese,
+	}}
+}
+
+func other(name string, form protocol.Form, english, chinese string) points.Point {
+	return points.Point{Item: name, Description: protocol.Description{Name: name, Form: form, English: english, Chinese: chinese}}
+}
+
+// all are points of every kind.
+func all() []points.Point {
+	alarm := other("status_7.cover_open", protocol.FormFlag, "meter cover open", "开表盖")
+	alarm.Description.Alarm = true
+	named := numeric("active_power", "kW", 4, false, "total active power", "总有功功率")
+	named.Name = "House"
+	return []points.Point{
+		numeric("forward_active_energy", "kWh", 2, true, "forward active energy", "正向有功总电能"),
+		numeric("combined_active_energy", "kWh", 2, false, "combined active energy", "组合有功总电能"),
+		numeric("forward_active_energy_h1", "kWh", 2, true, "forward active energy, settlement 1", "(上1结算日)正向有功总电能"),
+		numeric("quadrant_1_reactive_energy", "kvarh", 2, true, "quadrant I reactive energy", "第一象限无功总电能"),
+		numeric("forward_apparent_energy", "kVAh", 2, true, "forward apparent energy", "正向视在总电能"),
+		numeric("remaining_money", "CNY", 2, false, "remaining money", "剩余金额"),
+		numeric("forward_active_demand", "kW", 4, false, "forward active maximum demand", "正向有功总最大需量"),
+		other("forward_active_demand_time", protocol.FormMoment, "forward active maximum demand, time", "正向有功总最大需量发生时间"),
+		numeric("voltage_a", "V", 1, false, "phase A voltage", "A相电压"),
+		named,
+		numeric("power_factor", "", 3, false, "total power factor", "总功率因数"),
+		numeric("power_down_count", "", 0, false, "power down count", "掉电总次数"),
+		other("clock", protocol.FormMoment, "date and time", "日期时间"),
+		other("status_3", protocol.FormText, "status word 3", "电表运行状态字3"),
+		other("status_3.supply", protocol.FormText, "supply", "供电方式"),
+		other("status_3.relay_open", protocol.FormFlag, "relay open", "继电器断开"),
+		alarm,
+		other("software_version", protocol.FormText, "manufacturer software version", "厂家软件版本号"),
+		{Item: "04999999", Description: protocol.Description{Form: protocol.FormText}},
+	}
+}
+
+func site() *Site {
+	return &Site{Root: "dlt645", Prefix: "homeassistant", Language: English, Version: "1.0.0", Read: true, Relay: true, Maintenance: true, EventTypes: []string{"online", "offline"}}
+}
+
+// Golden payloads: what Home Assistant is told of a meter that has everything, in Chinese where
+// only reading is allowed, and of the bridge.
+func TestPayloads(t *testing.T) {
+	chinese := &Site{Root: "site/2", Prefix: "ha", Language: Chinese, Read: true}
+	for name, config := range map[string]*Config{
+		"meter":   site().Meter(Meter{Name: "main", Address: "000000000001", Relay: true, Points: all()}),
+		"reading": chinese.Meter(Meter{Name: "AAAAAAAAAA12", Address: "AAAAAAAAAA12", Relay: true, Points: all()[:1]}),
+		"bridge":  site().Bridge(),
+	} {
+		var got bytes.Buffer
+		e := json.NewEncoder(&got)
+		e.SetEscapeHTML(false)
+		e.SetIndent("", "  ")
+		if err := e.Encode(config); err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join("testdata", name+".json")
+		if *update {
+			if err := os.WriteFile(file, got.Bytes(), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got.Bytes(), want) {
+			t.Errorf("%s is\n%s\nwant\n%s", file, got.Bytes(), want)
+		}
+	}
+}
+
+// What Home Assistant wants of every entity, whatever the point.
+func TestComponents(t *testing.T) {
+	s := site()
+	config := s.Meter(Meter{Name: "main-2", Address: "000000000001", Relay: true, Points: all()})
+	id := regexp.MustCompile(`^[a-z0-9_]+$`)
+	seen := map[string]bool{}
+	for key, c := range config.Components {
+		if !id.MatchString(key) || !id.MatchString(c.UniqueID) || c.UniqueID != "dlt645_000000000001_"+key || seen[c.UniqueID] {
+			t.Errorf("%s has the unique id %q", key, c.UniqueID)
+		}
+		seen[c.UniqueID] = true
+		if c.DefaultEntityID != c.Platform+".meter_main_2_"+key {
+			t.Errorf("%s has the entity id %s", key, c.DefaultEntityID)
+		}
+		if c.Name == "" {
+			t.Errorf("%s has no name", key)
+		}
+		if c.StateClass != "" && c.Platform != platformSensor {
+			t.Errorf("%s is no sensor, and has a state class", key)
+		}
+	}
+	if len(config.Components) != len(all())+len([]string{keyRelay, keyConnection, keyEvent, keyRead, keySetClock, keyTurnaround, keyDrift}) {
+		t.Errorf("%d entities of %d points", len(config.Components), len(all()))
+	}
+}
+
+// What is not allowed, and what a meter does not have, is not offered.
+func TestOffered(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		site Site
+		has  bool
+		want []string // beside connection and turnaround
+	}{
+		{"nothing allowed", Site{}, true, nil},
+		{"reading", Site{Read: true}, true, []string{keyRead}},
+		{"relay", Site{Relay: true}, true, []string{keyRelay}},
+		{"relay of a meter without", Site{Relay: true}, false, nil},
+		{"maintenance", Site{Maintenance: true}, true, []string{keySetClock}},
+		{"events", Site{EventTypes: []string{"online"}}, true, []string{keyEvent}},
+	} {
+		got := slices.Sorted(maps.Keys(row.site.Meter(Meter{Name: "main", Address: "1", Relay: row.has}).Components))
+		want := slices.Sorted(slices.Values(append(row.want, keyConnection, keyTurnaround)))
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", row.name, got, want)
+		}
+	}
+}
+
+// A config that comes back from the broker tells what was there; what is gone since is removed.
+func TestKept(t *testing.T) {
+	s := site()
+	before := s.Meter(Meter{Name: "main", Address: "1", Points: all()[:2]})
+	payload, err := json.Marshal(before)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept, ours := Parse(payload, s)
+	if !ours || kept.Meter != "main" || kept.Platforms["forward_active_energy"] != platformSensor || kept.Platforms[keyRead] != platformButton {
+		t.Fatalf("kept %+v, ours %t", kept, ours)
+	}
+	after := s.Meter(Meter{Name: "main", Address: "1", Points: all()[:1]})
+	after.Remove(kept.Platforms)
+	gone, err := json.Marshal(after.Components["combined_active_energy"])
+	if err != nil || string(gone) != `{"platform":"sensor"}` {
+		t.Errorf("removed with %s, %v", gone, err)
+	}
+	if after.Components["forward_active_energy"].UniqueID == "" {
+		t.Error("what is still there is removed")
+	}
+	if payload, err = json.Marshal(after); err != nil {
+		t.Fatal(err)
+	}
+	if kept, _ = Parse(payload, s); kept.Platforms["combined_active_energy"] != "" {
+		t.Error("what is removed counts as kept")
+	}
+
+	elsewhere := site()
+	elsewhere.Root = "dlt645-2"
+	for _, foreign := range [][]byte{nil, []byte("{}"), []byte("offline"), []byte(`{"origin":{"name":"zigbee"},"availability":[{"topic":"dlt645/bridge/status"}]}`)} {
+		if _, ours := Parse(foreign, s); ours {
+			t.Errorf("%s is taken for ours", foreign)
+		}
+	}
+	if _, ours := Parse(payload, elsewhere); ours {
+		t.Error("a config of another bridge is taken for ours")
+	}
+}
+
+func TestTopics(t *testing.T) {
+	s := site()
+	if got := s.Topic(s.MeterID("000000000001")); got != "homeassistant/device/dlt645_000000000001/config" {
+		t.Error(got)
+	}
+	if id, ok := s.Device("homeassistant/device/dlt645_bridge/config"); !ok || id != s.BridgeID() {
+		t.Errorf("%q, %t", id, ok)
+	}
+	if _, ok := s.Device("homeassistant/status"); ok {
+		t.Error("the birth topic is taken for a config")
+	}
+}

@@ -1,0 +1,118 @@
+package homeassistant
+
+import (
+	"encoding/json"
+	"regexp"
+	"strings"
+)
+
+// A Config is what Home Assistant is told of one device and its entities: the payload of a
+// device discovery message. Home Assistant refuses a whole device for one key that it does not
+// know at this level.
+type Config struct {
+	Device           device               `json:"device"`
+	Origin           origin               `json:"origin"`
+	StateTopic       string               `json:"state_topic"`
+	Availability     []availability       `json:"availability"`
+	AvailabilityMode string               `json:"availability_mode"`
+	Components       map[string]component `json:"components"` // an entity each, by its key
+}
+
+type device struct {
+	Identifiers  []string `json:"identifiers"`
+	Name         string   `json:"name"`
+	SerialNumber string   `json:"serial_number,omitempty"`
+	Version      string   `json:"sw_version,omitempty"`
+}
+
+type origin struct {
+	Name    string `json:"name"`
+	Version string `json:"sw_version,omitempty"`
+}
+
+type availability struct {
+	Topic string `json:"topic"`
+}
+
+// A component is one entity. With nothing but its platform it removes the entity. None is
+// disabled by default: of such a one Home Assistant does not notice that it is removed, and when
+// its device goes, Home Assistant complains of what it does then itself.
+type component struct {
+	Platform        string         `json:"platform"`
+	UniqueID        string         `json:"unique_id,omitempty"`
+	DefaultEntityID string         `json:"default_entity_id,omitempty"`
+	Name            string         `json:"name,omitempty"`
+	DeviceClass     string         `json:"device_class,omitempty"`
+	StateClass      string         `json:"state_class,omitempty"`
+	Unit            string         `json:"unit_of_measurement,omitempty"`
+	Precision       *int           `json:"suggested_display_precision,omitempty"`
+	Category        string         `json:"entity_category,omitempty"`
+	Availability    []availability `json:"availability,omitzero"` // nil: that of the device; empty: always
+	StateTopic      string         `json:"state_topic,omitempty"`
+	ValueTemplate   string         `json:"value_template,omitempty"`
+	StateOn         string         `json:"state_on,omitempty"`
+	StateOff        string         `json:"state_off,omitempty"`
+	PayloadOn       string         `json:"payload_on,omitempty"`
+	PayloadOff      string         `json:"payload_off,omitempty"`
+	PayloadPress    *string        `json:"payload_press,omitempty"`
+	CommandTopic    string         `json:"command_topic,omitempty"`
+	CommandTemplate string         `json:"command_template,omitempty"`
+	Optimistic      *bool          `json:"optimistic,omitempty"`
+	QoS             int            `json:"qos,omitempty"`
+	EventTypes      []string       `json:"event_types,omitempty"`
+}
+
+// The platforms of entities.
+const (
+	platformSensor       = "sensor"
+	platformBinarySensor = "binary_sensor"
+	platformSwitch       = "switch"
+	platformButton       = "button"
+	platformEvent        = "event"
+)
+
+// Remove adds what makes Home Assistant forget entities that it was told of before, by key and
+// platform. Those that the config has are left alone.
+func (c *Config) Remove(gone map[string]string) {
+	for key, platform := range gone {
+		if _, has := c.Components[key]; !has {
+			c.Components[key] = component{Platform: platform}
+		}
+	}
+}
+
+// Platforms returns the platforms of the entities by their keys, without those to be removed.
+func (c *Config) Platforms() map[string]string {
+	platforms := map[string]string{}
+	for key, component := range c.Components {
+		if component.UniqueID != "" {
+			platforms[key] = component.Platform
+		}
+	}
+	return platforms
+}
+
+// A Kept config is what the broker has kept of an earlier run.
+type Kept struct {
+	Platforms map[string]string // of the entities, by their keys
+	Meter     string            // its name in topics; empty: none
+}
+
+// Parse reads a payload that the broker has kept, and tells whether it is of the bridge of that
+// site.
+func Parse(payload []byte, s *Site) (kept Kept, ours bool) {
+	var c Config
+	if json.Unmarshal(payload, &c) != nil || c.Origin.Name != originName || len(c.Availability) == 0 || c.Availability[0].Topic != s.StatusTopic() {
+		return Kept{}, false
+	}
+	kept.Platforms = c.Platforms()
+	if name, ok := strings.CutPrefix(c.StateTopic, s.Root+"/meter/"); ok {
+		kept.Meter, _, _ = strings.Cut(name, "/")
+	}
+	return kept, true
+}
+
+var noSlug = regexp.MustCompile(`[^a-z0-9_]+`)
+
+// slug makes a text part of an identifier: Home Assistant takes lower case, digits and _.
+func slug(text string) string { return noSlug.ReplaceAllString(strings.ToLower(text), "_") }

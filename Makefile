@@ -23,7 +23,7 @@ VULNCHECK         := .tools/govulncheck-$(VULNCHECK_VERSION)/govulncheck
 
 .PHONY: help
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # The version is stamped by hand, so that a build outside a git checkout, or in one owned by
 # somebody else, works as well.
@@ -95,6 +95,16 @@ node-red: $(NODE_RED)/node_modules/.package-lock.json ## try the flows in a real
 
 $(NODE_RED)/node_modules/.package-lock.json: $(NODE_RED)/package-lock.json
 	cd $(NODE_RED) && npm ci --prefer-offline
+
+# Status 75 is that of a setup that has said why it cannot be done here.
+.PHONY: home-assistant
+home-assistant: ## try the meters in a real Home Assistant, in a Debian of its own (root; some minutes, the first time)
+	@status=0; root=$$(test/homeassistant/setup) || status=$$?; \
+	if [ "$$status" = 0 ]; then \
+		set -x; go test -run '^TestHomeAssistant$$' -count 1 -timeout 8m -v -home-assistant "$$root" .; \
+	else \
+		[ "$$status" = 75 ]; \
+	fi
 
 .PHONY: demo
 demo: ## run the bridge with a broker and simulated meters inside

@@ -31,7 +31,7 @@ func TestACL(t *testing.T) {
 	// The test's root is its own, so that it does not meet another bridge on this machine.
 	variables := map[string]string{
 		"DLT645_MQTT_USERNAME": "bridge", "DLT645_MQTT_PASSWORD": "secret-bridge", "DLT645_BUS_URL": quickMeters,
-		"DLT645_METERS": "main=1,shop=2", "DLT645_ALLOW": "read,raw,relay", "DLT645_METER_PASSWORD": "02000000", "DLT645_POINTS": "off",
+		"DLT645_METERS": "main=1,shop=2", "DLT645_ALLOW": "read,raw,relay", "DLT645_METER_PASSWORD": "02000000",
 	}
 	address := freeAddress(t)
 	variables["DLT645_MQTT_URL"] = "mqtt://" + address

@@ -146,6 +146,7 @@ func startBridge(t testing.TB, variables map[string]string) (root string, stop f
 	root = bridgeRoot(t)
 	t.Setenv("DLT645_TOPIC", root)
 	t.Setenv("DLT645_LOG_LEVEL", "error")
+	t.Setenv("DLT645_POINTS", "off") // only what a test asks for goes over the wire
 	for name, value := range variables {
 		t.Setenv(name, value)
 	}

@@ -38,7 +38,7 @@ func TestGrafanaDashboard(t *testing.T) {
 	b := startMochi(t)
 	httpAddress := freeAddress(t)
 	root, _ := startBridge(t, map[string]string{
-		"DLT645_MQTT_URL": "mqtt://" + b.address, "DLT645_BUS_URL": quickMeters, "DLT645_METERS": "main=1", "DLT645_HTTP": httpAddress,
+		"DLT645_MQTT_URL": "mqtt://" + b.address, "DLT645_BUS_URL": quickMeters, "DLT645_METERS": "main=1", "DLT645_POINTS": "basic", "DLT645_HTTP": httpAddress,
 	})
 	c := newClient(t, dial(t, b.address), root+"/reply/#", root+"/meter/main/state")
 	c.ready(root)

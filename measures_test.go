@@ -70,6 +70,7 @@ func TestMeasures(t *testing.T) {
 		}
 	})
 	table = append(append(table, slices.Concat(rows...)...), measureDecode(), measureBinary(t))
+	table = append(table, measurePolling(t)...)
 	printTable(table)
 }
 

@@ -13,6 +13,10 @@ import (
 	"dlt645-mqtt/protocol"
 )
 
+// roundsAtOnce is how many rounds may wait for the bus: enough to keep it busy, also if some find
+// their meters silent, and few enough not to hold the plans of a hundred meters in memory.
+const roundsAtOnce = 16
+
 // longestNap is how long the schedule goes unlooked at: the clock of the host may be set.
 const longestNap = 10 * time.Second
 
@@ -20,7 +24,8 @@ const longestNap = 10 * time.Second
 // same interval; it begins when the clock shows a multiple of it, and not while the last one is
 // still under way.
 type poller struct {
-	wake chan struct{} // there are other rounds
+	wake  chan struct{} // there are other rounds
+	slots chan struct{} // one for each round that may wait for the bus
 
 	mu      sync.Mutex
 	watches map[string]*watch // by name, or address
@@ -52,8 +57,15 @@ type round struct {
 func (p *poller) setTable(t *points.Table, d *directory) (unkept, over []*watch) {
 	watches := p.watchesFor(t, d)
 	wanted := map[roundKey][]string{}
+	lists := map[string][]*points.Point{}
+	for i := range t.Points {
+		point := &t.Points[i]
+		key := roundKey{point.Meter, point.Interval}
+		wanted[key] = append(wanted[key], point.Item)
+		lists[point.Meter] = append(lists[point.Meter], point)
+	}
 	for name, w := range watches {
-		list := t.Of(name)
+		list := lists[name]
 		w.setPoints(list)
 		switch {
 		case len(list) > 0:
@@ -66,10 +78,6 @@ func (p *poller) setTable(t *points.Table, d *directory) (unkept, over []*watch)
 		default:
 			over = append(over, w)
 		}
-	}
-	for _, point := range t.Points {
-		key := roundKey{point.Meter, point.Interval}
-		wanted[key] = append(wanted[key], point.Item)
 	}
 
 	p.mu.Lock()
@@ -101,7 +109,8 @@ func (p *poller) watchesFor(t *points.Table, d *directory) map[string]*watch {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.rounds == nil {
-		p.wake, p.watches, p.rounds = make(chan struct{}, 1), map[string]*watch{}, map[roundKey]*round{}
+		p.wake, p.slots = make(chan struct{}, 1), make(chan struct{}, roundsAtOnce)
+		p.watches, p.rounds = map[string]*watch{}, map[roundKey]*round{}
 		for _, m := range d.meters {
 			p.watches[m.Name] = newWatch(m, true)
 		}
@@ -303,6 +312,11 @@ func (b *Bridge) aside(w *watch, do func() error) {
 		return
 	}
 	b.later(func() {
+		select {
+		case b.poller.slots <- struct{}{}:
+			defer func() { <-b.poller.slots }()
+		case <-b.stopping:
+		}
 		err := do()
 		if err == nil && w.undecided() {
 			err = b.readAside(w, w.trial())

@@ -50,13 +50,13 @@ func newWatch(m *meter, configured bool) *watch {
 }
 
 // setPoints makes the watch work by these points, and forgets what it knew of others.
-func (w *watch) setPoints(list []points.Point) {
+func (w *watch) setPoints(list []*points.Point) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.points, w.order = make(map[string]*points.Point, len(list)), nil
-	for i := range list {
-		w.points[list[i].Item] = &list[i]
-		w.order = append(w.order, list[i].Item)
+	for _, p := range list {
+		w.points[p.Item] = p
+		w.order = append(w.order, p.Item)
 	}
 	w.state.keep(w.points)
 	for item := range w.registers {

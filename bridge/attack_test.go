@@ -283,3 +283,27 @@ func TestDeepAndHugeJSON(t *testing.T) {
 		t.Errorf("on the wire %q", said)
 	}
 }
+
+// TestRefusedCommandsDoNotFloodTheLog sends commands that are refused, without end. Each has its
+// record; the log has a line for each kind, and a line for each command that was carried out.
+func TestRefusedCommandsDoNotFloodTheLog(t *testing.T) {
+	var log strings.Builder
+	s := newStage(t, func(c *Config) {
+		switching(c)
+		c.Log = slog.New(slog.NewTextHandler(&log, nil))
+	})
+	const many = 200
+	for i := range many {
+		s.relay(t, fmt.Sprintf(`{"id":"%d","action":"explode%d"}`, i, i))
+		<-s.audited
+	}
+	s.relay(t, "trip")
+	if record := <-s.audited; !strings.Contains(string(record.payload), `"verified"`) {
+		t.Errorf("record %s", record.payload)
+	}
+	s.admission.close()
+	s.admission.inside.Wait()
+	if lines := strings.Count(log.String(), "\n"); lines != 2 || !strings.Contains(log.String(), "result=verified") {
+		t.Errorf("%d lines:\n%s", lines, log.String())
+	}
+}

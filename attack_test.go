@@ -290,3 +290,29 @@ func TestTakenOver(t *testing.T) {
 		}
 	})
 }
+
+// TestScanTriesNoMillionModes asks for so many speeds and parities that to combine them alone
+// would take hours.
+func TestScanTriesNoMillionModes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		site := newVirtualSite(t, simulator.BusOptions{Meters: simulated(t, "1"), Baud: 9600, Turnaround: 20 * time.Millisecond}, func(_ *simulator.Bus, c *bus.Config) { c.Tunable = true })
+		var speeds []int
+		for speed := range 4000 {
+			speeds = append(speeds, 300+speed)
+		}
+		for _, body := range []map[string]any{
+			{"speeds": speeds, "parities": slices.Repeat([]string{"even"}, 4000)},
+			{"speeds": speeds},
+			{"parities": slices.Repeat([]string{"none"}, 5000)},
+			{"protocols": slices.Repeat([]string{"2007"}, 5000)},
+		} {
+			payload, err := json.Marshal(body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r := site.request(t, "scan", string(payload)); r.Error == nil || r.Error.Code != "bad_request" {
+				t.Errorf("%.60s…: %+v", payload, r)
+			}
+		}
+	})
+}

@@ -15,6 +15,9 @@ import (
 // meter was found.
 const progressInterval = time.Second
 
+// mostToVary is how many protocols, speeds and parities a scan may be asked to try.
+const mostToVary = 16
+
 // The speeds and parities that a scan of a serial line tries if it is not told which, after
 // those that the line is configured for: the speeds of DL/T 645-2007, the most common first.
 var (
@@ -123,6 +126,11 @@ func (b *Bridge) scanKeys(r *request, in *body) (keys scanKeys, err error) {
 	if err := in.nothingLeft(r); err != nil {
 		return keys, err
 	}
+	for name, n := range map[string]int{"protocols": len(protocols), "speeds": len(speeds), "parities": len(parities)} {
+		if n > mostToVary {
+			return keys, problemf(CodeBadRequest, "%q has %d entries; at most %d are allowed", name, n, mostToVary)
+		}
+	}
 	keys.meters = int(meters)
 	if keys.finders, err = b.finders(protocols); err != nil {
 		return keys, err
@@ -148,7 +156,9 @@ func (b *Bridge) finders(names []string) ([]protocol.Finder, error) {
 		if i < 0 {
 			return nil, problemf(CodeBadRequest, "%q is no protocol that can be scanned for; there are %s", name, strings.Join(b.config.Protocols, ", "))
 		}
-		finders = append(finders, b.config.Finders[i])
+		if finder := b.config.Finders[i]; !slices.Contains(finders, finder) {
+			finders = append(finders, finder)
+		}
 	}
 	return finders, nil
 }

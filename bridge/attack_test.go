@@ -122,6 +122,7 @@ func TestFloodIsBoundedInMemory(t *testing.T) {
 		case 2:
 			p.Payload = fmt.Appendf(nil, `{"id":"%s","items":["voltage_a"]}`, many)
 		}
+		p.Properties.ContentType = strings.Clone(many)
 		for range 3 {
 			p.Properties.User.Add(strings.Clone(many), strings.Clone(many))
 		}

@@ -114,7 +114,9 @@ func messageOf(p *paho.Publish) message {
 	if properties := p.Properties; properties != nil {
 		m.responseTopic = properties.ResponseTopic
 		m.correlation = properties.CorrelationData
-		m.contentType = properties.ContentType
+		if properties.ContentType == contentBytes { // no other matters
+			m.contentType = contentBytes
+		}
 		for _, property := range properties.User[:min(len(properties.User), mostUserProperties)] {
 			m.userProperties = append(m.userProperties, userProperty{cropped(property.Key), cropped(property.Value)})
 		}

@@ -99,11 +99,14 @@ func (b *builder) point(p points.Point) {
 	if p.Item == itemClock {
 		b.add(keyDrift, b.text("clock drift", "时钟误差"), component{
 			Platform: platformSensor, DeviceClass: classDuration, StateClass: measurement, Unit: "s", Category: diagnostic, Precision: new(int),
-			ValueTemplate: "{{ (as_datetime(value_json.clock) - as_datetime(value_json.get('times', {}).get('clock', value_json.time))).total_seconds() if value_json.get('clock') else 'None' }}",
+			ValueTemplate: "{{ (as_datetime(value_json.clock) - as_datetime(value_json.get('times', {}).get('clock', value_json.time))).total_seconds() if " + state + ".get('clock') else 'None' }}",
 		})
 	}
 }
 
+// state is the state in templates. When its topic is cleared, there is none.
+const state = "(value_json | default({}))"
+
 // value is the template for a value of the state. One that is not there is None, which to Home
 // Assistant means unknown.
-func value(name string) string { return fmt.Sprintf("{{ value_json.get('%s') }}", name) }
+func value(name string) string { return fmt.Sprintf("{{ %s.get('%s') }}", state, name) }

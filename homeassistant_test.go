@@ -449,12 +449,15 @@ func TestHomeAssistant(t *testing.T) {
 
 	t.Run("buttons", func(t *testing.T) {
 		h.t, c.t = t, t
+		h.await("sensor.meter_shop_active_power", "*")
 		h.press("press", "button.meter_shop_read_now")
 		if r := parseReply(t, c.await(root+"/reply/read/shop", nil).Payload); !r.OK || len(r.Values) == 0 {
 			t.Errorf("%+v", r)
 		}
 		h.press("press", "button.meter_main_set_clock")
-		if r := parseReply(t, c.await(root+"/reply/maintenance/main", nil).Payload); !r.OK {
+		r := parseReply(t, c.await(root+"/reply/maintenance/main", nil).Payload)
+		// Around midnight, in China, no clock is set.
+		if !r.OK && (r.Error == nil || !strings.Contains(r.Error.Message, "between 23:50 and 00:10 no clock is set")) {
 			t.Errorf("%+v", r)
 		}
 	})

@@ -85,6 +85,14 @@ SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 release: ## build the archives of all platforms in dist/ (PLATFORMS='linux/amd64 linux/arm/v6')
 	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) .ci/release "$(VERSION)" $(PLATFORMS)
 
+# For the tests of compose.yaml, which skip themselves where it is missing.
+.tools/compose: $(wildcard .ci/compose/*)
+	cd .ci/compose && go build -o ../../$@ .
+
+.PHONY: compose
+compose: .tools/compose ## check compose.yaml with the reference implementation
+	go test -run '^TestCompose' -count 1 .
+
 .PHONY: qemu
 qemu: ## try the binaries for ARM on emulated processors, if qemu-user is installed
 	.ci/qemu

@@ -19,7 +19,7 @@ func TestACL(t *testing.T) {
 	hash := findProgram(t, "mosquitto_passwd")
 	directory := t.TempDir()
 	passwords, list := filepath.Join(directory, "passwords"), filepath.Join(directory, "acl")
-	for i, user := range []string{"bridge", "reader", "operator", "billing", "homeassistant"} {
+	for i, user := range []string{"bridge", "reader", "operator", "billing", "homeassistant", "node-red"} {
 		arguments := []string{"-b", passwords, user, "secret-" + user}
 		if i == 0 {
 			arguments = append([]string{"-c"}, arguments...)
@@ -145,6 +145,16 @@ func TestACL(t *testing.T) {
 		}
 		if !refused(ha, "request/write/main") || !refused(ha, "request/maintenance/main") || !refused(ha, "request/raw") {
 			t.Error("homeassistant may do more than switch and read")
+		}
+	})
+	t.Run("node-red", func(t *testing.T) {
+		flow := as("node-red", root+"/reply/node-red/#")
+		flow.publish(root+"/request/read/main", "voltage_a", func(p *paho.Publish) { p.Properties.ResponseTopic = root + "/reply/node-red/1" })
+		if r := parseReply(t, flow.await(root+"/reply/node-red/1", nil).Payload); !r.OK {
+			t.Errorf("%+v", r)
+		}
+		if refused(flow, "request/relay/main") || !refused(flow, "request/write/main") || !refused(flow, "request/maintenance/main") {
+			t.Error("node-red may not switch, or may do more")
 		}
 	})
 }

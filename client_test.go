@@ -55,11 +55,25 @@ func newClientAs(t testing.TB, connection net.Conn, user, password string, filte
 	}
 	t.Cleanup(func() { _ = c.Disconnect(&paho.Disconnect{}) })
 	for _, filter := range filters {
-		if _, err := c.Subscribe(ctx, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: filter, QoS: 1}}}); err != nil {
-			t.Fatalf("subscribe to %s: %v", filter, err)
-		}
+		c.subscribe(ctx, filter)
 	}
 	return c
+}
+
+// subscribe asks for a topic. The broker that the binary brings along refuses a packet identifier
+// that it uses itself for a message which is not acknowledged yet; soon it is.
+func (c *client) subscribe(ctx context.Context, filter string) {
+	c.t.Helper()
+	const identifierInUse = 0x91
+	for {
+		answer, err := c.Subscribe(ctx, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: filter, QoS: 1}}})
+		if err == nil {
+			return
+		}
+		if answer == nil || len(answer.Reasons) == 0 || answer.Reasons[0] != identifierInUse || ctx.Err() != nil {
+			c.t.Fatalf("subscribe to %s: %v", filter, err)
+		}
+	}
 }
 
 func dial(t testing.TB, address string) net.Conn {
@@ -190,9 +204,7 @@ func (c *client) ready(root string) {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
 	defer cancel()
-	if _, err := c.Subscribe(ctx, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: root + "/bridge/status", QoS: 1}}}); err != nil {
-		c.t.Fatal(err)
-	}
+	c.subscribe(ctx, root+"/bridge/status")
 	c.await(root+"/bridge/status", func(payload string) bool { return payload == "online" })
 }
 

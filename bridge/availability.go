@@ -53,9 +53,9 @@ func (b *Bridge) setPresence(w *watch, online bool, cause string, at time.Time) 
 	b.publishAvailability(w)
 	switch {
 	case online:
-		clear(w.lacking) // it may have been exchanged
-		b.poller.hurry(w.Name)
 		if !first {
+			clear(w.lacking) // it may have been exchanged
+			b.poller.hurry(w.Name)
 			b.event(w, eventOnline, at)
 		}
 	case !first:

@@ -101,6 +101,10 @@ func (b *Bridge) reconfigure(r *request, in *body) error {
 		Changed: table.Text != b.table().Text, Points: len(table.Points), Hash: table.Hash(),
 		Budget: share(budget.Share), BudgetWorst: share(budget.Worst),
 	}
+	kept := b.keptTable(keys.table, keys.version)
+	if kept.size() > maxConfigPayload {
+		return problemf(CodeBadRequest, "the table has %d bytes as it would stand on %s; the broker could not give back more than %d", kept.size(), kept.topic, maxConfigPayload)
+	}
 	if keys.dryRun {
 		for _, round := range budget.Rounds {
 			for _, read := range round.Reads {
@@ -111,7 +115,7 @@ func (b *Bridge) reconfigure(r *request, in *body) error {
 		return nil
 	}
 	b.restored.Store(true) // what the broker keeps is older
-	b.keepTable(keys.table, keys.version)
+	b.outbox.put(kept)
 	b.setTable(table)
 	b.log.Info("another point table is in force", "points", len(table.Points), "hash", table.Hash(), "version", keys.version, "from_file", keys.table == nil)
 	b.send(r, a)
@@ -129,15 +133,16 @@ func (b *Bridge) fileTable() *points.Table {
 	return b.config.Points
 }
 
-// keepTable has the broker keep a table that came by MQTT; nil takes back what it keeps.
-func (b *Bridge) keepTable(t *points.Table, version string) {
+// keptTable is the message that has the broker keep a table that came by MQTT; of nil, the one
+// that takes back what it keeps.
+func (b *Bridge) keptTable(t *points.Table, version string) outgoing {
 	m := outgoing{topic: b.topics.join(topicConfig), contentType: contentJSON, retain: true}
 	if t != nil {
 		m.payload, _ = encodeJSON(keptTable{ // nothing but strings
 			Time: b.stamp(time.Now()), Hash: t.Hash(), FileHash: b.fileTable().Hash(), Version: version, Points: len(t.Points), CSV: t.Text,
 		})
 	}
-	b.outbox.put(m)
+	return m
 }
 
 // configKeys takes the table out of either form: CSV, or JSON.
@@ -208,7 +213,7 @@ func (b *Bridge) restore(payload []byte) {
 	table, err := b.kept(payload)
 	if err != nil {
 		b.log.Warn("the point table that came by MQTT is given up, and that of DLT645_POINTS holds", "why", err)
-		b.keepTable(nil, "")
+		b.outbox.put(b.keptTable(nil, ""))
 		return
 	}
 	b.outbox.put(outgoing{topic: b.topics.join(topicConfig), payload: payload, contentType: contentJSON, retain: true})

@@ -117,7 +117,9 @@ func TestConfigureRefuses(t *testing.T) {
 	for i := range 200 {
 		fmt.Fprintf(&heavy, "main,item_%d,1s\n", i)
 	}
+	long := "meter,item\nmain,voltage_a\n" + strings.Repeat("#\n", maxConfigPayload/2-20)
 	for name, row := range map[string]struct{ payload, want string }{
+		"too long to come back":  {long, "the broker could not give back more"},
 		"two things wrong":       {"meter,item,interval\nmain,voltage_a,10s\nnobody,voltage_a,soon\n", "2 things are wrong with the table, and nothing of it was taken; the first: row 3, interval"},
 		"one thing wrong":        {`{"points":[{"meter":"nobody","item":"voltage_a"}]}`, "something is wrong with the table, and nothing of it was taken: row 1, meter"},
 		"an unknown key":         {`{"points":[],"color":"red"}`, `"color" is no key of a config request`},

@@ -12,6 +12,11 @@
 //	repeats.go  commands that came before
 //	frames.go   what is seen on the wire, for those who watch
 //	outbox.go   what waits to be published, also while the broker is away
+//	table.go    the point table in force         configure.go  the verb config, and what the broker keeps
+//	poll.go     which points are read when       budget.go     what a table takes of the wire
+//	watch.go    what is kept of a meter, and what becomes of a reading
+//	state.go    availability.go    events.go     what is published about a meter
+//	inspect.go  what is read beside the points: clock, power failures, ratings
 //	mqtt.go     the connection         info.go  what the bridge tells about itself
 //	health.go   health check and HTTP  metrics.go  what /metrics shows
 package bridge

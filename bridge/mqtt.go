@@ -259,7 +259,7 @@ const keptPatience = 5 * time.Second
 func (l *link) askForTable(ctx context.Context, m *autopaho.ConnectionManager) {
 	if !l.config.Allow[verbConfig] {
 		if !l.restored.Swap(true) {
-			l.keepTable(nil, "")
+			l.outbox.put(l.keptTable(nil, ""))
 		}
 		return
 	}

@@ -3,12 +3,14 @@ package bridge
 import (
 	"cmp"
 	"context"
+	"errors"
 	"hash/fnv"
 	"maps"
 	"slices"
 	"sync"
 	"time"
 
+	"dlt645-mqtt/bridge/bus"
 	"dlt645-mqtt/bridge/points"
 	"dlt645-mqtt/protocol"
 )
@@ -131,14 +133,16 @@ func (p *poller) wakeUp() {
 	}
 }
 
-// hurry makes the inspection of a meter due.
+// hurry makes the rounds of a meter due that has come back: what is known of it is old.
 func (p *poller) hurry(name string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if r := p.rounds[roundKey{name, 0}]; r != nil && !r.running {
-		r.turn = atOnce
-		p.wakeUp()
+	for key, r := range p.rounds {
+		if key.meter == name && !r.running {
+			r.turn = atOnce
+		}
 	}
+	p.wakeUp()
 }
 
 func newRound(w *watch, key roundKey) *round {
@@ -321,7 +325,7 @@ func (b *Bridge) aside(w *watch, do func() error) {
 		if err == nil && w.undecided() {
 			err = b.readAside(w, w.trial())
 		}
-		if err != nil {
+		if err != nil && !errors.Is(err, bus.ErrStopping) {
 			b.limited.log("poll", "a round of polls is left out", "meter", w.Name, "err", err)
 		}
 	})

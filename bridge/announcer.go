@@ -114,7 +114,7 @@ func (a *announcer) hear(m message) bool {
 	}
 	kept, ours := homeassistant.Parse(m.payload, a.site)
 	id, isConfig := a.site.Device(m.topic)
-	if !isConfig || !ours {
+	if !isConfig || !ours || !m.retain { // what is not retained has the broker not kept
 		return true
 	}
 	a.mu.Lock()

@@ -117,7 +117,7 @@ func (a *announcement) keeps(id, meter string, keys ...string) {
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	if !a.announcer.hear(message{topic: "ha/device/" + id + "/config", payload: payload}) {
+	if !a.announcer.hear(message{topic: "ha/device/" + id + "/config", payload: payload, retain: true}) {
 		a.t.Error("a config is not taken")
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/eclipse/paho.golang/paho"
@@ -307,4 +308,30 @@ func TestRefusedCommandsDoNotFloodTheLog(t *testing.T) {
 	if lines := strings.Count(log.String(), "\n"); lines != 2 || !strings.Contains(log.String(), "result=verified") {
 		t.Errorf("%d lines:\n%s", lines, log.String())
 	}
+}
+
+// TestForeignDiscoveryIsNotBelieved publishes, as whoever may write to Home Assistant's topics,
+// configs that look like ours. They lead to no topic for which the broker would end our connection,
+// and what the broker has not kept is not heard.
+func TestForeignDiscoveryIsNotBelieved(t *testing.T) {
+	announce(t, "meter,item\nmain,voltage_a\n", func(a *announcement) {
+		for _, meter := range []string{"+", "#", "a\x00b", "x\x1b", "$SYS"} {
+			a.keeps("test_000000000077", meter, "power")
+			a.keeps("other_device", meter, "power")
+		}
+		if !a.announcer.hear(message{topic: "ha/device/test_000000000078/config", payload: []byte(`{"origin":{"name":"dlt645-mqtt"},"availability":[{"topic":"test/bridge/status"}]}`)}) {
+			t.Error("a message on a topic of Home Assistant is taken for a request")
+		}
+		for range 30 {
+			time.Sleep(time.Second)
+			a.announcer.refresh()
+		}
+		synctest.Wait()
+		for len(a.sent) > 0 {
+			topic := (<-a.sent).topic
+			if strings.ContainsAny(topic, "+#\x00\x1b$") || strings.Contains(topic, "other") || strings.Contains(topic, "78") {
+				t.Errorf("published on %q", topic)
+			}
+		}
+	})
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"dlt645-mqtt/bridge/points"
@@ -181,6 +182,36 @@ func TestKept(t *testing.T) {
 	}
 }
 
+// Whoever may publish to Home Assistant's topics may write a config that looks like ours. Nothing of
+// it comes to stand in a topic or in a config that no bridge would have put there.
+func FuzzParse(f *testing.F) {
+	const begin, end = `{"origin":{"name":"dlt645-mqtt"},"availability":[{"topic":"dlt645/bridge/status"}],`, `}`
+	for _, seed := range []string{
+		`"state_topic":"dlt645/meter/main/state","components":{"power":{"platform":"sensor","unique_id":"x"}}`,
+		`"state_topic":"dlt645/meter/+/state"`, `"state_topic":"dlt645/meter/#"`, `"state_topic":"dlt645/meter/a\u0000b/state"`, `"state_topic":"dlt645/meter/"`,
+		`"components":{"a/b":{"platform":"sensor","unique_id":"x"},"c":{"platform":"camera","unique_id":"y"}}`,
+	} {
+		f.Add([]byte(begin + seed + end))
+	}
+	if payload, err := json.Marshal(site().Meter(Meter{Name: "main", Address: "1", Points: all()})); err == nil {
+		f.Add(payload)
+	}
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		kept, ours := Parse(payload, site())
+		if !ours && (kept.Meter != "" || kept.Platforms != nil) {
+			t.Errorf("%q: %+v of a foreign config", payload, kept)
+		}
+		if strings.ContainsFunc(kept.Meter, func(r rune) bool { return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyz0123456789A_-", r) }) || len(kept.Meter) > 32 {
+			t.Errorf("%q: a meter %q", payload, kept.Meter)
+		}
+		for key, platform := range kept.Platforms {
+			if key != slug(key) || !slices.Contains(ourPlatforms, platform) {
+				t.Errorf("%q: an entity %q of %q", payload, key, platform)
+			}
+		}
+	})
+}
+
 func TestTopics(t *testing.T) {
 	s := site()
 	if got := s.Topic(s.MeterID("000000000001")); got != "homeassistant/device/dlt645_000000000001/config" {
@@ -189,7 +220,9 @@ func TestTopics(t *testing.T) {
 	if id, ok := s.Device("homeassistant/device/dlt645_bridge/config"); !ok || id != s.BridgeID() {
 		t.Errorf("%q, %t", id, ok)
 	}
-	if _, ok := s.Device("homeassistant/status"); ok {
-		t.Error("the birth topic is taken for a config")
+	for _, other := range []string{"homeassistant/status", "homeassistant/device/zigbee_1/config", "homeassistant/device/dlt645/config"} {
+		if _, ok := s.Device(other); ok {
+			t.Errorf("%s is taken for a config of ours", other)
+		}
 	}
 }

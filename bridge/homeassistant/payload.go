@@ -2,7 +2,9 @@ package homeassistant
 
 import (
 	"encoding/json"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -71,6 +73,8 @@ const (
 	platformEvent        = "event"
 )
 
+var ourPlatforms = []string{platformSensor, platformBinarySensor, platformSwitch, platformButton, platformEvent}
+
 // Remove adds what makes Home Assistant forget entities that it was told of before, by key and
 // platform. Those that the config has are left alone.
 func (c *Config) Remove(gone map[string]string) {
@@ -98,16 +102,28 @@ type Kept struct {
 	Meter     string            // its name in topics; empty: none
 }
 
+// meterName is what may stand for a meter in a topic of ours: a name, or an address.
+var meterName = regexp.MustCompile(`^[a-z0-9A][a-z0-9A_-]{0,31}$`)
+
+// mostPlatforms bounds the entities of a device that are believed to have been told of.
+const mostPlatforms = 2000
+
 // Parse reads a payload that the broker has kept, and tells whether it is of the bridge of that
-// site.
+// site. Others may have written it: what no bridge writes is left out of it.
 func Parse(payload []byte, s *Site) (kept Kept, ours bool) {
 	var c Config
 	if json.Unmarshal(payload, &c) != nil || c.Origin.Name != originName || len(c.Availability) == 0 || c.Availability[0].Topic != s.StatusTopic() {
 		return Kept{}, false
 	}
 	kept.Platforms = c.Platforms()
+	maps.DeleteFunc(kept.Platforms, func(key, platform string) bool { return key != slug(key) || !slices.Contains(ourPlatforms, platform) })
+	if len(kept.Platforms) > mostPlatforms {
+		kept.Platforms = nil
+	}
 	if name, ok := strings.CutPrefix(c.StateTopic, s.Root+"/meter/"); ok {
-		kept.Meter, _, _ = strings.Cut(name, "/")
+		if name, _, _ = strings.Cut(name, "/"); meterName.MatchString(name) {
+			kept.Meter = name
+		}
 	}
 	return kept, true
 }

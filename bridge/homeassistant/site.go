@@ -56,11 +56,11 @@ func (s *Site) ConfigTopics() string { return s.Prefix + "/device/+/config" }
 // Topic is where the config of a device goes; id is MeterID or BridgeID.
 func (s *Site) Topic(id string) string { return s.Prefix + "/device/" + id + "/config" }
 
-// Device is the reverse of Topic. It tells whether the topic is that of a config.
+// Device is the reverse of Topic. It tells whether the topic is that of a config of this bridge.
 func (s *Site) Device(topic string) (id string, ok bool) {
 	id, begins := strings.CutPrefix(topic, s.Prefix+"/device/")
 	id, ends := strings.CutSuffix(id, "/config")
-	return id, begins && ends
+	return id, begins && ends && strings.HasPrefix(id, slug(s.Root)+"_")
 }
 
 // MeterID identifies the device of a meter by its address.

@@ -3,6 +3,7 @@ package bus
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -449,7 +450,8 @@ func TestOneMeterDoesNotTakeAllPlaces(t *testing.T) {
 // meter that there is waits for one of them at most, and none is looked for on an idle line.
 func TestStrangersHarmNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := start(t, Config{Queue: 1000}, func(request string) []arrival {
+		var log strings.Builder
+		l := start(t, Config{Queue: 1000, Log: slog.New(slog.NewTextHandler(&log, nil))}, func(request string) []arrival {
 			if request[1] != 'm' {
 				return nil
 			}
@@ -480,6 +482,14 @@ func TestStrangersHarmNobody(t *testing.T) {
 		sent := len(l.sentAt())
 		time.Sleep(time.Hour) // virtual
 		equal(t, "sent on an idle line", len(l.sentAt())-sent, 0)
+		for range timeoutsToOffline { // one of them comes to be offline
+			step := read("a", "v")
+			step.Meter, step.Key = "stranger", "stranger"
+			<-l.submitJob(Job{Steps: []protocol.Step{step}, Stranger: true})
+		}
+		equal(t, "online", l.bus.Meter("stranger").Online(), false)
+		l.stop()
+		equal(t, "logged", strings.Contains(log.String(), "offline"), false)
 	})
 }
 

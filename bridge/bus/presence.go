@@ -1,7 +1,9 @@
 package bus
 
 import (
+	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"dlt645-mqtt/protocol"
@@ -150,7 +152,11 @@ func (b *Bus) missing(step *protocol.Step, garbled, stranger bool) bool {
 		}
 		m.offline, m.pause = true, shortestProbePause
 		b.suspect = b.allSilent()
-		b.config.Log.Warn("meter is offline: it has not answered three times in a row; check its address, power and wiring", "meter", step.Meter)
+		level := slog.LevelWarn
+		if stranger { // or whoever asks for many fills the log
+			level = slog.LevelDebug
+		}
+		b.config.Log.Log(context.Background(), level, "meter is offline: it has not answered three times in a row; check its address, power and wiring", "meter", step.Meter)
 	}
 	m.probe = now.Add(m.pause)
 	// Who waits for it is not kept waiting.

@@ -7,8 +7,10 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/kelseyhightower/envconfig"
 
@@ -159,4 +161,53 @@ func TestDocumentsNameTests(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestLinksInDocuments follows every link within the repository, to its heading if it names one.
+func TestLinksInDocuments(t *testing.T) {
+	var documents []string
+	for _, pattern := range []string{"*.md", "docs/*.md", "examples/*/*.md"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		documents = append(documents, found...)
+	}
+	link := regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	for _, document := range documents {
+		for _, match := range link.FindAllStringSubmatch(readFile(t, document), -1) {
+			if strings.Contains(match[1], "://") {
+				continue
+			}
+			name, heading, _ := strings.Cut(match[1], "#")
+			target := document
+			if name != "" {
+				target = filepath.Join(filepath.Dir(document), name)
+			}
+			if _, err := os.Stat(target); err != nil {
+				t.Errorf("%s: link %s: %v", document, match[1], err)
+				continue
+			}
+			if heading != "" && !slices.Contains(anchors(readFile(t, target)), heading) {
+				t.Errorf("%s: link %s: %s has no such heading", document, match[1], target)
+			}
+		}
+	}
+}
+
+// anchors lists the names that headings can be linked by.
+func anchors(markdown string) (names []string) {
+	for _, match := range regexp.MustCompile(`(?m)^#+ (.+)$`).FindAllStringSubmatch(markdown, -1) {
+		name := strings.Map(func(r rune) rune {
+			switch {
+			case unicode.IsLetter(r), unicode.IsDigit(r), r == '-', r == '_':
+				return unicode.ToLower(r)
+			case r == ' ':
+				return '-'
+			}
+			return -1
+		}, match[1])
+		names = append(names, name)
+	}
+	return names
 }

@@ -101,7 +101,7 @@ func TestErrorCodesInTopics(t *testing.T) {
 // TestFramesInDocuments decodes every frame that the documents show, so that none is wrong.
 func TestFramesInDocuments(t *testing.T) {
 	frame := regexp.MustCompile(`(?:FE ?)*68(?: ?[0-9A-F]{2}){6} ?68(?: ?[0-9A-F]{2})+ ?16\b`)
-	for _, name := range []string{"README.md", "README.zh-CN.md", "topics.md"} {
+	for _, name := range []string{"README.md", "README.zh-CN.md", "topics.md", "examples/node-red/README.md", "examples/node-red/README.zh-CN.md"} {
 		frames := frame.FindAllString(readFile(t, name), -1)
 		if len(frames) == 0 {
 			t.Errorf("%s shows no frame", name)

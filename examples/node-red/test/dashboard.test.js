@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { chromium } from 'playwright-core'
-import { find, message, missing, path, patience, start } from './stack.js'
+import { find, message, missing, password, path, patience, start } from './stack.js'
 
 const program = process.env.CHROMIUM ?? find('chromium', 'chromium-browser', 'google-chrome')
 const skip = missing('the Node-RED dashboard', { mosquitto: find('mosquitto'), go: find('go'), Chromium: program })
@@ -34,11 +34,11 @@ before(async () => {
   const points = join(folder, 'points.csv')
   writeFileSync(points, POINTS)
   stack = await start({ DLT645_POINTS: points })
-  stack.broker.on('message', (topic, payload) => {
+  stack.client.on('message', (topic, payload) => {
     if (topic.endsWith('/state')) states[topic.split('/').at(-2)] = JSON.parse(payload)
     if (topic.includes('/request/relay/')) commands.push(`${topic.split('/').at(-1)} ${JSON.parse(payload).action}`)
   })
-  await stack.broker.subscribeAsync(['dlt645/meter/+/state', 'dlt645/request/relay/#'])
+  await stack.client.subscribeAsync(['dlt645/meter/+/state', 'dlt645/request/relay/#'])
   browser = await chromium.launch({ executablePath: program })
   page = await newPage()
 })
@@ -93,8 +93,8 @@ function step (name, f) {
 // relayOpen asks the meter itself.
 async function relayOpen (meter) {
   const topic = `dlt645/reply/read/${meter}`
-  const reply = message(stack.broker, topic)
-  await stack.broker.publishAsync(`dlt645/request/read/${meter}`, 'status_3', { qos: 1 })
+  const reply = message(stack.client, topic)
+  await stack.client.publishAsync(`dlt645/request/read/${meter}`, 'status_3', { qos: 1 })
   return JSON.parse((await reply).payload).values['status_3.relay_open']
 }
 
@@ -118,6 +118,9 @@ step('import, set the broker, deploy', async () => {
   await page.locator('#d1645meters').dblclick()
   await page.locator('#node-input-btn-broker-edit').click()
   await page.locator('#node-config-input-port').fill(String(stack.port))
+  await page.locator('.red-ui-tray').getByText('Security', { exact: true }).click()
+  await page.locator('#node-config-input-user').fill('node-red')
+  await page.locator('#node-config-input-password').fill(password('node-red'))
   await page.locator('#node-config-dialog-ok').click()
   await page.locator('#node-dialog-ok').click()
   const deploy = page.locator('#red-ui-header-button-deploy')
@@ -203,7 +206,7 @@ if (process.env.PICTURE) step('a picture for the documents', async () => {
   // A minute of readings makes a better picture than some seconds.
   const first = Date.now()
   for (const seconds of [20, 40, 60]) {
-    await message(stack.broker, 'dlt645/meter/main/state', state => Date.parse(JSON.parse(state).time) > first + seconds * 1000)
+    await message(stack.client, 'dlt645/meter/main/state', state => Date.parse(JSON.parse(state).time) > first + seconds * 1000)
   }
   await page.evaluate(() => window.scrollTo(0, 0))
   await page.screenshot({ path: process.env.PICTURE })

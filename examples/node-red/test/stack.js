@@ -56,32 +56,55 @@ export async function start (variables = {}) {
   }
   try {
     const port = await freePort()
-    const configuration = join(folder, 'mosquitto.conf')
-    writeFileSync(configuration, `user root\nlistener ${port} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\n`)
-    const mosquitto = await run(find('mosquitto'), ['-c', configuration], {}, /mosquitto version .* running/)
+    const mosquitto = await run(find('mosquitto'), ['-c', broker(folder, port)], {}, /mosquitto version .* running/)
 
     const binary = join(folder, 'dlt645-mqtt')
     execFileSync('go', ['build', '-o', binary, '.'], { cwd: repository, stdio: 'inherit' })
     const environment = {
       ...process.env,
       DLT645_MQTT_URL: `mqtt://127.0.0.1:${port}`,
+      DLT645_MQTT_USERNAME: 'bridge',
+      DLT645_MQTT_PASSWORD: password('bridge'),
       DLT645_TOPIC: 'dlt645',
       DLT645_BUS_URL: 'sim://?meters=4&baud=115200&timeout=300ms',
       ...variables
     }
     await run(binary, ['demo'], { env: environment }, /The bridge is running/)
-    const broker = await mqtt.connectAsync(`mqtt://127.0.0.1:${port}`, { protocolVersion: 5 })
-    processes.push({ stop: () => broker.endAsync() })
-    await message(broker, 'dlt645/bridge/status', payload => payload === 'online')
+    const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${port}`, { protocolVersion: 5, username: 'test', password: password('test') })
+    processes.push({ stop: () => client.endAsync() })
+    await message(client, 'dlt645/bridge/status', payload => payload === 'online')
 
     const url = `http://127.0.0.1:${await freePort()}`
     const nodeRed = await nodeRED(folder, new URL(url).port, run)
-    return { port, url, broker, mosquitto, nodeRed, close, deploy: nodes => deploy(url, nodes) }
+    return { port, url, client, mosquitto, nodeRed, close, deploy: nodes => deploy(url, nodes) }
   } catch (error) {
     await close()
     throw error
   }
 }
+
+// broker writes the configuration of a mosquitto with the access list that the project ships, where
+// Node-RED is the user node-red; the user test sees everything.
+function broker (folder, port) {
+  const [configuration, passwords, list] = ['mosquitto.conf', 'passwords', 'acl'].map(name => join(folder, name))
+  writeFileSync(passwords, '', { mode: 0o600 })
+  for (const user of ['bridge', 'node-red', 'test']) {
+    execFileSync(find('mosquitto_passwd'), ['-b', passwords, user, password(user)])
+  }
+  const shipped = readFileSync(join(repository, 'deploy', 'mosquitto', 'acl'), 'utf8')
+  writeFileSync(list, `${shipped}\nuser test\ntopic readwrite #\n`, { mode: 0o600 })
+  writeFileSync(configuration, `user root
+listener ${port} 127.0.0.1
+allow_anonymous false
+password_file ${passwords}
+acl_file ${list}
+set_tcp_nodelay true
+`)
+  return configuration
+}
+
+// password is that of a user of the broker.
+export const password = user => `secret-${user}`
 
 // nodeRED starts Node-RED in a folder of its own, with no flows.
 function nodeRED (folder, port, run) {
@@ -113,17 +136,17 @@ async function deploy (url, nodes) {
 
 // message returns the next message {payload, packet} on a topic, the retained one first, whose
 // payload is accepted.
-export async function message (broker, topic, accept = () => true) {
+export async function message (client, topic, accept = () => true) {
   return withPatience(`a message on ${topic}`, async signal => {
     const arrived = new Promise(resolve => {
       const take = (from, bytes, packet) => {
         const payload = bytes.toString()
         if (from === topic && accept(payload)) resolve({ payload, packet })
       }
-      broker.on('message', take)
-      signal.addEventListener('abort', () => broker.off('message', take))
+      client.on('message', take)
+      signal.addEventListener('abort', () => client.off('message', take))
     })
-    await broker.subscribeAsync(topic, { qos: 1 })
+    await client.subscribeAsync(topic, { qos: 1 })
     return arrived
   })
 }

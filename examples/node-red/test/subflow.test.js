@@ -1,7 +1,7 @@
 // The subflow DL/T 645 in a Node-RED, asked over HTTP.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { find, flows, message, missing, patience, start } from './stack.js'
+import { find, flows, message, missing, password, patience, start } from './stack.js'
 
 const skip = missing('the Node-RED subflow', { mosquitto: find('mosquitto'), go: find('go') })
 let stack
@@ -11,6 +11,7 @@ before(async () => {
   stack = await start()
   const broker = flows('dlt645-dashboard.json').find(node => node.type === 'mqtt-broker')
   broker.port = String(stack.port)
+  broker.credentials = { user: 'node-red', password: password('node-red') }
   await stack.deploy([...flows('dlt645-subflow.json'), broker, ...probes(broker.id)])
   // A first read shows that Node-RED has its connection to the broker.
   await connected()
@@ -154,7 +155,7 @@ test('raw: a frame as hex, and one that is none', { skip }, async () => {
 })
 
 test('relay: a command says what became of it, and cannot come late or twice', { skip }, async () => {
-  const request = message(stack.broker, 'dlt645/request/relay/shop')
+  const request = message(stack.client, 'dlt645/request/relay/shop')
   const trip = await ask('relay', { payload: 'trip' })
   assert.equal(trip.output, 1, trip.payload)
   assert.deepEqual(trip.payload, { result: 'verified', relay: 'open' })

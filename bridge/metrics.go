@@ -99,4 +99,5 @@ func (b *Bridge) forgetMeter(name string) {
 func (b *Bridge) serveMetrics(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 	b.metrics.WritePrometheus(w)
+	metrics.WriteProcessMetrics(w)
 }

@@ -96,11 +96,15 @@ func (l *link) connect() (*autopaho.ConnectionManager, error) {
 		ClientConfig: paho.ClientConfig{
 			ClientID:      b.config.Broker.ClientID,
 			PacketTimeout: time.Hour, // each call has a deadline of its own
+			// While too many replies wait for the broker, its requests are not acknowledged. It sends
+			// no more of them than the receive maximum then, and our memory stays bounded.
+			EnableManualAcknowledgment: true,
 			OnPublishReceived: []func(paho.PublishReceived) (bool, error){
 				func(p paho.PublishReceived) (bool, error) {
 					if m := messageOf(p.Packet); !b.announcer.hear(m) {
 						b.receive(m)
 					}
+					b.outbox.whenRoom(func() { _ = p.Client.Ack(p.Packet) }) // it fails if the connection has ended
 					return true, nil
 				},
 			},
@@ -243,8 +247,8 @@ func (l *link) subscribe(ctx context.Context, m *autopaho.ConnectionManager, qos
 	l.outbox.put(outgoing{topic: l.topics.join(topicStatus), payload: []byte(statusOnline), contentType: contentText, retain: true})
 	l.forceInfo()
 	l.outbox.up(ctx, func(ctx context.Context, message outgoing) (final bool, err error) {
-		if largest > 0 && message.size() > int(largest) {
-			return true, fmt.Errorf("%w: %d bytes, of %d", errTooLarge, message.size(), largest)
+		if largest > 0 && message.packet() > int(largest) {
+			return true, fmt.Errorf("%w: %d bytes, of %d", errTooLarge, message.packet(), largest)
 		}
 		return l.publish(ctx, m, qos, message)
 	})

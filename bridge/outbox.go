@@ -19,6 +19,7 @@ const (
 const (
 	outboxInFlight = 32       // publishes that wait for the broker's acknowledgement
 	outboxBytes    = 16 << 20 // what may wait while the broker is away
+	outboxRoom     = 1000     // messages that may wait while the broker is to send more requests
 	refusalPause   = 15 * time.Second
 
 	// mostAttempts of a message may end with the connection before it is given up.
@@ -49,7 +50,11 @@ type outgoing struct {
 	attempts int           // that ended with the connection: perhaps the message is why
 }
 
-func (m *outgoing) size() int { return len(m.topic) + len(m.payload) + len(m.correlation) + 100 }
+// packet is the most bytes that a message takes on the way to the broker.
+func (m *outgoing) packet() int { return len(m.topic) + len(m.payload) + len(m.correlation) + 100 }
+
+// memory is about what it takes while it waits, in bytes.
+func (m *outgoing) memory() int { return len(m.topic) + cap(m.payload) + cap(m.correlation) + 300 }
 
 // A publisher sends one message and waits for the acknowledgement. final tells of an error
 // that trying again will not mend. After any other error but errNotNow nobody knows whether
@@ -72,6 +77,7 @@ type outbox struct {
 	suspect  bool // the one in flight goes alone
 	ordered  bool // one of those in flight is ordered
 	dropped  int
+	held     []func() // called when there is room again
 
 	publish publisher       // nil while there is no connection
 	ctx     context.Context // of the connection
@@ -102,11 +108,30 @@ func (o *outbox) put(m outgoing) {
 		}
 		r.outgoing, r.due = m, true
 	} else {
-		o.queue = append(o.queue, m)
-		o.bytes += m.size()
+		at := len(o.queue)
+		if m.command { // it goes before all that nobody waits for with a hand on the switch
+			if i := slices.IndexFunc(o.queue, func(m outgoing) bool { return !m.command }); i >= 0 {
+				at = i
+			}
+		}
+		o.queue = slices.Insert(o.queue, at, m)
+		o.bytes += m.memory()
 		o.makeRoom()
 	}
 	o.pump()
+}
+
+// whenRoom calls f once not too many messages wait: at once, or later from another goroutine.
+// If the connection ends before, f is not called.
+func (o *outbox) whenRoom(f func()) {
+	o.mu.Lock()
+	if len(o.queue) >= outboxRoom {
+		o.held = append(o.held, f)
+		o.mu.Unlock()
+		return
+	}
+	o.mu.Unlock()
+	f()
 }
 
 // pass publishes a message here and now, or not at all.
@@ -123,7 +148,7 @@ func (o *outbox) pass(ctx context.Context, m outgoing) {
 func (o *outbox) makeRoom() {
 	for o.bytes > outboxBytes && len(o.queue) > 1 {
 		i := max(slices.IndexFunc(o.queue, func(m outgoing) bool { return !m.command }), 0)
-		o.bytes -= o.queue[i].size()
+		o.bytes -= o.queue[i].memory()
 		o.queue = slices.Delete(o.queue, i, i+1)
 		if o.dropped++; o.dropped == 1 {
 			o.log.at(slog.LevelError, "outbox full", "the broker has been away so long that replies are lost, the oldest first", "waiting", len(o.queue))
@@ -159,7 +184,7 @@ func (o *outbox) again() {
 func (o *outbox) down() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.publish = nil
+	o.publish, o.held = nil, nil
 	if o.dropped > 0 {
 		o.log.at(slog.LevelError, "outbox lost", "replies were lost while the broker was away", "lost", o.dropped)
 		o.dropped = 0
@@ -191,10 +216,18 @@ func (o *outbox) pump() {
 			o.suspect = true
 		}
 		o.queue = o.queue[1:]
-		o.bytes -= m.size()
+		o.bytes -= m.memory()
 		o.inFlight++
 		o.ordered = o.ordered || m.ordered
 		go o.send(o.ctx, o.publish, m)
+	}
+	if held := o.held; len(held) > 0 && len(o.queue) <= outboxRoom/2 {
+		o.held = nil
+		go func() {
+			for _, f := range held {
+				f()
+			}
+		}()
 	}
 	if len(o.queue) == 0 && o.inFlight == 0 {
 		o.idle.Broadcast()
@@ -216,7 +249,7 @@ func (o *outbox) send(connection context.Context, publish publisher, m outgoing)
 	}
 	if again {
 		o.queue = slices.Insert(o.queue, 0, m)
-		o.bytes += m.size()
+		o.bytes += m.memory()
 		o.makeRoom()
 	}
 	o.pump()

@@ -301,3 +301,73 @@ func TestOutboxTriesAgainWhatIsRefusedForNow(t *testing.T) {
 		}
 	})
 }
+
+// TestOutboxHasRoom lets more wait than the broker should send requests for.
+func TestOutboxHasRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOutbox(quietLog())
+		connection, end := context.WithCancel(t.Context())
+		taken := make(chan struct{})
+		busy := func(ctx context.Context, _ outgoing) (bool, error) {
+			select {
+			case taken <- struct{}{}:
+				return false, nil
+			case <-ctx.Done():
+				return false, ctx.Err()
+			}
+		}
+		o.up(connection, busy)
+		acknowledged := 0
+		for range outboxInFlight + outboxRoom + 10 {
+			o.put(outgoing{})
+			o.whenRoom(func() { acknowledged++ })
+		}
+		if want := outboxInFlight + outboxRoom - 1; acknowledged != want {
+			t.Errorf("%d requests are acknowledged, want %d", acknowledged, want)
+		}
+		for range outboxRoom/2 + 9 {
+			<-taken
+			synctest.Wait()
+		}
+		if acknowledged >= outboxInFlight+outboxRoom {
+			t.Errorf("%d requests are acknowledged though %d messages wait", acknowledged, o.waiting())
+		}
+		<-taken
+		synctest.Wait()
+		if want := outboxInFlight + outboxRoom + 10; acknowledged != want {
+			t.Errorf("%d requests are acknowledged after half of the messages are out, want %d", acknowledged, want)
+		}
+
+		for range outboxRoom {
+			o.put(outgoing{})
+			o.whenRoom(func() { acknowledged++ })
+		}
+		before := acknowledged
+		o.down()
+		end()
+		synctest.Wait()
+		o.up(t.Context(), func(context.Context, outgoing) (bool, error) { return false, nil })
+		synctest.Wait()
+		if acknowledged != before || o.waiting() != 0 {
+			t.Errorf("%d requests of a connection that has ended are acknowledged, %d messages wait", acknowledged-before, o.waiting())
+		}
+	})
+}
+
+// TestOutboxSendsCommandsFirst has results of commands overtake all else that waits.
+func TestOutboxSendsCommandsFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOutbox(quietLog())
+		o.put(outgoing{topic: "read"})
+		o.put(outgoing{topic: "first", command: true})
+		o.put(outgoing{topic: "read"})
+		o.put(outgoing{topic: "second", command: true})
+		var topics []string
+		for _, m := range o.queue {
+			topics = append(topics, m.topic)
+		}
+		if want := []string{"first", "second", "read", "read"}; !slices.Equal(topics, want) {
+			t.Errorf("in the order %v, want %v", topics, want)
+		}
+	})
+}

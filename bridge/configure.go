@@ -102,8 +102,8 @@ func (b *Bridge) reconfigure(r *request, in *body) error {
 		Budget: share(budget.Share), BudgetWorst: share(budget.Worst),
 	}
 	kept := b.keptTable(keys.table, keys.version)
-	if kept.size() > maxConfigPayload {
-		return problemf(CodeBadRequest, "the table has %d bytes as it would stand on %s; the broker could not give back more than %d", kept.size(), kept.topic, maxConfigPayload)
+	if kept.packet() > maxConfigPayload {
+		return problemf(CodeBadRequest, "the table has %d bytes as it would stand on %s; the broker could not give back more than %d", kept.packet(), kept.topic, maxConfigPayload)
 	}
 	if keys.dryRun {
 		for _, round := range budget.Rounds {

@@ -104,6 +104,7 @@ func (c *client) next() *paho.Publish {
 	c.t.Helper()
 	select {
 	case p := <-c.messages:
+		checkMessage(c.t, p)
 		return p
 	case <-time.After(patience):
 		c.t.Fatal("no message came")

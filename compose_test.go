@@ -127,9 +127,11 @@ func TestComposeBridge(t *testing.T) {
 				}
 			}
 			inside := strings.NewReplacer("/run/secrets", secrets, "/points.csv", "examples/points.csv")
+			variables := map[string]string{}
 			for name, value := range s.Environment {
-				t.Setenv(name, inside.Replace(value))
+				variables[name] = inside.Replace(value)
 			}
+			setAll(t, variables)
 			c, err := readConfig(true)
 			if err != nil {
 				t.Fatal(err)

@@ -129,7 +129,7 @@ func TestSystemdDoesNotListen(t *testing.T) {
 // TestSystemdUnit checks what systemd-analyze verify cannot know.
 func TestSystemdUnit(t *testing.T) {
 	unit := readFile(t, "deploy/systemd/dlt645-mqtt.service")
-	t.Setenv("DLT645_MQTT_URL", "")
+	setAll(t, map[string]string{"DLT645_MQTT_URL": ""})
 	status, _, _ := execute(t, "")
 	if want := fmt.Sprintf("\nRestartPreventExitStatus=%d\n", status); status == 0 || !strings.Contains(unit, want) {
 		t.Errorf("the bridge ends with status %d for a wrong configuration, and the unit has no line %q", status, want)
@@ -147,10 +147,11 @@ func TestSystemdUnit(t *testing.T) {
 // TestSystemdEnvironment reads the example's lines, those that are commented out as well, as the
 // bridge would.
 func TestSystemdEnvironment(t *testing.T) {
-	t.Setenv("DLT645_METER_PASSWORD", "02123456")
+	variables := map[string]string{"DLT645_METER_PASSWORD": "02123456"}
 	for _, line := range regexp.MustCompile(`(?m)^#?(DLT645_[A-Z_]+)=(.*)$`).FindAllStringSubmatch(readFile(t, "deploy/systemd/dlt645-mqtt.env"), -1) {
-		t.Setenv(line[1], line[2])
+		variables[line[1]] = line[2]
 	}
+	setAll(t, variables)
 	if c, err := readConfig(true); err != nil || !c.allow["relay"] || c.meters[0].Address != "AAAAAAAAAAAA" {
 		t.Errorf("%+v, %v", c, err)
 	}

@@ -8,7 +8,7 @@ import { chromium } from 'playwright-core'
 import { find, message, missing, password, path, patience, start } from './stack.js'
 
 const program = process.env.CHROMIUM ?? find('chromium', 'chromium-browser', 'google-chrome')
-const skip = missing('the Node-RED dashboard', { mosquitto: find('mosquitto'), go: find('go'), Chromium: program })
+const skip = missing('the Node-RED dashboard', { mosquitto: find('mosquitto') && find('mosquitto_passwd'), go: find('go'), Chromium: program })
 
 // Read often, so that the chart has something to draw within seconds.
 const POINTS = `meter,item,interval

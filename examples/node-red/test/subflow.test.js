@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { find, flows, message, missing, password, patience, start } from './stack.js'
 
-const skip = missing('the Node-RED subflow', { mosquitto: find('mosquitto'), go: find('go') })
+const skip = missing('the Node-RED subflow', { mosquitto: find('mosquitto') && find('mosquitto_passwd'), go: find('go') })
 let stack
 
 before(async () => {

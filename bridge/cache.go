@@ -24,9 +24,10 @@ type cachedResult struct {
 	time   time.Time
 }
 
-// put keeps a result that was asked for at the time asked. What was asked for before a command
-// to the meter was over may be older than what the command did.
-func (c *cache) put(key string, result protocol.Result, asked, now time.Time) {
+// put keeps a result that was asked for at the time asked and came at the time came, unless a
+// newer one is there. What was asked for before a command to the meter was over may be older
+// than what the command did.
+func (c *cache) put(key string, result protocol.Result, asked, came time.Time) {
 	if key == "" {
 		return
 	}
@@ -38,6 +39,9 @@ func (c *cache) put(key string, result protocol.Result, asked, now time.Time) {
 	if asked.Before(c.all) || asked.Before(c.changed[result.Address]) {
 		return
 	}
+	if r := c.results[key]; r != nil && r.time.After(came) {
+		return
+	}
 	if len(c.results) >= cacheSize && c.results[key] == nil {
 		oldest := ""
 		for k, r := range c.results {
@@ -47,7 +51,7 @@ func (c *cache) put(key string, result protocol.Result, asked, now time.Time) {
 		}
 		delete(c.results, oldest)
 	}
-	c.results[key] = &cachedResult{result, now}
+	c.results[key] = &cachedResult{result, came}
 }
 
 // get returns a result that is at most maxAge old, and when it was read.

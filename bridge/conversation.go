@@ -13,7 +13,7 @@ import (
 type outcome struct {
 	protocol.Step
 	bus.Reply
-	time   time.Time // when it ended; of a value that was taken from the cache, when it was read
+	time   time.Time // when the answer came, else when waiting for it ended; of a value from the cache, when it was read
 	cached bool
 }
 
@@ -93,6 +93,9 @@ func (b *Bridge) hold(r *request, p pending) conversation {
 				if o := &p.outcomes[i]; !o.cached {
 					o.Reply, o.time = report.Replies[0], now
 					report.Replies = report.Replies[1:]
+					if !o.Came.IsZero() { // other work may have gone between this step and the last one
+						o.time = o.Came
+					}
 					switch {
 					case o.Step.IsCommand() && o.Started:
 						b.cache.forget(o.Meter, now)
@@ -101,7 +104,7 @@ func (b *Bridge) hold(r *request, p pending) conversation {
 						}
 						c.acted = true
 					case o.Err == nil && isSingle(o.Meter):
-						b.cache.put(o.Key, o.Result, p.asked, now)
+						b.cache.put(o.Key, o.Result, p.asked, o.time)
 					}
 					b.clocks.learn(o)
 				}

@@ -713,3 +713,45 @@ func TestBeyond(t *testing.T) {
 		}
 	}
 }
+
+// TestStateGoesForward reads a point between two steps of a round that has read it already. The
+// round is over later, but what it brought is older.
+func TestStateGoesForward(t *testing.T) {
+	readings := 0
+	say := func(_, item string) string {
+		if item != "voltage_a" {
+			return "5.0"
+		}
+		readings++
+		return fmt.Sprintf("%d.0", 220+readings)
+	}
+	poll(t, "meter,item,interval\nmain,voltage_a,1h\nmain,current_a,1h\n", time.Second, say, func(p *post) {
+		time.Sleep(30 * time.Minute) // what is done when the bridge starts is over
+		p.heard("main/state")
+		time.Sleep(30*time.Minute + 500*time.Millisecond - sinceMidnight()%(30*time.Minute))
+		before := readings
+		reply := p.read("voltage_a")
+		synctest.Wait()
+		if readings != before+2 {
+			t.Fatalf("%d readings while the client waited, want that of the round and one more", readings-before)
+		}
+		newest := fmt.Sprintf("%d.0", 220+readings)
+		if got := fmt.Sprint(reply["values"]); got != "map[voltage_a:"+newest+"]" {
+			t.Fatalf("the client got %s, want %s", got, newest)
+		}
+		time.Sleep(time.Minute)
+		states := p.heard("main/state")
+		for i, state := range states {
+			if last := i == len(states)-1; last && !strings.Contains(state, `"voltage_a":`+newest+",") {
+				t.Errorf("the last state is %s, want %s", state, newest)
+			}
+		}
+		if len(states) == 0 {
+			t.Error("no state was published")
+		}
+		reply = p.read(`{"items":["voltage_a"],"max_age_ms":120000}`)
+		if got := fmt.Sprint(reply["values"]); got != "map[voltage_a:"+newest+"]" {
+			t.Errorf("a client that takes an older value got %s, want %s", got, newest)
+		}
+	})
+}

@@ -56,6 +56,12 @@ func (s *state) keep(list map[string]*points.Point) {
 	}
 }
 
+// isNewer tells whether the state has a value of an item that came after a time.
+func (s *state) isNewer(item string, than time.Time) bool {
+	v := s.values[item]
+	return v != nil && v.time.After(than)
+}
+
 // forget drops a value: the meter says that it has none.
 func (s *state) forget(item string) {
 	if s.values[item] != nil {
@@ -125,6 +131,9 @@ func (s *state) encode(order []string, stamp func(time.Time) string) ([]byte, er
 
 // takeRelay takes in how the relay is.
 func (b *Bridge) takeRelay(w *watch, open bool, at time.Time) {
+	if w.state.relayTime.After(at) {
+		return // somebody else has looked since
+	}
 	relay := relayClosed
 	if open {
 		relay = relayOpen

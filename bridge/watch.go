@@ -172,17 +172,13 @@ func (b *Bridge) observeOne(w *watch, o *outcome) {
 	if o.Err != nil {
 		return
 	}
-	came := o.Came
-	if came.IsZero() {
-		came = o.time
-	}
 	for _, value := range o.Result.Values {
 		if p := w.points[value.Name]; p != nil {
-			b.take(w, p, value, o, came)
+			b.take(w, p, value, o, o.time)
 		}
-		b.inspect(w, value, came)
+		b.inspect(w, value, o.time)
 		if open, ok := value.Data.(bool); ok && value.Name == itemRelayOpen {
-			b.takeRelay(w, open, came)
+			b.takeRelay(w, open, o.time)
 		}
 	}
 	if !o.Result.Clock.IsZero() && !o.Came.IsZero() {
@@ -190,10 +186,13 @@ func (b *Bridge) observeOne(w *watch, o *outcome) {
 	}
 }
 
-// take takes in a new value of a point.
+// take takes in a new value of a point. A round is over when its last step is: what it read
+// first may be older than what somebody else has read meanwhile.
 func (b *Bridge) take(w *watch, p *points.Point, value protocol.Value, o *outcome, came time.Time) {
 	number, isNumber := value.Data.(protocol.Decimal)
 	switch {
+	case w.state.isNewer(p.Item, came):
+		return
 	case value.Data == nil:
 		w.state.forget(p.Item)
 		return

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -58,7 +59,9 @@ func (p *post) read(item string) map[string]any {
 		sent = <-p.sent
 	}
 	var reply map[string]any
-	if err := json.Unmarshal(sent.payload, &reply); err != nil {
+	d := json.NewDecoder(bytes.NewReader(sent.payload))
+	d.UseNumber()
+	if err := d.Decode(&reply); err != nil {
 		p.t.Fatalf("reply %s: %v", sent.payload, err)
 	}
 	return reply

@@ -18,6 +18,7 @@ const (
 // The bounds of the outbox.
 const (
 	outboxInFlight = 32       // publishes that wait for the broker's acknowledgement
+	statesInFlight = 16       // the same, of retained ones: on a new connection there are hundreds
 	outboxBytes    = 16 << 20 // what may wait while the broker is away
 	outboxRoom     = 1000     // messages that may wait while the broker is to send more requests
 	refusalPause   = 15 * time.Second
@@ -74,6 +75,7 @@ type outbox struct {
 	bytes    int
 	retained map[string]*retainedMessage
 	inFlight int
+	states   int  // of those: retained ones
 	suspect  bool // the one in flight goes alone
 	ordered  bool // one of those in flight is ordered
 	dropped  int
@@ -197,9 +199,10 @@ func (o *outbox) pump() {
 		return
 	}
 	for _, r := range o.retained {
-		if r.due && !r.sending {
+		if r.due && !r.sending && o.states < statesInFlight {
 			r.due, r.sending = false, true
 			o.inFlight++
+			o.states++
 			go o.sendRetained(o.ctx, o.publish, r, r.outgoing)
 		}
 	}
@@ -260,6 +263,7 @@ func (o *outbox) sendRetained(ctx context.Context, publish publisher, r *retaine
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.inFlight--
+	o.states--
 	r.sending, r.due = false, r.due || again
 	if len(m.payload) == 0 && !r.due {
 		delete(o.retained, m.topic) // the broker has forgotten the topic, and need not be told again

@@ -15,9 +15,9 @@ import (
 	"dlt645-mqtt/protocol"
 )
 
-// roundsAtOnce is how many rounds may wait for the bus: enough to keep it busy, also if some find
+// errandsAtOnce is how many rounds may wait for the bus: enough to keep it busy, also if some find
 // their meters silent, and few enough not to hold the plans of a hundred meters in memory.
-const roundsAtOnce = 16
+const errandsAtOnce = 16
 
 // longestNap is how long the schedule goes unlooked at: the clock of the host may be set.
 const longestNap = 10 * time.Second
@@ -26,12 +26,13 @@ const longestNap = 10 * time.Second
 // same interval; it begins when the clock shows a multiple of it, and not while the last one is
 // still under way.
 type poller struct {
-	wake  chan struct{} // there are other rounds
-	slots chan struct{} // one for each round that may wait for the bus
+	wake chan struct{} // there are other rounds
 
 	mu      sync.Mutex
 	watches map[string]*watch // by name, or address
 	rounds  map[roundKey]*round
+	waiting []errand
+	active  int    // errands that have begun
 	missed  uint64 // rounds that were due while the one before was under way
 }
 
@@ -111,7 +112,7 @@ func (p *poller) watchesFor(t *points.Table, d *directory) map[string]*watch {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.rounds == nil {
-		p.wake, p.slots = make(chan struct{}, 1), make(chan struct{}, roundsAtOnce)
+		p.wake = make(chan struct{}, 1)
 		p.watches, p.rounds = map[string]*watch{}, map[roundKey]*round{}
 		for _, m := range d.meters {
 			p.watches[m.Name] = newWatch(m, true)
@@ -309,26 +310,48 @@ func (b *Bridge) probe(w *watch) {
 	b.aside(w, func() error { return b.readAside(w, w.trial()) })
 }
 
-// aside does something about a meter that nobody waits for. A meter that was silent is asked once
-// more, so that it is known soon whether it is offline.
+// An errand is something about a meter that nobody waits for.
+type errand struct {
+	watch *watch
+	do    func() error
+}
+
+// aside has something about a meter done, now or when fewer errands are under way.
 func (b *Bridge) aside(w *watch, do func() error) {
-	if !b.admission.enter() {
-		return
+	p := &b.poller
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.waiting = append(p.waiting, errand{w, do})
+	b.runErrands()
+}
+
+// runErrands begins as many errands as may be under way. The caller holds poller.mu.
+func (b *Bridge) runErrands() {
+	p := &b.poller
+	for len(p.waiting) > 0 && p.active < errandsAtOnce && b.admission.enter() {
+		e := p.waiting[0]
+		p.waiting = p.waiting[1:]
+		p.active++
+		b.later(func() {
+			b.errand(e)
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.active--
+			b.runErrands()
+		})
 	}
-	b.later(func() {
-		select {
-		case b.poller.slots <- struct{}{}:
-			defer func() { <-b.poller.slots }()
-		case <-b.stopping:
-		}
-		err := do()
-		if err == nil && w.undecided() {
-			err = b.readAside(w, w.trial())
-		}
-		if err != nil && !errors.Is(err, bus.ErrStopping) {
-			b.limited.log("poll", "a round of polls is left out", "meter", w.Name, "err", err)
-		}
-	})
+}
+
+// errand runs an errand. A meter that was silent is asked once more, so that it is known soon
+// whether it is offline.
+func (b *Bridge) errand(e errand) {
+	err := e.do()
+	if err == nil && e.watch.undecided() {
+		err = b.readAside(e.watch, e.watch.trial())
+	}
+	if err != nil && !errors.Is(err, bus.ErrStopping) {
+		b.limited.log("poll", "a round of polls is left out", "meter", e.watch.Name, "err", err)
+	}
 }
 
 // readAside reads items of a meter with the least urgency of all reads.

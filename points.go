@@ -56,14 +56,14 @@ func runPoints(ctx context.Context, arguments []string, in io.Reader, out, stder
 	return checkPoints(c, words[1], text, *asJSON, out, stderr)
 }
 
-// pointsConfig reads the configuration for the command points. To check a table, no bus and no
-// table of the configuration are needed.
+// pointsConfig reads the configuration for the command points. The table of the configuration is
+// not needed, and a bus only where a scan has to find the meters.
 func pointsConfig(url string, check bool) (config, error) {
 	variables := map[string]string{"DLT645_POINTS": points.OffText}
 	switch {
 	case url != "":
 		variables["DLT645_BUS_URL"] = url
-	case check && os.Getenv("DLT645_BUS_URL") == "":
+	case os.Getenv("DLT645_BUS_URL") == "" && (check || os.Getenv("DLT645_METERS") != ""):
 		variables["DLT645_BUS_URL"] = "sim://" // of 2400 baud; it is not opened
 	}
 	for name, value := range variables {

@@ -153,7 +153,7 @@ func TestCommandBodies(t *testing.T) {
 		{"relay/main", `{"action":"trip","verify_ms":-1}`, `"verify_ms" must be from 0`},
 		{"relay/main", `{"action":1}`, `"action" must be a string`},
 		{"relay/only", "trip", "read it first"},
-		{"relay", "trip", "neither the name of a meter"},
+		{"relay", "trip", "ends without a meter"},
 		{"maintenance/main", `{"action":"set_address","address":"1","at":"now"}`, `"at" is no key`},
 		{"write/main", "voltage_a", "a write takes a JSON object"},
 		{"write/main", `{"item":"x"}`, `needs "item" and "value"`},

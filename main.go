@@ -114,6 +114,8 @@ func serveConfig(ctx context.Context, c config, stderr io.Writer, ready func(con
 	}
 	log.Info("dlt645-mqtt", "version", version, "broker", c.broker.URL.Redacted(), "bus", c.bus.URL, "root", c.root, "meters", len(c.meters))
 
+	// Simulated meters are there for us alone.
+	c.bus.Successor = !strings.HasPrefix(c.bus.URL, "sim:")
 	b, line := newBridge(c, log)
 	switch budget, err := b.Budget(c.points); {
 	case err != nil:

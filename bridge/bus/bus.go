@@ -35,6 +35,11 @@ type Config struct {
 	Tunable   bool       // the port is a Tuner
 	Strangers func() int // connections that a listening port has turned away; nil: it does not listen
 
+	// Successor tells that another process may have asked something just before, such as this
+	// program before it was started again. The line is only listened to at first, until no answer
+	// to that can come any more.
+	Successor bool
+
 	Queue   int              // jobs of class read and below that may wait; 0: 1000
 	Log     *slog.Logger     // nil: none
 	OnFrame func(FrameEvent) // called for each frame by the goroutine that owns the port; must not wait
@@ -75,6 +80,7 @@ type Bus struct {
 	retry    time.Time   // when to open the port again
 	opens    int         // how often it was opened since an answer came
 	since    time.Time   // when it was opened last
+	quiet    time.Time   // until when nobody is asked anything
 	told     string      // what the log says of the port: "up" or "down"; empty: nothing yet
 	toldDown time.Time   // when it said "down" last
 	jitter   func(time.Duration) time.Duration
@@ -191,6 +197,12 @@ func (b *Bus) Run(ctx context.Context) error {
 		switch {
 		case b.line.port == nil:
 			b.connect(ctx, now)
+		case now.Before(b.quiet):
+			until := b.nextTurn(now)
+			if b.quiet.Before(until) {
+				until = b.quiet
+			}
+			b.wait(ctx, until)
 		case now.Before(b.line.free):
 			b.rest(ctx, b.line.free)
 		default:

@@ -40,6 +40,9 @@ func (b *Bus) connected(ctx context.Context, o opened) {
 		return
 	}
 	b.line.port = o.port
+	if b.config.Successor && b.since.IsZero() {
+		b.quiet = time.Now().Add(b.config.Timeout + b.config.Latency)
+	}
 	b.since = time.Now()
 	b.line.free = time.Time{}
 	b.mu.Lock()

@@ -230,3 +230,28 @@ func TestOldValueOfAWildcard(t *testing.T) {
 		equal(t, "value", values(<-l.submit(read("a", "v"))), "1")
 	})
 }
+
+// TestAnswerToAnotherProcess starts a bus on a line where the answer to the same question of
+// another process, the program before it was started again, is still to come.
+func TestAnswerToAnotherProcess(t *testing.T) {
+	for _, test := range []struct {
+		successor bool
+		want      string
+		after     time.Duration // when the meter is asked
+	}{
+		{false, "1", 0},
+		{true, "2", 2 * time.Second},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			l := start(t, Config{Settings: Settings{Timeout: 2 * time.Second}, Successor: test.successor}, func(string) []arrival {
+				return after(500*time.Millisecond, "=av2.")
+			})
+			defer l.stop()
+			l.say(arrival{after: 300 * time.Millisecond, text: "=av1."})
+			expired := l.submitJob(Job{Steps: []protocol.Step{read("b", "v")}, Deadline: time.Now()})
+			equal(t, "read", values(<-l.submit(read("a", "v"))), test.want)
+			equal(t, "asked", l.sentAt()[0], test.after)
+			equal(t, "what has expired", values(<-expired), "[expired]")
+		})
+	}
+}

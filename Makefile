@@ -10,6 +10,8 @@ TESTFLAGS ?=
 BENCHTIME ?= 1s
 FUZZTIME  ?= 10s
 EXCHANGES ?= 1000000
+SEED      ?=
+RATE      ?= 10000
 SPEEDS    ?= 2400,9600,115200
 PICTURE   ?=
 
@@ -73,6 +75,14 @@ bench: ## measure the bus against the wire, at SPEEDS, and run the benchmarks (B
 .PHONY: soak
 soak: ## run the bus with every fault on (EXCHANGES=1000000)
 	go test -run '^TestSoak' -count 1 -timeout 0 -v -soak $(EXCHANGES) -soak-pty 1000 .
+
+.PHONY: chaos
+chaos: build ## kill, freeze and cut off bridge, broker and bus, and count what comes of it (DURATION=2m, SEED=…)
+	go run ./test/chaos -duration $(or $(DURATION),2m) $(if $(SEED),-seed $(SEED))
+
+.PHONY: load
+load: build ## ask more of a bridge than it can do, from 100 clients (RATE=10000 a second, DURATION=10s)
+	go run ./test/chaos -load $(RATE) -duration $(or $(DURATION),10s)
 
 .PHONY: fuzz
 fuzz: ## run each fuzz target for a while (FUZZTIME=10s)

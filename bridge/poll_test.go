@@ -732,13 +732,15 @@ func TestStateGoesForward(t *testing.T) {
 		time.Sleep(30 * time.Minute) // what is done when the bridge starts is over
 		p.heard("main/state")
 		time.Sleep(30*time.Minute + 500*time.Millisecond - sinceMidnight()%(30*time.Minute))
-		before := readings
+		before, after := 0, 0
+		p.meters(func() { before = readings })
 		reply := p.read("voltage_a")
 		synctest.Wait()
-		if readings != before+2 {
-			t.Fatalf("%d readings while the client waited, want that of the round and one more", readings-before)
+		p.meters(func() { after = readings })
+		if after != before+2 {
+			t.Fatalf("%d readings while the client waited, want that of the round and one more", after-before)
 		}
-		newest := fmt.Sprintf("%d.0", 220+readings)
+		newest := fmt.Sprintf("%d.0", 220+after)
 		if got := fmt.Sprint(reply["values"]); got != "map[voltage_a:"+newest+"]" {
 			t.Fatalf("the client got %s, want %s", got, newest)
 		}

@@ -65,7 +65,7 @@ func serveMeters(t *testing.T, parameters url.Values) (*simulator.Bus, string) {
 			t.Error(err)
 		}
 	})
-	return line, "tcp://" + listener.Addr().String() + "?baud=115200&latency=10ms&timeout=300ms"
+	return line, "tcp://" + listener.Addr().String() + "?baud=115200&latency=10ms&timeout=1s"
 }
 
 // allowAll lets a bridge do everything to simulated meters.

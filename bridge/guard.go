@@ -3,7 +3,6 @@ package bridge
 import (
 	"errors"
 	"slices"
-	"strings"
 	"sync"
 
 	"dlt645-mqtt/protocol"
@@ -44,8 +43,8 @@ func (g *guard) check(address, password string) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if n := g.refusals[guardedOf(address, password)]; n >= refusalsOfPassword {
-		return problemf(CodeRefused, `nothing was sent: %d times in a row %s; meters lock themselves for a day after some more, so passwords of level %s are held back from this meter until a request says "retry_password":true`,
-			n, strings.TrimPrefix(causesOfRefusal, "the meter "), password[:2])
+		return problemf(CodeRefused, `nothing was sent: the meter has refused %d times in a row (%s); meters lock themselves for a day after some more, so passwords of level %s are held back from this meter until a request says "retry_password":true`,
+			n, causesOfRefusal, password[:2])
 	}
 	return nil
 }

@@ -80,6 +80,7 @@ type outbox struct {
 	ordered  bool // one of those in flight is ordered
 	dropped  int
 	held     []func() // called when there is room again
+	closed   bool     // drained: nobody sees to what is put in from now on
 
 	publish publisher       // nil while there is no connection
 	ctx     context.Context // of the connection
@@ -124,16 +125,17 @@ func (o *outbox) put(m outgoing) {
 }
 
 // whenRoom calls f once not too many messages wait: at once, or later from another goroutine.
-// If the connection ends before, f is not called.
+// If the connection ends before, or after drain, f is not called.
 func (o *outbox) whenRoom(f func()) {
 	o.mu.Lock()
-	if len(o.queue) >= outboxRoom {
+	now := !o.closed && len(o.queue) < outboxRoom
+	if !o.closed && !now {
 		o.held = append(o.held, f)
-		o.mu.Unlock()
-		return
 	}
 	o.mu.Unlock()
-	f()
+	if now {
+		f()
+	}
 }
 
 // pass publishes a message here and now, or not at all.
@@ -314,6 +316,7 @@ func (o *outbox) drain(limit time.Duration) {
 	for !over && o.publish != nil && (len(o.queue) > 0 || o.inFlight > 0) {
 		o.idle.Wait()
 	}
+	o.closed, o.held = true, nil
 	if len(o.queue) > 0 {
 		o.log.log("undelivered", "stopping with replies that could not be published", "replies", len(o.queue))
 	}

@@ -125,6 +125,7 @@ func TestOutboxDrain(t *testing.T) {
 		if !published {
 			t.Error("drain returned before the message was out")
 		}
+		o.whenRoom(func() { t.Error("a request is acknowledged though nobody sees to its reply any more") })
 		start := time.Now()
 		o.down()
 		o.put(outgoing{topic: "too late"})

@@ -163,6 +163,9 @@ func (l *load) run(ctx context.Context, out io.Writer) (ok bool, err error) {
 	case <-time.After(patience):
 		return false, fmt.Errorf("the bridge does not come to the broker; its last words are %s", l.bridge.lastWords())
 	}
+	if _, _, err := late.getIn(ctx); err != nil { // the bridge listens before it asks anybody
+		return false, err
+	}
 	idle, err := measure(ctx, l.http)
 	if err != nil {
 		return false, err

@@ -265,38 +265,57 @@ func (m *bareMaster) simple(list []exchange) record {
 	})
 }
 
-// each does a list of exchanges. more tells how long to wait for more of an answer.
+// each does a list of exchanges. more tells how long to wait for more of an answer. What a
+// machine that stalls makes of an exchange does not count: it is done again.
 func (m *bareMaster) each(list []exchange, more func(answer []byte, want int) (wait time.Duration, done bool)) (r record) {
 	m.t.Helper()
-	buffer := make([]byte, 512)
 	for _, e := range list {
-		now := exchange{request: e.request, begin: time.Now()}
-		if _, err := m.port.Write(append(bytes.Repeat([]byte{0xFE}, benchWakeUp), e.request...)); err != nil {
-			m.t.Fatal(err)
-		}
-		var heard []byte
-		for {
-			wait, done := more(heard, len(e.answer))
-			if done {
+		for tries := 1; ; tries++ {
+			now := m.exchange(e, more)
+			if bytes.HasSuffix(now.answer, []byte{0x16}) && len(now.answer) == benchWakeUp+len(e.answer) {
+				now.answer = now.answer[benchWakeUp:]
+				r.exchanges = append(r.exchanges, now)
 				break
 			}
-			n, err := m.port.Read(buffer, wait)
-			if err != nil {
-				m.t.Fatal(err)
+			if tries == 10 {
+				m.t.Fatalf("answer % X to % X", now.answer, e.request)
 			}
-			if n == 0 {
-				break
-			}
-			heard = append(heard, buffer[:n]...)
+			m.read(func([]byte) (time.Duration, bool) { return time.Second, false }) // until the line is silent
 		}
-		now.end = time.Now()
-		if !bytes.HasSuffix(heard, []byte{0x16}) || len(heard) != benchWakeUp+len(e.answer) {
-			m.t.Fatalf("answer % X to % X", heard, e.request)
-		}
-		now.answer = heard[benchWakeUp:]
-		r.exchanges = append(r.exchanges, now)
 	}
 	return r
+}
+
+// exchange sends the request of e and returns it with what came.
+func (m *bareMaster) exchange(e exchange, more func(answer []byte, want int) (wait time.Duration, done bool)) exchange {
+	m.t.Helper()
+	now := exchange{request: e.request, begin: time.Now()}
+	if _, err := m.port.Write(append(bytes.Repeat([]byte{0xFE}, benchWakeUp), e.request...)); err != nil {
+		m.t.Fatal(err)
+	}
+	now.answer = m.read(func(heard []byte) (time.Duration, bool) { return more(heard, len(e.answer)) })
+	now.end = time.Now()
+	return now
+}
+
+// read reads until more says that it is enough, or nothing has come for as long as it says.
+func (m *bareMaster) read(more func(heard []byte) (wait time.Duration, done bool)) (heard []byte) {
+	m.t.Helper()
+	buffer := make([]byte, 512)
+	for {
+		wait, done := more(heard)
+		if done {
+			return heard
+		}
+		n, err := m.port.Read(buffer, wait)
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		if n == 0 {
+			return heard
+		}
+		heard = append(heard, buffer[:n]...)
+	}
 }
 
 // alarm is a relay command that harms nothing. It carries a number in place of the operator's

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -117,6 +118,7 @@ func (o *outbox) put(m outgoing) {
 				at = i
 			}
 		}
+		m.payload = bytes.Clone(m.payload) // without the room that was left for it to grow
 		o.queue = slices.Insert(o.queue, at, m)
 		o.bytes += m.memory()
 		o.makeRoom()
@@ -155,7 +157,7 @@ func (o *outbox) makeRoom() {
 		o.bytes -= o.queue[i].memory()
 		o.queue = slices.Delete(o.queue, i, i+1)
 		if o.dropped++; o.dropped == 1 {
-			o.log.at(slog.LevelError, "outbox full", "the broker has been away so long that replies are lost, the oldest first", "waiting", len(o.queue))
+			o.log.at(slog.LevelError, "outbox full", "replies are lost, the oldest first: the broker has been away for too long, or takes them slower than it sends requests", "waiting", len(o.queue))
 		}
 	}
 }
@@ -190,7 +192,7 @@ func (o *outbox) down() {
 	defer o.mu.Unlock()
 	o.publish, o.held = nil, nil
 	if o.dropped > 0 {
-		o.log.at(slog.LevelError, "outbox lost", "replies were lost while the broker was away", "lost", o.dropped)
+		o.log.at(slog.LevelError, "outbox lost", "replies were lost", "lost", o.dropped)
 		o.dropped = 0
 	}
 }

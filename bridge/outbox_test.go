@@ -372,3 +372,12 @@ func TestOutboxSendsCommandsFirst(t *testing.T) {
 		}
 	})
 }
+
+// TestOutboxKeepsNoSpareRoom puts in a message whose buffer has grown beyond it.
+func TestOutboxKeepsNoSpareRoom(t *testing.T) {
+	o := newOutbox(quietLog())
+	o.put(outgoing{payload: make([]byte, 100, 100_000)})
+	if o.bytes > 1000 || cap(o.queue[0].payload) > 200 {
+		t.Errorf("%d bytes are kept for a payload of 100", o.bytes)
+	}
+}

@@ -257,7 +257,7 @@ func TestTakenOver(t *testing.T) {
 	eachBroker(t, func(t *testing.T, b *testBroker) {
 		root := bridgeRoot(t)
 		setAll(t, map[string]string{"DLT645_MQTT_URL": "mqtt://" + b.address, "DLT645_BUS_URL": quickMeters, "DLT645_TOPIC": root})
-		log := &watched{want: "retry_in=", seen: make(chan struct{})}
+		log := &watched{want: "client_id=", seen: make(chan struct{})}
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		ended := make(chan int, 1)

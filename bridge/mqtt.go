@@ -218,7 +218,7 @@ func (l *link) up(m *autopaho.ConnectionManager, c *paho.Connack) {
 func (l *link) subscribe(ctx context.Context, m *autopaho.ConnectionManager, qos byte, largest uint32) {
 	for {
 		asking, cancel := context.WithTimeout(ctx, subscribeTimeout)
-		_, err := m.Subscribe(asking, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{
+		granted, err := m.Subscribe(asking, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{
 			Topic: l.topics.requests(), QoS: qos, NoLocal: true,
 			RetainHandling:    2, // none of the retained messages there are
 			RetainAsPublished: true,
@@ -228,6 +228,10 @@ func (l *link) subscribe(ctx context.Context, m *autopaho.ConnectionManager, qos
 			break
 		}
 		if ctx.Err() != nil || errors.Is(err, autopaho.ConnectionDownError) {
+			return
+		}
+		if granted == nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, paho.ErrInvalidArguments) {
+			<-ctx.Done() // the connection has broken, and its end is on the way
 			return
 		}
 		l.limited.at(slog.LevelError, "subscribe", "the broker does not grant the subscription; trying again", "filter", l.topics.requests(), "err", err, "retry_in", subscribeRetry,

@@ -68,20 +68,23 @@ func (b *Bridge) configure(r *request, in *body) error {
 		return problemf(CodeBusy, "%d point tables are being read already", mostConfigs)
 	}
 	b.later(func() {
-		defer b.configs.Add(-1)
-		if err := b.reconfigure(r, in); err != nil {
+		a, err := b.reconfigure(r, in)
+		b.configs.Add(-1) // whoever has the reply may send the next one
+		if err != nil {
 			b.fail(r, err)
+			return
 		}
+		b.send(r, a)
 	})
 	return nil
 }
 
-func (b *Bridge) reconfigure(r *request, in *body) error {
+func (b *Bridge) reconfigure(r *request, in *body) (*reply, error) {
 	b.configuring.Lock()
 	defer b.configuring.Unlock()
 	keys, err := b.configKeys(r, in)
 	if err != nil {
-		return tableProblem(err)
+		return nil, tableProblem(err)
 	}
 	table := keys.table
 	if table == nil {
@@ -89,11 +92,11 @@ func (b *Bridge) reconfigure(r *request, in *body) error {
 	}
 	budget, err := b.Budget(table)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if keys.table != nil {
 		if err := budget.Err(); err != nil {
-			return problemf(CodeBadRequest, "%v", err)
+			return nil, problemf(CodeBadRequest, "%v", err)
 		}
 	}
 	a := b.newReply(r)
@@ -103,7 +106,7 @@ func (b *Bridge) reconfigure(r *request, in *body) error {
 	}
 	kept := b.keptTable(keys.table, keys.version)
 	if kept.packet() > maxConfigPayload {
-		return problemf(CodeBadRequest, "the table has %d bytes as it would stand on %s; the broker could not give back more than %d", kept.packet(), kept.topic, maxConfigPayload)
+		return nil, problemf(CodeBadRequest, "the table has %d bytes as it would stand on %s; the broker could not give back more than %d", kept.packet(), kept.topic, maxConfigPayload)
 	}
 	if keys.dryRun {
 		for _, round := range budget.Rounds {
@@ -111,15 +114,13 @@ func (b *Bridge) reconfigure(r *request, in *body) error {
 				a.Plan = append(a.Plan, plannedRead{round.Meter, round.Interval.String(), read.Items, read.Block})
 			}
 		}
-		b.send(r, a)
-		return nil
+		return a, nil
 	}
 	b.restored.Store(true) // what the broker keeps is older
 	b.outbox.put(kept)
 	b.setTable(table)
 	b.log.Info("another point table is in force", "points", len(table.Points), "hash", table.Hash(), "version", keys.version, "from_file", keys.table == nil)
-	b.send(r, a)
-	return nil
+	return a, nil
 }
 
 // share rounds for people.

@@ -192,6 +192,16 @@ func (c *cage) Write(p []byte) (int, error) {
 }
 
 func (c *cage) Read(p []byte, wait time.Duration) (int, error) {
+	// A timer that is due at once is run by whoever looks at it, and two goroutines of a bubble
+	// that do so together crash the race detector (Go 1.26).
+	if wait <= 0 {
+		select {
+		case answer := <-c.answer:
+			return copy(p, answer), nil
+		default:
+			return 0, nil
+		}
+	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {

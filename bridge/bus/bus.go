@@ -302,7 +302,11 @@ func (b *Bus) wait(ctx context.Context, until time.Time) {
 
 // rest keeps the line silent until then.
 func (b *Bus) rest(ctx context.Context, until time.Time) {
-	timer := time.NewTimer(time.Until(until))
+	left := time.Until(until)
+	if left <= 0 {
+		return
+	}
+	timer := time.NewTimer(left)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():

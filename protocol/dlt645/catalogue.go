@@ -3,7 +3,7 @@ package dlt645
 import (
 	"fmt"
 	"iter"
-	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,17 +33,45 @@ func (m *Meters) Match(pattern string) ([]string, error) {
 	return registers[0].names, nil
 }
 
+// A likeness is a pattern of names, cut at each *, which stands for any number of characters
+// other than _ and the point.
+type likeness struct {
+	begin   string
+	between []string // two *, none of them empty
+	end     string
+}
+
+func likenessOf(pattern string) likeness {
+	parts := strings.Split(pattern, "*")
+	last := len(parts) - 1
+	between := slices.DeleteFunc(parts[1:last:last], func(part string) bool { return part == "" })
+	return likeness{parts[0], between, parts[last]}
+}
+
+// matches takes each part where it first comes. No later place would do where that does not:
+// none is within reach of the * before it if the part has a _ or a point, and if it has not, the
+// * behind it passes over what is in between. So a name costs little, however many * there are.
+func (l likeness) matches(name string) bool {
+	rest, ok := strings.CutPrefix(name, l.begin)
+	if !ok {
+		return false
+	}
+	var passed string
+	for _, part := range l.between {
+		if passed, rest, ok = strings.Cut(rest, part); !ok || strings.ContainsAny(passed, "_.") {
+			return false
+		}
+	}
+	passed, ok = strings.CutSuffix(rest, l.end)
+	return ok && !strings.ContainsAny(passed, "_.")
+}
+
 // match returns the names like a pattern with *.
 func (d *Dictionary) match(pattern string) (names []string) {
-	parts := strings.Split(pattern, "*")
-	for i := range parts {
-		parts[i] = regexp.QuoteMeta(parts[i])
-	}
-	like := regexp.MustCompile("^" + strings.Join(parts, "[^_.]*") + "$")
-	begin, _, _ := strings.Cut(pattern, "*")
+	like := likenessOf(pattern)
 	seen := make(map[string]bool)
 	for _, f := range d.families {
-		if !f.mayBegin(begin) {
+		if !f.mayBegin(like.begin) {
 			continue
 		}
 		for item := range f.all() {
@@ -52,7 +80,7 @@ func (d *Dictionary) match(pattern string) (names []string) {
 				of = append(of, item.Names()...)
 			}
 			for _, name := range of {
-				if !seen[name] && like.MatchString(name) {
+				if !seen[name] && like.matches(name) {
 					seen[name] = true
 					names = append(names, name)
 				}

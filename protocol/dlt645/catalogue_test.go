@@ -2,6 +2,7 @@ package dlt645
 
 import (
 	"errors"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -50,6 +51,53 @@ func TestMatch(t *testing.T) {
 	} {
 		if names, err := New(V2007, time.UTC).Match(pattern); !errors.Is(err, want) {
 			t.Errorf("%q matches %v (%v), want %v", pattern, names, err, want)
+		}
+	}
+}
+
+// TestLikeness compares what short patterns match with what regular expressions say.
+func TestLikeness(t *testing.T) {
+	spell := func(alphabet string, most int) (words []string) {
+		words = []string{""}
+		for longer := words; most > 0; most-- {
+			var next []string
+			for _, word := range longer {
+				for _, letter := range alphabet {
+					next = append(next, word+string(letter))
+				}
+			}
+			words, longer = append(words, next...), next
+		}
+		return words
+	}
+	names := spell("ab_", 5)
+	for _, pattern := range spell("ab_*", 5) {
+		if !strings.Contains(pattern, "*") {
+			continue
+		}
+		like, want := likenessOf(pattern), regexp.MustCompile("^"+strings.ReplaceAll(pattern, "*", "[^_.]*")+"$")
+		for _, name := range names {
+			if got := like.matches(name); got != want.MatchString(name) {
+				t.Errorf("%s is like %s: %t", name, pattern, got)
+			}
+		}
+	}
+}
+
+// A hostile pattern costs no more than another: of a million * none is tried one by one, and
+// bytes that are no text match nothing.
+func TestMatchHostile(t *testing.T) {
+	m := New(V2007, time.UTC)
+	want, err := m.Match("*requency")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := m.Match(strings.Repeat("*", 1<<20) + "requency"); !slices.Equal(got, want) {
+		t.Errorf("%v, %v, want %v", got, err, want)
+	}
+	for _, pattern := range []string{strings.Repeat("*a", 1<<19), strings.Repeat("*_", 1<<19) + "*", "voltage_\xff*"} {
+		if got, err := m.Match(pattern); !errors.Is(err, protocol.ErrUnknownItem) {
+			t.Errorf("%d bytes match %v, %v", len(pattern), got, err)
 		}
 	}
 }

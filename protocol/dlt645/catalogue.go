@@ -41,6 +41,7 @@ type likeness struct {
 	end     string
 }
 
+// likenessOf cuts a pattern with one * at least.
 func likenessOf(pattern string) likeness {
 	parts := strings.Split(pattern, "*")
 	last := len(parts) - 1

@@ -31,7 +31,7 @@ func clockItems(v Version) (both, date, clock DI) {
 // isClock tells whether to write di is to set the clock.
 func isClock(di DI, v Version) bool {
 	both, date, clock := clockItems(v)
-	return di == both || di == date || di == clock
+	return di.holds(both, v) || di.holds(date, v) || di.holds(clock, v)
 }
 
 // clockOf returns what a clock showed whose date and time were read as one; else zero.

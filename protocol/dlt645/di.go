@@ -40,3 +40,28 @@ func (d DI) Append(b []byte, v Version) []byte {
 	}
 	return b
 }
+
+// diOf reads the identifier at the beginning of data.
+func diOf(data []byte, v Version) (d DI) {
+	for i := range diSize(v) {
+		d |= DI(data[i]) << (8 * i)
+	}
+	return d
+}
+
+// holds tells whether a read or write of d is one of other as well, by itself or in a block.
+// FFH in place of a byte below DI3 stands for all its values, and so does in the 1997 edition FH
+// in place of a digit below the first; annex A of both.
+func (d DI) holds(other DI, v Version) bool {
+	bits, top := 8, 24
+	if v == V1997 {
+		bits, top = 4, 12
+	}
+	for shift := 0; shift <= top; shift += bits {
+		all := DI(1<<bits-1) << shift
+		if (d^other)&all != 0 && (d&all != all || shift == top) {
+			return false
+		}
+	}
+	return true
+}

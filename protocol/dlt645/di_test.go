@@ -32,6 +32,35 @@ func TestDI(t *testing.T) {
 	}
 }
 
+func TestDIHolds(t *testing.T) {
+	for _, test := range []struct {
+		version      Version
+		block, other DI
+		want         bool
+	}{
+		{V2007, 0x04000401, 0x04000401, true},
+		{V2007, 0x04000402, 0x04000401, false},
+		{V2007, 0x040004FF, 0x04000401, true},
+		{V2007, 0x0400FF01, 0x04000401, true},
+		{V2007, 0x04FF0401, 0x04000401, true},
+		{V2007, 0x04FFFFFF, 0x04000401, true},
+		{V2007, 0x0400FF02, 0x04000401, false},
+		{V2007, 0xFF000401, 0x04000401, false},
+		{V2007, 0x0400040F, 0x04000401, false},
+		{V2007, 0x04000401, 0x040004FF, false},
+		{V1997, 0xC212, 0xC212, true},
+		{V1997, 0xC21F, 0xC212, true},
+		{V1997, 0xC2F2, 0xC212, true},
+		{V1997, 0xCF12, 0xC212, true},
+		{V1997, 0xF212, 0xC212, false},
+		{V1997, 0xC22F, 0xC212, false},
+	} {
+		if got := test.block.holds(test.other, test.version); got != test.want {
+			t.Errorf("%s holds %s: %t", test.block.Format(test.version), test.other.Format(test.version), got)
+		}
+	}
+}
+
 func TestParseDIRefuses(t *testing.T) {
 	for _, text := range []string{"", "9010", "0001000", "000100000", "+0010000", "0x010000", "0001 000", "0001000G", "voltage_"} {
 		if di, err := ParseDI(text, V2007); err == nil {

@@ -159,14 +159,6 @@ func (r rawRequest) kind() protocol.Kind {
 	return kindOf(diOf(r.Data, r.version), r.version)
 }
 
-// diOf reads the identifier at the beginning of data.
-func diOf(data []byte, v Version) (d DI) {
-	for i := range diSize(v) {
-		d |= DI(data[i]) << (8 * i)
-	}
-	return d
-}
-
 // answer describes the answer to the frame. It is nil where nobody answers: commands to
 // the broadcast address, and the functions that are never answered.
 func (r rawRequest) answer() *awaited {

@@ -135,8 +135,8 @@ func (m *Meters) unknown(text string) error {
 // many blocks are wanted (one if it is the latest).
 func (m *Meters) identifier(di DI) ([]byte, error) {
 	data := di.Append(nil, m.version)
-	if namesPassword(data, m.version) {
-		return nil, fmt.Errorf("%w: %s is a password, which nobody is shown", protocol.ErrUnsupported, di.Format(m.version))
+	if isPassword(di, m.version) {
+		return nil, fmt.Errorf("%w: nobody is shown a password, and %s is one or holds one", protocol.ErrUnsupported, di.Format(m.version))
 	}
 	if m.version != V2007 || di>>24 != 0x06 {
 		return data, nil

@@ -17,9 +17,9 @@ func secrets(c Control, data []byte) []span {
 			return nil
 		case f == FunctionSetPassword, f == FunctionSetPassword1997:
 			return []span{{1, 4}} // the new one, come back
-		case f == FunctionRead && namesPassword(data, V2007):
+		case (f == FunctionRead || f == FunctionReadFollowUp) && namesPassword(data, V2007):
 			return []span{{4, open}}
-		case f == FunctionRead1997 && namesPassword(data, V1997):
+		case (f == FunctionRead1997 || f == FunctionReadFollowUp1997) && namesPassword(data, V1997):
 			return []span{{2, open}}
 		}
 		return nil
@@ -45,13 +45,19 @@ func secrets(c Control, data []byte) []span {
 	return nil
 }
 
-// namesPassword tells whether data begin with the identifier of a password, 04000C01 to
-// 04000C0A or C212, or of their block. A careless client may write it like any parameter.
+// namesPassword tells whether data begin with the identifier of a password, or of a block with
+// one in it. A careless client may write it like any parameter.
 func namesPassword(data []byte, v Version) bool {
+	return len(data) >= diSize(v) && isPassword(diOf(data, v), v)
+}
+
+// isPassword tells whether di is 04000C01 to 04000C0A or C212, or a block that holds one of
+// them. Others that begin with 04000C are taken for passwords of more levels.
+func isPassword(di DI, v Version) bool {
 	if v == V1997 {
-		return len(data) >= 2 && data[1] == 0xC2 && (data[0] == 0x12 || data[0] == 0x1F)
+		return di.holds(0xC212, V1997)
 	}
-	return len(data) >= 4 && data[3] == 0x04 && data[2] == 0x00 && data[1] == 0x0C
+	return (di | 0xFF).holds(diPasswords, V2007)
 }
 
 // Redact returns a piece of a stream as upper-case hex with the bytes of passwords written

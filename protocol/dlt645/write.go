@@ -64,23 +64,25 @@ func (c *commander) writable(text string) (Item, error) {
 	whole := item
 	whole.Only = ""
 	switch {
-	case namesPassword(item.DI.Append(nil, c.version), c.version):
-		return Item{}, badRequest("%s is a password: change it with the maintenance action set_password", name)
+	case isPassword(item.DI, c.version):
+		return Item{}, badRequest("%s is a password, or holds one: change it with the maintenance action set_password", name)
 	case item.Name != "" && !strings.Contains(item.Access, "W"):
 		return Item{}, badRequest("%s (%s) can be read but not written", name, item.DI.Format(c.version))
 	case item.Only != "":
 		return Item{}, badRequest("%s is a part of %s, which can only be written as a whole: give the value of %s", item.Only, name, name)
-	case c.version == V2007 && item.DI == diAddress:
-		return Item{}, badRequest("%s is the address under which the meter answers: change it with the maintenance action set_address", name)
+	case c.version == V2007 && item.DI.holds(diAddress, V2007):
+		return Item{}, badRequest("%s is the address under which the meter answers, or holds it: change it with the maintenance action set_address", name)
 	case c.version == V2007 && isPortSpeed(item.DI):
-		return Item{}, badRequest("%s is the speed of a port, without which the meter is not heard any more: change that of the port on this bus with the maintenance action set_baud", name)
+		return Item{}, badRequest("%s is the speed of a port, or holds it, without which the meter is not heard any more: change that of the port on this bus with the maintenance action set_baud", name)
 	}
 	return whole, nil
 }
 
-// isPortSpeed tells of the speed words of the ports 1 to 3; those before them are of infrared
-// ports.
-func isPortSpeed(di DI) bool { return di >= 0x04000703 && di <= 0x04000705 }
+// isPortSpeed tells of the speed words of the ports 1 to 3, and of blocks that hold them; those
+// before them are of infrared ports.
+func isPortSpeed(di DI) bool {
+	return slices.ContainsFunc([]DI{0x04000703, 0x04000704, 0x04000705}, func(word DI) bool { return di.holds(word, V2007) })
+}
 
 // encode returns the data of a value that is to be written.
 func (c *commander) encode(item Item, value any) ([]byte, error) {

@@ -4,13 +4,13 @@ import (
 	"bytes"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 )
 
 // An Address is the address of a meter in reading order: the first byte holds the two
 // highest digits. Each byte is two digits in BCD, or AAH, which matches any two digits. On
-// the wire the order is the reverse; only [Frame] knows of that. Clause 5.2.2 of
-// DL/T 645-2007.
+// the wire the order is the reverse. Clause 5.2.2 of DL/T 645-2007.
 type Address [6]byte
 
 // wildcard is the address byte that matches any two digits.
@@ -89,4 +89,18 @@ func (a Address) Matches(full Address) bool {
 		}
 	}
 	return true
+}
+
+// reversedAddress reads an address at the beginning of b as it travels, the lowest pair first.
+func reversedAddress(b []byte) (a Address) {
+	for i := range a {
+		a[i] = b[len(a)-1-i]
+	}
+	return a
+}
+
+// reversed returns the address as it travels.
+func (a Address) reversed() []byte {
+	slices.Reverse(a[:])
+	return a[:]
 }

@@ -3,7 +3,6 @@ package dlt645
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"dlt645-mqtt/protocol"
@@ -90,8 +89,7 @@ func (c *commander) readClock(then clockReader) protocol.Plan {
 	both, _, _ := clockItems(c.version)
 	plan := c.plan(c.read(c.address, both))
 	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
-		var refusal *protocol.Refusal
-		if errors.As(answers[0].Err, &refusal) && slices.Contains(refusal.Reasons, "no_such_data") {
+		if hasNone(answers[0].Err) {
 			return c.readDateAndTime(then), nil
 		}
 		return clockRead(answers[0], true, then)

@@ -60,18 +60,13 @@ func (m *Meters) planCommand(request protocol.Request) (protocol.Plan, error) {
 // meet takes the address of the meter that is meant, which must be one.
 func (c *commander) meet(address string) (err error) {
 	if c.address, err = ParseAddress(address, c.version); err != nil {
-		return fmt.Errorf("%w: %w", protocol.ErrBadRequest, err)
+		return badRequest("%w", err)
 	}
 	if c.isShared(c.address) {
 		return badRequest("several meters may answer to %s; a command goes to one meter, by its full address", c.address)
 	}
 	c.meter = c.address.String()
 	return nil
-}
-
-// badRequest makes an error for whoever sent the request.
-func badRequest(format string, args ...any) error {
-	return fmt.Errorf("%w: "+format, append([]any{protocol.ErrBadRequest}, args...)...)
 }
 
 // unknownAction is the error for an action that the verb does not have.
@@ -188,9 +183,7 @@ func (c *commander) command(to Address, function Function, data []byte, answer *
 			Request: mustAppend(Frame{Address: to, Control: Control(function), Data: data}),
 			Answer:  answer.split,
 			Vague:   func([]byte) bool { return true },
-			Take: func(b []byte) (*protocol.Exchange, protocol.Result, error) {
-				return c.takeAcknowledgement(b)
-			},
+			Take:    c.takeAcknowledgement,
 		},
 	}
 }
@@ -214,9 +207,9 @@ func (m *Meters) stamp(to Address, function Function, data []byte, picture strin
 
 // takeAcknowledgement reads the answer to a command.
 func (c *commander) takeAcknowledgement(answer []byte) (*protocol.Exchange, protocol.Result, error) {
-	frame, err := ParseFrame(answer)
+	frame, err := parseAnswer(answer)
 	if err != nil {
-		return nil, protocol.Result{}, fmt.Errorf("%w: %w", protocol.ErrGarbled, err)
+		return nil, protocol.Result{}, err
 	}
 	result := protocol.Result{Address: frame.Address.String()}
 	if frame.Control.Refused() {

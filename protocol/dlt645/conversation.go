@@ -60,36 +60,6 @@ func (c *conversation) exchange(address Address, function Function, data []byte,
 	}
 }
 
-// readAnswer describes the answer to a read whose data begin with an identifier. The answer
-// repeats the identifier and, in a follow-up frame of 2007, ends with SEQ.
-func readAnswer(address Address, function Function, v Version, request []byte) *awaited {
-	size := diSize(v)
-	answer := &awaited{from: answering(address), function: function, least: size, most: maximumData, refusable: true}
-	answer.data = shifted(request[:size])
-	if function == FunctionReadFollowUp {
-		answer.least++
-		answer.seq, answer.hasSeq = request[size]+offset, true
-	}
-	return answer
-}
-
-// shifted returns data as they are sent.
-func shifted(data []byte) []byte {
-	b := make([]byte, len(data))
-	for i, c := range data {
-		b[i] = c + offset
-	}
-	return b
-}
-
-// answering returns the pattern of the addresses that may answer a frame to address.
-func answering(address Address) Address {
-	if address.IsBroadcast() {
-		return Anyone
-	}
-	return address
-}
-
 // buffers hold data while they are decoded; values never refer to them.
 var buffers = sync.Pool{New: func() any { return new([maximumData]byte) }}
 
@@ -99,7 +69,7 @@ func (c *conversation) take(answer []byte, seq int, sofar []byte) (*protocol.Exc
 	defer buffers.Put(buffer)
 	frame, err := parseFrame(answer, buffer[:])
 	if err != nil {
-		return nil, protocol.Result{}, fmt.Errorf("%w: %w", protocol.ErrGarbled, err)
+		return nil, protocol.Result{}, garbled("%w", err)
 	}
 	v := c.meters.version
 	result := protocol.Result{Address: c.meter}
@@ -193,13 +163,4 @@ func (c *conversation) values(data []byte) ([]protocol.Value, error) {
 		return []protocol.Value{{Name: c.di.Format(c.meters.version), Data: hexOf(data)}}, nil
 	}
 	return c.item.Decode(data, c.meters.zone)
-}
-
-// mustAppend encodes a frame that is known to be short enough.
-func mustAppend(f Frame) []byte {
-	b, err := f.AppendBinary(nil)
-	if err != nil {
-		panic(err)
-	}
-	return b
 }

@@ -1,21 +1,20 @@
 package dlt645
 
-import (
-	"fmt"
-
-	"dlt645-mqtt/protocol"
-)
+import "dlt645-mqtt/protocol"
 
 var _ protocol.Finder = (*Meters)(nil)
 
 // The registers that are read to find out whether a meter is there. It does not matter whether
 // a meter has them: a refusal comes from an address as well.
 const (
-	diAddress     DI = 0x04000401 // communication address (2007)
-	diEnergy1997  DI = 0x9010     // forward active energy
-	diNumber1997  DI = 0xC032     // meter number
-	longestSignal    = 8 + minimumSize + 4 + 6
+	diAddress    DI = 0x04000401 // communication address (2007)
+	diEnergy1997 DI = 0x9010     // forward active energy
+	diNumber1997 DI = 0xC032     // meter number
 )
+
+// longestSignal is the longest of their answers: wake-up bytes, and a frame with an identifier
+// and six bytes.
+const longestSignal = 8 + minimumSize + 4 + 6
 
 // Find returns the question whether meters are there that match the pattern. Meters of both
 // editions take AA above the digits that they are asked with for any digits, when they are
@@ -27,7 +26,7 @@ func (m *Meters) Find(pattern string) (protocol.Question, error) {
 	if pattern != "" {
 		var err error
 		if address, err = ParseAddress(pattern, m.version); err != nil {
-			return protocol.Question{}, fmt.Errorf("%w: %w", protocol.ErrBadRequest, err)
+			return protocol.Question{}, badRequest("%w", err)
 		}
 	}
 	return m.question(address, openPairs(address)), nil
@@ -89,7 +88,7 @@ func (m *Meters) narrow(pattern Address, levels int) []protocol.Question {
 // their address.
 func (m *Meters) signal(pattern Address, function Function, di DI) protocol.Step {
 	var data []byte
-	answer := &awaited{from: Anyone, function: function, least: 6, most: 6, ownAddress: true}
+	answer := addressAnswer(Anyone)
 	if function != FunctionReadAddress {
 		data = di.Append(nil, m.version)
 		answer = readAnswer(pattern, function, m.version, data)
@@ -108,9 +107,9 @@ func (m *Meters) signal(pattern Address, function Function, di DI) protocol.Step
 // takeSignal reads from an answer who sent it. Some meters put the address that they were
 // asked with into the header; their own is then in the data, if anywhere.
 func (m *Meters) takeSignal(answer []byte) (*protocol.Exchange, protocol.Result, error) {
-	frame, err := ParseFrame(answer)
+	frame, err := parseAnswer(answer)
 	if err != nil {
-		return nil, protocol.Result{}, fmt.Errorf("%w: %w", protocol.ErrGarbled, err)
+		return nil, protocol.Result{}, err
 	}
 	address := frame.Address
 	if own := frame.Data[max(0, len(frame.Data)-len(address)):]; m.version == V2007 && address.IsWildcard() && len(own) == len(address) {
@@ -118,7 +117,7 @@ func (m *Meters) takeSignal(answer []byte) (*protocol.Exchange, protocol.Result,
 	}
 	_, err = ParseAddress(address.String(), m.version)
 	if err != nil || address == Anyone || m.version == V2007 && address.IsWildcard() {
-		return nil, protocol.Result{}, fmt.Errorf("%w: a meter answers as %s, which is no address", protocol.ErrGarbled, address)
+		return nil, protocol.Result{}, garbled("a meter answers as %s, which is no address", address)
 	}
 	return nil, protocol.Result{Address: address.String()}, nil
 }

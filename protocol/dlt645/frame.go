@@ -56,9 +56,7 @@ func (f Frame) AppendBinary(b []byte) ([]byte, error) {
 	from := len(b)
 	b = slices.Grow(b, minimumSize+len(f.Data))
 	b = append(b, start)
-	for i := range f.Address {
-		b = append(b, f.Address[len(f.Address)-1-i])
-	}
+	b = append(b, f.Address.reversed()...)
 	b = append(b, start, byte(f.Control), byte(len(f.Data)))
 	for _, c := range f.Data {
 		b = append(b, c+offset)
@@ -110,9 +108,23 @@ func checksum(b []byte) (sum byte) {
 }
 
 // addressIn returns the address in the header of a frame.
-func addressIn(b []byte) (a Address) {
-	for i := range a {
-		a[i] = b[len(a)-i]
+func addressIn(b []byte) Address { return reversedAddress(b[1:]) }
+
+// parseAnswer reads an answer that was cut out of a stream. The error wraps
+// [protocol.ErrGarbled].
+func parseAnswer(answer []byte) (Frame, error) {
+	frame, err := ParseFrame(answer)
+	if err != nil {
+		return Frame{}, garbled("%w", err)
 	}
-	return a
+	return frame, nil
+}
+
+// mustAppend encodes a frame that is known to be short enough.
+func mustAppend(f Frame) []byte {
+	b, err := f.AppendBinary(nil)
+	if err != nil {
+		panic(err)
+	}
+	return b
 }

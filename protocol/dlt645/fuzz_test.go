@@ -82,7 +82,7 @@ func FuzzAnswer(f *testing.F) {
 		case 1:
 			answer = readAnswer(a, FunctionReadFollowUp, V2007, append(slices.Clone(energy), seq))
 		case 2:
-			answer = &awaited{from: a, function: FunctionReadAddress, least: 6, most: 6, ownAddress: true}
+			answer = addressAnswer(a)
 		}
 		for _, token := range [][]byte{trickle(t, answer.split, stream), wholly(answer.split, stream)} {
 			if token == nil {

@@ -185,9 +185,3 @@ func (h *history) done(samples []protocol.Sample, err error) protocol.Plan {
 	}
 	return plan
 }
-
-// hasNone tells whether an error is the meter's word that it has no such data.
-func hasNone(err error) bool {
-	var refusal *protocol.Refusal
-	return errors.As(err, &refusal) && slices.Contains(refusal.Reasons, "no_such_data")
-}

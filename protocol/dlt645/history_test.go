@@ -50,9 +50,7 @@ func (m *storingMeter) answer(t *testing.T, request []byte) []byte {
 		return nil
 	}
 	if f.Control.Function() == FunctionReadAddress {
-		data := slices.Clone(m.address[:])
-		slices.Reverse(data)
-		return mustAppend(Frame{m.address, 0x93, data})
+		return mustAppend(Frame{m.address, 0x93, m.address.reversed()})
 	}
 	di := diOf(f.Data, V2007)
 	seq := 0

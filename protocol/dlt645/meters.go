@@ -33,7 +33,7 @@ func (m *Meters) Name() string { return m.version.String() }
 func (m *Meters) ParseAddress(text string) (address string, wildcard bool, err error) {
 	a, err := ParseAddress(text, m.version)
 	if err != nil {
-		return "", false, fmt.Errorf("%w: %w", protocol.ErrBadRequest, err)
+		return "", false, badRequest("%w", err)
 	}
 	return a.String(), m.isShared(a), nil
 }
@@ -62,6 +62,3 @@ func (m *Meters) Plan(request protocol.Request, known protocol.Known) (protocol.
 
 // Redact returns frame as upper-case hex with passwords masked: see the function [Redact].
 func (m *Meters) Redact(frame []byte) string { return Redact(frame) }
-
-// refuses tells of an answer cut by [awaited.split] whether it is an error answer.
-func refuses(answer []byte) bool { return len(answer) > 8 && Control(answer[8]).Refused() }

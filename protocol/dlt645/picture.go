@@ -146,11 +146,6 @@ func (p Picture) String() string { return p.text }
 // Size returns the number of bytes that the picture takes on the wire.
 func (p Picture) Size() int { return p.size }
 
-// garbled makes an error of data that is not what the picture says.
-func garbled(format string, args ...any) error {
-	return fmt.Errorf("%w: "+format, append([]any{protocol.ErrGarbled}, args...)...)
-}
-
 // unfit makes an error of a value that the picture has no room for.
 func (p Picture) unfit(value any, why string) error {
 	return fmt.Errorf("%w: %v does not fit %s: %s", protocol.ErrBadRequest, value, p.text, why)

@@ -39,7 +39,7 @@ func (m *Meters) planRaw(request protocol.Request) (protocol.Plan, error) {
 		err = r.check()
 	}
 	if err != nil {
-		return protocol.Plan{}, fmt.Errorf("%w: %w", protocol.ErrBadRequest, err)
+		return protocol.Plan{}, badRequest("%w", err)
 	}
 	address := r.Address.String()
 	step := protocol.Step{
@@ -166,7 +166,7 @@ func (r rawRequest) answer() *awaited {
 	case FunctionRead, FunctionReadFollowUp, FunctionRead1997, FunctionReadFollowUp1997:
 		return readAnswer(r.Address, r.function, r.version, r.Data)
 	case FunctionReadAddress:
-		return &awaited{from: answering(r.Address), function: r.function, least: 6, most: 6, ownAddress: true}
+		return addressAnswer(r.Address)
 	case FunctionBroadcastTime, FunctionReportAnswer:
 		return nil
 	}
@@ -193,9 +193,9 @@ func (r rawRequest) vague(answer []byte) bool {
 // take hands on the answer as it came. A refused command is a refusal besides; an error
 // answer to a read is the frame that the client asked for, and no more.
 func (r rawRequest) take(answer []byte) (*protocol.Exchange, protocol.Result, error) {
-	frame, err := ParseFrame(answer)
+	frame, err := parseAnswer(answer)
 	if err != nil {
-		return nil, protocol.Result{}, fmt.Errorf("%w: %w", protocol.ErrGarbled, err)
+		return nil, protocol.Result{}, err
 	}
 	result := protocol.Result{Address: frame.Address.String(), Frame: answer}
 	if frame.Control.Refused() && !r.isRead() {

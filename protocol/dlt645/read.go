@@ -57,9 +57,9 @@ func (m *Meters) planRead(request protocol.Request, known protocol.Known) (proto
 	address, err := ParseAddress(request.Address, m.version)
 	switch {
 	case err != nil:
-		return protocol.Plan{}, fmt.Errorf("%w: %w", protocol.ErrBadRequest, err)
+		return protocol.Plan{}, badRequest("%w", err)
 	case address.IsBroadcast() && m.version == V2007:
-		return protocol.Plan{}, fmt.Errorf("%w: %s is the broadcast address, no meter answers a read to it; use AAAAAAAAAAAA if there is only one meter", protocol.ErrBadRequest, address)
+		return protocol.Plan{}, badRequest("%s is the broadcast address, no meter answers a read to it; use AAAAAAAAAAAA if there is only one meter", address)
 	}
 	r := &reader{m, request.Class, known}
 	if !request.From.IsZero() {
@@ -237,28 +237,19 @@ func answeredBy(answer protocol.Answer) (a Address, ok bool) {
 // addressStep asks whoever is there for its address. Clause 7.4 of DL/T 645-2007.
 func (r *reader) addressStep() protocol.Step {
 	request := mustAppend(Frame{Address: Anyone, Control: Control(FunctionReadAddress)})
-	answer := &awaited{from: Anyone, function: FunctionReadAddress, least: 6, most: 6, ownAddress: true}
 	return protocol.Step{
 		Meter: Anyone.String(), Class: r.class, Kind: protocol.KindValue,
 		Key: string(request), Repeatable: true,
-		First: protocol.Exchange{Request: request, Answer: answer.split, Take: takeAddress},
+		First: protocol.Exchange{Request: request, Answer: addressAnswer(Anyone).split, Take: takeAddress},
 	}
 }
 
 func takeAddress(answer []byte) (*protocol.Exchange, protocol.Result, error) {
-	frame, err := ParseFrame(answer)
+	frame, err := parseAnswer(answer)
 	if err != nil {
-		return nil, protocol.Result{}, fmt.Errorf("%w: %w", protocol.ErrGarbled, err)
+		return nil, protocol.Result{}, err
 	}
 	return nil, protocol.Result{Address: reversedAddress(frame.Data).String()}, nil
-}
-
-// reversedAddress reads an address in data: six bytes, the lowest first.
-func reversedAddress(data []byte) (a Address) {
-	for i := range a {
-		a[i] = data[len(a)-1-i]
-	}
-	return a
 }
 
 // step is the conversation that reads one register.

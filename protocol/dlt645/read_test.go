@@ -48,9 +48,7 @@ func (m *testMeter) answer(t *testing.T, request []byte) []byte {
 		if m.mute {
 			return nil
 		}
-		data := slices.Clone(m.address[:])
-		slices.Reverse(data)
-		return reply(0x93, data...)
+		return reply(0x93, m.address.reversed()...)
 	case FunctionRead:
 	case FunctionReadFollowUp:
 		seq = int(f.Data[4])

@@ -1,6 +1,7 @@
 package dlt645
 
 import (
+	"errors"
 	"slices"
 
 	"dlt645-mqtt/protocol"
@@ -57,4 +58,13 @@ func refusalOf(f Function, v Version, data []byte) (refusal *protocol.Refusal, r
 		refusal.Reasons = []string{"other"}
 	}
 	return refusal, reserved
+}
+
+// refuses tells of an answer cut by [awaited.split] whether it is an error answer.
+func refuses(answer []byte) bool { return Control(answer[8]).Refused() }
+
+// hasNone tells whether an error is the meter's word that it has no such data.
+func hasNone(err error) bool {
+	var refusal *protocol.Refusal
+	return errors.As(err, &refusal) && slices.Contains(refusal.Reasons, "no_such_data")
 }

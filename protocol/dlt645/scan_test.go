@@ -58,7 +58,7 @@ func TestAnswer(t *testing.T) {
 	anyone := readAnswer(Anyone, FunctionRead, V2007, energy)
 	partly := readAnswer(address("AAAAAAAA5566"), FunctionRead, V2007, energy)
 	second := readAnswer(address("112233445566"), FunctionReadFollowUp, V2007, append(bytes.Clone(energy), 2))
-	find := &awaited{from: Anyone, function: FunctionReadAddress, least: 6, most: 6, ownAddress: true}
+	find := addressAnswer(Anyone)
 
 	request := wire("112233445566", 0x11, energy...)
 	answer := wire("112233445566", 0x91, append(bytes.Clone(energy), 0x33, 0x09, 0x00, 0x00)...)

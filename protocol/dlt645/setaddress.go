@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"slices"
 
 	"dlt645-mqtt/protocol"
 )
@@ -101,9 +100,7 @@ func (a *addressing) give() protocol.Plan {
 	if a.version == V1997 {
 		function = FunctionWriteAddress1997
 	}
-	data := slices.Clone(a.next[:])
-	slices.Reverse(data)
-	plan := a.plan(a.command(Anyone, function, data, &awaited{from: a.next, function: function}))
+	plan := a.plan(a.command(Anyone, function, a.next.reversed(), &awaited{from: a.next, function: function}))
 	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
 		switch was := fateOf(answers[0]); was {
 		case done, unknown:

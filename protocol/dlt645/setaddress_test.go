@@ -20,9 +20,7 @@ func readdress(t *testing.T, v Version) protocol.Plan {
 
 // addressOf is the answer of a meter to function 13H.
 func addressOf(meter string) []byte {
-	data := address(meter)
-	slices.Reverse(data[:])
-	return wire(meter, 0x93, data[:]...)
+	return wire(meter, 0x93, address(meter).reversed()...)
 }
 
 func TestSetAddress(t *testing.T) {

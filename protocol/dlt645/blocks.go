@@ -73,7 +73,7 @@ func (r *reader) blocks(register register) []Item {
 	if register.item.Name == "" || r.version == V2007 && register.di>>24 == 0x04 {
 		return nil
 	}
-	return slices.DeleteFunc(slices.Clone(register.item.Blocks()), func(block Item) bool {
+	return slices.DeleteFunc(slices.Clone(register.item.blocks()), func(block Item) bool {
 		return r.known != nil && r.known.Lacks(block.DI.Format(r.version))
 	})
 }

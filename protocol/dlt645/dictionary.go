@@ -4,7 +4,6 @@ import (
 	_ "embed" // the tables
 	"encoding/csv"
 	"fmt"
-	"iter"
 	"slices"
 	"strings"
 	"sync"
@@ -198,15 +197,4 @@ func (d *Dictionary) Find(name string) (Item, bool) {
 		}
 	}
 	return Item{}, false
-}
-
-// All returns the rows of the table.
-func (d *Dictionary) All() iter.Seq[Row] {
-	return func(yield func(Row) bool) {
-		for _, f := range d.families {
-			if !yield(f.row) {
-				return
-			}
-		}
-	}
 }

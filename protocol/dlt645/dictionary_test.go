@@ -210,7 +210,7 @@ func TestBlocks(t *testing.T) {
 	for _, test := range tests {
 		item, _ := Items(test.version).Find(test.name)
 		var got []string
-		for _, block := range item.Blocks() {
+		for _, block := range item.blocks() {
 			got = append(got, block.Name)
 			if !block.Block() || !slices.Contains(block.Names(), test.name) {
 				t.Errorf("%s is said to be in %s, which holds %v", test.name, block.Name, block.Names())
@@ -274,7 +274,7 @@ func TestSearch(t *testing.T) {
 			t.Errorf("Search(%s) = %v", test.words, got)
 		}
 	}
-	if rows, all := len(Items(V2007).Search()), len(slices.Collect(Items(V2007).All())); rows != all || all < 400 {
+	if rows, all := len(Items(V2007).Search()), len(Items(V2007).families); rows != all || all < 400 {
 		t.Errorf("a search without words finds %d rows of %d", rows, all)
 	}
 }

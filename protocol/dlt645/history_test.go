@@ -547,7 +547,7 @@ func TestHistoryOfNothingStored(t *testing.T) {
 func TestEveryStoredItemIsFound(t *testing.T) {
 	m := New(V2007, shanghai)
 	found := 0
-	for row := range m.items.All() {
+	for _, row := range m.items.Search() {
 		if class := row.DI[:2]; class != "05" && class != "06" {
 			continue
 		}

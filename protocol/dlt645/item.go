@@ -239,10 +239,10 @@ func (i Item) isMoment() bool {
 	return ok && c.moment
 }
 
-// AppendValue encodes an item that has one value (a weekday is no value here: it follows
+// appendValue encodes an item that has one value (a weekday is no value here: it follows
 // from the date), or that needs no more than one. For an item of several values it takes an
 // object with all of them, as Append does. An error wraps [protocol.ErrBadRequest].
-func (i Item) AppendValue(dst []byte, value any, zone *time.Location) ([]byte, error) {
+func (i Item) appendValue(dst []byte, value any, zone *time.Location) ([]byte, error) {
 	_, isObject := value.(map[string]any)
 	switch {
 	case i.isSingle(), !isObject && i.needsOne():
@@ -281,9 +281,9 @@ func (i Item) Block() bool {
 	return ok
 }
 
-// Blocks returns the blocks that hold the item ("voltage_block" for "voltage_a"): first the
+// blocks returns the blocks that hold the item ("voltage_block" for "voltage_a"): first the
 // one that runs over the letter that comes first in the identifier's pattern.
-func (i Item) Blocks() []Item {
+func (i Item) blocks() []Item {
 	var blocks []Item
 	for k := range i.family.letters {
 		at := i.at
@@ -356,7 +356,8 @@ func (i Item) Text(language string) string {
 	if i.Only == "" {
 		return words
 	}
-	for _, b := range bitFieldsOf(strings.SplitN(i.Only, ".", 2)[0]) {
+	word, _, _ := strings.Cut(i.Only, ".")
+	for _, b := range bitFieldsOf(word) {
 		if b.name == i.Only {
 			if language == "zh" {
 				return b.zh

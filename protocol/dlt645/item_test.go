@@ -311,7 +311,7 @@ func TestAppendValue(t *testing.T) {
 		{"forward_active_demand", map[string]any{"forward_active_demand": json.Number("1.5")}, "00 50 01 FF FF FF FF FF"},
 	}
 	for _, test := range tests {
-		got, err := find(t, V2007, test.name).AppendValue(nil, test.value, shanghai)
+		got, err := find(t, V2007, test.name).appendValue(nil, test.value, shanghai)
 		if err != nil || !bytes.Equal(got, fromHex(test.want)) {
 			t.Errorf("%s encodes %v as %X, %v, want %s", test.name, test.value, got, err, test.want)
 		}
@@ -331,7 +331,7 @@ func TestAppendMoment(t *testing.T) {
 		{"08:30:05", ""},
 		{true, ""},
 	} {
-		got, err := find(t, V1997, "clock").AppendValue(nil, test.value, shanghai)
+		got, err := find(t, V1997, "clock").appendValue(nil, test.value, shanghai)
 		if test.want == "" && !errors.Is(err, protocol.ErrBadRequest) || !bytes.Equal(got, fromHex(test.want)) {
 			t.Errorf("clock encodes %v as %X, %v, want %s", test.value, got, err, test.want)
 		}
@@ -379,7 +379,7 @@ func TestAppendValueRefuses(t *testing.T) {
 		{"power_down_record_1", map[string]any{"start": "never"}, "start: "},
 	}
 	for _, test := range tests {
-		got, err := find(t, V2007, test.name).AppendValue(nil, test.value, shanghai)
+		got, err := find(t, V2007, test.name).appendValue(nil, test.value, shanghai)
 		if !errors.Is(err, protocol.ErrBadRequest) || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s encodes %v as %X, %v, want an error with %q", test.name, test.value, got, err, test.want)
 		}

@@ -1,7 +1,6 @@
 package dlt645
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -136,7 +135,9 @@ func (r report) append(i Item, dst []byte, values map[string]any, zone *time.Loc
 	if !ok {
 		return dst, nil
 	}
-	form := form{picture: Picture{text: "NN", digits: 2, size: 1}, repeat: 8 * reportSize}
-	list, err := form.append(nil, counts, zone)
-	return slices.Concat(dst, []byte{separator}, bytes.Clone(list), []byte{separator}), err
+	list := form{picture: Picture{text: "NN", digits: 2, size: 1}, repeat: 8 * reportSize}
+	if dst, err = list.append(append(dst, separator), counts, zone); err != nil {
+		return nil, err
+	}
+	return append(dst, separator), nil
 }

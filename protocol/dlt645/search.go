@@ -4,7 +4,8 @@ import "strings"
 
 // Search returns the rows in which all of the words occur: in the name, the English or
 // Chinese text, the identifier or its pattern, in either case. A word that is a concrete
-// identifier ("00010102") or name ("forward_active_energy_t1_h2") finds its family.
+// identifier ("00010102") or name ("forward_active_energy_t1_h2") finds its family. Without
+// words it returns all rows.
 func (d *Dictionary) Search(words ...string) []Row {
 	var rows []Row
 	for _, f := range d.families {

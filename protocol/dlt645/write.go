@@ -92,7 +92,7 @@ func (c *commander) encode(item Item, value any) ([]byte, error) {
 	if isIncomplete(value) {
 		return nil, badRequest("%s: null is no value that can be written", item.Name)
 	}
-	data, err := item.AppendValue(nil, value, c.zone)
+	data, err := item.appendValue(nil, value, c.zone)
 	if err != nil {
 		// What it is about comes first, whatever sort of error it is.
 		return nil, badRequest("%s", strings.Replace(err.Error(), protocol.ErrBadRequest.Error()+": ", "", 1))

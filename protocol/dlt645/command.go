@@ -1,7 +1,6 @@
 package dlt645
 
 import (
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -147,17 +146,6 @@ func (c *commander) credentials(level string) ([]byte, error) {
 		}
 	}
 	return append(data, operator...), nil
-}
-
-// reversedDigits reads two digits for each of n bytes, the last pair first. The error does
-// not show them.
-func reversedDigits(digits string, n int) ([]byte, error) {
-	b, err := hex.DecodeString(digits)
-	if err != nil || len(b) != n {
-		return nil, fmt.Errorf("these are not %d digits", 2*n)
-	}
-	slices.Reverse(b)
-	return b, nil
 }
 
 // confirmed refuses a command that can lose a meter or its data, unless the request confirms

@@ -83,7 +83,7 @@ func (c *content) digits(name string, n int) {
 	if b == nil {
 		return
 	}
-	if slices.ContainsFunc(b, func(digits byte) bool { return fromBCD(digits) < 0 }) {
+	if slices.ContainsFunc(b, isNotBCD) {
 		c.fail("%s is %s, not %d decimal digits", name, hexOf(b), 2*n)
 		return
 	}

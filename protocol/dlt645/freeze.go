@@ -2,7 +2,6 @@ package dlt645
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	"dlt645-mqtt/protocol"
@@ -24,13 +23,12 @@ func (c *commander) freezeTime() ([]byte, error) {
 	if c.version == V1997 {
 		return nil, c.lacking("no function that freezes registers")
 	}
-	switch at := c.At; {
-	case at == "", at == "now":
+	if c.At == "" || c.At == "now" {
 		return []byte{0x99, 0x99, 0x99, 0x99}, nil
-	case len(at) == 8 && strings.Trim(at, "0123456789") == "":
-		pattern, err := reversedDigits(at, 4)
-		if err != nil || !isFreezePattern(pattern) {
-			return nil, badRequest("%q is no pattern MMDDhhmm of a freeze: 99 stands for every month, day and hour, from the left, as in 99DDhhmm, 9999hhmm or 999999mm; 99999999 is at once", at)
+	}
+	if pattern, err := reversedDigits(c.At, 4); err == nil {
+		if !isFreezePattern(pattern) {
+			return nil, badRequest("%q is no pattern MMDDhhmm of a freeze: 99 stands for every month, day and hour, from the left, as in 99DDhhmm, 9999hhmm or 999999mm; 99999999 is at once", c.At)
 		}
 		return pattern, nil
 	}

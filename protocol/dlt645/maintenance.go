@@ -141,10 +141,11 @@ const diPasswords DI = 0x04000C00
 // the old one and of the new (clause 7.9 of DL/T 645-2007), and 0FH of 1997, without DI. The
 // meter repeats the new one.
 func (c *commander) planSetPassword() (protocol.Plan, error) {
-	switch {
-	case c.Level == "":
+	if c.Level == "" {
 		return protocol.Plan{}, badRequest(`set_password changes the password of one level: name it as "level", such as "04"`)
-	case len(c.NewPassword) != 6 || strings.Trim(c.NewPassword, "0123456789") != "":
+	}
+	password, err := reversedDigits(c.NewPassword, 3)
+	if err != nil {
 		return protocol.Plan{}, badRequest("the new password is not six digits")
 	}
 	if err := c.confirmed("set_password shuts out everybody who has the old password"); err != nil {
@@ -158,11 +159,7 @@ func (c *commander) planSetPassword() (protocol.Plan, error) {
 	if level > 9 {
 		return protocol.Plan{}, badRequest("there is no level %s: the levels are 00 to 09", c.Level)
 	}
-	to, err := reversedDigits(c.NewPassword, 3)
-	if err != nil {
-		return protocol.Plan{}, badRequest("the new password is not six digits")
-	}
-	to = append([]byte{level}, to...)
+	to := append([]byte{level}, password...)
 	function, data := FunctionSetPassword1997, slices.Concat(from, to)
 	if c.version == V2007 {
 		function, data = FunctionSetPassword, (diPasswords+1+DI(level)).Append(nil, V2007)

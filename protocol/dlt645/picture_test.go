@@ -198,7 +198,7 @@ func TestPictureRefusesValues(t *testing.T) {
 		{"NNNNNNNN", "1234567A", "just 8 decimal digits"},
 		{"NNNNNNNN", 12345678, "takes a string"},
 		{"YYMMDDhhmm", "2023-02-30T15:30:00+08:00", "takes a date or time like"},
-		{"YYMMDDhhmm", "1999-12-31T00:00:00+08:00", "century"},
+		{"YYMMDDhhmm", "1999-12-31T00:00:00+08:00", "2000 to 2099"},
 		{"YYMMDDhhmm", "2023-08-01T15:30:05+08:00", "too fine"},
 		{"YYMMDDhh", "2023-08-01T15:30:00+08:00", "too fine"},
 		{"YYMMDD", "2023-08-01T15:30:00+08:00", "takes a date or time like"},

@@ -100,13 +100,6 @@ func (f *family) mayBegin(begin string) bool {
 	return may
 }
 
-func (t template) mayBegin(begin string) bool {
-	if len(t) == 0 || t[0].letter >= 0 {
-		return true
-	}
-	return strings.HasPrefix(begin, t[0].text) || strings.HasPrefix(t[0].text, begin)
-}
-
 // all yields every item of the family.
 func (f *family) all() iter.Seq[Item] {
 	return func(yield func(Item) bool) {

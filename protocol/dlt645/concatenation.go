@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"dlt645-mqtt/protocol"
@@ -17,27 +16,6 @@ type concatenation struct {
 	parts  []string // patterns of identifiers; letters stand for those of the block
 	closed bool     // by AAH each
 	moment bool     // a date and a time of day: as a moment they have the name of the block
-}
-
-// codecOf returns the codec that a picture names, or nil.
-func codecOf(picture string, records map[string][]field) codec {
-	switch picture {
-	case "load record":
-		return newLoadRecord(records)
-	case "active report":
-		return newReport()
-	}
-	if parts, ok := strings.CutPrefix(picture, "@"); ok {
-		return &concatenation{parts: strings.Split(parts, "+"), moment: true}
-	}
-	list, ok := strings.CutPrefix(picture, "=")
-	if !ok {
-		return nil
-	}
-	if strings.Contains(list, ",") {
-		return &concatenation{parts: strings.Split(list, ","), closed: true}
-	}
-	return &concatenation{parts: strings.Split(list, "+")}
 }
 
 // items returns the parts of the block i, in the order of the wire.

@@ -35,6 +35,27 @@ type codec interface {
 	names(i Item) []string
 }
 
+// codecOf returns the codec that a picture names, or nil.
+func codecOf(picture string, records map[string][]field) codec {
+	switch picture {
+	case "load record":
+		return newLoadRecord(records)
+	case "active report":
+		return newActiveReport()
+	}
+	if parts, ok := strings.CutPrefix(picture, "@"); ok {
+		return &concatenation{parts: strings.Split(parts, "+"), moment: true}
+	}
+	list, ok := strings.CutPrefix(picture, "=")
+	if !ok {
+		return nil
+	}
+	if strings.Contains(list, ",") {
+		return &concatenation{parts: strings.Split(list, ","), closed: true}
+	}
+	return &concatenation{parts: strings.Split(list, "+")}
+}
+
 // The columns of the table.
 const (
 	columnDI = iota

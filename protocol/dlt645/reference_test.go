@@ -306,7 +306,7 @@ func leavesOf(item Item) []leaf {
 			leaves = append(leaves, leavesOf(part)...)
 		}
 		return leaves
-	case report:
+	case activeReport:
 		return slices.Concat([]leaf{{picture: codec.word.text}, {picture: "AA"}}, slices.Repeat([]leaf{{picture: "NN"}}, 8*reportSize), []leaf{{picture: "AA"}})
 	case loadRecord:
 		return nil

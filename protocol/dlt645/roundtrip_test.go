@@ -109,7 +109,7 @@ func sample(item Item, choose chooser) map[string]any {
 			}
 		}
 		return values
-	case report:
+	case activeReport:
 		values[item.Name] = sampleField(&form{picture: codec.word}, choose)
 		values[countsName(item)] = []any{}
 		if choose != nil {

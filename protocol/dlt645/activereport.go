@@ -83,15 +83,17 @@ func phaseReports(phase string, from uint8) []bitField {
 	return named
 }
 
-// report is the codec of the active report word.
-type report struct{ word Picture }
+// activeReport is the codec of the active report word.
+type activeReport struct{ word Picture }
 
-func newReport() report { return report{Picture{text: "bit96", kind: bits, size: reportSize}} }
+func newActiveReport() activeReport {
+	return activeReport{Picture{text: "bit96", kind: bits, size: reportSize}}
+}
 
 // countsName returns the name of the value that lists the counters.
 func countsName(i Item) string { return i.Name + "_counts" }
 
-func (r report) names(i Item) []string {
+func (r activeReport) names(i Item) []string {
 	names := []string{i.Name}
 	for _, b := range bitFieldsOf(i.Name) {
 		names = append(names, b.name)
@@ -99,7 +101,7 @@ func (r report) names(i Item) []string {
 	return append(names, countsName(i))
 }
 
-func (r report) decode(i Item, data []byte, zone *time.Location) ([]protocol.Value, error) {
+func (r activeReport) decode(i Item, data []byte, zone *time.Location) ([]protocol.Value, error) {
 	if len(data) < reportSize {
 		return nil, garbled("%d bytes are too few for a word of %d", len(data), reportSize)
 	}
@@ -126,7 +128,7 @@ func (r report) decode(i Item, data []byte, zone *time.Location) ([]protocol.Val
 	return append(values, protocol.Value{Name: countsName(i), Data: list}), nil
 }
 
-func (r report) append(i Item, dst []byte, values map[string]any, zone *time.Location) ([]byte, error) {
+func (r activeReport) append(i Item, dst []byte, values map[string]any, zone *time.Location) ([]byte, error) {
 	dst, err := r.word.Append(dst, values[i.Name], zone)
 	if err != nil {
 		return nil, err

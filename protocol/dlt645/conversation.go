@@ -22,14 +22,10 @@ type conversation struct {
 	item    Item // nothing where the table lacks di
 }
 
-// first asks for the register: function 11H, or 01H in the 1997 edition.
+// first asks for the register.
 func (c *conversation) first() protocol.Exchange {
-	function := FunctionRead
-	if c.meters.version == V1997 {
-		function = FunctionRead1997
-	}
 	data, _ := c.meters.identifier(c.di) // an identifier that cannot be asked for made no register
-	return c.exchange(c.address, function, data, 0, nil)
+	return c.exchange(c.address, c.meters.readFunction(), data, 0, nil)
 }
 
 // followUp asks for one more part: function 12H with SEQ, or 02H, where the meter itself

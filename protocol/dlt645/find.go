@@ -54,15 +54,14 @@ func (m *Meters) question(pattern Address, levels int) protocol.Question {
 		Narrow: func() []protocol.Question { return m.narrow(pattern, levels) },
 	}
 	switch {
+	case m.version == V1997 && pattern == Anyone:
+		q.Steps = []protocol.Step{m.readSignal(pattern, diEnergy1997), m.readSignal(pattern, diNumber1997)}
 	case m.version == V1997:
-		q.Steps = append(q.Steps, m.signal(pattern, FunctionRead1997, diEnergy1997))
-		if pattern == Anyone {
-			q.Steps = append(q.Steps, m.signal(pattern, FunctionRead1997, diNumber1997))
-		}
+		q.Steps = []protocol.Step{m.readSignal(pattern, diEnergy1997)}
 	case pattern == Anyone:
-		q.Steps = append(q.Steps, m.signal(pattern, FunctionReadAddress, 0), m.signal(pattern, FunctionRead, diAddress))
+		q.Steps = []protocol.Step{m.addressSignal(), m.readSignal(pattern, diAddress)}
 	default:
-		q.Steps = append(q.Steps, m.signal(pattern, FunctionRead, diAddress))
+		q.Steps = []protocol.Step{m.readSignal(pattern, diAddress)}
 	}
 	return q
 }
@@ -84,15 +83,18 @@ func (m *Meters) narrow(pattern Address, levels int) []protocol.Question {
 	return questions
 }
 
-// signal is the step that asks the meters that match a pattern by reading a register, or for
-// their address.
-func (m *Meters) signal(pattern Address, function Function, di DI) protocol.Step {
-	var data []byte
-	answer := addressAnswer(Anyone)
-	if function != FunctionReadAddress {
-		data = di.Append(nil, m.version)
-		answer = readAnswer(pattern, function, m.version, data)
-	}
+// addressSignal is the step that asks all meters of the 2007 edition for their address.
+func (m *Meters) addressSignal() protocol.Step {
+	return m.signal(Anyone, FunctionReadAddress, nil, addressAnswer(Anyone))
+}
+
+// readSignal is the step that asks the meters that match a pattern by reading a register.
+func (m *Meters) readSignal(pattern Address, di DI) protocol.Step {
+	data := di.Append(nil, m.version)
+	return m.signal(pattern, m.readFunction(), data, readAnswer(pattern, m.readFunction(), m.version, data))
+}
+
+func (m *Meters) signal(pattern Address, function Function, data []byte, answer *awaited) protocol.Step {
 	return protocol.Step{
 		Meter: pattern.String(), Class: protocol.ClassScan, Kind: protocol.KindValue, Repeatable: true,
 		First: protocol.Exchange{

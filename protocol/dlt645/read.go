@@ -131,6 +131,14 @@ func (m *Meters) unknown(text string) error {
 		protocol.ErrUnknownItem, text, m.version, 2*diSize(m.version))
 }
 
+// readFunction returns the function that reads a register: 11H, or 01H in the 1997 edition.
+func (m *Meters) readFunction() Function {
+	if m.version == V1997 {
+		return FunctionRead1997
+	}
+	return FunctionRead
+}
+
 // identifier returns what a read of di carries: the identifier and, of a load record, how
 // many blocks are wanted (one if it is the latest).
 func (m *Meters) identifier(di DI) ([]byte, error) {

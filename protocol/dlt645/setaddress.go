@@ -47,11 +47,10 @@ func (c *commander) planSetAddress() (protocol.Plan, error) {
 // whoIsThere is the step that asks every meter on the wire for its address. It waits as long
 // as for the answer to a command, since a slow meter would be readdressed as well.
 func (a *addressing) whoIsThere() protocol.Step {
-	function, di := FunctionReadAddress, DI(0)
+	step := a.addressSignal()
 	if a.version == V1997 {
-		function, di = FunctionRead1997, diEnergy1997
+		step = a.readSignal(Anyone, diEnergy1997)
 	}
-	step := a.signal(Anyone, function, di)
 	step.Meter, step.Class, step.Kind = a.meter, a.class, protocol.KindCommand
 	step.First.Answer = alone(step.First.Answer, step.First.Request)
 	return step

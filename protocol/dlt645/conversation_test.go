@@ -15,23 +15,37 @@ import (
 // stream comes again and again.
 type script [][]byte
 
-// run has the conversation of a step as a bus has it, and returns how many requests it took.
+// run has the conversation of a step, and returns how many requests it took.
 func (s script) run(t testing.TB, step *protocol.Step) (result protocol.Result, requests int, err error) {
 	t.Helper()
-	for exchange := &step.First; ; requests++ {
-		if requests > 1+maximumParts {
-			t.Fatalf("the conversation goes on after %d requests", requests)
-		}
-		token := trickle(t, exchange.Answer, s[min(requests, len(s)-1)])
-		if token == nil {
-			return protocol.Result{}, requests + 1, protocol.ErrSilent
+	result, err = converse(t, step, func([]byte) []byte {
+		requests++
+		return s[min(requests, len(s))-1]
+	})
+	return result, requests, err
+}
+
+// converse has the conversation of a step as a bus has it. hear returns what the line brings
+// after a request.
+func converse(t testing.TB, step *protocol.Step, hear func(request []byte) []byte) (protocol.Result, error) {
+	t.Helper()
+	exchange := &step.First
+	for range 1 + maximumParts {
+		token := trickle(t, exchange.Answer, hear(exchange.Request))
+		switch {
+		case token == nil && exchange == &step.First:
+			return protocol.Result{}, protocol.ErrSilent
+		case token == nil:
+			return protocol.Result{}, protocol.ErrGarbled // it breaks off
 		}
 		next, result, err := exchange.Take(token)
 		if next == nil || err != nil {
-			return result, requests + 1, err
+			return result, err
 		}
 		exchange = next
 	}
+	t.Fatalf("the conversation goes on after %d requests", 1+maximumParts)
+	return protocol.Result{}, nil
 }
 
 // Whatever a meter does wrong, the error says what is wrong, shows the bytes, and who sent them.

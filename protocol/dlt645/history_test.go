@@ -173,7 +173,7 @@ func (m *storingMeter) tell(t *testing.T, plan protocol.Plan) (got told) {
 			if len(answers) > 0 && errors.Is(answers[len(answers)-1].Err, protocol.ErrSilent) {
 				answer.Err = protocol.ErrSilent // as the bus does
 			} else {
-				answer.Result, answer.Err = m.talk(t, step)
+				answer.Result, answer.Err = converse(t, &step, func(request []byte) []byte { return m.answer(t, request) })
 			}
 			answers = append(answers, answer)
 		}
@@ -187,24 +187,6 @@ func (m *storingMeter) tell(t *testing.T, plan protocol.Plan) (got told) {
 		if len(got.steps) > 2000 {
 			t.Fatal("the plan has no end")
 		}
-	}
-}
-
-func (m *storingMeter) talk(t *testing.T, step protocol.Step) (protocol.Result, error) {
-	t.Helper()
-	for exchange := &step.First; ; {
-		token := trickle(t, exchange.Answer, m.answer(t, exchange.Request))
-		switch {
-		case token == nil && exchange == &step.First:
-			return protocol.Result{}, protocol.ErrSilent
-		case token == nil:
-			return protocol.Result{}, protocol.ErrGarbled
-		}
-		next, result, err := exchange.Take(token)
-		if next == nil {
-			return result, err
-		}
-		exchange = next
 	}
 }
 

@@ -129,24 +129,15 @@ func play(t *testing.T, plan protocol.Plan, meters ...*testMeter) outcome {
 // talk has one conversation. The line echoes.
 func talk(t *testing.T, step protocol.Step, meters []*testMeter) (protocol.Result, error) {
 	t.Helper()
-	exchange := &step.First
-	for {
-		stream := slices.Clone(exchange.Request)
+	return converse(t, &step, func(request []byte) []byte {
+		stream := slices.Clone(request)
 		for _, meter := range meters {
-			if answer := meter.answer(t, exchange.Request); answer != nil {
+			if answer := meter.answer(t, request); answer != nil {
 				stream = slices.Concat(stream, []byte{0xFE, 0xFE}, answer)
 			}
 		}
-		token := trickle(t, exchange.Answer, stream)
-		if token == nil {
-			return protocol.Result{}, protocol.ErrSilent
-		}
-		next, result, err := exchange.Take(token)
-		if next == nil {
-			return result, err
-		}
-		exchange = next
-	}
+		return stream
+	})
 }
 
 func plan(t testing.TB, m *Meters, known protocol.Known, address string, items ...string) protocol.Plan {

@@ -78,12 +78,3 @@ func TestAddressMatches(t *testing.T) {
 		}
 	}
 }
-
-// address is an address of 2007 known to be good.
-func address(text string) Address {
-	a, err := ParseAddress(text, V2007)
-	if err != nil {
-		panic(err)
-	}
-	return a
-}

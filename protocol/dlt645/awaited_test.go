@@ -1,7 +1,6 @@
 package dlt645
 
 import (
-	"bufio"
 	"bytes"
 	"fmt"
 	"slices"
@@ -72,27 +71,6 @@ func TestAnswer(t *testing.T) {
 			}
 		})
 	}
-}
-
-// trickle gives a stream to a split function one byte at a time, then silence.
-func trickle(t testing.TB, split bufio.SplitFunc, stream []byte) []byte {
-	t.Helper()
-	var buffer []byte
-	for i := range len(stream) + 1 {
-		atEOF := i == len(stream)
-		if !atEOF {
-			buffer = append(buffer, stream[i])
-		}
-		advance, token, err := split(buffer, atEOF)
-		if err != nil || advance < 0 || advance > len(buffer) || token != nil && advance < len(token) {
-			t.Fatalf("split %X: advance %d, token %X, %v", buffer, advance, token, err)
-		}
-		if token != nil {
-			return bytes.Clone(token)
-		}
-		buffer = buffer[advance:]
-	}
-	return nil
 }
 
 // However many bytes look like starts, nothing is kept and nothing is cut. BenchmarkAnswer

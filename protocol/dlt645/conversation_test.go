@@ -25,29 +25,6 @@ func (s script) run(t testing.TB, step *protocol.Step) (result protocol.Result, 
 	return result, requests, err
 }
 
-// converse has the conversation of a step as a bus has it. hear returns what the line brings
-// after a request.
-func converse(t testing.TB, step *protocol.Step, hear func(request []byte) []byte) (protocol.Result, error) {
-	t.Helper()
-	exchange := &step.First
-	for range 1 + maximumParts {
-		token := trickle(t, exchange.Answer, hear(exchange.Request))
-		switch {
-		case token == nil && exchange == &step.First:
-			return protocol.Result{}, protocol.ErrSilent
-		case token == nil:
-			return protocol.Result{}, protocol.ErrGarbled // it breaks off
-		}
-		next, result, err := exchange.Take(token)
-		if next == nil || err != nil {
-			return result, err
-		}
-		exchange = next
-	}
-	t.Fatalf("the conversation goes on after %d requests", 1+maximumParts)
-	return protocol.Result{}, nil
-}
-
 // Whatever a meter does wrong, the error says what is wrong, shows the bytes, and who sent them.
 func TestReadGarbled(t *testing.T) {
 	part := func(control Control, di DI, v Version, data string) []byte {

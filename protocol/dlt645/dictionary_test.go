@@ -5,13 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
-
-var editions = []Version{V2007, V1997}
-
-// shanghai is the zone in which the meters of the tests keep their time.
-var shanghai = time.FixedZone("CST", 8*60*60)
 
 // everyItem yields the items of a family: all of them, or, if they are many, those of the
 // first, the second and the last values of each letter.
@@ -38,17 +32,6 @@ func everyItem(f *family) []Item {
 		}
 	}
 	return items
-}
-
-// eachEdition runs a test for both editions at a time.
-func eachEdition(t *testing.T, test func(t *testing.T, d *Dictionary)) {
-	t.Parallel()
-	for _, v := range editions {
-		t.Run(v.String(), func(t *testing.T) {
-			t.Parallel()
-			test(t, Items(v))
-		})
-	}
 }
 
 func TestTableIsWellFormed(t *testing.T) {

@@ -2,7 +2,6 @@ package dlt645
 
 import (
 	"bytes"
-	"encoding/hex"
 	"strings"
 	"testing"
 )
@@ -109,18 +108,4 @@ func TestParseFrameErrors(t *testing.T) {
 			t.Errorf("%s: got %v, %v, want an error with %q", test.name, frame, err, test.err)
 		}
 	}
-}
-
-// fromHex reads hex known to be good, in which spaces do not count.
-func fromHex(text string) []byte {
-	b, err := hex.DecodeString(strings.ReplaceAll(text, " ", ""))
-	if err != nil {
-		panic(err)
-	}
-	return b
-}
-
-// wire is a frame as it travels.
-func wire(from string, control Control, data ...byte) []byte {
-	return mustAppend(Frame{address(from), control, data})
 }

@@ -113,18 +113,6 @@ func FuzzAnswer(f *testing.F) {
 	})
 }
 
-// wholly gives a split function everything at once, then silence.
-func wholly(split bufio.SplitFunc, stream []byte) []byte {
-	for _, atEOF := range []bool{false, true} {
-		advance, token, _ := split(stream, atEOF)
-		if token != nil {
-			return token
-		}
-		stream = stream[advance:]
-	}
-	return nil
-}
-
 func FuzzDescribe(f *testing.F) {
 	for i, seed := range seeds(f) {
 		f.Add(seed, byte(i))

@@ -4,48 +4,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
 	"dlt645-mqtt/protocol"
 )
-
-// show writes values as "name=data unit", in one line.
-func show(values []protocol.Value) string {
-	var texts []string
-	for _, value := range values {
-		data, err := json.Marshal(value.Data)
-		if err != nil {
-			data = []byte(err.Error())
-		}
-		texts = append(texts, strings.TrimRight(fmt.Sprintf("%s=%s %s", value.Name, data, value.Unit), " "))
-	}
-	return strings.Join(texts, "; ")
-}
-
-func lookup(t testing.TB, v Version, di string) Item {
-	t.Helper()
-	d, err := ParseDI(di, v)
-	if err != nil {
-		t.Fatal(err)
-	}
-	item, ok := Items(v).Lookup(d)
-	if !ok {
-		t.Fatalf("there is no %s", di)
-	}
-	return item
-}
-
-func find(t testing.TB, v Version, name string) Item {
-	t.Helper()
-	item, ok := Items(v).Find(name)
-	if !ok {
-		t.Fatalf("there is no %s", name)
-	}
-	return item
-}
 
 type reading struct {
 	version        Version

@@ -140,18 +140,6 @@ func talk(t *testing.T, step protocol.Step, meters []*testMeter) (protocol.Resul
 	})
 }
 
-func plan(t testing.TB, m *Meters, known protocol.Known, address string, items ...string) protocol.Plan {
-	t.Helper()
-	plan, err := m.Plan(protocol.Request{Verb: protocol.VerbRead, Class: protocol.ClassRead, Address: address, Items: items}, known)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if plan.Permission != protocol.PermitRead {
-		t.Errorf("the plan needs %s, want %s", plan.Permission, protocol.PermitRead)
-	}
-	return plan
-}
-
 // lacks is a meter that is known to lack these blocks.
 type lacks []string
 

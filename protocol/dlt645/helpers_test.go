@@ -1,0 +1,159 @@
+package dlt645
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"dlt645-mqtt/protocol"
+)
+
+var editions = []Version{V2007, V1997}
+
+// shanghai is the zone in which the meters of the tests keep their time.
+var shanghai = time.FixedZone("CST", 8*60*60)
+
+// eachEdition runs a test for both editions at a time.
+func eachEdition(t *testing.T, test func(t *testing.T, d *Dictionary)) {
+	t.Parallel()
+	for _, v := range editions {
+		t.Run(v.String(), func(t *testing.T) {
+			t.Parallel()
+			test(t, Items(v))
+		})
+	}
+}
+
+// address is an address of 2007 known to be good.
+func address(text string) Address {
+	a, err := ParseAddress(text, V2007)
+	if err != nil {
+		panic(err)
+	}
+	return a
+}
+
+// fromHex reads hex known to be good, in which spaces do not count.
+func fromHex(text string) []byte {
+	b, err := hex.DecodeString(strings.ReplaceAll(text, " ", ""))
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+// wire is a frame as it travels.
+func wire(from string, control Control, data ...byte) []byte {
+	return mustAppend(Frame{address(from), control, data})
+}
+
+// lookup returns the item of an identifier.
+func lookup(t testing.TB, v Version, di string) Item {
+	t.Helper()
+	d, err := ParseDI(di, v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	item, ok := Items(v).Lookup(d)
+	if !ok {
+		t.Fatalf("there is no %s", di)
+	}
+	return item
+}
+
+// find returns the item of a name.
+func find(t testing.TB, v Version, name string) Item {
+	t.Helper()
+	item, ok := Items(v).Find(name)
+	if !ok {
+		t.Fatalf("there is no %s", name)
+	}
+	return item
+}
+
+// show writes values as "name=data unit", in one line.
+func show(values []protocol.Value) string {
+	var texts []string
+	for _, value := range values {
+		data, err := json.Marshal(value.Data)
+		if err != nil {
+			data = []byte(err.Error())
+		}
+		texts = append(texts, strings.TrimRight(fmt.Sprintf("%s=%s %s", value.Name, data, value.Unit), " "))
+	}
+	return strings.Join(texts, "; ")
+}
+
+// plan plans a read.
+func plan(t testing.TB, m *Meters, known protocol.Known, address string, items ...string) protocol.Plan {
+	t.Helper()
+	plan, err := m.Plan(protocol.Request{Verb: protocol.VerbRead, Class: protocol.ClassRead, Address: address, Items: items}, known)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if plan.Permission != protocol.PermitRead {
+		t.Errorf("the plan needs %s, want %s", plan.Permission, protocol.PermitRead)
+	}
+	return plan
+}
+
+// converse has the conversation of a step as a bus has it. hear returns what the line brings
+// after a request.
+func converse(t testing.TB, step *protocol.Step, hear func(request []byte) []byte) (protocol.Result, error) {
+	t.Helper()
+	exchange := &step.First
+	for range 1 + maximumParts {
+		token := trickle(t, exchange.Answer, hear(exchange.Request))
+		switch {
+		case token == nil && exchange == &step.First:
+			return protocol.Result{}, protocol.ErrSilent
+		case token == nil:
+			return protocol.Result{}, protocol.ErrGarbled // it breaks off
+		}
+		next, result, err := exchange.Take(token)
+		if next == nil || err != nil {
+			return result, err
+		}
+		exchange = next
+	}
+	t.Fatalf("the conversation goes on after %d requests", 1+maximumParts)
+	return protocol.Result{}, nil
+}
+
+// trickle gives a stream to a split function one byte at a time, then silence.
+func trickle(t testing.TB, split bufio.SplitFunc, stream []byte) []byte {
+	t.Helper()
+	var buffer []byte
+	for i := range len(stream) + 1 {
+		atEOF := i == len(stream)
+		if !atEOF {
+			buffer = append(buffer, stream[i])
+		}
+		advance, token, err := split(buffer, atEOF)
+		if err != nil || advance < 0 || advance > len(buffer) || token != nil && advance < len(token) {
+			t.Fatalf("split %X: advance %d, token %X, %v", buffer, advance, token, err)
+		}
+		if token != nil {
+			return bytes.Clone(token)
+		}
+		buffer = buffer[advance:]
+	}
+	return nil
+}
+
+// wholly gives a split function everything at once, then silence.
+func wholly(split bufio.SplitFunc, stream []byte) []byte {
+	for _, atEOF := range []bool{false, true} {
+		advance, token, _ := split(stream, atEOF)
+		if token != nil {
+			return token
+		}
+		stream = stream[advance:]
+	}
+	return nil
+}

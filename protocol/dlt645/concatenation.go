@@ -64,7 +64,7 @@ func (c *concatenation) decode(i Item, data []byte, zone *time.Location) ([]prot
 	}
 	var parts [][]byte
 	switch {
-	case i.DI == statusBlock && i.family.dictionary.version == V2007:
+	case i.DI == diStatusBlock && i.family.dictionary.version == V2007:
 		parts, err = statusParts(data)
 	case c.closed && bytes.IndexByte(data, separator) >= 0:
 		parts = bytes.Split(bytes.TrimSuffix(data, []byte{separator}), []byte{separator})
@@ -137,10 +137,10 @@ func split(items []Item, data []byte) ([][]byte, error) {
 	return parts, nil
 }
 
-// statusBlock is the block of status words. How many there are varies: the seven of the
+// diStatusBlock is the block of status words. How many there are varies: the seven of the
 // standard, behind them the key status word of the amendments (18 bytes), words 1 to 3 and
 // the key status word (10 bytes), or more bytes that nobody has explained.
-const statusBlock = 0x040005FF
+const diStatusBlock DI = 0x040005FF
 
 // statusParts cuts the block into the words 1 to 7 and the key status word.
 func statusParts(data []byte) ([][]byte, error) {

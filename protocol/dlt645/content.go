@@ -1,6 +1,7 @@
 package dlt645
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -17,20 +18,8 @@ type content struct {
 	err   error
 }
 
-// identityAuthentication is the identifier under which meter and master prove who they are.
-const identityAuthentication DI = 0x070000FF
-
-// The words for N1 of a relay command. 1DH and 1EH trip and close again by themselves.
-var relayActions = map[byte]string{
-	0x1A: "trip", 0x1B: "permit_close", 0x1C: "close", 0x1D: "trip_reclose", 0x1E: "trip_reclose",
-	0x2A: "alarm", 0x2B: "alarm_off", 0x3A: "keep_power", 0x3B: "keep_power_off",
-}
-
-// The words for the signal on the multifunction terminal.
-var outputSignals = map[byte]string{0x00: "second_pulse", 0x01: "demand_period", 0x02: "period_switch"}
-
-// The speeds of a baud word, bit 1 first.
-var speeds = [...]int64{600, 1200, 2400, 4800, 9600, 19200}
+// diAuthentication is the identifier under which meter and master prove who they are.
+const diAuthentication DI = 0x070000FF
 
 // request reads what the master sends.
 func (c *content) request() {
@@ -42,7 +31,7 @@ func (c *content) request() {
 	case FunctionAuthenticate:
 		di := c.di()
 		c.operatorCode()
-		if di == identityAuthentication && len(c.rest) == 24 {
+		if di == diAuthentication && len(c.rest) == 24 {
 			c.hex("ciphertext", 8)
 			c.hex("random_number", 8)
 			c.hex("diversification_factor", 8)
@@ -130,7 +119,7 @@ func (c *content) answer() {
 	}
 	switch c.function {
 	case FunctionAuthenticate:
-		if di := c.di(); di == identityAuthentication && len(c.rest) == 12 {
+		if di := c.di(); di == diAuthentication && len(c.rest) == 12 {
 			c.hex("random_number", 4)
 			c.hex("esam_serial", 8)
 		}
@@ -228,8 +217,9 @@ func (c *content) relay() {
 	if n == nil {
 		return
 	}
-	c.word("action", relayActions, n[0])
-	if relayActions[n[0]] == "trip_reclose" {
+	action := relayWord(n[0])
+	c.word("action", action, n[0])
+	if action == tripReclose {
 		// N2 counts units of five minutes.
 		c.Values = append(c.Values, protocol.Value{Name: "reclose_after", Unit: "min", Data: protocol.Decimal{Coefficient: int64(n[1]) * 5}})
 	}
@@ -237,18 +227,20 @@ func (c *content) relay() {
 }
 
 func (c *content) signal() {
-	if b := c.take("the signal", 1); b != nil {
-		c.word("signal", outputSignals, b[0])
+	b := c.take("the signal", 1)
+	if b == nil {
+		return
 	}
+	word := ""
+	if int(b[0]) < len(outputSignals) {
+		word = outputSignals[b[0]]
+	}
+	c.word("signal", word, b[0])
 }
 
 // word adds a code by its word, or as hex if there is none for it.
-func (c *content) word(name string, words map[byte]string, code byte) {
-	text, ok := words[code]
-	if !ok {
-		text = fmt.Sprintf("%02X", code)
-	}
-	c.add(name, text)
+func (c *content) word(name, word string, code byte) {
+	c.add(name, cmp.Or(word, fmt.Sprintf("%02X", code)))
 }
 
 // item decodes the value of an item.

@@ -406,7 +406,7 @@ func FuzzItemDecode(f *testing.F) {
 				t.Fatalf("%s of %X: %v", item.Name, data, err)
 			}
 		}
-		if item.DI == statusBlock {
+		if item.DI == diStatusBlock {
 			return // five words would be as long as three and the key status word
 		}
 		// What was read can be encoded, and is then read as the same values.

@@ -113,6 +113,9 @@ func (c *commander) eventClass() (DI, error) {
 	return 0, badRequest("%s (%s) is no event", c.Item, di.Format(V2007))
 }
 
+// speeds are those of a baud word, of bit 1 first.
+var speeds = [...]int64{600, 1200, 2400, 4800, 9600, 19200}
+
 // planSetBaud plans to give the meter another speed: function 17H, or 0CH in 1997, with one
 // bit of Z set. The meter repeats Z at the old speed and then uses the new one. Clause 7.8 of
 // DL/T 645-2007.
@@ -170,16 +173,18 @@ func (c *commander) planSetPassword() (protocol.Plan, error) {
 	return c.noting(step, "The bridge still has the old password of level "+c.Level+": put the new one into DLT645_METER_PASSWORD, or into the file DLT645_METER_PASSWORDS_FILE, and start it again, before the meter locks after some wrong ones."), nil
 }
 
+// outputSignals are those that the multifunction terminal may have, by their code.
+var outputSignals = []string{"second", "demand_period", "tariff_switch"}
+
 // planOutput plans to put a signal on the multifunction terminal: function 1DH, which came
 // with the amendments.
 func (c *commander) planOutput() (protocol.Plan, error) {
 	if c.version == V1997 {
 		return protocol.Plan{}, c.lacking("no function for the multifunction terminal")
 	}
-	signals := []string{"second", "demand_period", "tariff_switch"}
-	i := slices.Index(signals, c.Signal)
+	i := slices.Index(outputSignals, c.Signal)
 	if i < 0 {
-		return protocol.Plan{}, badRequest("there is no signal %q: the signals are %s", c.Signal, strings.Join(signals, ", "))
+		return protocol.Plan{}, badRequest("there is no signal %q: the signals are %s", c.Signal, strings.Join(outputSignals, ", "))
 	}
 	return c.plan(c.send(FunctionOutput, []byte{byte(i)})), nil
 }

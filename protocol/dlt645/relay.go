@@ -25,7 +25,7 @@ type relayAction struct {
 // moves tells whether the command moves the contacts of the relay.
 func (a *relayAction) moves() bool { return a.flag == relayOpen }
 
-var relayCommands = []relayAction{
+var relayActions = []relayAction{
 	{"trip", 0x1A, relayOpen, true, ""},
 	{"close", 0x1C, relayOpen, false, ""},
 	{
@@ -38,14 +38,31 @@ var relayCommands = []relayAction{
 	{"keep_power_off", 0x3B, "status_3.keep_power", false, ""},
 }
 
+// tripReclose is what 1DH and 1EH do, which the bridge does not send: the relay trips, and closes
+// again by itself.
+const tripReclose = "trip_reclose"
+
+// relayWord returns the word for N1 of a relay command, empty if there is none.
+func relayWord(code byte) string {
+	for _, a := range relayActions {
+		if a.code == code {
+			return a.name
+		}
+	}
+	if code == 0x1D || code == 0x1E {
+		return tripReclose
+	}
+	return ""
+}
+
 // planRelay plans a command of function 1CH, which came with the amendments to the 2007
 // edition: PA P0 P1 P2, C0 to C3, N1, N2 (reserved), and the deadline ss mm hh DD MM YY after
 // which the meter refuses it.
 func (c *commander) planRelay() (protocol.Plan, error) {
-	i := slices.IndexFunc(relayCommands, func(a relayAction) bool { return a.name == c.Action })
+	i := slices.IndexFunc(relayActions, func(a relayAction) bool { return a.name == c.Action })
 	if i < 0 {
 		var names []string
-		for _, a := range relayCommands {
+		for _, a := range relayActions {
 			names = append(names, a.name)
 		}
 		return protocol.Plan{}, c.unknownAction(names)
@@ -60,7 +77,7 @@ func (c *commander) planRelay() (protocol.Plan, error) {
 	if err != nil {
 		return protocol.Plan{}, err
 	}
-	action := &relayCommands[i]
+	action := &relayActions[i]
 	data = append(data, action.code, 0)
 	plan := c.plan(c.stamped(FunctionRelay, data, "YYMMDDhhmmss", func(sent time.Time) time.Time {
 		return sent.Add(c.Deadline + c.Offset)

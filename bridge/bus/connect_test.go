@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -134,6 +135,47 @@ func TestReopeningBacksOff(t *testing.T) {
 		}
 		<-time.After(longestBackOff)
 		equal(t, "up", l.bus.State().Up, true)
+	})
+}
+
+// A port that fails under each request, like a server that lets everybody in and hangs up,
+// leaves no probes of an offline meter behind in the queue, and others still have their turn.
+func TestProbesThatBreakThePort(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var hangsUp, dead atomic.Bool
+		dead.Store(true)
+		l := start(t, Config{}, func(request string) []arrival {
+			switch {
+			case hangsUp.Load():
+				return []arrival{{err: errUnplugged}}
+			case dead.Load():
+				return nil
+			}
+			return prompt(request)
+		})
+		defer l.stop()
+		<-l.submit(read("a", "v"))
+		<-l.submit(read("a", "v"))
+		equal(t, "online", l.bus.Meter("a").Online(), false)
+		hangsUp.Store(true)
+		sent := len(l.sentAt())
+		<-time.After(time.Hour)
+		equal(t, "queue", l.bus.State().Queue, 0)
+		if n := len(l.sentAt()) - sent; n < 50 {
+			t.Errorf("%d probes in an hour", n)
+		}
+		another := l.submit(read("b", "v"))
+		<-time.After(time.Minute)
+		select {
+		case r := <-another:
+			equal(t, "another meter", values(r), "[down]")
+		default:
+			t.Error("another meter had no turn")
+		}
+		hangsUp.Store(false)
+		dead.Store(false)
+		<-time.After(longestProbePause + longestBackOff)
+		equal(t, "online", l.bus.Meter("a").Online(), true)
 	})
 }
 

@@ -54,6 +54,14 @@ func (b *Bus) serve(ctx context.Context, t *task, nested bool) {
 	for _, r := range riders {
 		r.task.running = false
 	}
+	if c.broke && t.trial {
+		// Nobody waits for it. If it stayed in the queue, each that breaks the port would leave
+		// one more there; if it were due at once, nobody else would have a turn.
+		m := b.meter(step.Meter)
+		m.putOff(time.Now(), 2*m.pause)
+		b.queue.fail(t, "", c.reply.Err)
+		return
+	}
 	c.reply.Frames = append(t.frames, c.reply.Frames...)
 	if c.broke {
 		t.began = t.began || c.reply.Started

@@ -33,6 +33,12 @@ type presence struct {
 	trial    *protocol.Step // a read that it left unanswered: what it is probed with
 }
 
+// putOff makes the next probe due after a pause, or after the longest that there is.
+func (p *presence) putOff(now time.Time, pause time.Duration) {
+	p.pause = min(pause, longestProbePause)
+	p.probe = now.Add(p.pause)
+}
+
 // A reserve is the wire time that probes may take while others wait.
 type reserve struct {
 	left time.Duration
@@ -142,7 +148,7 @@ func (b *Bus) missing(step *protocol.Step, garbled, stranger bool) bool {
 	}
 	switch {
 	case m.offline && step.Repeatable:
-		m.pause = min(2*m.pause, longestProbePause)
+		m.putOff(now, 2*m.pause)
 	case m.offline || garbled:
 		return m.offline
 	default:
@@ -150,7 +156,8 @@ func (b *Bus) missing(step *protocol.Step, garbled, stranger bool) bool {
 		if m.timeouts < timeoutsToOffline {
 			return false
 		}
-		m.offline, m.pause = true, shortestProbePause
+		m.offline = true
+		m.putOff(now, shortestProbePause)
 		b.suspect = b.allSilent()
 		level := slog.LevelWarn
 		if stranger { // or whoever asks for many fills the log
@@ -158,7 +165,6 @@ func (b *Bus) missing(step *protocol.Step, garbled, stranger bool) bool {
 		}
 		b.config.Log.Log(context.Background(), level, "meter is offline: it has not answered three times in a row; check its address, power and wiring", "meter", step.Meter)
 	}
-	m.probe = now.Add(m.pause)
 	// Who waits for it is not kept waiting.
 	for _, t := range b.queue.all() {
 		if t.running || t.step().Meter != step.Meter {

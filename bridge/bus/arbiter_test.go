@@ -237,6 +237,22 @@ func TestRelayOfAnotherMeterGoesBetweenFrames(t *testing.T) {
 	})
 }
 
+// Whoever floods the bus with relay steps does not stop a conversation that is under way.
+func TestRelayStepsDoNotStarveALongConversation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := start(t, Config{}, prompt)
+		defer l.stop()
+		long := l.submit(read("a", "12"))
+		synctest.Wait()
+		for i := range 3 * backgroundShare {
+			meter := string(rune('b' + i/commandsOfMeter)) // of one meter so many are not taken
+			l.submit(withClass(read(meter, string(rune('0'+i))), protocol.ClassRelay))
+		}
+		equal(t, "long", values(<-long), "11")
+		equal(t, "time", l.since(), (1+backgroundShare-1+1)*promptTime)
+	})
+}
+
 func TestSilentMeterEndsTheJob(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := start(t, Config{}, func(string) []arrival { return nil })
@@ -557,7 +573,9 @@ func TestStopEndsALongConversation(t *testing.T) {
 		l := start(t, Config{}, prompt)
 		long := l.submit(read("a", "123"))
 		synctest.Wait()
+		relay := l.submit(command(protocol.ClassRelay, "b", "t"))
 		l.stop()
+		equal(t, "relay", values(<-relay), "[stopping]")
 		r := <-long
 		equal(t, "values", values(r), "[stopping]")
 		equal(t, "started", started(r), "s")

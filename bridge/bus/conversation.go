@@ -155,12 +155,16 @@ func (c *conversation) runIn(ctx context.Context, mode Mode) {
 	}
 }
 
-// pause lets the line rest and other meters' relay steps go before the next frame. It
-// returns false if that ended the conversation.
+// pause lets the line rest and other meters' relay steps go before the next frame, but not so
+// many that they would keep the meter waiting without end. It returns false if that ended the
+// conversation.
 func (c *conversation) pause(ctx context.Context) bool {
 	b := c.bus
-	for !c.nested {
+	for range backgroundShare - 1 {
 		b.rest(ctx, b.line.free)
+		if c.nested || ctx.Err() != nil {
+			break
+		}
 		b.turn(time.Now())
 		t := b.choose(c.step.Meter)
 		if t == nil {

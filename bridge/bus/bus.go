@@ -101,6 +101,7 @@ func New(config Config) *Bus {
 		wake:   make(chan struct{}, 1),
 		meters: make(map[string]*meter),
 		state:  State{Baud: config.Baud, Turned: now},
+		usage:  usage{zero: now},
 		pace:   firstStepGuess,
 		down:   now,
 		probes: reserve{left: probeReserve, at: now},

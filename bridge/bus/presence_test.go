@@ -247,13 +247,3 @@ func TestTurnaround(t *testing.T) {
 	equal(t, "forgotten", a.slowest < 21*ms, true)
 	equal(t, "patience", a.patience(), shortestPatience)
 }
-
-func TestUsage(t *testing.T) {
-	var u usage
-	at := time.Unix(1_800_000_000, 0)
-	u.note(at.Add(-90*time.Second), at.Add(-30*time.Second))
-	equal(t, "half a minute", u.share(at), 29.0/60) // this second has only begun
-	u.note(at, at.Add(500*time.Millisecond))
-	equal(t, "and half a second", u.share(at.Add(500*time.Millisecond)), 29.5/60)
-	equal(t, "over", u.share(at.Add(time.Hour)), 0)
-}

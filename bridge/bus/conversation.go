@@ -238,7 +238,7 @@ func (c *conversation) exchange(e *protocol.Exchange) *protocol.Exchange {
 	}
 	b.opens = 0
 	b.present(c.step, c.tries, c.turnaround(&h), c.short)
-	c.overdue = time.Time{}
+	c.overdue, c.short = time.Time{}, false
 	if c.tries > 1 {
 		// The meter may have answered both tries, and one answer is still under way.
 		b.doubts.add(c.step, e, c.over(&h))

@@ -26,6 +26,22 @@ func (l *lineTest) preambles() string {
 	return text
 }
 
+// startNeedy runs a bus on a line whose meters want all four wake-up bytes, at the moment when it
+// is about to try meter a with fewer.
+func startNeedy(t *testing.T) (l *lineTest) {
+	l = start(t, withPreamble(4, true), func(request string) []arrival {
+		if l.wakeUps[len(l.wakeUps)-1] < 4 {
+			return nil
+		}
+		return prompt(request)
+	})
+	for range provenAnswers {
+		<-l.submit(read("a", "v"))
+	}
+	l.preambles()
+	return l
+}
+
 func TestFewerWakeUpBytesAreLearned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := start(t, withPreamble(4, true), prompt)
@@ -47,18 +63,8 @@ func TestFewerWakeUpBytesAreLearned(t *testing.T) {
 
 func TestWakeUpBytesThatAMeterNeeds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var l *lineTest
-		l = start(t, withPreamble(4, true), func(request string) []arrival {
-			if l.wakeUps[len(l.wakeUps)-1] < 4 {
-				return nil
-			}
-			return prompt(request)
-		})
+		l := startNeedy(t)
 		defer l.stop()
-		for range 8 {
-			<-l.submit(read("a", "v"))
-		}
-		l.preambles()
 		equal(t, "value", values(<-l.submit(read("a", "v"))), "1")
 		equal(t, "second try", l.preambles(), "2 4")
 		for range 16 {
@@ -67,6 +73,22 @@ func TestWakeUpBytesThatAMeterNeeds(t *testing.T) {
 		equal(t, "it takes longer now", l.preambles(), strings.TrimSpace(strings.Repeat("4 ", 16)))
 		equal(t, "value", values(<-l.submit(read("a", "v"))), "1")
 		equal(t, "second try", l.preambles(), "2 4")
+	})
+}
+
+// A long answer to the second try counts as one failure of the first, however many frames it has.
+func TestWakeUpBytesOfALongAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := startNeedy(t)
+		defer l.stop()
+		equal(t, "value", values(<-l.submit(read("a", "123"))), "111")
+		equal(t, "second try", l.preambles(), "2 4 4 4")
+		for range 16 {
+			<-l.submit(read("a", "v"))
+		}
+		l.preambles()
+		<-l.submit(read("a", "v"))
+		equal(t, "tried again", l.preambles(), "2 4")
 	})
 }
 

@@ -326,7 +326,7 @@ func (b *Bus) stop() {
 	b.mu.Unlock()
 
 	if b.opening != nil {
-		if o := <-b.opening; o.port != nil {
+		if o := <-b.opening; o.err == nil {
 			b.line.port = o.port
 		}
 	}

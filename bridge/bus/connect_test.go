@@ -246,6 +246,22 @@ func TestJobsExpireWhileThePortIsBeingOpened(t *testing.T) {
 	})
 }
 
+// An opener that fails while the bus stops may return a pointer to nothing as its port.
+func TestStopWhileThePortCannotBeOpened(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New(Config{Open: func(ctx context.Context) (Port, error) {
+			<-ctx.Done()
+			return (*fakePort)(nil), ctx.Err()
+		}})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- b.Run(ctx) }()
+		synctest.Wait()
+		cancel()
+		equal(t, "Run", <-done, nil)
+	})
+}
+
 func TestSameErrorIsLoggedOnceAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer

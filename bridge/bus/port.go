@@ -33,7 +33,8 @@ type Mode struct {
 	Parity string // "even", "odd", "none"
 }
 
-// An Opener opens a port. It gives up when the context ends.
+// An Opener opens a port. It gives up when the context ends. Beside an error the port counts for
+// nothing, whether it is nil or not.
 type Opener func(ctx context.Context) (Port, error)
 
 // An OpenFunc makes the opener for a URL of a scheme that the caller of [ParseURL] brings.

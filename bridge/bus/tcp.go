@@ -38,12 +38,13 @@ func openTCP(address string) Opener {
 // dialError says why the server was not reached and what to do about it.
 func dialError(address string, err error) error {
 	var name *net.DNSError
+	var late net.Error // the deadline of the dialer, or of the connection: whichever is noticed first
 	switch {
 	case errors.As(err, &name):
 		return fmt.Errorf("open tcp://%s: the name cannot be resolved: check its spelling and the name server: %w", address, err)
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("open tcp://%s: connection refused: check the port, and that the serial server takes one more connection", address)
-	case errors.Is(err, os.ErrDeadlineExceeded):
+	case errors.As(err, &late) && late.Timeout():
 		return fmt.Errorf("open tcp://%s: no answer within %v: check the address and that the serial server is on", address, dialTimeout)
 	}
 	return fmt.Errorf("open tcp://%s: %w", address, err)

@@ -144,6 +144,11 @@ func TestTCPErrors(t *testing.T) {
 	if _, err = openTCP(address)(ctx); err == nil {
 		t.Error("a dial that was called off gave no error")
 	}
+	ctx, cancel = context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
+	defer cancel()
+	if _, err = openTCP(address)(ctx); err == nil || !strings.Contains(err.Error(), "no answer within 5s: check the address") {
+		t.Errorf("a dial that took too long: %v", err)
+	}
 	err = dialError("meters:1", &net.DNSError{Err: "no such host", Name: "meters", IsNotFound: true})
 	if !strings.Contains(err.Error(), "the name cannot be resolved") {
 		t.Errorf("unknown name: %v", err)

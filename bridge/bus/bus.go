@@ -18,13 +18,9 @@ const (
 	commandQueue    = 100 // jobs of commands, which have places of their own
 	commandsOfMeter = 20  // how many of them one meter may take
 	fairPart        = 10  // one place in so many is there besides, for meters that have few
-	downPatience    = time.Minute
-	mostBreaks      = 3 // a step that breaks the port so often is not tried again
-	idleTurn        = 2 * time.Second
-	firstStepGuess  = 200 * time.Millisecond
-	longestBackOff  = 5 * time.Second
-	shortestBackOff = 250 * time.Millisecond
-	logEvery        = time.Minute
+
+	idleTurn       = 2 * time.Second        // Run goes round at least so often
+	firstStepGuess = 200 * time.Millisecond // what a step takes, until one has shown it
 )
 
 // A Config is what a bus needs. [ParseURL] fills the first five fields.
@@ -81,8 +77,8 @@ type Bus struct {
 	opens    int         // how often it was opened since an answer came
 	since    time.Time   // when it was opened last
 	quiet    time.Time   // until when nobody is asked anything
-	told     string      // what the log says of the port: "up" or "down"; empty: nothing yet
-	toldDown time.Time   // when it said "down" last
+	toldUp   bool        // the last that the log says of the port is that it is up
+	toldDown time.Time   // when the log said last that it is down
 	jitter   func(time.Duration) time.Duration
 }
 
@@ -257,7 +253,7 @@ func (b *Bus) choose(busy string) *task {
 // after now and then, so that it is open when it is needed.
 func (b *Bus) idle(ctx context.Context, now time.Time) {
 	if err := b.line.discard(); err != nil {
-		b.fail("read", err)
+		b.fail(err)
 		return
 	}
 	b.wait(ctx, b.nextTurn(now))

@@ -5,6 +5,15 @@ import (
 	"time"
 )
 
+const (
+	// The port is opened anew after pauses that double, of these lengths and some less.
+	shortestBackOff = 250 * time.Millisecond
+	longestBackOff  = 5 * time.Second
+
+	// logEvery is how often the log may say that the port is missing.
+	logEvery = time.Minute
+)
+
 // opened is what an attempt to open the port brought.
 type opened struct {
 	port Port
@@ -35,7 +44,8 @@ func (b *Bus) connect(ctx context.Context, now time.Time) {
 func (b *Bus) connected(ctx context.Context, o opened) {
 	if o.err != nil {
 		if ctx.Err() == nil {
-			b.fail("open", o.err)
+			b.opens = max(b.opens, 1) // not at once, for nothing has changed
+			b.fail(o.err)
 		}
 		return
 	}
@@ -48,15 +58,15 @@ func (b *Bus) connected(ctx context.Context, o opened) {
 	b.mu.Lock()
 	b.down = time.Time{}
 	b.mu.Unlock()
-	if b.told != "up" {
-		b.told = "up"
+	if !b.toldUp {
+		b.toldUp = true
 		b.config.Log.Info("bus is up", "bus", b.config.URL, "baud", b.config.Baud)
 	}
 }
 
 // fail gives up the port, if there is one, and sees when to open it again: at once if it has
 // worked, later and later if it does not.
-func (b *Bus) fail(kind string, err error) {
+func (b *Bus) fail(err error) {
 	now := time.Now()
 	if b.line.port != nil {
 		b.line.port.Close()
@@ -64,9 +74,6 @@ func (b *Bus) fail(kind string, err error) {
 		if now.Sub(b.since) >= longestBackOff {
 			b.opens = 0
 		}
-	}
-	if kind == "open" {
-		b.opens = max(b.opens, 1)
 	}
 	b.retry = now
 	if b.opens > 0 {
@@ -81,8 +88,8 @@ func (b *Bus) fail(kind string, err error) {
 	b.state.LastError = err.Error()
 	b.queue.sweep = now // how long a job may wait depends on the port
 	b.mu.Unlock()
-	if b.mayLogDown(now) {
-		b.told = "down"
+	if b.toldDown.IsZero() || now.Sub(b.toldDown) >= logEvery { // however often it comes and goes
+		b.toldUp, b.toldDown = false, now
 		b.config.Log.Error("bus is down", "bus", b.config.URL, "err", err)
 	}
 }
@@ -95,16 +102,6 @@ func (b *Bus) suspectPort() {
 	b.suspect = false
 	b.mu.Unlock()
 	if suspect && b.line.port != nil {
-		b.fail("silence", errAllSilent)
+		b.fail(errAllSilent)
 	}
-}
-
-// mayLogDown tells whether to log that the port is missing, and why: once a minute, however
-// often it comes and goes.
-func (b *Bus) mayLogDown(now time.Time) bool {
-	if !b.toldDown.IsZero() && now.Sub(b.toldDown) < logEvery {
-		return false
-	}
-	b.toldDown = now
-	return true
 }

@@ -9,6 +9,9 @@ import (
 	"dlt645-mqtt/protocol"
 )
 
+// mostBreaks is how often a step may break the port before it is given up.
+const mostBreaks = 3
+
 // serve does the step whose turn it is in t, and gives its reply to all who wait for it.
 // nested marks a step that goes between the frames of a conversation.
 func (b *Bus) serve(ctx context.Context, t *task, nested bool) {
@@ -151,7 +154,7 @@ func (c *conversation) runIn(ctx context.Context, mode Mode) {
 		b.line.settings = b.config.Settings
 	} else if err := b.line.tune(b.config.mode()); err != nil {
 		b.line.settings = b.config.Settings
-		b.fail("line", err)
+		b.fail(err)
 	}
 }
 
@@ -226,7 +229,7 @@ func (c *conversation) exchange(e *protocol.Exchange) *protocol.Exchange {
 		if !h.sent.IsZero() && e.Answer != nil {
 			b.doubts.add(c.step, e, c.over(&h))
 		}
-		b.fail("line", err)
+		b.fail(err)
 		c.breakOff(err)
 		return nil
 	case e.Answer == nil:

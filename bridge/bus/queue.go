@@ -12,6 +12,9 @@ import (
 // and commands beside relay steps, so that nobody who floods one class starves another.
 const backgroundShare = 20
 
+// downPatience is how long a task without a deadline waits for a port that is missing.
+const downPatience = time.Minute
+
 // A task is an admitted job. Its fields belong to whoever holds Bus.mu, except that the steps
 // never change.
 type task struct {

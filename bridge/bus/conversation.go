@@ -80,7 +80,6 @@ func (b *Bus) serve(ctx context.Context, t *task, nested bool) {
 	b.learnBlock(step, &c.reply)
 	b.pace += (c.wire/time.Duration(1+len(riders)) - b.pace) / 8
 	b.queue.answerFrom(t, index, c.reply, c.wire, c.silent)
-	c.reply.Shared = true
 	for _, r := range riders {
 		wire := c.wire
 		if r.task == t {

@@ -1,4 +1,5 @@
-// Package bus puts the steps of requests on one half-duplex wire, one at a time.
+// Package bus puts the steps of requests on one half-duplex wire, one at a time. Package bridge
+// submits them and makes replies of the reports; main wires both and calls Run.
 //
 // [Bus] is the arbiter: [Bus.Submit] queues a [Job] and never waits, [Bus.Run] is the one
 // goroutine that owns the port. Before every frame it chooses anew whose turn it is:

@@ -57,7 +57,6 @@ type Report struct {
 type Reply struct {
 	protocol.Answer
 	Started bool    // something of the step reached the wire
-	Shared  bool    // the answer was fetched for another job
 	Frames  []Frame // what went and came for the step, oldest first
 }
 

@@ -49,9 +49,9 @@ type hearing struct {
 }
 
 // exchange sends the request of e after some wake-up bytes and listens for the answer, which
-// may begin up to patience after the last bit of the request. A cut frame is no answer while doubtful returns a time
-// for it: then the line listens at least until that time for a better one. An error means
-// that the port is broken.
+// may begin up to patience after the last bit of the request. A cut frame is no answer while
+// doubtful returns a time for it: then the line listens at least until that time for a better
+// one. An error means that the port is broken.
 func (l *line) exchange(e *protocol.Exchange, preamble int, patience time.Duration, doubtful func(answer []byte) time.Time) (hearing, error) {
 	var h hearing
 	// What arrived before the request cannot be its answer.

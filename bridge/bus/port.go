@@ -33,6 +33,9 @@ type Mode struct {
 	Parity string // "even", "odd", "none"
 }
 
+// parities are the values of Mode.Parity.
+var parities = []string{"even", "odd", "none"}
+
 // An Opener opens a port. It gives up when the context ends. Beside an error the port counts for
 // nothing, whether it is nil or not.
 type Opener func(ctx context.Context) (Port, error)
@@ -60,7 +63,7 @@ func (m Mode) Check() error {
 	if m.Baud < lowestBaud || m.Baud > highestBaud {
 		return fmt.Errorf("%d baud: write a whole number from %d to %d", m.Baud, lowestBaud, highestBaud)
 	}
-	if !slices.Contains([]string{"even", "odd", "none"}, m.Parity) {
+	if !slices.Contains(parities, m.Parity) {
 		return fmt.Errorf("parity %q: write even, odd or none", m.Parity)
 	}
 	return nil

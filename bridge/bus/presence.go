@@ -67,8 +67,8 @@ func (b *Bus) due(m *meter, others bool) time.Time {
 }
 
 // absent returns the error for a step in the queue that is not tried because its meter is
-// offline, or nil.
-// Commands are always tried, and a scan looks for meters that nobody knows to be there.
+// offline, or nil. Commands are always tried, and a scan looks for meters that nobody knows to
+// be there.
 func (b *Bus) absent(step *protocol.Step, now time.Time) error {
 	m := b.meters[step.Meter]
 	if m == nil || !m.offline || !step.Repeatable || step.Class == protocol.ClassScan {

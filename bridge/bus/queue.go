@@ -7,9 +7,10 @@ import (
 	"dlt645-mqtt/protocol"
 )
 
-// Of what goes over the wire while reads flood, this part is left to the background: one
-// step in so many. The scan has the same share beside the polls, reads have it beside commands,
-// and commands beside relay steps, so that nobody who floods one class starves another.
+// backgroundShare is the part of what goes over the wire that is left to the background while
+// reads flood: one step in so many. The scan has the same share beside the polls, reads have it
+// beside commands, commands beside relay steps, and the next frame of a long read beside relay
+// steps of other meters, so that nobody who floods one class starves another.
 const backgroundShare = 20
 
 // downPatience is how long a task without a deadline waits for a port that is missing.

@@ -31,10 +31,11 @@ const (
 //	listen://:port?register=…   a DTU that dials in and registers
 //
 // and those of the schemes in extra. The parameters are baud (2400), parity (even, odd or
-// none), stop (1 or 2), fe (wake-up bytes; without it 4 for a start), gap (0 ms), timeout (2s) and latency (0 for
-// serial lines, 200ms for tcp, 2s for listen); for serial lines also rs485 (rts where the
-// kernel is to switch the line driver), for listen also register and heartbeat (text, or
-// bytes as hex:…). The error tells everything that is wrong with the URL, not just the first.
+// none), stop (1 or 2), fe (wake-up bytes; without it 4 for a start), gap (0 ms), timeout (2s)
+// and latency (0 for serial lines, 200ms for tcp, 2s for listen); for serial lines also rs485
+// (rts where the kernel is to switch the line driver), for listen also register and heartbeat
+// (text, or bytes as hex:…). The error tells everything that is wrong with the URL, not just
+// the first thing.
 //
 // The caller sets what else there is in the [Config].
 func ParseURL(text string, extra map[string]OpenFunc) (Config, error) {
@@ -154,7 +155,7 @@ func (p *parameters) settings(s *Settings) {
 	p.number("fe", &s.Preamble, 0, mostWakeUp)
 	if parity, ok := p.take("parity"); ok {
 		s.Parity = parity
-		if !slices.Contains([]string{"even", "odd", "none"}, parity) {
+		if !slices.Contains(parities, parity) {
 			p.complain("parity=%s of the bus URL: write even, odd or none", parity)
 		}
 	}

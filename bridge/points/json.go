@@ -2,12 +2,10 @@ package points
 
 import (
 	"bytes"
-	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -55,51 +53,4 @@ func cell(value json.RawMessage) (text string, ok bool) {
 		return "", true
 	}
 	return text, true
-}
-
-// writeCSV writes rows as CSV, with the columns that are used.
-func writeCSV(rows []row) string {
-	columns := slices.DeleteFunc(slices.Clone(Columns), func(column string) bool {
-		return column != columnMeter && column != columnItem && !slices.ContainsFunc(rows, func(r row) bool { return r.cells[column] != "" })
-	})
-	var b strings.Builder
-	w := csv.NewWriter(&b)
-	_ = w.Write(columns) // a Builder takes everything
-	for _, r := range rows {
-		line := make([]string, len(columns))
-		for i, column := range columns {
-			line[i] = r.cells[column]
-		}
-		_ = w.Write(line)
-	}
-	w.Flush()
-	return b.String()
-}
-
-// CSV writes points as a table, one row each.
-func CSV(list []Point) string {
-	rows := make([]row, len(list))
-	for i, p := range list {
-		cells := map[string]string{
-			columnMeter: p.Meter, columnItem: p.Item, columnName: p.Name,
-			columnInterval: strconv.Itoa(int(p.Interval.Seconds())) + "s",
-		}
-		if p.Min != nil {
-			cells[columnMin] = p.Min.String()
-		}
-		if p.Max != nil {
-			cells[columnMax] = p.Max.String()
-		}
-		if p.Deadband.Coefficient != 0 {
-			cells[columnDeadband] = p.Deadband.String()
-		}
-		if !p.Retain {
-			cells[columnRetain] = no
-		}
-		if !p.Discovery {
-			cells[columnDiscovery] = no
-		}
-		rows[i] = row{cells: cells}
-	}
-	return writeCSV(rows)
 }

@@ -1,6 +1,8 @@
 // Package points is the point table: which values of which meters are polled, how often, and
 // what is done with them. It reads a table from CSV or JSON and checks it against the meters
-// and their dictionaries. It is pure: no clock, no goroutine, no input or output.
+// and their dictionaries; a [Register] tells which readings of an energy are credible. Package
+// bridge does the polling, and main reads the file. The package is pure: no clock, no goroutine,
+// no input or output.
 //
 // A table in CSV has one row a point below a header:
 //

@@ -34,8 +34,8 @@ type Register struct {
 // Last returns the last credible reading.
 func (r *Register) Last() protocol.Decimal { return r.value }
 
-// Judge judges a reading of a register of so many digits. watts is the most power that the
-// meter is made for; 0: not known.
+// Judge judges a reading, taken at that time, of a register of so many digits in kWh, kvarh or
+// the like. watts is the most power (W, var) that the meter is made for; 0: not known.
 func (r *Register) Judge(value protocol.Decimal, at time.Time, digits int, watts int64) Verdict {
 	if r.plausible(value, at, digits, watts) {
 		r.accept(value, at)

@@ -50,8 +50,8 @@ type row struct {
 	cells  map[string]string
 }
 
-// Decode returns a text in UTF-8, without a byte order mark, of bytes in UTF-8 or in GB18030, which is what
-// spreadsheets write in China.
+// Decode returns a text in UTF-8, without a byte order mark, of bytes in UTF-8 or in GB18030,
+// which is what spreadsheets write in China. The error is Problems.
 func Decode(data []byte) (string, error) {
 	if text, ok := bytes.CutPrefix(data, []byte("\uFEFF")); ok {
 		data = text
@@ -163,6 +163,25 @@ func readHeader(fields []string, line int, problems Problems) ([]string, Problem
 		}
 	}
 	return header, problems
+}
+
+// writeCSV writes rows as CSV, with the columns that are used.
+func writeCSV(rows []row) string {
+	columns := slices.DeleteFunc(slices.Clone(Columns), func(column string) bool {
+		return column != columnMeter && column != columnItem && !slices.ContainsFunc(rows, func(r row) bool { return r.cells[column] != "" })
+	})
+	var b strings.Builder
+	w := csv.NewWriter(&b)
+	_ = w.Write(columns) // a Builder takes everything
+	for _, r := range rows {
+		line := make([]string, len(columns))
+		for i, column := range columns {
+			line[i] = r.cells[column]
+		}
+		_ = w.Write(line)
+	}
+	w.Flush()
+	return b.String()
 }
 
 // cut shortens what is quoted in a message.

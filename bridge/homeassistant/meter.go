@@ -6,12 +6,6 @@ import (
 	"dlt645-mqtt/bridge/points"
 )
 
-// What the retained topics of bridge and meters say.
-const (
-	online  = "online"
-	offline = "offline"
-)
-
 // The keys of the entities that are no points.
 const (
 	keyRelay      = "relay"
@@ -41,7 +35,7 @@ func (s *Site) Meter(m Meter) *Config {
 	bridgeOnly := b.config.Availability
 	b.config.Device.SerialNumber = m.Address
 	b.config.StateTopic = topics + "/state"
-	b.config.Availability = []availability{{s.StatusTopic()}, {topics + "/availability"}}
+	b.config.Availability = []availability{{s.statusTopic()}, {topics + "/availability"}}
 
 	for _, p := range m.Points {
 		b.point(p)

@@ -112,7 +112,7 @@ const mostPlatforms = 2000
 // site. Others may have written it: what no bridge writes is left out of it.
 func Parse(payload []byte, s *Site) (kept Kept, ours bool) {
 	var c Config
-	if json.Unmarshal(payload, &c) != nil || c.Origin.Name != originName || len(c.Availability) == 0 || c.Availability[0].Topic != s.StatusTopic() {
+	if json.Unmarshal(payload, &c) != nil || c.Origin.Name != originName || len(c.Availability) == 0 || c.Availability[0].Topic != s.statusTopic() {
 		return Kept{}, false
 	}
 	kept.Platforms = c.Platforms()
@@ -132,3 +132,6 @@ var noSlug = regexp.MustCompile(`[^a-z0-9_]+`)
 
 // slug makes a text part of an identifier: Home Assistant takes lower case, digits and _.
 func slug(text string) string { return noSlug.ReplaceAllString(strings.ToLower(text), "_") }
+
+// Key is the key of the entity of an item, unique in its device.
+func Key(item string) string { return slug(item) }

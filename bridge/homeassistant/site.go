@@ -69,8 +69,8 @@ func (s *Site) MeterID(address string) string { return slug(s.Root) + "_" + slug
 // BridgeID identifies the device of the bridge itself.
 func (s *Site) BridgeID() string { return slug(s.Root) + "_bridge" }
 
-// StatusTopic is where the bridge says that it is there.
-func (s *Site) StatusTopic() string { return s.Root + "/bridge/status" }
+// statusTopic is where the bridge says that it is there.
+func (s *Site) statusTopic() string { return s.Root + "/bridge/status" }
 
 // A builder makes the config of one device.
 type builder struct {
@@ -84,7 +84,7 @@ func (s *Site) build(id, entity, name string) *builder {
 	return &builder{Site: s, id: id, entity: slug(entity), config: Config{
 		Device:           device{Identifiers: []string{id}, Name: name},
 		Origin:           origin{Name: originName, Version: s.Version},
-		Availability:     []availability{{s.StatusTopic()}},
+		Availability:     []availability{{s.statusTopic()}},
 		AvailabilityMode: "all",
 		Components:       map[string]component{},
 	}}
@@ -112,32 +112,3 @@ func capital(text string) string {
 	first, size := utf8.DecodeRuneInString(text)
 	return string(unicode.ToUpper(first)) + text[size:]
 }
-
-// Bridge is the config of the bridge itself.
-func (s *Site) Bridge() *Config {
-	b := s.build(s.BridgeID(), s.BridgeID(), s.text("DL/T 645 bridge", "DL/T 645 网桥"))
-	b.config.Device.Version = s.Version
-	b.config.StateTopic = s.Root + "/bridge/info"
-	b.add("status", s.text("status", "状态"), component{
-		Platform: platformBinarySensor, DeviceClass: classConnectivity, Category: diagnostic,
-		StateTopic: s.StatusTopic(), PayloadOn: online, PayloadOff: offline,
-		// Without this the entity could not say that the bridge has gone: it would go with it.
-		Availability: []availability{},
-	})
-	b.add("bus", s.text("bus", "总线"), component{
-		Platform: platformBinarySensor, DeviceClass: classConnectivity, Category: diagnostic,
-		ValueTemplate: "{{ value_json.bus.state }}", PayloadOn: "up", PayloadOff: "down",
-	})
-	b.add("queue", s.text("waiting requests", "排队请求"), component{
-		Platform: platformSensor, StateClass: measurement, Category: diagnostic,
-		ValueTemplate: "{{ value_json.bus.queue }}",
-	})
-	b.add("utilisation", s.text("bus utilisation", "总线占用率"), component{
-		Platform: platformSensor, StateClass: measurement, Unit: "%", Category: diagnostic,
-		ValueTemplate: "{{ (value_json.bus.utilisation * 100) | round(0, 'common', 0) }}", Precision: new(int),
-	})
-	return &b.config
-}
-
-// Key is the key of the entity of an item, unique in its device.
-func Key(item string) string { return slug(item) }

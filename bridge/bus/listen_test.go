@@ -6,8 +6,6 @@ import (
 	"net"
 	"testing"
 	"time"
-
-	"dlt645-mqtt/protocol"
 )
 
 // listening opens a listening port in the background and returns where to dial.
@@ -52,16 +50,11 @@ func closed(t *testing.T, what string, conn net.Conn) {
 	}
 }
 
-type opening struct {
-	port Port
-	err  error
-}
-
-func openAsync(ctx context.Context, open Opener) <-chan opening {
-	result := make(chan opening, 1)
+func openAsync(ctx context.Context, open Opener) <-chan opened {
+	result := make(chan opened, 1)
 	go func() {
 		port, err := open(ctx)
-		result <- opening{port, err}
+		result <- opened{port, err}
 	}()
 	return result
 }
@@ -189,26 +182,14 @@ func TestHeartbeatsAreTakenOut(t *testing.T) {
 
 func TestBusWithADTU(t *testing.T) {
 	config, address := listening(t, "&register=DTU-7")
-	b := New(config)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error)
-	go func() { done <- b.Run(ctx) }()
-	ask := func() string {
-		report, err := b.Submit(Job{Steps: []protocol.Step{read("a", "v")}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return values(<-report)
-	}
+	b, ask := run(t, config)
 	first := dialIn(t, address, "DTU-7")
 	go answerPromptly(first)
-	equal(t, "at first", ask(), "1")
+	equal(t, "at first", ask(time.Time{}), "1")
 	go answerPromptly(dialIn(t, address, "DTU-7"))
-	equal(t, "after dialling again", ask(), "1")
+	equal(t, "after dialling again", ask(time.Time{}), "1")
 	closed(t, "stranger", dialIn(t, address, "hello"))
 	equal(t, "strangers", b.State().Strangers, 1)
-	cancel()
-	equal(t, "Run", <-done, nil)
 }
 
 func TestListenErrors(t *testing.T) {

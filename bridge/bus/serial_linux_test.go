@@ -1,7 +1,6 @@
 package bus
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,8 +9,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"dlt645-mqtt/protocol"
 )
 
 // pty opens a pseudoterminal. master is the far end of the line at path.
@@ -150,23 +147,11 @@ func TestBusOnASerialLine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := New(config)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error)
-	go func() { done <- b.Run(ctx) }()
-	ask := func() string {
-		report, err := b.Submit(Job{Steps: []protocol.Step{read("a", "v")}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return values(<-report)
-	}
-	equal(t, "plugged in", ask(), "1")
+	_, ask := run(t, config)
+	equal(t, "plugged in", ask(time.Time{}), "1")
 	master.Close()
 	plug()
-	equal(t, "plugged in again", ask(), "1")
-	cancel()
-	equal(t, "Run", <-done, nil)
+	equal(t, "plugged in again", ask(time.Time{}), "1")
 }
 
 func TestSerialPortIsTuned(t *testing.T) {

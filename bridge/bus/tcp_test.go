@@ -54,6 +54,26 @@ func answerPromptly(conn net.Conn) {
 	}
 }
 
+// run runs a bus on a real port until the test is over. ask reads register v of meter a.
+func run(t *testing.T, config Config) (b *Bus, ask func(deadline time.Time) string) {
+	b = New(config)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- b.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		equal(t, "Run", <-done, nil)
+	})
+	return b, func(deadline time.Time) string {
+		t.Helper()
+		report, err := b.Submit(Job{Steps: []protocol.Step{read("a", "v")}, Deadline: deadline})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return values(<-report)
+	}
+}
+
 func (s *server) address() string { return s.listener.Addr().String() }
 
 // readAll reads until it has as many bytes as want, and compares.
@@ -162,17 +182,7 @@ func TestBusOnATCPConnection(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := New(config)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error)
-	go func() { done <- b.Run(ctx) }()
-	ask := func(deadline time.Time) string {
-		report, err := b.Submit(Job{Steps: []protocol.Step{read("a", "v")}, Deadline: deadline})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return values(<-report)
-	}
+	_, ask := run(t, config)
 	equal(t, "at first", ask(time.Time{}), "1")
 
 	s.listener.Close()
@@ -181,6 +191,4 @@ func TestBusOnATCPConnection(t *testing.T) {
 
 	serve(t, s.address())
 	equal(t, "with the server back", ask(time.Time{}), "1")
-	cancel()
-	equal(t, "Run", <-done, nil)
 }

@@ -151,22 +151,15 @@ func start(t *testing.T, config Config, answer func(request string) []arrival) *
 	return l
 }
 
-// run runs a bus on the line.
+// run runs a bus on the line, or on the port that config opens.
 func (l *lineTest) run(config Config) {
 	t := l.t
 	config.Baud = 1100
 	if config.Timeout == 0 {
 		config.Timeout = firstGuess // so that the first try waits as long as the second
 	}
-	config.Open = func(context.Context) (Port, error) {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.opened = append(l.opened, time.Since(l.begin))
-		if l.openErr != nil {
-			return nil, l.openErr
-		}
-		l.port = &fakePort{test: l}
-		return l.port, nil
+	if config.Open == nil {
+		config.Open = func(context.Context) (Port, error) { return l.open() }
 	}
 	l.bus = New(config)
 	l.bus.jitter = func(d time.Duration) time.Duration { return d }
@@ -180,6 +173,18 @@ func (l *lineTest) run(config Config) {
 		}
 	})
 	synctest.Wait() // until the port is open
+}
+
+// open opens a fake port, or fails as the test wants it.
+func (l *lineTest) open() (*fakePort, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.opened = append(l.opened, time.Since(l.begin))
+	if l.openErr != nil {
+		return nil, l.openErr
+	}
+	l.port = &fakePort{test: l}
+	return l.port, nil
 }
 
 func (l *lineTest) submit(steps ...protocol.Step) <-chan Report {

@@ -40,35 +40,24 @@ func (p *tunedPort) Write(data []byte) (int, error) {
 	return p.fakePort.Write(data)
 }
 
-// startTuned runs a bus on a port that can be tuned.
-func startTuned(t *testing.T, fail func(Mode) error) (l *lineTest, b *Bus, tuned *[]Mode) {
+// startTuned runs a bus on a port that can be tuned, unless fail has an error for the mode.
+func startTuned(t *testing.T, fail func(Mode) error) (l *lineTest, tuned *[]Mode) {
 	tuned = new([]Mode)
-	l = start(t, Config{}, prompt)
-	l.stop()
-	config := Config{Settings: Settings{Baud: 1100, Timeout: time.Second}, Tunable: true}
+	l = &lineTest{t: t, begin: time.Now(), answer: prompt}
+	config := Config{Settings: Settings{Timeout: time.Second}, Tunable: true}
 	config.Open = func(context.Context) (Port, error) {
-		l.opened = append(l.opened, l.since())
-		return &tunedPort{&fakePort{test: l}, Mode{1100, "even"}, tuned, fail}, nil
+		port, err := l.open()
+		return &tunedPort{port, Mode{1100, "even"}, tuned, fail}, err
 	}
-	b = New(config)
-	b.jitter = func(d time.Duration) time.Duration { return d }
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- b.Run(ctx) }()
-	l.stop = func() {
-		cancel()
-		equal(t, "Run", <-done, nil)
-	}
-	l.bus = b
-	synctest.Wait()
-	return l, b, tuned
+	l.run(config)
+	return l, tuned
 }
 
 func TestOneJobAtAnotherSpeed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l, b, tuned := startTuned(t, func(Mode) error { return nil })
+		l, tuned := startTuned(t, func(Mode) error { return nil })
 		defer l.stop()
-		mode, tunable := b.Mode()
+		mode, tunable := l.bus.Mode()
 		equal(t, "own mode", mode, Mode{1100, "even"})
 		equal(t, "tunable", tunable, true)
 
@@ -86,7 +75,7 @@ func TestOneJobAtAnotherSpeed(t *testing.T) {
 
 func TestSpeedThatThePortDoesNotHave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l, _, tuned := startTuned(t, func(m Mode) error {
+		l, tuned := startTuned(t, func(m Mode) error {
 			if m.Baud == 300 {
 				return errors.New("no such speed")
 			}
@@ -100,13 +89,13 @@ func TestSpeedThatThePortDoesNotHave(t *testing.T) {
 		equal(t, "started", report.Replies[0].Started, false)
 		equal(t, "tuned", len(*tuned), 0)
 		equal(t, "afterwards", values(<-l.submit(read("a", "v"))), "1")
-		equal(t, "opened", len(l.opened), 2) // once in start, once here: the port is still good
+		equal(t, "opened", len(l.opened), 1) // the port is still good
 	})
 }
 
 func TestPortThatDoesNotGoBackIsOpenedAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l, _, _ := startTuned(t, func(m Mode) error {
+		l, _ := startTuned(t, func(m Mode) error {
 			if m.Baud == 1100 {
 				return errors.New("unplugged")
 			}
@@ -115,7 +104,7 @@ func TestPortThatDoesNotGoBackIsOpenedAnew(t *testing.T) {
 		defer l.stop()
 		equal(t, "at another speed", values(<-l.submitJob(Job{Steps: []protocol.Step{read("a", "v")}, Mode: Mode{9600, "even"}})), "1")
 		equal(t, "afterwards", values(<-l.submit(read("a", "w"))), "1")
-		equal(t, "opened", len(l.opened), 3)
+		equal(t, "opened", len(l.opened), 2)
 	})
 }
 

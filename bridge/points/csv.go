@@ -87,9 +87,9 @@ func Parse(data []byte, site Site) (*Table, error) {
 func readCSV(text string) (rows []row, problems Problems) {
 	r := csv.NewReader(strings.NewReader(text))
 	r.Comma = separator(text)
-	r.Comment = '#'
+	r.Comment = comment
 	r.FieldsPerRecord = -1
-	r.TrimLeadingSpace = true
+	r.TrimLeadingSpace = r.Comma != '\t' // an empty cell would be taken for such a space
 	var header []string
 	for {
 		fields, err := r.Read()
@@ -127,15 +127,23 @@ func readCSV(text string) (rows []row, problems Problems) {
 	}
 }
 
-// separator is what stands between the cells: the comma, or what spreadsheets write in its
-// place where the comma is a decimal point.
+// comment begins a line that is not part of the table.
+const comment = '#'
+
+// separator is what stands between the cells of the header: the comma, or what spreadsheets
+// write in its place where the comma is a decimal point.
 func separator(text string) rune {
-	header, _, _ := strings.Cut(strings.TrimLeft(text, "\r\n"), "\n")
 	best := ','
-	for _, candidate := range ";\t" {
-		if strings.Count(header, string(candidate)) > strings.Count(header, string(best)) {
-			best = candidate
+	for line := range strings.Lines(text) {
+		if strings.Trim(line, "\r\n") == "" || line[0] == comment {
+			continue
 		}
+		for _, candidate := range ";\t" {
+			if strings.Count(line, string(candidate)) > strings.Count(line, string(best)) {
+				best = candidate
+			}
+		}
+		break
 	}
 	return best
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"time"
 
-	"dlt645-mqtt/bridge/bus"
 	"dlt645-mqtt/protocol"
 )
 
@@ -26,7 +25,8 @@ const (
 	causeDown   = "bus_down"
 )
 
-// judgePresence draws from the end of a step whether the meter is there. Noise tells nothing.
+// judgePresence draws from the end of a step whether the meter is there. Noise tells nothing, nor
+// does a missing port, which may be back in a moment: refreshPresence waits for that.
 func (b *Bridge) judgePresence(w *watch, o *outcome) {
 	var refusal *protocol.Refusal
 	answered := o.Err == nil && o.First.Answer != nil || errors.As(o.Err, &refusal) || o.Result.Address != ""
@@ -35,8 +35,6 @@ func (b *Bridge) judgePresence(w *watch, o *outcome) {
 	switch {
 	case answered:
 		b.setPresence(w, true, "", o.time)
-	case errors.Is(o.Err, bus.ErrDown):
-		b.setPresence(w, false, causeDown, o.time)
 	case w.presence.silent && (!w.presence.known || !w.presence.onBus):
 		b.setPresence(w, false, causeSilent, o.time)
 	}

@@ -158,6 +158,7 @@ type cage struct {
 
 	say   func(address, item string) string // what meters answer, in place of the usual; "": nothing
 	delay time.Duration                     // how long writing takes
+	down  bool                              // the port fails, and cannot be opened
 }
 
 func newCage() *cage { return &cage{answer: make(chan []byte, 1000)} }
@@ -168,6 +169,9 @@ func (c *cage) Write(p []byte) (int, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.down {
+		return 0, io.ErrClosedPipe
+	}
 	request := strings.TrimLeft(string(p), "\xFE")
 	c.requests = append(c.requests, strings.TrimSpace(request))
 	fields := strings.Fields(request)
@@ -214,6 +218,15 @@ func (c *cage) Read(p []byte, wait time.Duration) (int, error) {
 
 func (c *cage) Close() error { return nil }
 
+func (c *cage) open(context.Context) (bus.Port, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.down {
+		return nil, io.ErrClosedPipe
+	}
+	return c, nil
+}
+
 func (c *cage) said() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -236,7 +249,7 @@ func newStage(t *testing.T, change func(*Config)) *stage {
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	line := bus.New(bus.Config{
 		Settings: bus.Settings{Baud: 115200, Timeout: 50 * time.Millisecond},
-		Open:     func(context.Context) (bus.Port, error) { return s.cage, nil }, Log: log,
+		Open:     s.cage.open, Log: log,
 	})
 	config := Config{
 		Root: "test", Broker: Broker{URL: &url.URL{Scheme: "mqtt", Host: "127.0.0.1:1"}}, Bus: line, Protocol: parrot{}, Zone: time.UTC,

@@ -428,6 +428,35 @@ func TestAvailability(t *testing.T) {
 	})
 }
 
+// TestAvailabilityWithoutAPort reads while the port is missing. The read does not wait for it, but its
+// meter goes offline only once that has lasted for a minute.
+func TestAvailabilityWithoutAPort(t *testing.T) {
+	poll(t, "meter,item,interval\nmain,voltage_a,12h\n", 0, always("220.1"), func(p *post) {
+		ctx, stop := context.WithCancel(p.t.Context())
+		defer stop()
+		go p.loop(ctx)
+		time.Sleep(time.Hour)
+		for _, row := range []struct {
+			missing time.Duration
+			want    string
+		}{
+			{portPatience / 4, "[]"},
+			{portPatience + 10*time.Second, "[offline bus_down online]"},
+		} {
+			p.meters(func() { p.cage.down = true })
+			if reply := p.read(`{"items":["voltage_b"],"ttl_ms":1000}`); !strings.Contains(fmt.Sprint(reply["errors"]), string(CodeBusDown)) {
+				t.Errorf("reply %v", reply)
+			}
+			time.Sleep(row.missing)
+			p.meters(func() { p.cage.down = false })
+			time.Sleep(2 * time.Minute)
+			if got := fmt.Sprint(p.events("main", "reason")); got != row.want {
+				t.Errorf("the port was missing for %v: events %s, want %s", row.missing, got, row.want)
+			}
+		}
+	})
+}
+
 // TestReturnIsReadAtOnce does not wait for the next round of a meter that is back.
 func TestReturnIsReadAtOnce(t *testing.T) {
 	silent, asked := false, 0

@@ -745,20 +745,30 @@ func TestCacheAndCommand(t *testing.T) {
 	}
 }
 
-// TestBusyCommandLeavesNoTrace withdraws a command: a repeat of the one before is none the wiser.
-func TestBusyCommandLeavesNoTrace(t *testing.T) {
-	var p repeats
-	now := time.Now()
-	a, b := &request{id: json.RawMessage(`"a"`)}, &request{id: json.RawMessage(`"b"`)}
-	for _, r := range []*request{a, b} {
-		if _, _, err := p.enter(r, "m", now); err != nil {
-			t.Fatal(err)
+// TestBusyCommandsLeaveNoTrace withdraws commands, in any order: a repeat of the one before is none
+// the wiser. That of a command to which another one succeeded conflicts.
+func TestBusyCommandsLeaveNoTrace(t *testing.T) {
+	for _, order := range [][]int{{1, 2}, {2, 1}} {
+		var p repeats
+		now := time.Now()
+		enter := func(id int) *request {
+			r := &request{id: json.RawMessage(fmt.Sprintf("%q", fmt.Sprint(id)))}
+			if repeat, _, err := p.enter(r, "m", now); repeat || err != nil {
+				t.Fatal(repeat, err)
+			}
+			return r
 		}
-	}
-	p.finish(a.remembered, &answer{})
-	p.withdraw(b.remembered)
-	if repeat, first, err := p.enter(&request{id: json.RawMessage(`"a"`)}, "m", now); !repeat || first == nil || err != nil {
-		t.Errorf("repeat %t, answer %v, error %v", repeat, first, err)
+		commands := []*request{enter(0), enter(1), enter(2)}
+		p.finish(commands[0].remembered, &answer{})
+		for _, i := range order {
+			if _, _, err := p.enter(&request{id: commands[0].id}, "m", now); err == nil || problemOf(err).Code != CodeConflict {
+				t.Errorf("withdrawn in the order %v: a repeat before %d is withdrawn: %v", order, i, err)
+			}
+			p.withdraw(commands[i].remembered)
+		}
+		if repeat, first, err := p.enter(&request{id: commands[0].id}, "m", now); !repeat || first == nil || err != nil {
+			t.Errorf("withdrawn in the order %v: repeat %t, answer %v, error %v", order, repeat, first, err)
+		}
 	}
 }
 

@@ -22,8 +22,7 @@ const (
 type repeats struct {
 	mu      sync.Mutex
 	entries map[mark]*remembered
-	oldest  []*remembered
-	last    map[string]*remembered // the newest command of each meter
+	oldest  []*remembered // all, in the order in which they came
 }
 
 // A remembered command is in hand until it has an answer.
@@ -32,8 +31,6 @@ type remembered struct {
 	body    [sha256.Size]byte
 	meter   string
 	since   time.Time
-	before  *remembered // the command to this meter before it
-	gone    bool        // forgotten
 	answer  *answer
 	waiting []*request // repeats that came before the answer
 }
@@ -73,7 +70,7 @@ func (p *repeats) enter(r *request, meter string, now time.Time) (repeat bool, f
 		switch {
 		case e.body != body:
 			return false, nil, problemf(CodeConflict, "this id has been used in the last ten minutes for a request with another body; nothing was sent")
-		case p.last[e.meter] != e:
+		case p.isSuperseded(e):
 			return false, nil, problemf(CodeConflict, "this request was carried out before, and another command went to meter %s since; nothing was sent", e.meter)
 		case e.answer == nil && len(e.waiting) >= mostWaiting:
 			return false, nil, problemf(CodeBusy, "this request is being carried out, and %d repeats of it wait for the answer", mostWaiting)
@@ -87,14 +84,10 @@ func (p *repeats) enter(r *request, meter string, now time.Time) (repeat bool, f
 		return false, nil, problemf(CodeBusy, "%d commands in ten minutes are too many to keep apart", repeatEntries)
 	}
 	if p.entries == nil {
-		p.entries, p.last = map[mark]*remembered{}, map[string]*remembered{}
+		p.entries = map[mark]*remembered{}
 	}
-	e := &remembered{key: key, body: body, meter: meter, since: now, before: p.last[meter]}
-	if e.before != nil {
-		e.before.before = nil // nobody needs a longer memory
-	}
+	e := &remembered{key: key, body: body, meter: meter, since: now}
 	p.oldest = append(p.oldest, e)
-	p.last[meter] = e
 	if key != (mark{}) {
 		p.entries[key] = e
 	}
@@ -102,15 +95,24 @@ func (p *repeats) enter(r *request, meter string, now time.Time) (repeat bool, f
 	return false, nil, nil
 }
 
+// isSuperseded tells whether another command went to the meter after e.
+func (p *repeats) isSuperseded(e *remembered) bool {
+	for _, later := range slices.Backward(p.oldest) {
+		if later == e {
+			return false
+		}
+		if later.meter == e.meter {
+			return true
+		}
+	}
+	return false
+}
+
 // withdraw forgets a command of which nothing was sent: it may be tried again.
 func (p *repeats) withdraw(e *remembered) (waiting []*request) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	latest := p.last[e.meter] == e
-	p.drop(e)
-	if latest && e.before != nil && !e.before.gone {
-		p.last[e.meter] = e.before
-	}
+	delete(p.entries, e.key)
 	for i := range slices.Backward(p.oldest) { // most are withdrawn soon
 		if p.oldest[i] == e {
 			p.oldest = slices.Delete(p.oldest, i, i+1)
@@ -131,21 +133,12 @@ func (p *repeats) finish(e *remembered, a *answer) (waiting []*request) {
 
 // forget drops what is older than the memory reaches. A command in hand stays.
 func (p *repeats) forget(now time.Time) {
-	for len(p.oldest) > 0 && p.oldest[0].answer != nil && now.Sub(p.oldest[0].since) > repeatMemory {
-		p.drop(p.oldest[0])
-		p.oldest = p.oldest[1:]
+	n := 0
+	for n < len(p.oldest) && p.oldest[n].answer != nil && now.Sub(p.oldest[n].since) > repeatMemory {
+		delete(p.entries, p.oldest[n].key)
+		n++
 	}
-}
-
-// drop takes a command out of the maps.
-func (p *repeats) drop(e *remembered) {
-	e.gone = true
-	if p.entries[e.key] == e {
-		delete(p.entries, e.key)
-	}
-	if p.last[e.meter] == e {
-		delete(p.last, e.meter)
-	}
+	p.oldest = slices.Delete(p.oldest, 0, n)
 }
 
 // repeat gives a repeat of a command the answer to the first.

@@ -44,7 +44,7 @@ type roundKey struct {
 // atOnce in place of a multiple makes a round due.
 const atOnce = -1
 
-// A round is guarded by poller.mu.
+// A round is guarded by poller.mu; its watch, interval and phase never change.
 type round struct {
 	watch    *watch
 	interval time.Duration
@@ -168,10 +168,9 @@ func (r *round) multiple(now time.Time, zone *time.Location) (turn int64, next t
 	return int64(shown / r.interval), now.Add(r.interval - shown%r.interval)
 }
 
-// A call is a round that is to begin.
+// A call is a round that is to begin, and what is to be read.
 type call struct {
 	*round
-	watch *watch
 	items []string
 }
 
@@ -186,13 +185,13 @@ func (p *poller) due(now time.Time, zone *time.Location) (due []call, next time.
 			next = at
 		}
 		switch {
-		case turn == r.turn:
+		case turn == r.turn, r.running && r.turn == atOnce: // that begins when what is under way is over
 			continue
 		case r.running:
 			p.missed++
 		default:
 			r.running = true
-			due = append(due, call{r, r.watch, r.items})
+			due = append(due, call{r, r.items})
 		}
 		r.turn = turn
 	}
@@ -207,6 +206,9 @@ func (p *poller) over(r *round) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	r.running = false
+	if r.turn == atOnce {
+		p.wakeUp()
+	}
 }
 
 // itemsOf returns the points of a meter, without those that it is known not to have; nil if there

@@ -724,6 +724,32 @@ func TestTableChange(t *testing.T) {
 	})
 }
 
+// TestTableChangeDuringARound adds an item to a round that is under way. It is read when that is
+// over, not when the next one is due.
+func TestTableChangeDuringARound(t *testing.T) {
+	asked := map[string]int{}
+	poll(t, "meter,item,interval\nmain,voltage_a,24h\nmain,voltage_b,24h\n", 10*time.Second, func(_, item string) string {
+		asked[item]++
+		return "1.0"
+	}, func(p *post) {
+		time.Sleep(5 * time.Second)
+		table, err := points.Parse([]byte("meter,item,interval\nmain,voltage_a,24h\nmain,current_a,24h\n"), Site(p.config.Meters, parrot{}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.setTable(table)
+		time.Sleep(5 * time.Minute)
+		p.meters(func() {
+			if asked["current_a"] != 1 || asked["voltage_a"] != 2 {
+				t.Errorf("asked %v", asked)
+			}
+		})
+		if missed := p.poller.missedSoFar(); missed != 0 {
+			t.Errorf("%d rounds were missed", missed)
+		}
+	})
+}
+
 func TestBeyond(t *testing.T) {
 	d := func(text string) protocol.Decimal {
 		value, err := protocol.ParseDecimal(text)

@@ -92,6 +92,7 @@ type outbox struct {
 type retainedMessage struct {
 	outgoing
 	sending, due bool
+	clear        *outgoing // goes before it: has the broker forget what it kept; nil: nothing does
 }
 
 func newOutbox(log *limiter) *outbox {
@@ -109,6 +110,13 @@ func (o *outbox) put(m outgoing) {
 		if r == nil {
 			r = &retainedMessage{}
 			o.retained[m.topic] = r
+		}
+		switch {
+		case m.retain:
+			r.clear = nil
+		case r.retain && len(r.payload) == 0 && (r.due || r.sending):
+			clear := r.outgoing
+			r.clear = &clear
 		}
 		r.outgoing, r.due = m, true
 	} else {
@@ -204,10 +212,14 @@ func (o *outbox) pump() {
 	}
 	for _, r := range o.retained {
 		if r.due && !r.sending && o.states < statesInFlight {
-			r.due, r.sending = false, true
+			m := r.outgoing
+			if r.clear != nil {
+				m = *r.clear
+			}
+			r.due, r.sending = r.clear != nil, true
 			o.inFlight++
 			o.states++
-			go o.sendRetained(o.ctx, o.publish, r, r.outgoing)
+			go o.sendRetained(o.ctx, o.publish, r, m)
 		}
 	}
 	for len(o.queue) > 0 && o.inFlight < outboxInFlight && !o.suspect {
@@ -269,8 +281,11 @@ func (o *outbox) sendRetained(ctx context.Context, publish publisher, r *retaine
 	o.inFlight--
 	o.states--
 	r.sending, r.due = false, r.due || again
-	if len(m.payload) == 0 && !r.due {
-		delete(o.retained, m.topic) // the broker has forgotten the topic, and need not be told again
+	if len(m.payload) == 0 && !again { // the broker has forgotten the topic, and need not be told again
+		r.clear = nil
+		if !r.due {
+			delete(o.retained, m.topic)
+		}
 	}
 	o.pump()
 }

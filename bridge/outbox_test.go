@@ -87,6 +87,45 @@ func TestOutboxPublishesTheNewestState(t *testing.T) {
 	})
 }
 
+// TestOutboxClearsBeforeWhatIsNotRetained has a state follow that is not retained before the broker
+// was told to forget the one that was: over a connection that breaks, then over whole ones.
+func TestOutboxClearsBeforeWhatIsNotRetained(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOutbox(quietLog())
+		o.put(outgoing{topic: "state", retain: true})
+		for i := range 2 {
+			o.put(outgoing{topic: "state", payload: fmt.Append(nil, i), current: true})
+		}
+		for _, row := range []struct {
+			office postOffice
+			want   []string
+		}{
+			{postOffice{err: errors.New("connection lost")}, nil},
+			{postOffice{}, []string{"state=", "state=1"}},
+			{postOffice{}, []string{"state=1"}},
+		} {
+			ctx, end := context.WithCancel(t.Context())
+			o.up(ctx, row.office.publish)
+			synctest.Wait()
+			o.down()
+			end()
+			synctest.Wait()
+			if !slices.Equal(row.office.taken, row.want) {
+				t.Errorf("published %q, want %q", row.office.taken, row.want)
+			}
+		}
+		o.put(outgoing{topic: "state", retain: true})
+		o.put(outgoing{topic: "state", payload: []byte("2"), current: true})
+		o.put(outgoing{topic: "state", payload: []byte("3"), retain: true})
+		office := &postOffice{}
+		o.up(t.Context(), office.publish)
+		synctest.Wait()
+		if want := []string{"state=3"}; !slices.Equal(office.taken, want) {
+			t.Errorf("retained again: published %q, want %q", office.taken, want)
+		}
+	})
+}
+
 // TestOutboxGivesUpCommandsLast overfills the outbox: the results of commands stay.
 func TestOutboxGivesUpCommandsLast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -234,6 +234,7 @@ func (o *outbox) pump() {
 			}
 			o.suspect = true
 		}
+		o.queue[0] = outgoing{} // or its payload would be kept
 		o.queue = o.queue[1:]
 		o.bytes -= m.memory()
 		o.inFlight++

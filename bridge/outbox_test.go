@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -419,4 +420,21 @@ func TestOutboxKeepsNoSpareRoom(t *testing.T) {
 	if o.bytes > 1000 || cap(o.queue[0].payload) > 200 {
 		t.Errorf("%d bytes are kept for a payload of 100", o.bytes)
 	}
+}
+
+// TestOutboxKeepsNothingThatIsOut fills the outbox during an outage and empties it after.
+func TestOutboxKeepsNothingThatIsOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOutbox(quietLog())
+		before := heap()
+		for range 30 {
+			o.put(outgoing{payload: make([]byte, outboxBytes/40)})
+		}
+		o.up(t.Context(), (&postOffice{final: true, err: errors.New("not authorised")}).publish)
+		synctest.Wait()
+		if used := heap() - before; o.waiting() > 0 || used > outboxBytes/10 {
+			t.Errorf("%d messages wait, %d bytes are in use", o.waiting(), used)
+		}
+		runtime.KeepAlive(o)
+	})
 }

@@ -558,6 +558,23 @@ func TestRawCommand(t *testing.T) {
 	}
 }
 
+// TestRepliesAreCounted sends a command that the meter refuses, in both forms: both count as refused.
+func TestRepliesAreCounted(t *testing.T) {
+	s := newStage(t, func(c *Config) { c.Allow["relay"] = true })
+	s.cage.say = func(string, string) string { return "refused" }
+	frame := []byte("000000000001 command\n")
+	sent, _ := s.ask(t, message{topic: "test/request/raw", payload: frame, contentType: contentBytes})
+	if sent.contentType != contentBytes {
+		t.Errorf("reply %s", sent.payload)
+	}
+	s.ask(t, message{topic: "test/request/raw", payload: fmt.Appendf(nil, "%X", frame)})
+	var text strings.Builder
+	s.metrics.WritePrometheus(&text)
+	if want := `dlt645_replies_total{verb="raw",result="refused"} 2`; !strings.Contains(text.String(), want) {
+		t.Errorf("metrics %s, want %s", &text, want)
+	}
+}
+
 // TestRepeatedCommand sends one command in every way twice: it goes out once.
 func TestRepeatedCommand(t *testing.T) {
 	body := func(address, id string) []byte {

@@ -128,13 +128,6 @@ func (b *Bridge) finishRaw(r *request, c conversation) {
 		b.send(r, a)
 		return
 	}
-	b.countReply(r.verb, "ok")
-	first := &answer{payload: said.Result.Frame, contentType: contentBytes}
-	waiting := b.conclude(r, first)
-	b.publishReply(r, said.Result.Frame, contentBytes)
-	if r.command {
-		a.Time = b.stamp(time.Now())
-		b.audit(r, a)
-	}
-	b.repeatAll(waiting, first)
+	a.Time = b.stamp(time.Now())
+	b.sendFirst(r, a, &answer{payload: said.Result.Frame, contentType: contentBytes}, said.Result.Frame, contentBytes)
 }

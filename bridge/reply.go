@@ -243,31 +243,40 @@ func (b *Bridge) send(r *request, a *reply) {
 		b.log.Error("reply cannot be written as JSON", "topic", r.topic, "err", err)
 		payload, _ = encodeJSON(&reply{ID: r.id, Request: r.verb, Time: a.Time, Error: problemf(CodeInternal, "the reply cannot be written as JSON: %v", err)})
 	}
-	result := "ok"
-	switch {
-	case a.Error != nil:
-		result = string(a.Error.Code)
-	case a.Result != "":
-		result = a.Result
-	case !a.OK && a.reading != nil && len(a.Values) == 0 && (a.history == nil || len(a.Samples) == 0):
-		result = string(a.Errors[0].value.(*problem).Code)
-	case !a.OK:
-		result = "partial"
-	}
-	b.countReply(r.verb, result)
 	if a.Repeated {
+		b.countReply(r.verb, a.ending())
 		b.publishReply(r, payload, contentJSON)
 		return
 	}
 	kept := *a
 	kept.Frames = nil // too much to keep of ten thousand commands
-	first := &answer{reply: &kept}
-	waiting := b.conclude(r, first)
-	b.publishReply(r, payload, contentJSON)
+	b.sendFirst(r, a, &answer{reply: &kept}, payload, contentJSON)
+}
+
+// sendFirst publishes the reply to a request that is no repeat, and to the repeats of it that wait.
+func (b *Bridge) sendFirst(r *request, a *reply, kept *answer, payload []byte, contentType string) {
+	b.countReply(r.verb, a.ending())
+	waiting := b.conclude(r, kept)
+	b.publishReply(r, payload, contentType)
 	if r.command {
 		b.audit(r, a)
 	}
-	b.repeatAll(waiting, first)
+	b.repeatAll(waiting, kept)
+}
+
+// ending is how the metrics call the end of a request.
+func (a *reply) ending() string {
+	switch {
+	case a.Error != nil:
+		return string(a.Error.Code)
+	case a.Result != "":
+		return a.Result
+	case a.OK:
+		return "ok"
+	case a.reading != nil && len(a.Values) == 0 && (a.history == nil || len(a.Samples) == 0):
+		return string(a.Errors[0].value.(*problem).Code)
+	}
+	return "partial"
 }
 
 // conclude keeps the answer of a command for repeats of it, unless nothing of it was sent, and

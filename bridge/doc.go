@@ -1,22 +1,61 @@
 // Package bridge stands between an MQTT 5 broker and a bus of meters. It parses request
 // messages, has a protocol plan them, submits the steps to the bus, and publishes one reply
-// for each request. Files:
+// for each request. It polls the points of a table, too, and publishes what it knows of the
+// meters. Package main makes a [Bridge] and runs it; [Bridge.Ask] and [Bridge.Scan] do without
+// a broker.
 //
-//	topics.go   the topic tree, verbs and error codes: the twin of topics.md
-//	bridge.go   the Bridge, its life, and how a message becomes a request
-//	body.go     payloads: JSON objects and the plain-text forms
-//	meters.go   which meter a topic means
-//	read.go     the verb read          raw.go   the verb raw
-//	reply.go    replies as JSON        conversation.go  how a plan is carried out
-//	cache.go    values that are still fresh enough
-//	repeats.go  commands that came before
-//	frames.go   what is seen on the wire, for those who watch
-//	outbox.go   what waits to be published, also while the broker is away
-//	table.go    the point table in force         configure.go  the verb config, and what the broker keeps
-//	poll.go     which points are read when       budget.go     what a table takes of the wire
-//	watch.go    what is kept of a meter, and what becomes of a reading
-//	state.go    availability.go    events.go     what is published about a meter
-//	inspect.go  what is read beside the points: clock, power failures, ratings
-//	mqtt.go     the connection         info.go  what the bridge tells about itself
-//	health.go   health check and HTTP  metrics.go  what /metrics shows
+// It never knows which protocol the meters speak, never touches the port, and keeps nothing on
+// disk. What handles messages never waits: it queues, and goroutines see the requests through.
+// It never sends a command that nobody has asked for, nor one a second time.
+//
+// What a message goes through:
+//
+//	topics.go        the topic tree, verbs and error codes: the twin of topics.md
+//	mqtt.go          the connection to the broker
+//	request.go       how a message becomes a request
+//	admission.go     who is let in until the bridge stops
+//	body.go          payloads: JSON objects and the plain-text forms
+//	meters.go        which meter a topic means
+//	conversation.go  how a plan is carried out
+//	cache.go         values that are still fresh enough
+//	reply.go         replies as JSON
+//	outbox.go        what waits to be published, also while the broker is away
+//
+// The verbs:
+//
+//	read.go          read
+//	history.go       read, of what a meter has stored
+//	raw.go           raw
+//	command.go       write, relay, maintenance and broadcast
+//	scan.go          scan
+//	search.go        how a scan finds the meters
+//	configure.go     config, and what the broker keeps of the point table
+//
+// What commands are guarded by:
+//
+//	repeats.go       commands that came before
+//	guard.go         passwords that a meter has refused
+//	clocks.go        how far the meters' clocks are off
+//	audit.go         the record of each command
+//
+// The meters that are looked after:
+//
+//	table.go         the point table in force
+//	budget.go        what a table takes of the wire
+//	poll.go          which points are read when
+//	watch.go         what is kept of a meter, and what becomes of a reading
+//	state.go         the last good values
+//	availability.go  which meters can be reached
+//	events.go        limits and implausible values
+//	inspect.go       what is read beside the points: clock, power failures, ratings
+//	announcer.go     what Home Assistant is told
+//
+// The bridge itself:
+//
+//	bridge.go        the Bridge and its life
+//	info.go          what it tells about itself
+//	frames.go        what is seen on the wire, for those who watch
+//	health.go        health check and HTTP
+//	metrics.go       what /metrics shows
+//	limit.go         log lines that come at most once a minute
 package bridge

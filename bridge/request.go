@@ -1,0 +1,218 @@
+package bridge
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+
+	"dlt645-mqtt/bridge/bus"
+	"dlt645-mqtt/bridge/points"
+	"dlt645-mqtt/protocol"
+)
+
+// The time that a request may wait for its turn if it does not say how long.
+const (
+	readTTL    = 60 * time.Second
+	commandTTL = 10 * time.Second
+)
+
+// A message is one MQTT message as it reached us.
+type message struct {
+	topic         string
+	payload       []byte
+	retain        bool
+	responseTopic string
+	correlation   []byte
+	contentType   string
+	expiry        *time.Duration // nil: none
+	received      time.Time
+
+	userProperties []userProperty
+}
+
+// A userProperty is what an MQTT 5 client has put on its message for whom it may concern.
+type userProperty struct{ name, value string }
+
+// A request is a message on a request topic, on its way to a reply.
+type request struct {
+	message
+	verb, target string
+	replyTopic   string
+	refused      error          // why the reply does not go where the client wants it
+	deliver      func(outgoing) // takes the reply
+	command      bool           // it may change something: it is audited, and its result the last to be given up
+
+	id       json.RawMessage
+	deadline time.Time // for the start of each step; zero: none yet
+	trace    bool
+	items    []string
+	maxAge   time.Duration // of values that need not be read again
+	from, to time.Time     // of history; from is zero if none is asked for
+	patient  bool          // it does not say how long it may wait
+	stranger bool          // as in bus.Job
+
+	watch func(ScanProgress) bool // told how a scan goes, and whether to go on; nil: it is published
+
+	meter, address string
+	protocol       protocol.Protocol
+
+	// Of a command only.
+	action, item  string
+	value         json.RawMessage
+	retryPassword bool
+	remembered    *remembered // where its answer is kept
+	frames        []bus.Frame // of what was to change something
+	answered      time.Time
+}
+
+// bound moves the deadline forward.
+func (r *request) bound(deadline time.Time) {
+	if r.deadline.IsZero() || deadline.Before(r.deadline) {
+		r.deadline = deadline
+	}
+}
+
+func (r *request) expired() bool { return !r.deadline.IsZero() && !time.Now().Before(r.deadline) }
+
+// receive takes one message from the broker. It never waits: what takes time is queued, and
+// the reply comes later. Every message on a request topic gets exactly one.
+func (b *Bridge) receive(m message) {
+	verb, target, ok := b.topics.request(m.topic)
+	if m.topic == b.topics.join(topicConfig) {
+		if m.retain { // else it is our own
+			go b.restore(m.payload)
+		}
+		return
+	}
+	if !ok {
+		b.limited.log("foreign topic", "the broker sent a message that was not asked for", "topic", m.topic)
+		return
+	}
+	r := &request{message: m, verb: verb, target: target, replyTopic: b.topics.reply(m.topic), deliver: b.outbox.put, command: isCommandVerb(verb)}
+	if m.responseTopic != "" {
+		if reason := b.topics.mayReply(m.responseTopic); reason != "" {
+			r.refused = problemf(CodeBadRequest, "the response topic %s %s", quote(m.responseTopic), reason)
+		} else {
+			r.replyTopic = m.responseTopic
+		}
+	}
+	b.carryOut(r)
+}
+
+// carryOut makes sure that a request gets its one reply: here and now if it cannot be queued.
+// What every reply repeats of its request is found out first, so that errors have it too.
+func (b *Bridge) carryOut(r *request) {
+	in, err := b.open(r)
+	if !b.admission.enter() {
+		b.fail(r, bus.ErrStopping)
+		return
+	}
+	if err == nil && r.refused != nil {
+		err = r.refused
+	}
+	if err == nil {
+		err = b.handle(r, &in)
+	}
+	if err != nil {
+		b.fail(r, err)
+		b.admission.leave()
+	}
+}
+
+// open takes the payload apart and finds the id and the meter that the request is about.
+func (b *Bridge) open(r *request) (in body, err error) {
+	if m, address, _, err := b.directory.find(r.target); err == nil {
+		r.address, r.meter = address, address
+		if m != nil {
+			r.meter = m.Name
+		}
+	}
+	limit := maxPayload
+	if r.verb == verbConfig {
+		limit = maxConfigPayload
+	}
+	if len(r.payload) > limit {
+		return in, problemf(CodeBadRequest, "the payload has %d bytes; at most %d are allowed", len(r.payload), limit)
+	}
+	if r.contentType == contentBytes && r.verb == verbRaw {
+		return in, nil
+	}
+	if r.verb == verbConfig {
+		if text, err := points.Decode(r.payload); err == nil { // else it is said below
+			r.payload = []byte(text)
+		}
+	}
+	in, err = parseBody(r.payload)
+	var idErr error
+	if r.id, idErr = in.takeID(); err == nil {
+		err = idErr
+	}
+	return in, err
+}
+
+// Ask carries a request out without a broker and returns its reply. tail is what a request
+// topic has behind the branch, such as "read/main"; payload is the body. The bus must be running.
+func (b *Bridge) Ask(tail string, payload []byte) []byte {
+	answer := make(chan []byte, 1)
+	verb, target, _ := strings.Cut(tail, "/")
+	r := &request{
+		message: message{topic: tail, payload: payload, received: time.Now()},
+		verb:    verb, target: target, command: isCommandVerb(verb),
+		deliver: func(m outgoing) { answer <- m.payload },
+	}
+	b.carryOut(r)
+	return <-answer
+}
+
+// handle either queues the request, whose reply is then on its way, or returns why it cannot.
+func (b *Bridge) handle(r *request, in *body) error {
+	if r.retain {
+		return problemf(CodeBadRequest, "the request has the retain flag: a retained request would be carried out again at each connection; publish it without")
+	}
+	if !slices.Contains(Verbs, r.verb) {
+		return problemf(CodeBadRequest, "%s is no verb of a request topic; there are %s", quote(r.verb), strings.Join(Verbs, ", "))
+	}
+	if r.expiry != nil {
+		r.bound(r.received.Add(*r.expiry))
+	}
+	if err := in.common(r); err != nil {
+		return err
+	}
+	switch r.verb {
+	case verbRaw:
+		return b.raw(r, in) // how long it may wait depends on the frame
+	case verbScan:
+		return b.scan(r, in) // as long as it takes, if it does not say how long
+	case verbConfig:
+		return b.configure(r, in)
+	}
+	if r.deadline.IsZero() {
+		r.patient = true
+		r.deadline = r.received.Add(b.ttl(r))
+	}
+	if r.verb == verbRead {
+		return b.read(r, in)
+	}
+	return b.command(r, in)
+}
+
+// ttl is how long a request may wait for its turn if it does not say so itself.
+func (b *Bridge) ttl(r *request) time.Duration {
+	if r.verb == verbRead || r.verb == verbRaw && !r.command {
+		return readTTL
+	}
+	return commandTTL
+}
+
+// permit refuses what the operator has not allowed.
+func (b *Bridge) permit(p protocol.Permission) error {
+	if !b.config.Allow[string(p)] {
+		return notAllowed(string(p))
+	}
+	return nil
+}
+
+func notAllowed(class string) error {
+	return problemf(CodeNotAllowed, "requests of class %s are not allowed on this bridge; its operator allows them with DLT645_ALLOW", class)
+}

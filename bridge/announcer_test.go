@@ -3,15 +3,12 @@ package bridge
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"dlt645-mqtt/bridge/points"
 )
 
 // An announcement is a bridge in virtual time that tells Home Assistant of its meters.
@@ -26,10 +23,7 @@ func announce(t *testing.T, table string, test func(a *announcement)) {
 	synctest.Test(t, func(t *testing.T) {
 		a := &announcement{t: t}
 		a.stage = newStage(t, func(c *Config) {
-			var err error
-			if c.Points, err = points.Parse([]byte(table), Site(c.Meters, c.Protocol)); err != nil {
-				t.Fatal(err)
-			}
+			c.Points = parseTable(t, c, table)
 			c.Discovery, c.Language = "ha", "en"
 		})
 		a.cage.say = always("220.1")
@@ -95,13 +89,6 @@ func entities(t *testing.T, payload []byte) string {
 	}
 	slices.Sort(keys)
 	return strings.Join(keys, " ")
-}
-
-// meters lets change what the meters say.
-func (a *announcement) meters(change func()) {
-	a.cage.mu.Lock()
-	defer a.cage.mu.Unlock()
-	change()
 }
 
 // keeps hears a config that the broker has kept, with entities of these keys.
@@ -260,11 +247,7 @@ func TestAnnounceAfterTheTable(t *testing.T) {
 func TestAnnounceNewTable(t *testing.T) {
 	announce(t, fewPoints, func(a *announcement) {
 		a.after(time.Minute)
-		table, err := points.Parse([]byte("meter,item,interval\nmain,voltage_b,10s\n"), Site(a.config.Meters, a.config.Protocol))
-		if err != nil {
-			t.Fatal(err)
-		}
-		a.setTable(table)
+		a.setTable(parseTable(t, &a.config, "meter,item,interval\nmain,voltage_b,10s\n"))
 		got, _ := a.after(time.Minute)
 		a.want(got, "000000000001: -voltage_a voltage_b", "900000000000: gone")
 	})
@@ -292,23 +275,4 @@ func TestAnnounceForeign(t *testing.T) {
 	if s.announcer.hear(message{topic: "homeassistant/status", payload: []byte("online")}) || s.announcer.subscriptions() != nil {
 		t.Error("discovery is off, and something is heard")
 	}
-}
-
-// An empty retained message is sent once: at the next connection there is nothing to clear.
-func TestOutboxClearsOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		o := newOutbox(quietLog())
-		office := &postOffice{}
-		for _, payload := range []string{"1", ""} {
-			o.put(outgoing{topic: "a", payload: []byte(payload), retain: true})
-			for range 2 {
-				o.up(t.Context(), office.publish)
-				synctest.Wait()
-				o.down()
-			}
-		}
-		if got := fmt.Sprint(office.taken); got != "[a=1 a=1 a=]" {
-			t.Errorf("published %s", got)
-		}
-	})
 }

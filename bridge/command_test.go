@@ -25,12 +25,6 @@ func (s *stage) relay(t *testing.T, payload string) map[string]any {
 	return reply
 }
 
-func codeOf(reply map[string]any) string {
-	problem, _ := reply["error"].(map[string]any)
-	code, _ := problem["code"].(string)
-	return code
-}
-
 func TestCommandIsReadBackAndAudited(t *testing.T) {
 	s := newStage(t, switching)
 	_, reply := s.ask(t, message{

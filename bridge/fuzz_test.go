@@ -78,3 +78,36 @@ func FuzzReceive(f *testing.F) {
 		}
 	})
 }
+
+// FuzzBody reads any payload as that of a read: it is refused with a code of the list, or its id can be
+// sent back and its items are no more than allowed.
+func FuzzBody(f *testing.F) {
+	f.Add([]byte(`{"id":"7","items":["voltage_a"],"ttl_ms":5,"expires":"2026-11-20T18:00:00+08:00","trace":true,"max_age_ms":1}`))
+	f.Add([]byte(`voltage_a,02010100`))
+	f.Add([]byte(`{"id":1e400,"items":[[[]]]}`))
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		b, err := parseBody(payload)
+		r := &request{verb: verbRead}
+		if err == nil {
+			r.id, err = b.takeID()
+		}
+		if err == nil {
+			err = b.common(r)
+		}
+		if err == nil {
+			err = r.readKeys(&b)
+		}
+		if err != nil {
+			if p := problemOf(err); p.Code != CodeBadRequest && p.Code != CodeUnsupported {
+				t.Errorf("%q: %v", payload, err)
+			}
+			return
+		}
+		if len(r.items) > maxItems {
+			t.Errorf("%q: %d items", payload, len(r.items))
+		}
+		if _, err := encodeJSON(&reply{ID: r.id}); err != nil {
+			t.Errorf("%q: the id %s cannot be sent back: %v", payload, r.id, err)
+		}
+	})
+}

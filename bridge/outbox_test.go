@@ -88,6 +88,25 @@ func TestOutboxPublishesTheNewestState(t *testing.T) {
 	})
 }
 
+// TestOutboxClearsOnce sends an empty retained message once: at the next connection there is nothing to clear.
+func TestOutboxClearsOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOutbox(quietLog())
+		office := &postOffice{}
+		for _, payload := range []string{"1", ""} {
+			o.put(outgoing{topic: "a", payload: []byte(payload), retain: true})
+			for range 2 {
+				o.up(t.Context(), office.publish)
+				synctest.Wait()
+				o.down()
+			}
+		}
+		if got := fmt.Sprint(office.taken); got != "[a=1 a=1 a=]" {
+			t.Errorf("published %s", got)
+		}
+	})
+}
+
 // TestOutboxClearsBeforeWhatIsNotRetained has a state follow that is not retained before the broker
 // was told to forget the one that was: over a connection that breaks, then over whole ones.
 func TestOutboxClearsBeforeWhatIsNotRetained(t *testing.T) {

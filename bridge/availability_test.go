@@ -1,0 +1,127 @@
+package bridge
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestAvailability(t *testing.T) {
+	silent := false
+	say := func(address, _ string) string {
+		if silent && address == "000000000001" {
+			return ""
+		}
+		return "1.0"
+	}
+	// Without points a meter is asked once all the same; dead never answers.
+	poll(t, "meter,item,interval\nmain,voltage_a,10s\n", 0, say, func(p *post) {
+		ctx, stop := context.WithCancel(p.t.Context())
+		defer stop()
+		go p.loop(ctx)
+		time.Sleep(5 * time.Second)
+		seen := map[string][]string{}
+		collect := func() {
+			synctest.Wait()
+			for len(p.told) > 0 {
+				m := <-p.told
+				if meter, ok := strings.CutSuffix(strings.TrimPrefix(m.topic, "test/meter/"), "/availability"); ok {
+					seen[meter] = append(seen[meter], string(m.payload))
+					if !m.retain {
+						t.Errorf("the availability of %s is not retained", meter)
+					}
+				} else if strings.HasSuffix(m.topic, "/event") {
+					seen["events"] = append(seen["events"], string(m.payload))
+				}
+			}
+		}
+		collect()
+		for meter, want := range map[string]string{"main": "[online]", "only": "[online]", "dead": "[offline]", "events": "[]"} {
+			if got := fmt.Sprint(seen[meter]); got != want {
+				t.Errorf("%s: %s, want %s", meter, got, want)
+			}
+		}
+		clear(seen)
+		p.meters(func() { silent = true })
+		time.Sleep(20 * time.Second)
+		collect()
+		if got := fmt.Sprint(seen["main"]); got != "[offline]" || len(seen["events"]) != 1 || !strings.Contains(seen["events"][0], `"event_type":"offline"`) ||
+			!strings.Contains(seen["events"][0], `"reason":"timeout"`) {
+			t.Errorf("silent: %v", seen)
+		}
+		clear(seen)
+		p.meters(func() { silent = false })
+		time.Sleep(2 * time.Minute)
+		collect()
+		if got := fmt.Sprint(seen["main"]); got != "[online]" || len(seen["events"]) != 1 || !strings.Contains(seen["events"][0], `"event_type":"online"`) {
+			t.Errorf("back again: %v", seen)
+		}
+		stop()
+	})
+}
+
+// TestAvailabilityWithoutAPort reads while the port is missing. The read does not wait for it, but its
+// meter goes offline only once that has lasted for a minute.
+func TestAvailabilityWithoutAPort(t *testing.T) {
+	poll(t, "meter,item,interval\nmain,voltage_a,12h\n", 0, always("220.1"), func(p *post) {
+		ctx, stop := context.WithCancel(p.t.Context())
+		defer stop()
+		go p.loop(ctx)
+		time.Sleep(time.Hour)
+		for _, row := range []struct {
+			missing time.Duration
+			want    string
+		}{
+			{portPatience / 4, "[]"},
+			{portPatience + 10*time.Second, "[offline bus_down online]"},
+		} {
+			p.meters(func() { p.cage.down = true })
+			if reply := p.read(`{"items":["voltage_b"],"ttl_ms":1000}`); !strings.Contains(fmt.Sprint(reply["errors"]), string(CodeBusDown)) {
+				t.Errorf("reply %v", reply)
+			}
+			time.Sleep(row.missing)
+			p.meters(func() { p.cage.down = false })
+			time.Sleep(2 * time.Minute)
+			if got := fmt.Sprint(p.events("main", "reason")); got != row.want {
+				t.Errorf("the port was missing for %v: events %s, want %s", row.missing, got, row.want)
+			}
+		}
+	})
+}
+
+// TestReturnIsReadAtOnce does not wait for the next round of a meter that is back.
+func TestReturnIsReadAtOnce(t *testing.T) {
+	silent, asked := false, 0
+	say := func(address, item string) string {
+		if silent && address == "000000000001" {
+			return ""
+		}
+		if item == "voltage_b" {
+			asked++
+		}
+		return "1.0"
+	}
+	poll(t, "meter,item,interval\nmain,voltage_a,12h\nmain,voltage_b,12h\n", 0, say, func(p *post) {
+		ctx, stop := context.WithCancel(p.t.Context())
+		defer stop()
+		go p.loop(ctx)
+		time.Sleep(time.Hour)
+		p.meters(func() { silent = true })
+		for range 2 {
+			p.read("voltage_a")
+		}
+		if got := p.events("main", "reason"); fmt.Sprint(got) != "[offline timeout]" {
+			t.Errorf("events %q", got)
+		}
+		p.meters(func() { silent, asked = false, 0 })
+		time.Sleep(2 * time.Minute)
+		p.meters(func() {
+			if asked != 1 {
+				t.Errorf("asked %d times after its return, want once", asked)
+			}
+		})
+	})
+}

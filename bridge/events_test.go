@@ -1,0 +1,92 @@
+package bridge
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestLimits(t *testing.T) {
+	voltage := "220.0"
+	poll(t, "meter,item,interval,min,max\nmain,voltage_a,10s,207.0,253.0\n", 0, func(_, item string) string {
+		if item == "voltage_a" {
+			return voltage
+		}
+		return "refused"
+	}, func(p *post) {
+		time.Sleep(time.Second)
+		for _, row := range []struct{ value, want string }{
+			{"220.0", "[]"},
+			{"253.0", "[]"},
+			{"253.1", "[limit_passed 253.1 max 253.0]"},
+			{"260.0", "[]"},
+			{"252.9", "[limit_cleared 252.9 max 253.0]"},
+			{"206.9", "[limit_passed 206.9 min 207.0]"},
+			{"253.1", "[limit_cleared 253.1 min 207.0 limit_passed 253.1 max 253.0]"},
+			{"noise", "[]"},
+			{"207.0", "[limit_cleared 207.0 max 253.0]"},
+		} {
+			p.meters(func() { voltage = row.value })
+			time.Sleep(10 * time.Second)
+			if got := fmt.Sprint(p.events("main", "value", "limit", "bound")); got != row.want {
+				t.Errorf("%s: events %s, want %s", row.value, got, row.want)
+			}
+		}
+	})
+}
+
+// TestImplausibleEnergy withholds a register that falls, shows the frame, and takes it once it
+// stays.
+func TestImplausibleEnergy(t *testing.T) {
+	energy := "100.00"
+	poll(t, "meter,item,interval\nmain,energy,10s\n", 0, func(_, item string) string {
+		if item == "energy" {
+			return energy
+		}
+		return "refused"
+	}, func(p *post) {
+		time.Sleep(time.Second)
+		p.heard("")
+		for _, row := range []struct{ value, events, state string }{
+			{"100.01", "[]", `[{"energy":100.01]`},
+			{"0.00", "[implausible_value 0.00 100.01]", "[]"},
+			{"0.00", "[implausible_value 0.00 100.01]", "[]"},
+			{"0.01", "[meter_reset 0.01 100.01]", `[{"energy":0.01]`},
+			{"0.02", "[]", `[{"energy":0.02]`},
+		} {
+			p.meters(func() { energy = row.value })
+			time.Sleep(10 * time.Second)
+			synctest.Wait()
+			var states, events []string
+			for len(p.told) > 0 {
+				m := <-p.told
+				text := string(m.payload)
+				switch m.topic {
+				case "test/meter/main/state":
+					text, _, _ = strings.Cut(text, `,"time"`)
+					states = append(states, text)
+				case "test/meter/main/event":
+					var e struct {
+						Type  string `json:"event_type"`
+						Value json.RawMessage
+						Last  json.RawMessage
+						Frame string
+					}
+					if err := json.Unmarshal(m.payload, &e); err != nil {
+						t.Fatal(err)
+					}
+					events = append(events, fmt.Sprintf("%s %s %s", e.Type, e.Value, e.Last))
+					if want := fmt.Sprintf("%X", "=000000000001 energy "+row.value+"\n"); e.Frame != want {
+						t.Errorf("%s: frame %s, want %s", row.value, e.Frame, want)
+					}
+				}
+			}
+			if fmt.Sprint(events) != row.events || fmt.Sprint(states) != row.state {
+				t.Errorf("%s: events %s, want %s; states %s, want %s", row.value, events, row.events, states, row.state)
+			}
+		}
+	})
+}

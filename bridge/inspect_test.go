@@ -1,0 +1,86 @@
+package bridge
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestInspection reads along what tells of power failures and of the clock.
+func TestInspection(t *testing.T) {
+	failures, energy := "3", "10.00"
+	poll(t, "meter,item,interval\nmain,energy,1m\n", 0, func(_, item string) string {
+		switch item {
+		case itemPowerFailures:
+			return failures
+		case itemMaximum:
+			return "\"5(60)A\""
+		case itemVoltage:
+			return "\"220V\""
+		}
+		return energy
+	}, func(p *post) {
+		time.Sleep(2 * time.Hour)
+		if got := p.events("main"); got != nil {
+			t.Errorf("events %q", got)
+		}
+		w := p.poller.watches["main"]
+		w.mu.Lock()
+		got := w.inspected.watts()
+		w.mu.Unlock()
+		if got != 3*61*221*5/4 {
+			t.Errorf("the meter is made for %d W", got)
+		}
+		p.meters(func() { failures = "4" })
+		time.Sleep(time.Hour)
+		if got := p.events("main", "count", "before"); len(got) != 1 || got[0] != "power_failure 4 3" {
+			t.Errorf("events %q", got)
+		}
+		p.meters(func() { energy = "14.00" }) // 240 kW
+		time.Sleep(time.Minute)
+		if got := p.events("main", "item", "value"); len(got) != 1 || got[0] != "implausible_value energy 14.00" {
+			t.Errorf("events %q", got)
+		}
+	})
+}
+
+func TestClockDrift(t *testing.T) {
+	s := newStage(t, nil)
+	w := s.poller.watches["main"]
+	for _, row := range []struct {
+		ahead time.Duration
+		want  string
+	}{
+		{time.Second, ""}, {-61 * time.Second, "clock_drift"}, {-2 * time.Hour, ""}, {59 * time.Second, "clock_right"}, {0, ""},
+	} {
+		w.mu.Lock()
+		s.judgeClock(w, row.ahead, time.Now())
+		w.mu.Unlock()
+		s.outbox.drain(time.Second)
+		got := ""
+		for len(s.told) > 0 {
+			var e struct {
+				Type string `json:"event_type"`
+			}
+			m := <-s.told
+			if strings.HasSuffix(m.topic, "/event") {
+				if err := json.Unmarshal(m.payload, &e); err != nil {
+					t.Fatal(err)
+				}
+				got += e.Type
+			}
+		}
+		if got != row.want {
+			t.Errorf("%v ahead: event %q, want %q", row.ahead, got, row.want)
+		}
+	}
+}
+
+func TestRating(t *testing.T) {
+	for text, want := range map[string]int64{"60A": 61, "5(60)A": 61, "3*220V": 221, "57.7V": 58, "220": 221, "": 0, "A": 0, "9999999": 0} {
+		if got := rating(text); got != want {
+			t.Errorf("%q is %d, want %d", text, got, want)
+		}
+	}
+}

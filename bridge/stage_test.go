@@ -1,0 +1,114 @@
+package bridge
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"dlt645-mqtt/bridge/bus"
+	"dlt645-mqtt/bridge/points"
+)
+
+// A stage is a bridge under test, its bus running and its replies caught before the broker.
+type stage struct {
+	*Bridge
+	cage *cage
+	sent chan outgoing
+	told chan outgoing // about meters
+
+	audited chan outgoing
+}
+
+func newStage(t *testing.T, change func(*Config)) *stage {
+	t.Helper()
+	s := &stage{cage: newCage(), sent: make(chan outgoing, 1000), audited: make(chan outgoing, 1000), told: make(chan outgoing, 10_000)}
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	line := bus.New(bus.Config{
+		Settings: bus.Settings{Baud: 115200, Timeout: 50 * time.Millisecond},
+		Open:     s.cage.open, Log: log,
+	})
+	config := Config{
+		Root: "test", Broker: Broker{URL: &url.URL{Scheme: "mqtt", Host: "127.0.0.1:1"}}, Bus: line, Protocol: parrot{}, Zone: time.UTC,
+		Meters: []Meter{{Name: "main", Address: "000000000001", Protocol: parrot{}}, {Name: "dead", Address: "900000000000", Protocol: parrot{}}, {Name: "only", Address: "AAAAAAAAAAAA", Wildcard: true, Protocol: parrot{}}},
+		Allow:  map[string]bool{"read": true, "raw": true}, Log: log, Version: "test",
+	}
+	config.Points = points.Basic(Site(config.Meters, config.Protocol))
+	if change != nil {
+		change(&config)
+	}
+	s.Bridge = New(config)
+	s.outbox.up(t.Context(), func(_ context.Context, m outgoing) (bool, error) {
+		switch {
+		case m.topic == "test/bridge/audit":
+			s.audited <- m
+		case strings.HasPrefix(m.topic, "test/meter/"):
+			s.told <- m
+		default:
+			s.sent <- m
+		}
+		return false, nil
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- line.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// ask sends a message and returns the one reply.
+func (s *stage) ask(t *testing.T, m message) (outgoing, map[string]any) {
+	t.Helper()
+	m.received = time.Now()
+	s.receive(m)
+	sent := <-s.sent
+	if sent.contentType != contentJSON {
+		return sent, nil
+	}
+	return sent, decoded(t, sent.payload)
+}
+
+// decoded reads a reply; numbers keep their digits.
+func decoded(t *testing.T, payload []byte) (reply map[string]any) {
+	t.Helper()
+	d := json.NewDecoder(bytes.NewReader(payload))
+	d.UseNumber()
+	if err := d.Decode(&reply); err != nil {
+		t.Fatalf("reply %s: %v", payload, err)
+	}
+	return reply
+}
+
+// codeOf returns the code of a reply's error, or "".
+func codeOf(reply map[string]any) string {
+	problem, _ := reply["error"].(map[string]any)
+	code, _ := problem["code"].(string)
+	return code
+}
+
+// parseTable reads a point table for the meters of a configuration.
+func parseTable(t *testing.T, c *Config, text string) *points.Table {
+	t.Helper()
+	table, err := points.Parse([]byte(text), Site(c.Meters, c.Protocol))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return table
+}
+
+// meters lets change see and change what the meters say.
+func (s *stage) meters(change func()) {
+	s.cage.mu.Lock()
+	defer s.cage.mu.Unlock()
+	change()
+}

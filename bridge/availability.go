@@ -11,9 +11,8 @@ import (
 type presence struct {
 	known  bool
 	online bool
-	cause  string // why it is not
-	silent bool   // it left the last question unanswered
-	onBus  bool   // what the bus thought when it was last looked at; it probes offline meters itself
+	silent bool // it left the last question unanswered
+	onBus  bool // what the bus thought when it was last looked at; it probes offline meters itself
 }
 
 // portPatience is how long the port may be missing before all meters count as offline.
@@ -47,7 +46,7 @@ func (b *Bridge) setPresence(w *watch, online bool, cause string, at time.Time) 
 		return
 	}
 	first := !p.known
-	p.known, p.online, p.cause = true, online, cause
+	p.known, p.online = true, online
 	b.publishAvailability(w)
 	switch {
 	case online:

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -110,7 +112,7 @@ func (b *body) common(r *request) error {
 		if ttl <= 0 {
 			return problemf(CodeBadRequest, `"ttl_ms" must be at least 1`)
 		}
-		r.bound(r.received.Add(min(time.Duration(min(ttl, maxTTL.Milliseconds()))*time.Millisecond, maxTTL)))
+		r.bound(r.received.Add(time.Duration(min(ttl, maxTTL.Milliseconds())) * time.Millisecond))
 	}
 	expires, ok, err := b.takeMoment("expires")
 	if err != nil {
@@ -138,16 +140,11 @@ func (b *body) takeMoment(key string) (moment time.Time, ok bool, err error) {
 
 // nothingLeft refuses the members that nobody has taken.
 func (b *body) nothingLeft(r *request) error {
-	first := ""
-	for key := range b.members {
-		if first == "" || key < first {
-			first = key
-		}
+	if len(b.members) == 0 {
+		return nil
 	}
-	if first != "" || len(b.members) > 0 {
-		return problemf(CodeBadRequest, "%s is no key of a %s request", quote(first), r.verb)
-	}
-	return nil
+	first := slices.Min(slices.Collect(maps.Keys(b.members))) // each time the same
+	return problemf(CodeBadRequest, "%s is no key of a %s request", quote(first), r.verb)
 }
 
 // mostQuoted is how much of what a client sent is shown in messages and logs.

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -67,7 +68,7 @@ func (b *Bridge) Budget(t *points.Table) (Budget, error) {
 			r.Reads = append(r.Reads, BudgetRead{Block: step.Block, Items: step.Items})
 		}
 		r.Wire = b.bus.Cost(steps, quickTurnaround)
-		budget.Share += r.Wire.Seconds() / r.Interval.Seconds()
+		budget.Share += r.share()
 		budget.Worst += b.bus.Cost(steps, slowTurnaround).Seconds() / r.Interval.Seconds()
 	}
 	return budget, nil
@@ -92,13 +93,7 @@ func (b Budget) Err() error {
 	if b.Share <= 1 {
 		return nil
 	}
-	slices.SortStableFunc(b.Rounds, func(r, s BudgetRound) int {
-		if r.share() > s.share() {
-			return -1
-		}
-		return 1
-	})
-	most := b.Rounds[0]
+	most := slices.MaxFunc(b.Rounds, func(r, s BudgetRound) int { return cmp.Compare(r.share(), s.share()) })
 	return fmt.Errorf("the table would take %s of the wire's time at %d baud, even if every meter begins to answer within %v; most of it, %s, takes %s every %v (%d reads, %v on the wire): poll less often, leave points out, or raise the speed of the bus",
 		Percent(b.Share), b.Baud, quickTurnaround, Percent(most.share()), most.Meter, most.Interval, len(most.Reads), most.Wire.Round(time.Millisecond))
 }

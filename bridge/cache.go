@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"strings"
 	"sync"
 	"time"
 
@@ -90,10 +91,5 @@ func (c *cache) forget(address string, now time.Time) {
 
 // isSingle tells whether an address reaches one meter only: neither wildcard nor broadcast.
 func isSingle(address string) bool {
-	for _, c := range address {
-		if c == 'A' {
-			return false
-		}
-	}
-	return address != "999999999999"
+	return address != "999999999999" && !strings.Contains(address, "A")
 }

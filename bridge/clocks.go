@@ -72,7 +72,7 @@ func (b *Bridge) readClock(r *request, m *meter) error {
 	if err != nil {
 		return err
 	}
-	p, err := b.begin(r, plan, r.deadline, true)
+	p, err := b.begin(r, plan, true)
 	if err != nil {
 		return err
 	}

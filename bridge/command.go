@@ -19,8 +19,9 @@ const (
 	longestVerify = 10 * time.Minute
 )
 
-// commandKeys has the keys of the body that belong to each verb and action. A write has no action.
-var commandKeys = map[string]map[string][]string{
+// commandActions has the actions of each verb, and the keys of the body that belong to them. A write
+// has no action.
+var commandActions = map[string]map[string][]string{
 	verbWrite: {"": {"item", "value", "level", "retry_password"}},
 	verbRelay: {
 		"trip": relayKeys, "close": relayKeys, "permit_close": relayKeys,
@@ -43,7 +44,7 @@ var commandKeys = map[string]map[string][]string{
 var relayKeys = []string{"verify_ms", "level", "retry_password"}
 
 // isCommandVerb tells of the verbs whose every request is a command. A raw frame may be one.
-func isCommandVerb(verb string) bool { return commandKeys[verb] != nil }
+func isCommandVerb(verb string) bool { return commandActions[verb] != nil }
 
 // command answers the verbs write, relay, maintenance and broadcast.
 func (b *Bridge) command(r *request, in *body) error {
@@ -60,14 +61,13 @@ func (b *Bridge) command(r *request, in *body) error {
 		}
 		r.protocol = b.config.Protocol
 	} else {
-		m, address, spoken, err := b.directory.find(r.target)
+		m, err := b.locate(r)
 		if err != nil {
 			return err
 		}
-		if m != nil && m.Wildcard && address == m.Address {
+		if m != nil && m.Wildcard && r.address == m.Address {
 			return problemf(CodeUnknownMeter, "the address of %s is not known yet: it is found by the first read that the meter answers; read it first", r.target)
 		}
-		r.protocol, r.address = spoken, address
 	}
 	command.Passwords, command.Operator = b.passwords(r.address), b.config.Operator
 	command.Deadline, command.Now = b.config.RelayValid, time.Now()
@@ -83,9 +83,6 @@ func (b *Bridge) command(r *request, in *body) error {
 		return err
 	}
 	r.address = plan.Address
-	if r.meter == "" && r.verb != verbBroadcast {
-		r.meter = plan.Address
-	}
 	var prepare func() error
 	if r.verb == verbBroadcast && command.Action == "time" {
 		prepare = func() error { return b.compareClocks(r) }
@@ -95,8 +92,8 @@ func (b *Bridge) command(r *request, in *body) error {
 
 // commandKeys reads what the body of a command says. Plain text is the action.
 func (r *request) commandKeys(in *body) (*protocol.Command, error) {
-	c := &protocol.Command{Verify: defaultVerify}
-	actions := commandKeys[r.verb]
+	c := &protocol.Command{}
+	actions := commandActions[r.verb]
 	if in.members == nil {
 		if r.verb == verbWrite {
 			return nil, problemf(CodeBadRequest, `a write takes a JSON object, such as {"item":"…","value":…}`)
@@ -177,7 +174,7 @@ func (b *Bridge) run(r *request, plan protocol.Plan, prepare func() error, finis
 	}
 	var p pending
 	if err == nil && prepare == nil {
-		p, err = b.begin(r, plan, r.deadline, false)
+		p, err = b.begin(r, plan, false)
 	}
 	if err != nil {
 		b.withdraw(r, err)
@@ -187,7 +184,7 @@ func (b *Bridge) run(r *request, plan protocol.Plan, prepare func() error, finis
 		if prepare != nil {
 			err := prepare()
 			if err == nil {
-				p, err = b.begin(r, plan, r.deadline, false)
+				p, err = b.begin(r, plan, false)
 			}
 			if err != nil {
 				b.withdraw(r, err)

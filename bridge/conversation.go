@@ -44,8 +44,8 @@ type pending struct {
 }
 
 // begin looks a plan's steps up in the cache and submits the others to the bus, to be begun
-// before the deadline. continued tells that the request was admitted before.
-func (b *Bridge) begin(r *request, plan protocol.Plan, deadline time.Time, continued bool) (pending, error) {
+// before the deadline of the request. continued tells that the request was admitted before.
+func (b *Bridge) begin(r *request, plan protocol.Plan, continued bool) (pending, error) {
 	r.payload = nil // it may be long, and all that is in it has been read
 	p := pending{plan: plan, outcomes: make([]outcome, len(plan.Steps)), asked: time.Now()}
 	var rest []protocol.Step
@@ -60,7 +60,7 @@ func (b *Bridge) begin(r *request, plan protocol.Plan, deadline time.Time, conti
 	if len(rest) == 0 {
 		return p, nil
 	}
-	job := bus.Job{Steps: rest, Deadline: deadline, Continued: continued, Stranger: r.stranger}
+	job := bus.Job{Steps: rest, Deadline: r.deadline, Continued: continued, Stranger: r.stranger}
 	if plan.Password != "" {
 		for i := range rest {
 			if rest[i].IsCommand() {
@@ -78,7 +78,6 @@ func (b *Bridge) begin(r *request, plan protocol.Plan, deadline time.Time, conti
 // plan makes of the answers until nothing is left.
 func (b *Bridge) hold(r *request, p pending) conversation {
 	c := conversation{address: p.plan.Address}
-	deadline := r.deadline
 	for {
 		if p.plan.Report != nil {
 			c.report = p.plan.Report
@@ -89,27 +88,7 @@ func (b *Bridge) hold(r *request, p pending) conversation {
 		if p.report != nil {
 			report := <-p.report
 			c.effort.add(report)
-			for i, now := 0, time.Now(); i < len(p.outcomes); i++ {
-				if o := &p.outcomes[i]; !o.cached {
-					o.Reply, o.time = report.Replies[0], now
-					report.Replies = report.Replies[1:]
-					if !o.Came.IsZero() { // other work may have gone between this step and the last one
-						o.time = o.Came
-					}
-					switch {
-					case o.Step.IsCommand() && o.Started:
-						b.cache.forget(o.Meter, now)
-						if o.Class != protocol.ClassRelay { // which sets no clock
-							b.clocks.forget(o.Meter)
-						}
-						c.acted = true
-					case o.Err == nil && isSingle(o.Meter):
-						b.cache.put(o.Key, o.Result, p.asked, o.time)
-					}
-					b.clocks.learn(o)
-				}
-			}
-			b.observe(p.outcomes)
+			c.acted = b.record(&p, report.Replies) || c.acted
 		}
 		var answers []protocol.Answer
 		for _, o := range p.outcomes {
@@ -129,12 +108,12 @@ func (b *Bridge) hold(r *request, p pending) conversation {
 		}
 		if err == nil {
 			if c.acted { // the time to live of a command bounds its beginning, not the look at what it did
-				deadline = time.Now().Add(commandTTL)
+				r.deadline = time.Now().Add(commandTTL)
 			}
 			if !r.from.IsZero() && r.patient { // a history takes as long as it takes, while its turns come
-				deadline = time.Now().Add(readTTL)
+				r.deadline = time.Now().Add(readTTL)
 			}
-			p, err = b.begin(r, plan, deadline, true)
+			p, err = b.begin(r, plan, true)
 		}
 		if err != nil {
 			c.err = err
@@ -148,6 +127,35 @@ func (b *Bridge) hold(r *request, p pending) conversation {
 			return c
 		}
 	}
+}
+
+// record completes the outcomes of a plan by what the bus has replied, and keeps what that tells of
+// the meter. It returns whether a step has reached the wire that was to change something.
+func (b *Bridge) record(p *pending, replies []bus.Reply) (acted bool) {
+	now := time.Now()
+	for i := range p.outcomes {
+		o := &p.outcomes[i]
+		if o.cached {
+			continue
+		}
+		o.Reply, o.time, replies = replies[0], now, replies[1:]
+		if !o.Came.IsZero() { // other work may have gone between this step and the last one
+			o.time = o.Came
+		}
+		switch {
+		case o.Step.IsCommand() && o.Started:
+			b.cache.forget(o.Meter, now)
+			if o.Class != protocol.ClassRelay { // which sets no clock
+				b.clocks.forget(o.Meter)
+			}
+			acted = true
+		case o.Err == nil && isSingle(o.Meter):
+			b.cache.put(o.Key, o.Result, p.asked, o.time)
+		}
+		b.clocks.learn(o)
+	}
+	b.observe(p.outcomes)
+	return acted
 }
 
 // pause waits, unless the bridge stops.

@@ -22,12 +22,15 @@ func HealthSocket(root string) string { return "@dlt645-mqtt:" + root }
 // not ill health: a restart would not mend it.
 func (b *Bridge) Unhealthy() string {
 	var ill []string
-	for name, turned := range map[string]time.Time{
-		"the bridge": time.Unix(0, b.turned.Load()),
-		"the bus":    b.bus.State().Turned,
+	for _, part := range []struct {
+		name   string
+		turned time.Time
+	}{
+		{"the bridge", time.Unix(0, b.turned.Load())},
+		{"the bus", b.bus.State().Turned},
 	} {
-		if age := time.Since(turned); age > healthLimit {
-			ill = append(ill, fmt.Sprintf("%s has not moved for %s", name, age.Round(time.Second)))
+		if age := time.Since(part.turned); age > healthLimit {
+			ill = append(ill, fmt.Sprintf("%s has not moved for %s", part.name, age.Round(time.Second)))
 		}
 	}
 	return strings.Join(ill, "; ")

@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"strings"
 	"sync"
 
 	"dlt645-mqtt/protocol"
@@ -43,7 +42,7 @@ func (m *meter) learn(address string, answered bool) {
 	switch {
 	case !answered:
 		m.resolved = ""
-	case !strings.Contains(address, "A"):
+	case isSingle(address):
 		m.resolved = address
 	}
 }
@@ -86,6 +85,20 @@ func (d *directory) find(target string) (m *meter, address string, p protocol.Pr
 		return m, address, m.Protocol, nil
 	}
 	return nil, address, d.fallback, nil
+}
+
+// locate finds the meter that the topic of a request names. It returns nil for one that is not
+// configured.
+func (b *Bridge) locate(r *request) (*meter, error) {
+	m, address, spoken, err := b.directory.find(r.target)
+	if err != nil {
+		return nil, err
+	}
+	r.protocol, r.address, r.meter = spoken, address, address
+	if m != nil {
+		r.meter = m.Name
+	}
+	return m, nil
 }
 
 // at returns the configured meter at a full address, or nil.

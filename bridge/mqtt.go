@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/url"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -336,7 +335,7 @@ func (l *link) down() bool {
 // that does not come is ended, so that the message can be sent again over another one.
 func (l *link) publish(connection context.Context, m *autopaho.ConnectionManager, qos byte, message outgoing) (final bool, err error) {
 	properties := &paho.PublishProperties{ContentType: message.contentType, CorrelationData: message.correlation}
-	if !strings.HasPrefix(message.contentType, contentBytes) {
+	if message.contentType != contentBytes {
 		text := byte(1)
 		properties.PayloadFormat = &text
 	}

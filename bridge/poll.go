@@ -368,8 +368,8 @@ func (b *Bridge) workAside(w *watch, ask protocol.Request) error {
 	if err != nil {
 		return err
 	}
-	r := &request{items: ask.Items}
-	p, err := b.begin(r, plan, time.Time{}, false)
+	r := &request{items: ask.Items} // without a deadline
+	p, err := b.begin(r, plan, false)
 	if err != nil {
 		return err
 	}

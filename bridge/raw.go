@@ -56,7 +56,7 @@ func (b *Bridge) raw(r *request, in *body) error {
 		return bus.ErrExpired
 	}
 	r.stranger = m == nil && !b.bus.Meter(plan.Address).Answered()
-	p, err := b.begin(r, plan, r.deadline, false)
+	p, err := b.begin(r, plan, false)
 	if err != nil {
 		return err
 	}

@@ -15,21 +15,17 @@ func (b *Bridge) read(r *request, in *body) error {
 	if err := r.readKeys(in); err != nil {
 		return err
 	}
-	m, address, spoken, err := b.directory.find(r.target)
+	m, err := b.locate(r)
 	if err != nil {
 		return err
 	}
-	r.protocol, r.address, r.meter = spoken, address, address
-	r.stranger = m == nil && !b.bus.Meter(address).Answered()
-	if m != nil {
-		r.meter = m.Name
-	}
+	r.stranger = m == nil && !b.bus.Meter(r.address).Answered()
 	if len(r.items) == 0 {
 		if r.items = b.poller.itemsOf(r.meter, time.Now()); r.items == nil {
 			return problemf(CodeBadRequest, "the body names no items, and meter %s has no points of its own: name items, such as voltage_a", r.target)
 		}
 	}
-	plan, err := spoken.Plan(protocol.Request{Verb: protocol.VerbRead, Class: protocol.ClassRead, Address: address, Items: r.items, From: r.from, To: r.to}, b.bus.Meter(address))
+	plan, err := r.protocol.Plan(protocol.Request{Verb: protocol.VerbRead, Class: protocol.ClassRead, Address: r.address, Items: r.items, From: r.from, To: r.to}, b.bus.Meter(r.address))
 	if err != nil {
 		return err
 	}
@@ -37,7 +33,7 @@ func (b *Bridge) read(r *request, in *body) error {
 		return bus.ErrExpired
 	}
 
-	p, err := b.begin(r, plan, r.deadline, false)
+	p, err := b.begin(r, plan, false)
 	if err != nil {
 		return err
 	}

@@ -31,7 +31,7 @@ type reply struct {
 	*history
 
 	// Only a scan that asked somebody has these.
-	*discovery
+	*finding
 
 	// Only a config request that was understood has these.
 	*configuration

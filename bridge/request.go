@@ -122,12 +122,7 @@ func (b *Bridge) carryOut(r *request) {
 
 // open takes the payload apart and finds the id and the meter that the request is about.
 func (b *Bridge) open(r *request) (in body, err error) {
-	if m, address, _, err := b.directory.find(r.target); err == nil {
-		r.address, r.meter = address, address
-		if m != nil {
-			r.meter = m.Name
-		}
-	}
+	_, _ = b.locate(r) // the verbs that need a meter say why there is none
 	limit := maxPayload
 	if r.verb == verbConfig {
 		limit = maxConfigPayload

@@ -43,8 +43,8 @@ type ScanProgress struct {
 // Share is how much of the scan is done, 0 to 1, as far as can be guessed.
 func (p ScanProgress) Share() float64 { return float64(p.Asked) / float64(max(1, p.Asked+p.Left)) }
 
-// A discovery is what a scan brought. Only the reply to a scan has it.
-type discovery struct {
+// A finding is what a scan brought. Only the reply to a scan has it.
+type finding struct {
 	Meters  []foundMeter `json:"meters"`
 	Sure    bool         `json:"sure"`
 	Stopped *problem     `json:"stopped,omitempty"` // why the scan ended early
@@ -93,7 +93,7 @@ func (b *Bridge) scan(r *request, in *body) error {
 	}
 	b.later(func() {
 		defer b.scanning.Store(0)
-		b.search(r, keys)
+		b.runScan(r, keys)
 	})
 	return nil
 }
@@ -119,7 +119,7 @@ func (b *Bridge) scanKeys(r *request, in *body) (keys scanKeys, err error) {
 		if err != nil {
 			return keys, err
 		}
-		if given && (key.name == "meters" && meters == 0) {
+		if given && key.name == "meters" && meters == 0 {
 			return keys, problemf(CodeBadRequest, "%q must be %s", key.name, key.want)
 		}
 	}
@@ -145,7 +145,6 @@ func (b *Bridge) finders(names []string) ([]protocol.Finder, error) {
 		return nil, problemf(CodeUnsupported, "none of the protocols of this bridge can look for meters")
 	}
 	if len(names) == 0 {
-		names = nil
 		for _, finder := range b.config.Finders {
 			names = append(names, finder.Name())
 		}
@@ -210,8 +209,8 @@ func combine(speeds []int, parities []string) (modes []bus.Mode) {
 	return modes
 }
 
-// search scans the bus, tells how far it is, and replies.
-func (b *Bridge) search(r *request, keys scanKeys) {
+// runScan searches the bus, tells how far it is, and replies.
+func (b *Bridge) runScan(r *request, keys scanKeys) {
 	a := b.newReply(r)
 	a.Bus = &effort{}
 	started, watched := false, true
@@ -229,7 +228,7 @@ func (b *Bridge) search(r *request, keys scanKeys) {
 		reply := ended.Replies[0]
 		started = started || reply.Started
 		if r.trace && len(reply.Frames) > 1 {
-			a.Frames = append(a.Frames, b.tracedFrames(keys.finders[0], reply.Frames)...)
+			a.Frames = append(a.Frames, b.tracedFrames(s.current.finder, reply.Frames)...)
 		}
 		return reply.Result.Address, reply.Err
 	}
@@ -249,7 +248,7 @@ func (b *Bridge) search(r *request, keys scanKeys) {
 		b.fail(r, err)
 		return
 	}
-	a.discovery = &discovery{Meters: s.meters(), Sure: sure}
+	a.finding = &finding{Meters: s.meters(), Sure: sure}
 	if err != nil {
 		a.OK, a.Stopped = false, problemOf(err)
 	}

@@ -162,7 +162,7 @@ func (b *Bridge) finders(names []string) ([]protocol.Finder, error) {
 	return finders, nil
 }
 
-// scanModes returns the speeds and parities to search at, that of the line first.
+// scanModes returns the speeds and parities to search at.
 func (b *Bridge) scanModes(speeds []int, parities []string) ([]bus.Mode, error) {
 	own, tunable := b.bus.Mode()
 	for _, speed := range speeds {
@@ -175,35 +175,29 @@ func (b *Bridge) scanModes(speeds []int, parities []string) ([]bus.Mode, error) 
 			return nil, problemf(CodeBadRequest, `"parities": %v`, err)
 		}
 	}
-	if !tunable {
-		other := func(m bus.Mode) bool { return m != own }
-		if slices.ContainsFunc(combine(speeds, []string{own.Parity}), other) || slices.ContainsFunc(combine([]int{own.Baud}, parities), other) {
-			return nil, problemf(CodeBadRequest, "speeds and parities can be varied on a serial line only; behind a server or a modem they are set there, and this bus is configured for %d baud, parity %s", own.Baud, own.Parity)
-		}
-		return []bus.Mode{own}, nil
+	if tunable {
+		return modesToTry(own, speeds, parities), nil
 	}
-	var modes []bus.Mode
-	if len(speeds) == 0 && len(parities) == 0 {
-		modes = append(modes, own)
+	if slices.ContainsFunc(speeds, func(speed int) bool { return speed != own.Baud }) || slices.ContainsFunc(parities, func(parity string) bool { return parity != own.Parity }) {
+		return nil, problemf(CodeBadRequest, "speeds and parities can be varied on a serial line only; behind a server or a modem they are set there, and this bus is configured for %d baud, parity %s", own.Baud, own.Parity)
 	}
-	if len(speeds) == 0 {
-		speeds = scanSpeeds
-	}
-	if len(parities) == 0 {
-		parities = scanParities
-	}
-	for _, mode := range combine(speeds, parities) {
-		if !slices.Contains(modes, mode) {
-			modes = append(modes, mode)
-		}
-	}
-	return modes, nil
+	return []bus.Mode{own}, nil
 }
 
-func combine(speeds []int, parities []string) (modes []bus.Mode) {
+// modesToTry combines speeds and parities. Where none are given it takes that of the line and the
+// usual ones.
+func modesToTry(own bus.Mode, speeds []int, parities []string) (modes []bus.Mode) {
+	if len(speeds) == 0 {
+		speeds = append([]int{own.Baud}, scanSpeeds...)
+	}
+	if len(parities) == 0 {
+		parities = append([]string{own.Parity}, scanParities...)
+	}
 	for _, parity := range parities {
 		for _, speed := range speeds {
-			modes = append(modes, bus.Mode{Baud: speed, Parity: parity})
+			if mode := (bus.Mode{Baud: speed, Parity: parity}); !slices.Contains(modes, mode) {
+				modes = append(modes, mode)
+			}
 		}
 	}
 	return modes

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -54,6 +55,33 @@ func TestCommandIsReadBackAndAudited(t *testing.T) {
 	}
 	if record.Queued == "" || record.Sent < record.Queued || record.Answered < record.Sent || len(record.Frames) != 2 {
 		t.Errorf("times or frames of record %s", sent.payload)
+	}
+}
+
+// TestResultForASmallBroker has a broker that takes small messages only. The reply to a command that was
+// carried out tells it, for an error would say that nothing was sent.
+func TestResultForASmallBroker(t *testing.T) {
+	s := newStage(t, switching)
+	s.outbox.down()
+	s.outbox.up(t.Context(), func(_ context.Context, m outgoing) (bool, error) {
+		switch {
+		case len(m.payload) > 400:
+			return true, errTooLarge
+		case strings.HasPrefix(m.topic, "test/reply/"):
+			s.sent <- m
+		}
+		return false, nil
+	})
+	for _, repeated := range []any{nil, true} {
+		reply := s.relay(t, `{"id":"`+strings.Repeat("1", 60)+`","action":"trip","trace":true}`)
+		if message, _ := reply["message"].(string); reply["ok"] != true || reply["result"] != resultVerified || reply["relay"] != "open" || reply["error"] != nil ||
+			reply["repeated"] != repeated || repeated == nil && !strings.Contains(message, "more than the broker takes") {
+			t.Errorf("reply %v", reply)
+		}
+	}
+	_, reply := s.ask(t, message{topic: "test/request/read/main", payload: []byte(`{"items":["voltage_a","voltage_b"],"trace":true}`)})
+	if codeOf(reply) != string(CodeInternal) {
+		t.Errorf("reply %v", reply)
 	}
 }
 

@@ -48,7 +48,7 @@ type outgoing struct {
 	ordered     bool // not before the last one that is ordered has been acknowledged
 	current     bool // only the newest of its topic counts, as if it were retained
 
-	short    func() []byte // what to send if the broker takes no message of this size; nil: nothing
+	short    func() []byte // the JSON to send if the broker takes no message of this size; nil: nothing
 	attempts int           // that ended with the connection: perhaps the message is why
 }
 
@@ -301,7 +301,7 @@ func (o *outbox) attempt(connection context.Context, publish publisher, m outgoi
 	case err == nil:
 		return false
 	case errors.Is(err, errTooLarge) && m.short != nil:
-		m.payload, m.short = m.short(), nil
+		m.payload, m.contentType, m.short = m.short(), contentJSON, nil
 		return o.attempt(connection, publish, m)
 	case final:
 		o.log.at(slog.LevelError, "not taken", "the broker does not take a message", "topic", quote(m.topic), "err", err)

@@ -129,5 +129,5 @@ func (b *Bridge) finishRaw(r *request, c conversation) {
 		return
 	}
 	a.Time = b.stamp(time.Now())
-	b.sendFirst(r, a, &answer{payload: said.Result.Frame, contentType: contentBytes}, said.Result.Frame, contentBytes)
+	b.sendFirst(r, a, &answer{reply: a, payload: said.Result.Frame}, said.Result.Frame, contentBytes)
 }

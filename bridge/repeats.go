@@ -37,9 +37,8 @@ type remembered struct {
 
 // An answer is a reply that can be given again.
 type answer struct {
-	reply       *reply
-	payload     []byte
-	contentType string
+	reply   *reply
+	payload []byte // of a binary reply
 }
 
 // A mark tells a repeat of a command; the zero value tells none.
@@ -143,13 +142,13 @@ func (p *repeats) forget(now time.Time) {
 
 // repeat gives a repeat of a command the answer to the first.
 func (b *Bridge) repeat(r *request, first *answer) {
-	if first.reply == nil {
-		b.countReply(r.verb, "repeated")
-		b.publishReply(r, first.payload, first.contentType)
-		return
-	}
 	again := *first.reply
 	again.Repeated = true
+	if first.payload != nil {
+		b.countReply(r.verb, "repeated")
+		b.publishReply(r, &again, first.payload, contentBytes)
+		return
+	}
 	b.send(r, &again)
 }
 

@@ -245,7 +245,7 @@ func (b *Bridge) send(r *request, a *reply) {
 	}
 	if a.Repeated {
 		b.countReply(r.verb, a.ending())
-		b.publishReply(r, payload, contentJSON)
+		b.publishReply(r, a, payload, contentJSON)
 		return
 	}
 	kept := *a
@@ -257,7 +257,7 @@ func (b *Bridge) send(r *request, a *reply) {
 func (b *Bridge) sendFirst(r *request, a *reply, kept *answer, payload []byte, contentType string) {
 	b.countReply(r.verb, a.ending())
 	waiting := b.conclude(r, kept)
-	b.publishReply(r, payload, contentType)
+	b.publishReply(r, a, payload, contentType)
 	if r.command {
 		b.audit(r, a)
 	}
@@ -285,7 +285,7 @@ func (b *Bridge) conclude(r *request, a *answer) (waiting []*request) {
 	switch {
 	case r.remembered == nil:
 		return nil
-	case a.reply != nil && a.reply.Error != nil:
+	case a.reply.Error != nil:
 		return b.repeats.withdraw(r.remembered)
 	}
 	return b.repeats.finish(r.remembered, a)
@@ -299,23 +299,36 @@ func (b *Bridge) repeatAll(waiting []*request, first *answer) {
 	}
 }
 
-func (b *Bridge) publishReply(r *request, payload []byte, contentType string) {
-	short := &reply{
-		ID: r.id, Request: r.verb, Meter: r.meter, Address: r.address,
-		Error: problemf(CodeInternal, "the reply has %d bytes, more than the broker takes; ask for less at once", len(payload)),
-	}
-	if len(short.ID) > mostQuoted {
-		short.ID = nil
-	}
+// publishReply hands the payload of a reply to whoever delivers it.
+func (b *Bridge) publishReply(r *request, a *reply, payload []byte, contentType string) {
+	short := a.shortened(len(payload))
 	// Nothing else of the request is kept while the reply waits for the broker.
 	r.deliver(outgoing{
 		topic: r.replyTopic, payload: payload, contentType: contentType,
 		correlation: r.correlation, command: r.command, short: func() []byte {
-			short.Time = b.stamp(time.Now())
+			if short.Time == "" {
+				short.Time = b.stamp(time.Now())
+			}
 			text, _ := encodeJSON(short) // what could be encoded before can be again
 			return text
 		},
 	})
+}
+
+// shortened is what goes out in place of a reply that is larger than the broker takes. It keeps what is
+// known of a command: an error would say that nothing of it was sent.
+func (a *reply) shortened(size int) *reply {
+	s := &reply{Request: a.Request, Meter: a.Meter, Address: a.Address}
+	if len(a.ID) <= mostQuoted {
+		s.ID = a.ID
+	}
+	if a.Result == "" {
+		s.Error = problemf(CodeInternal, "the reply has %d bytes, more than the broker takes; ask for less at once", size)
+		return s
+	}
+	s.OK, s.Time, s.Result, s.Repeated, s.Relay, s.Pending, s.Reasons = a.OK, a.Time, a.Result, a.Repeated, a.Relay, a.Pending, a.Reasons
+	s.Message = fmt.Sprintf("the whole reply has %d bytes, more than the broker takes", size)
+	return s
 }
 
 // isWakeUp tells of bytes that are there only to wake a receiver up.

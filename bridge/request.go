@@ -52,7 +52,7 @@ type request struct {
 	patient  bool          // it does not say how long it may wait
 	stranger bool          // as in bus.Job
 
-	watch func(ScanProgress) bool // told how a scan goes, and whether to go on; nil: it is published
+	progress func(ScanProgress) bool // told how a scan goes, and whether to go on; nil: it is published
 
 	meter, address string
 	protocol       protocol.Protocol

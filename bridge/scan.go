@@ -63,10 +63,10 @@ type scanKeys struct {
 func (b *Bridge) Scan(ctx context.Context, payload []byte, progress func(ScanProgress)) []byte {
 	answer := make(chan []byte, 1)
 	b.carryOut(&request{
-		message: message{topic: verbScan, payload: payload, received: time.Now()},
-		verb:    verbScan,
-		deliver: func(m outgoing) { answer <- m.payload },
-		watch:   func(p ScanProgress) bool { progress(p); return ctx.Err() == nil },
+		message:  message{topic: verbScan, payload: payload, received: time.Now()},
+		verb:     verbScan,
+		deliver:  func(m outgoing) { answer <- m.payload },
+		progress: func(p ScanProgress) bool { progress(p); return ctx.Err() == nil },
 	})
 	return <-answer
 }
@@ -92,8 +92,13 @@ func (b *Bridge) scan(r *request, in *body) error {
 		return p
 	}
 	b.later(func() {
-		defer b.scanning.Store(0)
-		b.runScan(r, keys)
+		a, err := b.runScan(r, keys)
+		b.scanning.Store(0) // whoever has the reply may scan again
+		if err != nil {
+			b.fail(r, err)
+			return
+		}
+		b.send(r, a)
 	})
 	return nil
 }
@@ -203,8 +208,9 @@ func modesToTry(own bus.Mode, speeds []int, parities []string) (modes []bus.Mode
 	return modes
 }
 
-// runScan searches the bus, tells how far it is, and replies.
-func (b *Bridge) runScan(r *request, keys scanKeys) {
+// runScan searches the bus and tells how far it is. It returns the reply, or an error if nobody was
+// asked.
+func (b *Bridge) runScan(r *request, keys scanKeys) (*reply, error) {
 	a := b.newReply(r)
 	a.Bus = &effort{}
 	started, watched := false, true
@@ -239,15 +245,14 @@ func (b *Bridge) runScan(r *request, keys scanKeys) {
 	}
 	sure, err := s.run(keys.finders, keys.modes)
 	if err != nil && !started {
-		b.fail(r, err)
-		return
+		return nil, err
 	}
 	a.finding = &finding{Meters: s.meters(), Sure: sure}
 	if err != nil {
 		a.OK, a.Stopped = false, problemOf(err)
 	}
 	b.tell(r, s.progress("done"))
-	b.send(r, a)
+	return a, nil
 }
 
 // meters lists what was found.
@@ -271,8 +276,8 @@ func (s *search) progress(state string) ScanProgress {
 
 // tell passes on how far a scan is, and returns whether to go on.
 func (b *Bridge) tell(r *request, p ScanProgress) bool {
-	if r.watch != nil {
-		return r.watch(p)
+	if r.progress != nil {
+		return r.progress(p)
 	}
 	p.ID, p.Time = r.id, b.stamp(time.Now())
 	if payload, err := encodeJSON(p); err == nil { // numbers and strings always encode

@@ -3,8 +3,10 @@ package bridge
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"dlt645-mqtt/bridge/bus"
+	"dlt645-mqtt/protocol"
 )
 
 // TestModesToTry has the speed and the parity of the line among what is tried, unless others are asked
@@ -26,5 +28,35 @@ func TestModesToTry(t *testing.T) {
 	}
 	if got := modesToTry(own, nil, nil); got[0] != own || len(got) != len(scanSpeeds)*(len(scanParities)+1) {
 		t.Errorf("of nothing: %v", got)
+	}
+}
+
+// A finder looks for meters that speak parrot.
+type finder struct{ seeker }
+
+func (f finder) Find(pattern string) (protocol.Question, error) {
+	question, err := f.seeker.Find(pattern)
+	step := f.step(question.Pattern, "address")
+	step.Class = protocol.ClassScan
+	question.Steps = []protocol.Step{step}
+	return question, err
+}
+
+// TestScanAfterScan scans as soon as the reply to a scan is there.
+func TestScanAfterScan(t *testing.T) {
+	s := newStage(t, func(c *Config) { c.Finders = []protocol.Finder{finder{}} })
+	under := make(chan int64, 1)
+	s.carryOut(&request{
+		message: message{topic: "scan", payload: []byte(`{"meters":1}`), received: time.Now()}, verb: verbScan,
+		progress: func(ScanProgress) bool { return true },
+		deliver: func(m outgoing) {
+			if reply := decoded(t, m.payload); len(reply["meters"].([]any)) != 1 || reply["ok"] != true {
+				t.Errorf("reply %s", m.payload)
+			}
+			under <- s.scanning.Load()
+		},
+	})
+	if until := <-under; until != 0 {
+		t.Error("with its reply a scan is under way still")
 	}
 }

@@ -48,6 +48,7 @@ type Bridge struct {
 	directory *directory
 	points    tableInForce
 	poller    poller
+	errands   errands
 
 	configuring sync.Mutex   // held while one point table takes the place of another
 	configs     atomic.Int32 // point tables that clients have sent, in hand

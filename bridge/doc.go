@@ -18,7 +18,9 @@
 //	meters.go        which meter a topic means
 //	conversation.go  how a plan is carried out
 //	cache.go         values that are still fresh enough
-//	reply.go         replies as JSON
+//	reply.go         replies, and how they go out
+//	problem.go       errors as clients see them
+//	object.go        JSON whose members keep their order
 //	outbox.go        what waits to be published, also while the broker is away
 //
 // The verbs:
@@ -43,6 +45,7 @@
 //	table.go         the point table in force
 //	budget.go        what a table takes of the wire
 //	poll.go          which points are read when
+//	errands.go       what is asked of meters though nobody waits for it
 //	watch.go         what is kept of a meter, and what becomes of a reading
 //	state.go         the last good values
 //	availability.go  which meters can be reached

@@ -3,21 +3,14 @@ package bridge
 import (
 	"cmp"
 	"context"
-	"errors"
 	"hash/fnv"
 	"maps"
 	"slices"
 	"sync"
 	"time"
 
-	"dlt645-mqtt/bridge/bus"
 	"dlt645-mqtt/bridge/points"
-	"dlt645-mqtt/protocol"
 )
-
-// errandsAtOnce is how many rounds may wait for the bus: enough to keep it busy, also if some find
-// their meters silent, and few enough not to hold the plans of a hundred meters in memory.
-const errandsAtOnce = 16
 
 // longestNap is how long the schedule goes unlooked at: the clock of the host may be set.
 const longestNap = 10 * time.Second
@@ -31,8 +24,6 @@ type poller struct {
 	mu      sync.Mutex
 	watches map[string]*watch // by name, or address
 	rounds  map[roundKey]*round
-	waiting []errand
-	active  int    // errands that have begun
 	missed  uint64 // rounds that were due while the one before was under way
 }
 
@@ -305,75 +296,4 @@ func (b *Bridge) beginRound(c call) {
 		}
 		return b.readAside(c.watch, items)
 	})
-}
-
-// probe asks a meter for anything, to see whether it is there.
-func (b *Bridge) probe(w *watch) {
-	b.aside(w, func() error { return b.readAside(w, w.trial()) })
-}
-
-// An errand is something about a meter that nobody waits for.
-type errand struct {
-	watch *watch
-	do    func() error
-}
-
-// aside has something about a meter done, now or when fewer errands are under way.
-func (b *Bridge) aside(w *watch, do func() error) {
-	p := &b.poller
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.waiting = append(p.waiting, errand{w, do})
-	b.runErrands()
-}
-
-// runErrands begins as many errands as may be under way. The caller holds poller.mu.
-func (b *Bridge) runErrands() {
-	p := &b.poller
-	for len(p.waiting) > 0 && p.active < errandsAtOnce && b.admission.enter() {
-		e := p.waiting[0]
-		p.waiting = p.waiting[1:]
-		p.active++
-		b.later(func() {
-			b.errand(e)
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			p.active--
-			b.runErrands()
-		})
-	}
-}
-
-// errand runs an errand. A meter that was silent is asked once more, so that it is known soon
-// whether it is offline.
-func (b *Bridge) errand(e errand) {
-	err := e.do()
-	if err == nil && e.watch.undecided() {
-		err = b.readAside(e.watch, e.watch.trial())
-	}
-	if err != nil && !errors.Is(err, bus.ErrStopping) {
-		b.limited.log("poll", "a round of polls is left out", "meter", e.watch.Name, "err", err)
-	}
-}
-
-// readAside reads items of a meter with the least urgency of all reads.
-func (b *Bridge) readAside(w *watch, items []string) error {
-	return b.workAside(w, protocol.Request{Verb: protocol.VerbRead, Items: items})
-}
-
-// workAside carries a request to read out that nobody waits for.
-func (b *Bridge) workAside(w *watch, ask protocol.Request) error {
-	ask.Class, ask.Address = protocol.ClassPoll, w.current()
-	plan, err := w.Protocol.Plan(ask, b.bus.Meter(ask.Address))
-	if err != nil {
-		return err
-	}
-	r := &request{items: ask.Items} // without a deadline
-	p, err := b.begin(r, plan, false)
-	if err != nil {
-		return err
-	}
-	c := b.hold(r, p)
-	w.learn(c.address, !c.silent())
-	return nil
 }

@@ -1,16 +1,11 @@
 package bridge
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"dlt645-mqtt/bridge/bus"
-	"dlt645-mqtt/bridge/points"
 	"dlt645-mqtt/protocol"
 )
 
@@ -76,128 +71,6 @@ func (e *effort) add(report bus.Report) {
 	e.QueuedMS += report.Queued.Milliseconds()
 	e.WireMS += report.Wire.Milliseconds()
 	e.Steps += report.Steps
-}
-
-// A tracedFrame is one frame on the wire, its secrets masked.
-type tracedFrame struct {
-	Direction string `json:"direction"` // "sent", "received"; "ignored": no part of an answer
-	Time      string `json:"time"`
-	Hex       string `json:"hex"`
-}
-
-// A problem is an error as clients see it. It is an error itself, so that the functions that
-// take a request apart can return it.
-type problem struct {
-	Code         Code     `json:"code"`
-	Message      string   `json:"message"`
-	Reasons      []string `json:"reasons,omitempty"`
-	Offline      bool     `json:"offline,omitempty"` // the meter was not asked: it has stopped answering
-	RetryAfterMS int64    `json:"retry_after_ms,omitempty"`
-
-	Rows points.Problems `json:"rows,omitempty"` // what is wrong with a point table, and where
-}
-
-func (p *problem) Error() string { return string(p.Code) + ": " + p.Message }
-
-func problemf(code Code, format string, arguments ...any) *problem {
-	return &problem{Code: code, Message: fmt.Sprintf(format, arguments...)}
-}
-
-// problemOf puts any error of protocol and bus under its code of the contract.
-func problemOf(err error) *problem {
-	var known *problem
-	if errors.As(err, &known) {
-		return known
-	}
-	p := &problem{Code: CodeInternal, Message: err.Error()}
-	for _, row := range []struct {
-		target error
-		code   Code
-	}{
-		{protocol.ErrBadRequest, CodeBadRequest},
-		{protocol.ErrUnknownItem, CodeUnknownItem},
-		{protocol.ErrUnsupported, CodeUnsupported},
-		{protocol.ErrUnsafe, CodeRefused},
-		{protocol.ErrSilent, CodeTimeout},
-		{protocol.ErrGarbled, CodeGarbled},
-		{bus.ErrBusy, CodeBusy},
-		{bus.ErrExpired, CodeExpired},
-		{bus.ErrDown, CodeBusDown},
-		{bus.ErrStopping, CodeStopping},
-	} {
-		if errors.Is(err, row.target) {
-			p.Code = row.code
-			switch row.code {
-			case CodeBadRequest, CodeUnknownItem, CodeUnsupported, CodeRefused: // the code says that much
-				p.Message = strings.TrimPrefix(p.Message, row.target.Error()+": ")
-			}
-			break
-		}
-	}
-	var refusal *protocol.Refusal
-	if errors.As(err, &refusal) {
-		p.Code, p.Reasons = CodeRefused, refusal.Reasons
-	}
-	var busy *bus.BusyError
-	if errors.As(err, &busy) {
-		p.RetryAfterMS = busy.RetryAfter.Milliseconds()
-	}
-	var offline *bus.OfflineError
-	if errors.As(err, &offline) {
-		p.Offline, p.RetryAfterMS = true, offline.RetryAfter.Milliseconds()
-	}
-	return p
-}
-
-// An object is a JSON object whose members keep their order.
-type object []member
-
-type member struct {
-	name  string
-	value any
-}
-
-func (o *object) set(name string, value any) {
-	for i := range *o {
-		if (*o)[i].name == name {
-			(*o)[i].value = value
-			return
-		}
-	}
-	*o = append(*o, member{name, value})
-}
-
-func (o *object) remove(name string) {
-	*o = slices.DeleteFunc(*o, func(m member) bool { return m.name == name })
-}
-
-// MarshalJSON writes the members in order; no members make an empty object.
-func (o object) MarshalJSON() ([]byte, error) {
-	b := []byte{'{'}
-	for i, m := range o {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		name, err := encodeJSON(m.name)
-		if err != nil {
-			return nil, err
-		}
-		value, err := encodeJSON(m.value)
-		if err != nil {
-			return nil, err
-		}
-		b = append(append(append(b, name...), ':'), value...)
-	}
-	return append(b, '}'), nil
-}
-
-// encodeJSON is json.Marshal without the escaping that only web pages need.
-func encodeJSON(v any) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	err := e.Encode(v)
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }
 
 // stamp writes a moment as the contract does: RFC 3339 with offset and milliseconds.
@@ -329,29 +202,4 @@ func (a *reply) shortened(size int) *reply {
 	s.OK, s.Time, s.Result, s.Repeated, s.Relay, s.Pending, s.Reasons = a.OK, a.Time, a.Result, a.Repeated, a.Relay, a.Pending, a.Reasons
 	s.Message = fmt.Sprintf("the whole reply has %d bytes, more than the broker takes", size)
 	return s
-}
-
-// isWakeUp tells of bytes that are there only to wake a receiver up.
-func isWakeUp(b []byte) bool {
-	const wakeUp = 0xFE
-	return !slices.ContainsFunc(b, func(c byte) bool { return c != wakeUp })
-}
-
-// tracedFrames lists what a step said and heard, secrets masked.
-func (b *Bridge) tracedFrames(p protocol.Protocol, frames []bus.Frame) []tracedFrame {
-	var list []tracedFrame
-	for _, f := range frames {
-		if f.Ignored && isWakeUp(f.Bytes) {
-			continue // wake-up bytes before an answer are no news
-		}
-		direction := "received"
-		switch {
-		case f.Sent:
-			direction = "sent"
-		case f.Ignored:
-			direction = "ignored"
-		}
-		list = append(list, tracedFrame{direction, b.stamp(f.Time), p.Redact(f.Bytes)})
-	}
-	return list
 }

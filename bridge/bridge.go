@@ -94,7 +94,8 @@ func New(config Config) *Bridge {
 
 // Run connects to the broker and serves requests until ctx ends. Then it takes no more,
 // lets the bus finish what is on the wire, sees the replies out and says goodbye. The bus
-// must be running and must be stopped by its own context, after Run has called stopBus.
+// must be running and must be stopped by its own context, after Run has called stopBus. An error
+// means that Run could not begin, because of the address for HTTP or that of the broker.
 func (b *Bridge) Run(ctx context.Context, stopBus func()) error {
 	stopHealth, err := b.serveHealth(ctx)
 	if err != nil {

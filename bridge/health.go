@@ -15,8 +15,8 @@ import (
 // A loop that has not turned for so long hangs.
 const healthLimit = 30 * time.Second
 
-// HealthSocket names the abstract unix socket on which the bridge of a root tells its health.
-func HealthSocket(root string) string { return "@dlt645-mqtt:" + root }
+// healthSocket names the abstract unix socket on which the bridge of a root tells its health.
+func healthSocket(root string) string { return "@dlt645-mqtt:" + root }
 
 // Unhealthy tells what hangs; empty if nothing does. A silent meter or an absent broker is
 // not ill health: a restart would not mend it.
@@ -61,7 +61,7 @@ func (b *Bridge) serveHealth(ctx context.Context) (stop func(), err error) {
 	}
 	b.turned.Store(time.Now().UnixNano())
 	if runtime.GOOS == "linux" { // no other system has abstract sockets
-		name := HealthSocket(b.config.Root)
+		name := healthSocket(b.config.Root)
 		if socket, err := (&net.ListenConfig{}).Listen(ctx, "unix", name); err != nil {
 			b.log.Error("the health check of this bridge cannot be asked; another bridge with the same root runs on this machine, and healthcheck asks that one; set DLT645_TOPIC", "socket", name, "err", err)
 		} else {
@@ -92,12 +92,18 @@ func (b *Bridge) serveHealth(ctx context.Context) (stop func(), err error) {
 	return stop, nil
 }
 
-// answerHealth tells everyone who connects, in one line.
+// answerHealth tells everyone who connects, in one line, until the socket is closed.
 func (b *Bridge) answerHealth(socket net.Listener) {
 	for {
 		connection, err := socket.Accept()
-		if err != nil {
+		if errors.Is(err, net.ErrClosed) {
 			return
+		}
+		if err != nil { // for want of file descriptors, say
+			if b.pause(time.Second) != nil {
+				return
+			}
+			continue
 		}
 		ill := b.Unhealthy()
 		if ill == "" {
@@ -111,7 +117,7 @@ func (b *Bridge) answerHealth(socket net.Listener) {
 
 // CheckHealth asks the bridge of a root on this machine; nil means that it is well.
 func CheckHealth(ctx context.Context, root string) error {
-	connection, err := (&net.Dialer{}).DialContext(ctx, "unix", HealthSocket(root))
+	connection, err := (&net.Dialer{}).DialContext(ctx, "unix", healthSocket(root))
 	if err != nil {
 		return fmt.Errorf("no bridge with the root %q runs on this machine: %w", root, err)
 	}

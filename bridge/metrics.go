@@ -67,7 +67,7 @@ func oneIf(is bool) int {
 }
 
 // countReply counts the reply to a request under its verb and how it ended.
-func (b *Bridge) countReply(verb string, result string) {
+func (b *Bridge) countReply(verb, result string) {
 	if !slices.Contains(Verbs, verb) {
 		verb = "other"
 	}

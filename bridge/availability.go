@@ -99,6 +99,7 @@ func (b *Bridge) refreshPresence(port *portWatch) {
 		probe := back && !w.presence.online
 		switch {
 		case port.lost:
+			w.presence.onBus = onBus // what it thinks by now is no news once the port is back
 			b.setPresence(w, false, causeDown, now)
 		case w.presence.known && onBus != w.presence.onBus:
 			w.presence.onBus = onBus

@@ -125,3 +125,31 @@ func TestReturnIsReadAtOnce(t *testing.T) {
 		})
 	})
 }
+
+// TestAvailabilityAfterAStartWithoutAPort has the port come minutes after the bridge. A meter is online
+// when it has answered, not when the port is there.
+func TestAvailabilityAfterAStartWithoutAPort(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, nil)
+		s.meters(func() { s.cage.down = true })
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { s.loop(ctx); close(ended) }()
+		time.Sleep(3 * portPatience)
+		s.meters(func() { s.cage.down = false })
+		time.Sleep(3 * portPatience)
+		stop()
+		<-ended
+		seen := map[string]string{}
+		for len(s.told) > 0 {
+			if m := <-s.told; strings.HasSuffix(m.topic, "/availability") {
+				seen[m.topic] += string(m.payload) + " "
+			}
+		}
+		for meter, want := range map[string]string{"main": "offline online ", "dead": "offline "} {
+			if got := seen["test/meter/"+meter+"/availability"]; got != want {
+				t.Errorf("%s: %q, want %q", meter, got, want)
+			}
+		}
+	})
+}

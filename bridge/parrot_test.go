@@ -190,6 +190,12 @@ func (c *cage) Write(p []byte) (int, error) {
 }
 
 func (c *cage) Read(p []byte, wait time.Duration) (int, error) {
+	c.mu.Lock()
+	down := c.down
+	c.mu.Unlock()
+	if down {
+		return 0, io.ErrClosedPipe
+	}
 	// A timer that is due at once is run by whoever looks at it, and two goroutines of a bubble
 	// that do so together crash the race detector (Go 1.26).
 	if wait <= 0 {

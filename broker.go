@@ -24,7 +24,8 @@ type embeddedBroker struct {
 // portsToTry is how many ports beyond the wished one are tried.
 const portsToTry = 100
 
-// startBroker listens on address, or on the next free port, and says so.
+// startBroker listens on address, whose port is from 1 to 65535, or on the next free port, and
+// says so.
 func startBroker(address string, log *slog.Logger) (*embeddedBroker, error) {
 	host, wished, err := net.SplitHostPort(address)
 	if err != nil {
@@ -37,7 +38,7 @@ func startBroker(address string, log *slog.Logger) (*embeddedBroker, error) {
 	var listener net.Listener
 	for port := first; port <= min(first+portsToTry, 65535); port++ {
 		listener, err = net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
-		if !errors.Is(err, syscall.EADDRINUSE) || first == 0 {
+		if !errors.Is(err, syscall.EADDRINUSE) {
 			break
 		}
 	}
@@ -45,7 +46,7 @@ func startBroker(address string, log *slog.Logger) (*embeddedBroker, error) {
 		return nil, err
 	}
 	b := &embeddedBroker{address: listener.Addr().String()}
-	if _, port, _ := net.SplitHostPort(b.address); port != wished && first != 0 {
+	if _, port, _ := net.SplitHostPort(b.address); port != wished {
 		log.Warn("the port is taken; the embedded broker listens on the next free one", "wished", wished, "port", port)
 	}
 	b.server = mqtt.New(&mqtt.Options{InlineClient: true, Logger: slog.New(slog.DiscardHandler)})

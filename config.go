@@ -18,6 +18,8 @@ import (
 	"strings"
 	"time"
 	_ "time/tzdata" // containers have no zone files
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/kelseyhightower/envconfig"
 
@@ -270,7 +272,7 @@ func (r *reader) zone() *time.Location {
 
 func (r *reader) root() string {
 	if !isTopic(r.Topic) {
-		r.complain("TOPIC", "%q is no topic root: no wildcards, spaces or empty levels, and no $ in front", r.Topic)
+		r.complain("TOPIC", "%q is no topic root: no wildcards, spaces, control characters or empty levels, and no $ in front", r.Topic)
 	}
 	return r.Topic
 }
@@ -282,16 +284,19 @@ func (r *reader) discovery() string {
 	case prefix == off:
 		return ""
 	case !isTopic(prefix):
-		r.complain("DISCOVERY", "%q is no topic prefix: no wildcards, spaces or empty levels, and no $ in front; %s tells Home Assistant nothing", prefix, off)
+		r.complain("DISCOVERY", "%q is no topic prefix: no wildcards, spaces, control characters or empty levels, and no $ in front; %s tells Home Assistant nothing", prefix, off)
 	case strings.HasPrefix(r.Topic+"/", prefix+"/") || strings.HasPrefix(prefix+"/", r.Topic+"/"):
 		r.complain("DISCOVERY", "%q and DLT645_TOPIC, %q, must not lie within each other", prefix, r.Topic)
 	}
 	return r.Discovery
 }
 
-// isTopic tells whether a text can stand before the rest of a topic.
+// isTopic tells whether a text can stand before the rest of a topic. Brokers end the connection
+// of who sends them control characters or broken UTF-8 (MQTT 5, 1.5.4); a line end of Windows,
+// left in a file of variables, is one.
 func isTopic(text string) bool {
-	return !strings.ContainsAny(text, "+#\x00 ") && !strings.HasPrefix(text, "/") && !strings.HasSuffix(text, "/") &&
+	return !strings.ContainsAny(text, "+# ") && !strings.ContainsFunc(text, unicode.IsControl) && utf8.ValidString(text) &&
+		!strings.HasPrefix(text, "/") && !strings.HasSuffix(text, "/") &&
 		!strings.HasPrefix(text, "$") && !strings.Contains(text, "//")
 }
 
@@ -329,11 +334,14 @@ func (r *reader) readBroker(c *config) {
 		return
 	case u.User != nil:
 		r.complain("MQTT_URL", "put user name and password into DLT645_MQTT_USERNAME and DLT645_MQTT_PASSWORD, not into the URL")
-	case u.Scheme[0] == 'm' && u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "":
+	case !strings.HasPrefix(u.Scheme, "ws") && u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "":
 		r.complain("MQTT_URL", "has something behind the host, where nothing belongs")
 	}
 	if u.Port() == "" {
 		u.Host = net.JoinHostPort(u.Hostname(), port)
+	}
+	if n, err := strconv.Atoi(u.Port()); err != nil || n < 1 || n > 65535 {
+		r.complain("MQTT_URL", "%q is no port from 1 to 65535", u.Port())
 	}
 	u.User = nil
 	secure := u.Scheme == "mqtts" || u.Scheme == "wss"

@@ -17,7 +17,6 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/eclipse/paho.golang/paho"
@@ -275,11 +274,11 @@ func (l *load) setUp(ctx context.Context) (err error) {
 }
 
 func (l *load) cleanUp() {
-	for _, p := range []*process{l.bridge, l.broker.process} {
-		if p != nil && p.command != nil {
-			p.signal(syscall.SIGCONT)
-			p.kill()
-		}
+	if l.bridge != nil {
+		l.bridge.cleanUp()
+	}
+	if l.broker != nil {
+		l.broker.cleanUp()
 	}
 }
 

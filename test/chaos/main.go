@@ -270,15 +270,11 @@ func (c *chaos) settle(ctx context.Context) {
 
 func (c *chaos) cleanUp() {
 	for _, s := range c.sites {
-		if s.bridge != nil && s.bridge.command != nil {
-			s.bridge.signal(syscall.SIGCONT)
-			s.bridge.kill()
-		}
+		s.bridge.cleanUp()
 		s.witness.close()
 	}
-	if c.broker != nil && c.broker.command != nil {
-		c.broker.signal(syscall.SIGCONT)
-		c.broker.kill()
+	if c.broker != nil {
+		c.broker.cleanUp()
 	}
 	for _, n := range c.networks {
 		n.remove()

@@ -69,6 +69,14 @@ func (p *process) kill() {
 	<-p.ended
 }
 
+// cleanUp ends it, frozen or not, if it was started.
+func (p *process) cleanUp() {
+	if p.command != nil {
+		p.signal(syscall.SIGCONT)
+		p.kill()
+	}
+}
+
 // stop ends it as its operator would, and tells whether it did so in time; else it is killed.
 func (p *process) stop(patience time.Duration) bool {
 	p.signal(syscall.SIGTERM)

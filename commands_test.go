@@ -153,6 +153,9 @@ func TestVersionAndHelp(t *testing.T) {
 
 func TestHealthcheckWithoutBridge(t *testing.T) {
 	setAll(t, map[string]string{"DLT645_TOPIC": "nobody-runs-this"})
+	if status, _, stderr := execute(t, "", "healthcheck", "-help"); status != 0 || !strings.HasPrefix(stderr, "Usage: dlt645-mqtt healthcheck\n") {
+		t.Errorf("help: status %d, %q", status, stderr)
+	}
 	if status, _, stderr := execute(t, "", "healthcheck"); status != 1 || !strings.Contains(stderr, "nobody-runs-this") {
 		t.Errorf("status %d, errors %q", status, stderr)
 	}

@@ -72,6 +72,14 @@ type environment struct {
 	LogFormat          string `split_words:"true" default:"text" desc:"text or json"`
 }
 
+// readEnvironment reads the variables as they are written, good or bad.
+func readEnvironment() (e environment) {
+	if err := envconfig.Process(prefix, &e); err != nil {
+		panic(err) // all fields are strings
+	}
+	return e
+}
+
 // optional names the variables that may be set to nothing.
 var optional = []string{
 	"MQTT_USERNAME", "MQTT_PASSWORD", "MQTT_PASSWORD_FILE", "MQTT_CA_FILE", "MQTT_CERT_FILE", "MQTT_KEY_FILE", "MQTT_CLIENT_ID",
@@ -115,10 +123,7 @@ func (r *reader) complain(variable, format string, arguments ...any) {
 // readConfig reads the environment; needBroker says whether the command speaks MQTT. The
 // error has all complaints, one a line.
 func readConfig(needBroker bool) (config, error) {
-	var r reader
-	if err := envconfig.Process(prefix, &r.environment); err != nil {
-		return config{}, err // cannot happen: all fields are strings
-	}
+	r := reader{environment: readEnvironment()}
 	r.checkNames()
 	c := config{}
 	c.zone = r.zone()

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	"dlt645-mqtt/protocol/dlt645"
 )
@@ -29,9 +28,10 @@ func runDecode(_ context.Context, arguments []string, in io.Reader, out, stderr 
 			return 2
 		}
 	}
-	zone, err := time.LoadLocation(envOr("DLT645_METER_TIMEZONE", "Asia/Shanghai"))
-	if err != nil {
-		complain(stderr, "DLT645_METER_TIMEZONE", err)
+	r := reader{environment: readEnvironment()}
+	zone := r.zone()
+	if err := errors.Join(r.complaints...); err != nil {
+		complain(stderr, "decode", err)
 		return 2
 	}
 	text := strings.Join(words, " ")

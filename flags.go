@@ -13,10 +13,10 @@ func newFlags(name, arguments, text string, stderr io.Writer) *flag.FlagSet {
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Usage = func() {
-		fmt.Fprintf(stderr, "%s\n\n%s\n", collapse("Usage: dlt645-mqtt "+name+" [options] "+arguments), text)
-		options := false
-		flags.VisitAll(func(*flag.Flag) { options = true })
-		if options {
+		options := ""
+		flags.VisitAll(func(*flag.Flag) { options = "[options]" })
+		fmt.Fprintf(stderr, "%s\n\n%s\n", collapse("Usage: dlt645-mqtt "+name+" "+options+" "+arguments), text)
+		if options != "" {
 			fmt.Fprintln(stderr, "\nOptions:")
 			flags.PrintDefaults()
 		}

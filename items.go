@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"text/tabwriter"
 
 	"dlt645-mqtt/protocol/dlt645"
@@ -15,7 +14,7 @@ import (
 func runItems(_ context.Context, arguments []string, _ io.Reader, out, stderr io.Writer) int {
 	flags := newFlags("items", "[WORD…]", "Searches the dictionary by English or Chinese words, name, or identifier; all words must match.\nWithout words it lists everything. Exit 1 if nothing is found. Running parts of an identifier are lower-case letters.", stderr)
 	asJSON := flags.Bool("json", false, "print one JSON object a line")
-	protocol := flags.String("protocol", envOr("DLT645_PROTOCOL", "2007"), "`edition` of the standard, 2007 or 1997")
+	protocol := flags.String("protocol", readEnvironment().Protocol, "`edition` of the standard, 2007 or 1997")
 	words, status, done := parseWords(flags, arguments)
 	if done {
 		return status
@@ -51,12 +50,4 @@ func runItems(_ context.Context, arguments []string, _ io.Reader, out, stderr io
 		return 1
 	}
 	return 0
-}
-
-// envOr is the value of a variable, or fallback if it is not set or empty.
-func envOr(name, fallback string) string {
-	if value := os.Getenv(name); value != "" {
-		return value
-	}
-	return fallback
 }

@@ -179,14 +179,14 @@ func runHelp(_ context.Context, _ []string, _ io.Reader, out, stderr io.Writer) 
 	return 0
 }
 
-func runHealthcheck(ctx context.Context, _ []string, _ io.Reader, out, stderr io.Writer) int {
-	root := os.Getenv(prefix + "_TOPIC")
-	if root == "" {
-		root = "dlt645"
+func runHealthcheck(ctx context.Context, arguments []string, _ io.Reader, out, stderr io.Writer) int {
+	flags := newFlags("healthcheck", "", "Asks the bridge with the root DLT645_TOPIC on this machine whether its loops turn, whatever broker and\nmeters do. Exit 1 if they do not, or if there is no such bridge, and why on standard error.", stderr)
+	if status, done := parseFlags(flags, arguments); done {
+		return status
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	if err := bridge.CheckHealth(ctx, root); err != nil {
+	if err := bridge.CheckHealth(ctx, readEnvironment().Topic); err != nil {
 		complain(stderr, "unhealthy", err)
 		return 1
 	}

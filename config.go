@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/url"
 	"os"
@@ -127,14 +128,11 @@ func readConfig(needBroker bool) (config, error) {
 	r.checkNames()
 	c := config{}
 	c.zone = r.zone()
-	c.protocols = map[string]protocol.Protocol{}
-	for _, version := range []dlt645.Version{dlt645.V2007, dlt645.V1997} {
-		c.protocols[version.String()] = dlt645.New(version, c.zone)
-	}
+	c.protocols = newProtocols(c.zone)
 	c.protocol = c.protocols[r.Protocol]
 	if c.protocol == nil {
-		r.complain("PROTOCOL", "%q is no protocol; there are 2007 and 1997", r.Protocol)
-		c.protocol = c.protocols["2007"]
+		r.complain("PROTOCOL", "%q is no protocol; there are %s", r.Protocol, c.protocolNames())
+		c.protocol = c.protocols[dlt645.V2007.String()]
 	}
 	c.root = r.root()
 	if needBroker {
@@ -162,6 +160,18 @@ func readConfig(needBroker bool) (config, error) {
 		r.complain("OPERATOR_CODE", "%q is not 8 digits", c.operator)
 	}
 	return c, errors.Join(r.complaints...)
+}
+
+// newProtocols makes every protocol that meters may speak, by its name. zone is that of their clocks.
+func newProtocols(zone *time.Location) map[string]protocol.Protocol {
+	return map[string]protocol.Protocol{
+		dlt645.V2007.String(): dlt645.New(dlt645.V2007, zone),
+		dlt645.V1997.String(): dlt645.New(dlt645.V1997, zone),
+	}
+}
+
+func (c *config) protocolNames() string {
+	return strings.Join(slices.Sorted(maps.Keys(c.protocols)), ", ")
 }
 
 // kubernetes matches what Kubernetes sets for services whose names begin with dlt645.
@@ -444,7 +454,7 @@ func (r *reader) readMeters(c *config) {
 		address, version, chosen := strings.Cut(rest, "@")
 		if chosen {
 			if m.Protocol = c.protocols[version]; m.Protocol == nil {
-				r.complain("METERS", "%s: %q is no protocol; there are 2007 and 1997", name, version)
+				r.complain("METERS", "%s: %q is no protocol; there are %s", name, version, c.protocolNames())
 				continue
 			}
 		}

@@ -12,8 +12,6 @@ import (
 
 	"dlt645-mqtt/bridge"
 	"dlt645-mqtt/bridge/bus"
-	"dlt645-mqtt/protocol"
-	"dlt645-mqtt/protocol/dlt645"
 	"dlt645-mqtt/simulator"
 )
 
@@ -50,10 +48,7 @@ func newVirtualSite(t testing.TB, o simulator.BusOptions, change func(*simulator
 // start runs a new bridge on the line, as after a restart of the program.
 func (v *virtualSite) start(t testing.TB) {
 	zone := time.FixedZone("", 8*60*60) // that of the simulated meters
-	protocols := map[string]protocol.Protocol{
-		"2007": dlt645.New(dlt645.V2007, zone),
-		"1997": dlt645.New(dlt645.V1997, zone),
-	}
+	protocols := newProtocols(zone)
 	allow := v.allow
 	if allow == nil {
 		allow = map[string]bool{"read": true, "raw": true, "relay": true, "write": true, "maintenance": true, "broadcast": true}

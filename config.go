@@ -81,6 +81,19 @@ func readEnvironment() (e environment) {
 	return e
 }
 
+// setVariables sets those variables that have a value here, for options and for the demo.
+func setVariables(values map[string]string) error {
+	for name, value := range values {
+		if value == "" {
+			continue
+		}
+		if err := os.Setenv(name, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // optional names the variables that may be set to nothing.
 var optional = []string{
 	"MQTT_USERNAME", "MQTT_PASSWORD", "MQTT_PASSWORD_FILE", "MQTT_CA_FILE", "MQTT_CERT_FILE", "MQTT_KEY_FILE", "MQTT_CLIENT_ID",

@@ -42,13 +42,10 @@ func runDemo(ctx context.Context, arguments []string, _ io.Reader, out, stderr i
 	if url, set := os.LookupEnv("DLT645_BUS_URL"); !set || strings.HasPrefix(url, "sim:") {
 		maps.Copy(defaults, simulatedDefaults)
 	}
-	for name, value := range defaults {
-		if _, set := os.LookupEnv(name); !set {
-			if err := os.Setenv(name, value); err != nil {
-				complain(stderr, "demo", err)
-				return 1
-			}
-		}
+	maps.DeleteFunc(defaults, func(name, _ string) bool { _, set := os.LookupEnv(name); return set })
+	if err := setVariables(defaults); err != nil {
+		complain(stderr, "demo", err)
+		return 1
 	}
 	c, err := readConfig(true)
 	if err != nil {

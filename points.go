@@ -59,17 +59,11 @@ func runPoints(ctx context.Context, arguments []string, in io.Reader, out, stder
 // pointsConfig reads the configuration for the command points. The table of the configuration is
 // not needed, and a bus only where a scan has to find the meters.
 func pointsConfig(url string, check bool) (config, error) {
-	variables := map[string]string{"DLT645_POINTS": points.OffText}
-	switch {
-	case url != "":
-		variables["DLT645_BUS_URL"] = url
-	case os.Getenv("DLT645_BUS_URL") == "" && (check || os.Getenv("DLT645_METERS") != ""):
-		variables["DLT645_BUS_URL"] = "sim://" // of 2400 baud; it is not opened
+	if url == "" && os.Getenv("DLT645_BUS_URL") == "" && (check || os.Getenv("DLT645_METERS") != "") {
+		url = "sim://" // of 2400 baud; it is not opened
 	}
-	for name, value := range variables {
-		if err := os.Setenv(name, value); err != nil {
-			return config{}, err
-		}
+	if err := setVariables(map[string]string{"DLT645_POINTS": points.OffText, "DLT645_BUS_URL": url}); err != nil {
+		return config{}, err
 	}
 	return readConfig(false)
 }

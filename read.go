@@ -6,10 +6,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
+	"log/slog"
 	"text/tabwriter"
 
-	"log/slog"
+	"dlt645-mqtt/bridge"
+	"dlt645-mqtt/protocol"
 )
 
 // runRead reads a meter on the bus and prints a table, or the reply as JSON.
@@ -27,38 +28,40 @@ func runRead(ctx context.Context, arguments []string, _ io.Reader, out, stderr i
 		flags.Usage()
 		return 2
 	}
-	for name, value := range map[string]string{"DLT645_BUS_URL": *url, "DLT645_PROTOCOL": *version} {
-		if value == "" {
-			continue
-		}
-		if err := os.Setenv(name, value); err != nil {
-			complain(stderr, "read", err)
-			return 1
-		}
+	if err := setVariables(map[string]string{"DLT645_BUS_URL": *url, "DLT645_PROTOCOL": *version}); err != nil {
+		complain(stderr, "read", err)
+		return 1
 	}
 	c, err := readConfig(false)
 	if err != nil {
 		complain(stderr, "the configuration cannot be used", err)
 		return 2
 	}
-	c.allow = map[string]bool{"read": true}
-	// The port's troubles are the only news that matter here; the rest is in the reply.
-	b, line := newBridge(c, newLog(stderr, c.logFormat, max(c.logLevel, slog.LevelError)))
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	ended := make(chan error, 1)
-	go func() { ended <- line.Run(ctx) }()
 	body, err := json.Marshal(map[string]any{"items": words[1:], "trace": *trace, "ttl_ms": 15000})
 	if err != nil {
 		complain(stderr, "read", err)
 		return 1
 	}
-	reply := b.Ask("read/"+words[0], body)
-	cancel()
+	// The port's troubles are the only news that matter here; the rest is in the reply.
+	reply := onBus(ctx, c, slog.LevelError, stderr, func(b *bridge.Bridge) []byte { return b.Ask("read/"+words[0], body) })
+	return printReply(reply, *asJSON, out, stderr)
+}
+
+// onBus runs the bus until ctx ends or ask has its reply, which it returns: a bridge without a
+// broker, which may only read. What is less urgent than level is not logged.
+func onBus(ctx context.Context, c config, level slog.Level, stderr io.Writer, ask func(*bridge.Bridge) []byte) []byte {
+	c.allow = map[string]bool{string(protocol.PermitRead): true}
+	b, line := newBridge(c, newLog(stderr, c.logFormat, max(c.logLevel, level)))
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- line.Run(ctx) }()
+	reply := ask(b)
+	stop()
 	if err := <-ended; err != nil {
 		complain(stderr, "the bus has stopped", err)
 	}
-	return printReply(reply, *asJSON, out, stderr)
+	return reply
 }
 
 // A shownReply is what the table shows of a reply.

@@ -6,14 +6,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"dlt645-mqtt/bridge"
-	"dlt645-mqtt/protocol"
 )
 
 // runScan finds the meters on the bus and prints a table, or the reply as JSON.
@@ -59,10 +57,8 @@ func runScan(ctx context.Context, arguments []string, _ io.Reader, out, stderr i
 	if err != nil {
 		return fail(1, err)
 	}
-	if *url != "" {
-		if err := os.Setenv("DLT645_BUS_URL", *url); err != nil {
-			return fail(1, err)
-		}
+	if err := setVariables(map[string]string{"DLT645_BUS_URL": *url}); err != nil {
+		return fail(1, err)
 	}
 	c, err := readConfig(false)
 	if err != nil {
@@ -72,22 +68,14 @@ func runScan(ctx context.Context, arguments []string, _ io.Reader, out, stderr i
 	return printScan(scanBus(ctx, c, body, stderr), *asJSON, out, stderr)
 }
 
-// scanBus looks for the meters on a bus and returns the reply.
+// scanBus looks for the meters on a bus and returns the reply. The end of ctx ends the scan, and
+// then the reply tells what was found; the bus lives on for that.
 func scanBus(ctx context.Context, c config, body []byte, stderr io.Writer) []byte {
-	c.allow = map[string]bool{string(protocol.PermitRead): true}
-	b, line := newBridge(c, newLog(stderr, c.logFormat, max(c.logLevel, slog.LevelWarn)))
-	busContext, stopBus := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopBus()
-	ended := make(chan error, 1)
-	go func() { ended <- line.Run(busContext) }()
-	bar := progressBar{w: stderr, shown: isTerminal(stderr)}
-	reply := b.Scan(ctx, body, bar.show)
-	bar.clear()
-	stopBus()
-	if err := <-ended; err != nil {
-		complain(stderr, "the bus has stopped", err)
-	}
-	return reply
+	return onBus(context.WithoutCancel(ctx), c, slog.LevelWarn, stderr, func(b *bridge.Bridge) []byte {
+		bar := progressBar{w: stderr, shown: isTerminal(stderr)}
+		defer bar.clear()
+		return b.Scan(ctx, body, bar.show)
+	})
 }
 
 // printScan shows the reply to a scan.

@@ -1,19 +1,11 @@
 package main
 
 import (
-	"bytes"
-	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
-	"net"
-	"net/url"
 	"os"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,15 +14,12 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/kelseyhightower/envconfig"
-
 	"dlt645-mqtt/bridge"
 	"dlt645-mqtt/bridge/bus"
 	"dlt645-mqtt/bridge/homeassistant"
 	"dlt645-mqtt/bridge/points"
 	"dlt645-mqtt/protocol"
 	"dlt645-mqtt/protocol/dlt645"
-	"dlt645-mqtt/simulator"
 )
 
 const prefix = "DLT645"
@@ -73,27 +62,6 @@ type environment struct {
 	LogFormat          string `split_words:"true" default:"text" desc:"text or json"`
 }
 
-// readEnvironment reads the variables as they are written, good or bad.
-func readEnvironment() (e environment) {
-	if err := envconfig.Process(prefix, &e); err != nil {
-		panic(err) // all fields are strings
-	}
-	return e
-}
-
-// setVariables sets those variables that have a value here, for options and for the demo.
-func setVariables(values map[string]string) error {
-	for name, value := range values {
-		if value == "" {
-			continue
-		}
-		if err := os.Setenv(name, value); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // optional names the variables that may be set to nothing.
 var optional = []string{
 	"MQTT_USERNAME", "MQTT_PASSWORD", "MQTT_PASSWORD_FILE", "MQTT_CA_FILE", "MQTT_CERT_FILE", "MQTT_KEY_FILE", "MQTT_CLIENT_ID",
@@ -130,6 +98,7 @@ type reader struct {
 	complaints []error
 }
 
+// complain notes what is wrong with a variable, whose prefix it adds.
 func (r *reader) complain(variable, format string, arguments ...any) {
 	r.complaints = append(r.complaints, fmt.Errorf("%s_%s: %w", prefix, variable, fmt.Errorf(format, arguments...)))
 }
@@ -185,78 +154,6 @@ func newProtocols(zone *time.Location) map[string]protocol.Protocol {
 
 func (c *config) protocolNames() string {
 	return strings.Join(slices.Sorted(maps.Keys(c.protocols)), ", ")
-}
-
-// kubernetes matches what Kubernetes sets for services whose names begin with dlt645.
-var kubernetes = regexp.MustCompile(`^` + prefix + `_(.*_)?(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
-
-// checkNames complains about variables that do not exist, and about empty ones that must not be.
-func (r *reader) checkNames() {
-	known := variables()
-	for _, entry := range os.Environ() {
-		name, value, _ := strings.Cut(entry, "=")
-		short, ours := strings.CutPrefix(name, prefix+"_")
-		if !ours || kubernetes.MatchString(name) {
-			continue
-		}
-		switch {
-		case !slices.Contains(known, name):
-			hint := ""
-			if near := nearest(name, known); near != "" {
-				hint = "; did you mean " + near + "?"
-			}
-			r.complaints = append(r.complaints, fmt.Errorf("%s: no such variable%s", name, hint))
-		case value == "" && !slices.Contains(optional, short):
-			r.complaints = append(r.complaints, fmt.Errorf("%s: is set but empty; give it a value or remove it", name))
-		}
-	}
-	slices.SortFunc(r.complaints, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
-}
-
-// variables lists the names of all variables.
-func variables() []string {
-	var names bytes.Buffer
-	if err := envconfig.Usagef(prefix, &environment{}, &names, "{{range .}}{{usage_key .}}\n{{end}}"); err != nil {
-		panic(err) // the template above is wrong
-	}
-	return strings.Fields(names.String())
-}
-
-// usage writes the table of all variables.
-func usage(w io.Writer) error {
-	return envconfig.Usagef(prefix, &environment{}, w, "{{range .}}  {{usage_key .}}{{with usage_default .}} (default {{.}}){{end}}\n        {{usage_description .}}\n{{end}}")
-}
-
-// nearest finds the known name that differs from a misspelt one by the fewest letters, at most three.
-func nearest(name string, known []string) string {
-	best, fewest := "", 4
-	for _, candidate := range known {
-		if d := distance(name, candidate); d < fewest {
-			best, fewest = candidate, d
-		}
-	}
-	return best
-}
-
-// distance counts the letters to insert, delete or exchange (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 func (r *reader) oneOf(variable, value string, allowed ...string) string {
@@ -328,188 +225,10 @@ func isTopic(text string) bool {
 		!strings.HasPrefix(text, "$") && !strings.Contains(text, "//")
 }
 
-// brokerPorts are the ports of brokers that are not named in the URL.
-var brokerPorts = map[string]string{"mqtt": "1883", "mqtts": "8883", "ws": "80", "wss": "443", "embedded": "1883"}
-
-func (r *reader) readBroker(c *config) {
-	password := r.secret("MQTT_PASSWORD", r.MQTT.Password, r.MQTT.PasswordFile)
-	c.broker = bridge.Broker{Username: r.MQTT.Username, Password: password, ClientID: r.MQTT.ClientID}
-	if password != "" && r.MQTT.Username == "" {
-		r.complain("MQTT_PASSWORD", "is set without DLT645_MQTT_USERNAME")
-	}
-	if c.broker.ClientID == "" {
-		c.broker.ClientID = "dlt645-mqtt-" + c.root
-	}
-	if r.MQTT.URL == "" {
-		if _, set := os.LookupEnv("DLT645_MQTT_URL"); !set {
-			r.complain("MQTT_URL", "is missing: say where the broker is, such as mqtt://192.168.1.10 (or try: dlt645-mqtt demo)")
-		}
-		return
-	}
-	u, err := url.Parse(r.MQTT.URL)
-	if err != nil {
-		// The error may show a password that somebody wrote into the URL.
-		r.complain("MQTT_URL", "cannot be read: write it as in mqtt://192.168.1.10:1883, with user name and password in DLT645_MQTT_USERNAME and DLT645_MQTT_PASSWORD")
-		return
-	}
-	port, known := brokerPorts[u.Scheme]
-	switch {
-	case !known:
-		r.complain("MQTT_URL", "the scheme must be mqtt, mqtts, ws, wss or embedded, as in mqtt://192.168.1.10, not %q", u.Scheme)
-		return
-	case u.Hostname() == "":
-		r.complain("MQTT_URL", "names no host: write %s://host:%s", u.Scheme, port)
-		return
-	case u.User != nil:
-		r.complain("MQTT_URL", "put user name and password into DLT645_MQTT_USERNAME and DLT645_MQTT_PASSWORD, not into the URL")
-	case !strings.HasPrefix(u.Scheme, "ws") && u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "":
-		r.complain("MQTT_URL", "has something behind the host, where nothing belongs")
-	}
-	if u.Port() == "" {
-		u.Host = net.JoinHostPort(u.Hostname(), port)
-	}
-	if n, err := strconv.Atoi(u.Port()); err != nil || n < 1 || n > 65535 {
-		r.complain("MQTT_URL", "%q is no port from 1 to 65535", u.Port())
-	}
-	u.User = nil
-	secure := u.Scheme == "mqtts" || u.Scheme == "wss"
-	if !secure && (r.MQTT.CAFile != "" || r.MQTT.CertFile != "" || r.MQTT.KeyFile != "") {
-		r.complain("MQTT_URL", "%s:// is not encrypted, so DLT645_MQTT_CA_FILE, _CERT_FILE and _KEY_FILE have no use: write mqtts:// or wss://", u.Scheme)
-	}
-	if secure {
-		c.broker.TLS = r.tls(u.Hostname())
-	}
-	if u.Scheme == "embedded" {
-		if ip := net.ParseIP(u.Hostname()); u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
-			r.complain("MQTT_URL", "the embedded broker has no passwords, so it serves only this machine: write embedded://127.0.0.1")
-		}
-		c.embedded = u.Host
-		u = &url.URL{Scheme: "mqtt", Host: u.Host}
-	}
-	c.broker.URL = u
-}
-
-func (r *reader) tls(host string) *tls.Config {
-	t := &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12}
-	if file := r.MQTT.CAFile; file != "" {
-		pem, err := os.ReadFile(file)
-		t.RootCAs = x509.NewCertPool()
-		switch {
-		case err != nil:
-			r.complain("MQTT_CA_FILE", "%w", err)
-		case !t.RootCAs.AppendCertsFromPEM(pem):
-			r.complain("MQTT_CA_FILE", "%s has no certificate in PEM form", file)
-		}
-	}
-	switch cert, key := r.MQTT.CertFile, r.MQTT.KeyFile; {
-	case cert == "" && key == "":
-	case cert == "" || key == "":
-		r.complain("MQTT_CERT_FILE", "and DLT645_MQTT_KEY_FILE belong together; one of them is missing")
-	default:
-		pair, err := tls.LoadX509KeyPair(cert, key)
-		if err != nil {
-			r.complain("MQTT_CERT_FILE", "%w", err)
-		}
-		t.Certificates = []tls.Certificate{pair}
-	}
-	return t
-}
-
-func (r *reader) readBus(c *config) {
-	queue, err := strconv.Atoi(r.Queue)
-	if err != nil || queue < 1 || queue > 1_000_000 {
-		r.complain("QUEUE", "%q is no whole number from 1 to 1000000", r.Queue)
-	}
-	if r.Bus.URL == "" {
-		if _, set := os.LookupEnv("DLT645_BUS_URL"); !set {
-			r.complain("BUS_URL", "is missing: say where the meters are, such as serial:///dev/ttyUSB0 (or try: dlt645-mqtt demo)")
-		}
-		return
-	}
-	if c.bus, err = busConfig(r.Bus.URL); err != nil {
-		r.complain("BUS_URL", "%w", err)
-	}
-	c.bus.Queue = queue
-}
-
-// busConfig reads a bus URL, of simulated meters too.
-func busConfig(text string) (bus.Config, error) {
-	return bus.ParseURL(text, map[string]bus.OpenFunc{"sim": openSimulated})
-}
-
-// openSimulated makes simulated meters for a bus URL such as sim://?meters=4.
-func openSimulated(settings *bus.Settings, parameters url.Values) (bus.Opener, error) {
-	parameters.Set("baud", strconv.Itoa(settings.Baud))
-	line, err := simulator.Open(parameters)
-	if err != nil {
-		return nil, err
-	}
-	return func(context.Context) (bus.Port, error) { return line.Port(), nil }, nil
-}
-
-var meterName = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,31}$`)
-
-func (r *reader) readMeters(c *config) {
-	names, addresses := map[string]bool{}, map[string]string{}
-	for entry := range strings.SplitSeq(r.Meters, ",") {
-		if entry = strings.TrimSpace(entry); entry == "" {
-			continue
-		}
-		name, rest, named := strings.Cut(entry, "=")
-		if !named {
-			r.complain("METERS", "%q has no name: write name=%s", entry, entry)
-			continue
-		}
-		if !meterName.MatchString(name) {
-			r.complain("METERS", "%q is no meter name: lower case letters, digits, _ and -, a letter first, at most 32", name)
-		}
-		m := bridge.Meter{Name: name, Protocol: c.protocol}
-		address, version, chosen := strings.Cut(rest, "@")
-		if chosen {
-			if m.Protocol = c.protocols[version]; m.Protocol == nil {
-				r.complain("METERS", "%s: %q is no protocol; there are %s", name, version, c.protocolNames())
-				continue
-			}
-		}
-		var err error
-		if m.Address, m.Wildcard, err = m.Protocol.ParseAddress(address); err != nil {
-			r.complain("METERS", "%s: %w", name, err)
-			continue
-		}
-		if names[name] {
-			r.complain("METERS", "the name %s is given twice", name)
-		}
-		if other, twice := addresses[m.Address]; twice {
-			r.complain("METERS", "%s and %s have the same address %s", other, name, m.Address)
-		}
-		names[name], addresses[m.Address] = true, name
-		c.meters = append(c.meters, m)
-	}
-}
-
-// points reads the point table: basic, off, or a file.
-func (r *reader) points(c *config) *points.Table {
-	text, where := []byte(r.Points), ""
-	if r.Points != points.BasicText && r.Points != points.OffText {
-		var err error
-		if text, err = os.ReadFile(r.Points); err != nil {
-			r.complain("POINTS", "%w; it is basic, off or a CSV file", err)
-			return nil
-		}
-		where = r.Points + ": "
-	}
-	table, err := points.Parse(text, bridge.Site(c.meters, c.protocol))
-	var problems points.Problems
-	errors.As(err, &problems)
-	for _, p := range problems {
-		r.complain("POINTS", "%s%v", where, p)
-	}
-	return table
-}
-
 // levels says which password level a class cannot do without.
 var levels = map[string]string{"relay": "02", "write": "04"}
 
+// readAllow reads the classes of requests. It needs the passwords, which come before it.
 func (r *reader) readAllow(c *config) {
 	c.allow = map[string]bool{}
 	for class := range strings.SplitSeq(r.Allow, ",") {

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/kelseyhightower/envconfig"
+)
+
+// readEnvironment reads the variables as they are written, good or bad.
+func readEnvironment() (e environment) {
+	if err := envconfig.Process(prefix, &e); err != nil {
+		panic(err) // all fields are strings
+	}
+	return e
+}
+
+// setVariables sets those variables that have a value here, for options and for the demo.
+func setVariables(values map[string]string) error {
+	for name, value := range values {
+		if value == "" {
+			continue
+		}
+		if err := os.Setenv(name, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// kubernetes matches what Kubernetes sets for services whose names begin with dlt645.
+var kubernetes = regexp.MustCompile(`^` + prefix + `_(.*_)?(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
+
+// checkNames complains about variables that do not exist, and about empty ones that must not be.
+func (r *reader) checkNames() {
+	known := variables()
+	for _, entry := range os.Environ() {
+		name, value, _ := strings.Cut(entry, "=")
+		short, ours := strings.CutPrefix(name, prefix+"_")
+		if !ours || kubernetes.MatchString(name) {
+			continue
+		}
+		switch {
+		case !slices.Contains(known, name):
+			hint := ""
+			if near := nearest(name, known); near != "" {
+				hint = "; did you mean " + near + "?"
+			}
+			r.complaints = append(r.complaints, fmt.Errorf("%s: no such variable%s", name, hint))
+		case value == "" && !slices.Contains(optional, short):
+			r.complaints = append(r.complaints, fmt.Errorf("%s: is set but empty; give it a value or remove it", name))
+		}
+	}
+	slices.SortFunc(r.complaints, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+}
+
+// variables lists the names of all variables.
+func variables() []string {
+	var names bytes.Buffer
+	if err := envconfig.Usagef(prefix, &environment{}, &names, "{{range .}}{{usage_key .}}\n{{end}}"); err != nil {
+		panic(err) // the template above is wrong
+	}
+	return strings.Fields(names.String())
+}
+
+// usage writes the table of all variables.
+func usage(w io.Writer) error {
+	return envconfig.Usagef(prefix, &environment{}, w, "{{range .}}  {{usage_key .}}{{with usage_default .}} (default {{.}}){{end}}\n        {{usage_description .}}\n{{end}}")
+}
+
+// nearest finds the known name that differs from a misspelt one by the fewest letters, at most three.
+func nearest(name string, known []string) string {
+	best, fewest := "", 4
+	for _, candidate := range known {
+		if d := distance(name, candidate); d < fewest {
+			best, fewest = candidate, d
+		}
+	}
+	return best
+}
+
+// distance counts the letters to insert, delete or exchange (Levenshtein).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

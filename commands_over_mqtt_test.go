@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -43,29 +42,6 @@ func (c *client) command(root, tail, payload string) (r commandReply) {
 		c.t.Fatal(err)
 	}
 	return r
-}
-
-// serveMeters serves simulated meters over TCP and returns them with the bus URL that reaches them.
-func serveMeters(t *testing.T, parameters url.Values) (*simulator.Bus, string) {
-	t.Helper()
-	parameters.Set("baud", "115200")
-	parameters.Set("turnaround", "1ms")
-	line, err := simulator.Open(parameters)
-	if err != nil {
-		t.Fatal(err)
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- line.ServeTCP(t.Context(), listener) }()
-	t.Cleanup(func() {
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-	return line, "tcp://" + listener.Addr().String() + "?baud=115200&latency=10ms&timeout=1s"
 }
 
 // allowAll lets a bridge do everything to simulated meters.

@@ -16,14 +16,6 @@ import (
 	"dlt645-mqtt/simulator"
 )
 
-// execute runs a command of the binary and returns what it prints.
-func execute(t *testing.T, in string, arguments ...string) (status int, out, stderr string) {
-	t.Helper()
-	var o, e bytes.Buffer
-	status = run(t.Context(), arguments, strings.NewReader(in), &o, &e)
-	return status, o.String(), e.String()
-}
-
 func TestDecode(t *testing.T) {
 	answer := "FE FE FE FE 68 01 00 00 00 00 00 68 91 08 33 33 34 33 97 3C 33 33 70 16"
 	for _, row := range []struct {

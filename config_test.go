@@ -9,22 +9,6 @@ import (
 	"testing"
 )
 
-// setAll sets variables for one test, and no other of ours.
-func setAll(t testing.TB, variables map[string]string) {
-	t.Helper()
-	for _, entry := range os.Environ() {
-		if name, value, _ := strings.Cut(entry, "="); strings.HasPrefix(name, prefix+"_") {
-			t.Setenv(name, value) // puts it back afterwards
-			if err := os.Unsetenv(name); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	for name, value := range variables {
-		t.Setenv(name, value)
-	}
-}
-
 func TestConfigComplainsAboutEverythingAtOnce(t *testing.T) {
 	setAll(t, map[string]string{
 		"DLT645_MQTT_URL":      "broker:1883",

@@ -17,15 +17,6 @@ import (
 	"dlt645-mqtt/bridge"
 )
 
-func readFile(t *testing.T, name string) string {
-	t.Helper()
-	text, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
-}
-
 // TestVariablesInREADME compares the table in both READMEs with the struct that reads the
 // variables. The Chinese one has its own words, but the same names and defaults.
 func TestVariablesInREADME(t *testing.T) {

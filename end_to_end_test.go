@@ -1,12 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -19,18 +17,8 @@ import (
 	"github.com/eclipse/paho.golang/paho"
 
 	"dlt645-mqtt/bridge"
-	"dlt645-mqtt/protocol/dlt645"
 	"dlt645-mqtt/simulator"
 )
-
-// eachBroker runs a test with the embedded broker and with a real mosquitto.
-func eachBroker(t *testing.T, test func(t *testing.T, b *testBroker)) {
-	t.Run("embedded", func(t *testing.T) { test(t, startMochi(t)) })
-	t.Run("mosquitto", func(t *testing.T) { test(t, startMosquitto(t, freeAddress(t), "allow_anonymous true")) })
-}
-
-// quick simulated meters: the line is fast, so that tests are.
-const quickMeters = "sim://?baud=115200&turnaround=1ms"
 
 func TestRead(t *testing.T) {
 	eachBroker(t, func(t *testing.T, b *testBroker) {
@@ -238,97 +226,6 @@ func TestReplyAfterOutage(t *testing.T) {
 	})
 }
 
-// A slowMeter answers over TCP when it is told to.
-type slowMeter struct {
-	address       string
-	asked, answer chan struct{}
-}
-
-func newSlowMeter(t *testing.T) *slowMeter {
-	t.Helper()
-	line, err := simulator.Open(url.Values{"meters": {"1"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = listener.Close() })
-	m := &slowMeter{address: listener.Addr().String(), asked: make(chan struct{}), answer: make(chan struct{})}
-	go func() {
-		connection, err := listener.Accept()
-		if err != nil {
-			return
-		}
-		defer func() { _ = connection.Close() }()
-		requests := bufio.NewScanner(connection)
-		requests.Split(dlt645.ScanFrame)
-		for requests.Scan() {
-			m.asked <- struct{}{}
-			<-m.answer
-			if _, err := connection.Write(line.Answer(requests.Bytes(), time.Now())); err != nil {
-				return
-			}
-		}
-	}()
-	return m
-}
-
-// A gate is a way to a broker that can be shut.
-type gate struct {
-	t        *testing.T
-	address  string
-	broker   string
-	listener net.Listener
-	mu       sync.Mutex
-	through  []net.Conn
-}
-
-func openGate(t *testing.T, broker string) *gate {
-	g := &gate{t: t, address: freeAddress(t), broker: broker}
-	g.open()
-	t.Cleanup(g.shut)
-	return g
-}
-
-func (g *gate) open() {
-	g.t.Helper()
-	listener, err := net.Listen("tcp", g.address)
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	g.listener = listener
-	go func() {
-		for {
-			near, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			far, err := net.Dial("tcp", g.broker)
-			if err != nil {
-				_ = near.Close()
-				continue
-			}
-			g.mu.Lock()
-			g.through = append(g.through, near, far)
-			g.mu.Unlock()
-			go func() { _, _ = io.Copy(near, far); _ = near.Close() }()
-			go func() { _, _ = io.Copy(far, near); _ = far.Close() }()
-		}
-	}()
-}
-
-func (g *gate) shut() {
-	_ = g.listener.Close()
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for _, connection := range g.through {
-		_ = connection.Close()
-	}
-	g.through = nil
-}
-
 // TestBrokerComesBack stops the broker and starts it again.
 func TestBrokerComesBack(t *testing.T) {
 	eachBroker(t, func(t *testing.T, b *testBroker) {
@@ -388,26 +285,6 @@ func TestSerialServerComesBack(t *testing.T) {
 		}
 		stop()
 	}
-}
-
-func get(t *testing.T, address string) (status int, text string) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return response.StatusCode, string(body)
 }
 
 func TestHealthAndMetrics(t *testing.T) {

@@ -2,21 +2,12 @@ package main
 
 import (
 	"encoding/json"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"dlt645-mqtt/bridge"
 )
-
-// writeTable writes a point table into a file.
-func writeTable(t *testing.T, file, text string) {
-	t.Helper()
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
 
 // TestPoints tells the story of a point table by topics alone: states come, a limit is passed, a
 // meter is missing, a new table comes over MQTT and outlives the bridge until the file changes.

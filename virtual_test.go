@@ -73,17 +73,3 @@ func (v *virtualSite) start(t testing.TB) {
 		}
 	})
 }
-
-// simulated makes meters of the 2007 edition with these addresses.
-func simulated(t testing.TB, addresses ...string) []*simulator.Meter {
-	t.Helper()
-	var meters []*simulator.Meter
-	for _, address := range addresses {
-		m, err := simulator.NewMeter(simulator.MeterOptions{Address: address})
-		if err != nil {
-			t.Fatal(err)
-		}
-		meters = append(meters, m)
-	}
-	return meters
-}

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// eachBroker runs a test with the embedded broker and with a real mosquitto.
+func eachBroker(t *testing.T, test func(t *testing.T, b *testBroker)) {
+	t.Run("embedded", func(t *testing.T) { test(t, startMochi(t)) })
+	t.Run("mosquitto", func(t *testing.T) { test(t, startMosquitto(t, freeAddress(t), "allow_anonymous true")) })
+}
+
+// A testBroker is a broker under a test's control.
+type testBroker struct {
+	address string
+	stop    func()
+	start   func() // again, at the same address
+}
+
+// startMochi runs the broker that the binary brings along.
+func startMochi(t testing.TB) *testBroker {
+	t.Helper()
+	b := &testBroker{address: freeAddress(t)}
+	b.start = func() {
+		broker, err := startBroker(b.address, slog.New(slog.NewTextHandler(io.Discard, nil)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.stop = broker.close
+	}
+	b.start()
+	t.Cleanup(func() { b.stop() })
+	return b
+}
+
+// startMosquitto runs a real mosquitto with more lines of configuration, or skips the test.
+// The first listener, unless the lines have their own, is the broker's address.
+func startMosquitto(t testing.TB, address string, lines ...string) *testBroker {
+	t.Helper()
+	program := findProgram(t, "mosquitto")
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	configuration := append([]string{
+		"user root", // else a mosquitto started by root may not read our files
+		"per_listener_settings false", "set_tcp_nodelay true", "listener " + port + " " + host,
+	}, lines...)
+	file := filepath.Join(t.TempDir(), "mosquitto.conf")
+	if err := os.WriteFile(file, []byte(strings.Join(configuration, "\n")+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b := &testBroker{address: address}
+	b.start = func() {
+		command := exec.Command(program, "-c", file)
+		var output strings.Builder
+		command.Stdout, command.Stderr = &output, &output
+		if err := command.Start(); err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan struct{})
+		go func() { _ = command.Wait(); close(ended) }()
+		b.stop = func() { _ = command.Process.Kill(); <-ended }
+		awaitListener(t, address, ended, &output)
+	}
+	b.start()
+	t.Cleanup(func() { b.stop() })
+	return b
+}
+
+// findProgram skips the test where a program is missing, and says which package has it.
+func findProgram(t testing.TB, name string) string {
+	t.Helper()
+	for _, path := range []string{name, "/usr/sbin/" + name} {
+		if program, err := exec.LookPath(path); err == nil {
+			return program
+		}
+	}
+	t.Skipf("%s is not installed (Debian: apt-get install mosquitto mosquitto-clients)", name)
+	return ""
+}
+
+// awaitListener waits until something listens on an address.
+func awaitListener(t testing.TB, address string, ended <-chan struct{}, output fmt.Stringer) {
+	t.Helper()
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
+	timeout := time.After(patience)
+	for {
+		if connection, err := net.Dial("tcp", address); err == nil {
+			_ = connection.Close()
+			return
+		}
+		select {
+		case <-ended:
+			t.Fatalf("the broker ended: %s", output)
+		case <-timeout:
+			t.Fatalf("nothing listens on %s", address)
+		case <-ticker.C:
+		}
+	}
+}
+
+// freeAddress is an address on this machine that nothing listens on at the moment.
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	return listener.Addr().String()
+}
+
+// A gate is a way to a broker that can be shut.
+type gate struct {
+	t        *testing.T
+	address  string
+	broker   string
+	listener net.Listener
+	mu       sync.Mutex
+	through  []net.Conn
+}
+
+func openGate(t *testing.T, broker string) *gate {
+	g := &gate{t: t, address: freeAddress(t), broker: broker}
+	g.open()
+	t.Cleanup(g.shut)
+	return g
+}
+
+func (g *gate) open() {
+	g.t.Helper()
+	listener, err := net.Listen("tcp", g.address)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	g.listener = listener
+	go func() {
+		for {
+			near, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			far, err := net.Dial("tcp", g.broker)
+			if err != nil {
+				_ = near.Close()
+				continue
+			}
+			g.mu.Lock()
+			g.through = append(g.through, near, far)
+			g.mu.Unlock()
+			go func() { _, _ = io.Copy(near, far); _ = near.Close() }()
+			go func() { _, _ = io.Copy(far, near); _ = far.Close() }()
+		}
+	}()
+}
+
+func (g *gate) shut() {
+	_ = g.listener.Close()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, connection := range g.through {
+		_ = connection.Close()
+	}
+	g.through = nil
+}

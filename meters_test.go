@@ -1,0 +1,89 @@
+package main
+
+import (
+	"bufio"
+	"net"
+	"net/url"
+	"testing"
+	"time"
+
+	"dlt645-mqtt/protocol/dlt645"
+	"dlt645-mqtt/simulator"
+)
+
+// simulated makes meters of the 2007 edition with these addresses.
+func simulated(t testing.TB, addresses ...string) []*simulator.Meter {
+	t.Helper()
+	var meters []*simulator.Meter
+	for _, address := range addresses {
+		m, err := simulator.NewMeter(simulator.MeterOptions{Address: address})
+		if err != nil {
+			t.Fatal(err)
+		}
+		meters = append(meters, m)
+	}
+	return meters
+}
+
+// quick simulated meters: the line is fast, so that tests are.
+const quickMeters = "sim://?baud=115200&turnaround=1ms"
+
+// serveMeters serves simulated meters over TCP and returns them with the bus URL that reaches them.
+func serveMeters(t *testing.T, parameters url.Values) (*simulator.Bus, string) {
+	t.Helper()
+	parameters.Set("baud", "115200")
+	parameters.Set("turnaround", "1ms")
+	line, err := simulator.Open(parameters)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- line.ServeTCP(t.Context(), listener) }()
+	t.Cleanup(func() {
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return line, "tcp://" + listener.Addr().String() + "?baud=115200&latency=10ms&timeout=1s"
+}
+
+// A slowMeter answers over TCP when it is told to.
+type slowMeter struct {
+	address       string
+	asked, answer chan struct{}
+}
+
+func newSlowMeter(t *testing.T) *slowMeter {
+	t.Helper()
+	line, err := simulator.Open(url.Values{"meters": {"1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	m := &slowMeter{address: listener.Addr().String(), asked: make(chan struct{}), answer: make(chan struct{})}
+	go func() {
+		connection, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		defer func() { _ = connection.Close() }()
+		requests := bufio.NewScanner(connection)
+		requests.Split(dlt645.ScanFrame)
+		for requests.Scan() {
+			m.asked <- struct{}{}
+			<-m.answer
+			if _, err := connection.Write(line.Answer(requests.Bytes(), time.Now())); err != nil {
+				return
+			}
+		}
+	}()
+	return m
+}

@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -16,18 +14,11 @@ import (
 // each account may and may not do.
 func TestACL(t *testing.T) {
 	findProgram(t, "mosquitto")
-	hash := findProgram(t, "mosquitto_passwd")
-	directory := t.TempDir()
-	passwords, list := filepath.Join(directory, "passwords"), filepath.Join(directory, "acl")
-	for i, user := range []string{"bridge", "reader", "operator", "billing", "homeassistant", "node-red"} {
-		arguments := []string{"-b", passwords, user, "secret-" + user}
-		if i == 0 {
-			arguments = append([]string{"-c"}, arguments...)
-		}
-		if out, err := exec.Command(hash, arguments...).CombinedOutput(); err != nil {
-			t.Fatalf("mosquitto_passwd: %v: %s", err, out)
-		}
+	accounts := map[string]string{}
+	for _, user := range []string{"bridge", "reader", "operator", "billing", "homeassistant", "node-red"} {
+		accounts[user] = "secret-" + user
 	}
+	passwords, list := passwordFile(t, accounts), filepath.Join(t.TempDir(), "acl")
 	// The test's root is its own, so that it does not meet another bridge on this machine.
 	variables := map[string]string{
 		"DLT645_MQTT_USERNAME": "bridge", "DLT645_MQTT_PASSWORD": "secret-bridge", "DLT645_BUS_URL": quickMeters,
@@ -35,14 +26,9 @@ func TestACL(t *testing.T) {
 	}
 	address := freeAddress(t)
 	variables["DLT645_MQTT_URL"] = "mqtt://" + address
-	if err := os.WriteFile(list, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
 	root := bridgeRoot(t)
 	text := strings.ReplaceAll(readFile(t, "deploy/mosquitto/acl"), "dlt645/", root+"/")
-	if err := os.WriteFile(list, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	writeFile(t, list, text)
 	startMosquitto(t, address, "allow_anonymous false", "password_file "+passwords, "acl_file "+list)
 	startBridge(t, variables)
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -119,11 +118,10 @@ func TestControlCharactersStayInTheirPlace(t *testing.T) {
 	for _, format := range []string{"text", "json"} {
 		t.Run(format, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var log watched
-				log.seen = make(chan struct{})
+				log := newWatched("")
 				site := newVirtualSite(t, simulator.BusOptions{Meters: simulated(t, "1"), Baud: 9600, Turnaround: 20 * time.Millisecond}, nil)
 				site.stop()
-				site.log = newLog(&log, format, slog.LevelDebug)
+				site.log = newLog(log, format, slog.LevelDebug)
 				site.start(t)
 				requests := 0
 				for _, verb := range append(slices.Clone(bridge.Verbs), nasty) {
@@ -257,11 +255,8 @@ func TestTakenOver(t *testing.T) {
 	eachBroker(t, func(t *testing.T, b *testBroker) {
 		root := bridgeRoot(t)
 		setAll(t, map[string]string{"DLT645_MQTT_URL": "mqtt://" + b.address, "DLT645_BUS_URL": quickMeters, "DLT645_TOPIC": root})
-		log := &watched{want: "client_id=", seen: make(chan struct{})}
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		ended := make(chan int, 1)
-		go func() { ended <- serve(ctx, log, nil) }()
+		log := newWatched("client_id=")
+		stop := runServe(t, log)
 		c := newClient(t, dial(t, b.address), root+"/bridge/status")
 		online := func(payload string) bool { return payload == "online" }
 		c.await(root+"/bridge/status", online)
@@ -269,7 +264,7 @@ func TestTakenOver(t *testing.T) {
 		// Not every broker says why it ends a connection; some must do it again and again.
 		for told := false; !told; {
 			thief := paho.NewClient(paho.ClientConfig{Conn: dial(t, b.address)})
-			if _, err := thief.Connect(ctx, &paho.Connect{CleanStart: true, KeepAlive: 60, ClientID: "dlt645-mqtt-" + root}); err != nil {
+			if _, err := thief.Connect(t.Context(), &paho.Connect{CleanStart: true, KeepAlive: 60, ClientID: "dlt645-mqtt-" + root}); err != nil {
 				t.Fatal(err)
 			}
 			select {
@@ -284,10 +279,7 @@ func TestTakenOver(t *testing.T) {
 		if pause := regexp.MustCompile(`client id.*retry_in=(3[0-9]|4[0-5])s`); !pause.MatchString(log.String()) {
 			t.Errorf("the bridge does not say that it stays away for 30 to 45 s:\n%s", log)
 		}
-		cancel()
-		if status := <-ended; status != 0 {
-			t.Errorf("status %d", status)
-		}
+		stop()
 	})
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"os/exec"
 	"slices"
 	"sync"
 	"testing"
@@ -110,11 +109,9 @@ func (p *timedPort) Read(b []byte, wait time.Duration) (int, error) {
 // benchBroker is a mosquitto where there is one, else the embedded broker.
 func benchBroker(b *testing.B) *testBroker {
 	b.Helper()
-	if _, err := exec.LookPath("mosquitto"); err != nil {
-		if _, err := exec.LookPath("/usr/sbin/mosquitto"); err != nil {
-			b.Log("mosquitto is not installed; measured with the embedded broker")
-			return startMochi(b)
-		}
+	if lookFor("mosquitto") == "" {
+		b.Log("mosquitto is not installed; measured with the embedded broker")
+		return startMochi(b)
 	}
 	return startMosquitto(b, freeAddress(b), "allow_anonymous true")
 }

@@ -5,7 +5,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -57,9 +56,7 @@ func startMosquitto(t testing.TB, address string, lines ...string) *testBroker {
 		"per_listener_settings false", "set_tcp_nodelay true", "listener " + port + " " + host,
 	}, lines...)
 	file := filepath.Join(t.TempDir(), "mosquitto.conf")
-	if err := os.WriteFile(file, []byte(strings.Join(configuration, "\n")+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	writeFile(t, file, strings.Join(configuration, "\n")+"\n")
 	b := &testBroker{address: address}
 	b.start = func() {
 		command := exec.Command(program, "-c", file)
@@ -78,15 +75,37 @@ func startMosquitto(t testing.TB, address string, lines ...string) *testBroker {
 	return b
 }
 
+// passwordFile makes a mosquitto's file of passwords by account, or skips the test.
+func passwordFile(t testing.TB, accounts map[string]string) string {
+	t.Helper()
+	program := findProgram(t, "mosquitto_passwd")
+	file := filepath.Join(t.TempDir(), "passwords")
+	writeFile(t, file, "")
+	for account, password := range accounts {
+		if out, err := exec.Command(program, "-b", file, account, password).CombinedOutput(); err != nil {
+			t.Fatalf("mosquitto_passwd: %v: %s", err, out)
+		}
+	}
+	return file
+}
+
 // findProgram skips the test where a program is missing, and says which package has it.
 func findProgram(t testing.TB, name string) string {
 	t.Helper()
+	program := lookFor(name)
+	if program == "" {
+		t.Skipf("%s is not installed (Debian: apt-get install mosquitto mosquitto-clients)", name)
+	}
+	return program
+}
+
+// lookFor finds a program, also where Debian keeps mosquitto; empty: it is not installed.
+func lookFor(name string) string {
 	for _, path := range []string{name, "/usr/sbin/" + name} {
 		if program, err := exec.LookPath(path); err == nil {
 			return program
 		}
 	}
-	t.Skipf("%s is not installed (Debian: apt-get install mosquitto mosquitto-clients)", name)
 	return ""
 }
 

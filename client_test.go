@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -119,7 +121,7 @@ func (c *client) await(topic string, accept func(payload string) bool) *paho.Pub
 	}
 }
 
-// A reading is what these tests look at in a reply.
+// A readReply is what these tests look at in a reply.
 type readReply struct {
 	ID, Request, Meter, Address, Result, Frame string
 	OK                                         bool
@@ -167,15 +169,17 @@ func startBridge(t testing.TB, variables map[string]string) (root string, stop f
 // restartBridge runs it again with the variables of before.
 func restartBridge(t testing.TB) (stop func()) {
 	t.Helper()
+	return runServe(t, os.Stderr)
+}
+
+// runServe runs the binary's main job with the variables that are set, until the test ends or
+// stop is called.
+func runServe(t testing.TB, log io.Writer) (stop func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan int, 1)
-	go func() { ended <- serve(ctx, os.Stderr, nil) }()
-	stopped := false
-	stop = func() {
-		if stopped {
-			return
-		}
-		stopped = true
+	go func() { ended <- serve(ctx, log, nil) }()
+	stop = sync.OnceFunc(func() {
 		cancel()
 		select {
 		case status := <-ended:
@@ -185,7 +189,7 @@ func restartBridge(t testing.TB) (stop func()) {
 		case <-time.After(patience):
 			t.Error("the bridge does not stop")
 		}
-	}
+	})
 	t.Cleanup(stop)
 	return stop
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -187,9 +186,7 @@ func TestPasswordsOverMQTT(t *testing.T) {
 	b := startMochi(t)
 	line, busURL := serveMeters(t, url.Values{"meters": {"2"}, "passwords": {"02654321,04654321"}, "lock": {"3"}})
 	file := filepath.Join(t.TempDir(), "passwords")
-	if err := os.WriteFile(file, []byte("# the others have the usual one\n000000000002=02654321\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	writeFile(t, file, "# the others have the usual one\n000000000002=02654321\n")
 	root, _ := startBridge(t, map[string]string{
 		"DLT645_MQTT_URL": "mqtt://" + b.address, "DLT645_BUS_URL": busURL, "DLT645_METERS": "main=1,shop=2",
 		"DLT645_ALLOW": "read,relay,write", "DLT645_METER_PASSWORD": "02111111,04654321", "DLT645_METER_PASSWORDS_FILE": file, "DLT645_TRACE": "true",

@@ -6,14 +6,11 @@ import (
 	"encoding/json"
 	"io"
 	"net"
-	"net/url"
 	"os"
 	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
-
-	"dlt645-mqtt/simulator"
 )
 
 func TestDecode(t *testing.T) {
@@ -113,19 +110,8 @@ func TestReadCommand(t *testing.T) {
 // TestReadFromSerialPort reads through a real terminal device.
 func TestReadFromSerialPort(t *testing.T) {
 	setAll(t, nil)
-	line, err := simulator.Open(url.Values{"baud": {"115200"}, "meters": {"2"}, "turnaround": {"1ms"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	pty, err := simulator.OpenPTY("")
-	if err != nil {
-		t.Skipf("no pseudo terminal here: %v", err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan struct{})
-	go func() { defer close(ended); _ = line.Serve(ctx, pty) }()
-	defer func() { cancel(); <-ended }()
-	status, out, stderr := execute(t, "", "read", "-bus", "serial://"+pty.Path()+"?baud=115200", "000000000002", "voltage_a")
+	terminal := serveMetersOnPTY(t, 2)
+	status, out, stderr := execute(t, "", "read", "-bus", "serial://"+terminal+"?baud=115200", "000000000002", "voltage_a")
 	if status != 0 || !strings.HasPrefix(out, "voltage_a") {
 		t.Errorf("status %d, output %q, errors %q", status, out, stderr)
 	}

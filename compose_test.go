@@ -122,9 +122,7 @@ func TestComposeBridge(t *testing.T) {
 			}
 			secrets := t.TempDir()
 			for _, secret := range s.Secrets {
-				if err := os.WriteFile(filepath.Join(secrets, secret.Source), nil, 0o600); err != nil {
-					t.Fatal(err)
-				}
+				writeFile(t, filepath.Join(secrets, secret.Source), "")
 			}
 			inside := strings.NewReplacer("/run/secrets", secrets, "/points.csv", "examples/points.csv")
 			variables := map[string]string{}

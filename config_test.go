@@ -2,7 +2,6 @@ package main
 
 import (
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -83,9 +82,7 @@ func TestConfigMissing(t *testing.T) {
 
 func TestConfigSecretFiles(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "password")
-	if err := os.WriteFile(file, []byte("s3cret\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	writeFile(t, file, "s3cret\n")
 	base := map[string]string{"DLT645_MQTT_URL": "mqtt://broker", "DLT645_BUS_URL": "tcp://127.0.0.1:4001", "DLT645_MQTT_USERNAME": "bridge", "DLT645_MQTT_PASSWORD_FILE": file}
 	setAll(t, base)
 	c, err := readConfig(true)

@@ -2,8 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -13,10 +11,6 @@ import (
 // TestGrafanaDashboard has every metric, label and item of the dashboard in what a running bridge
 // shows.
 func TestGrafanaDashboard(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join("deploy", "grafana", "dlt645-mqtt.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	var dashboard struct {
 		Panels []struct {
 			ID      int
@@ -31,7 +25,7 @@ func TestGrafanaDashboard(t *testing.T) {
 			}
 		}
 	}
-	if err := json.Unmarshal(text, &dashboard); err != nil {
+	if err := json.Unmarshal([]byte(readFile(t, "deploy/grafana/dlt645-mqtt.json")), &dashboard); err != nil {
 		t.Fatal(err)
 	}
 

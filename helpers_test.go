@@ -36,10 +36,10 @@ func readFile(t *testing.T, name string) string {
 	return string(text)
 }
 
-// writeTable writes a point table into a file.
-func writeTable(t *testing.T, file, text string) {
+// writeFile writes a file that nobody else may read.
+func writeFile(t testing.TB, name, text string) {
 	t.Helper()
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -72,7 +72,7 @@ func get(t *testing.T, address string) (status int, text string) {
 	return response.StatusCode, string(body)
 }
 
-// A watched buffer tells when some text has been written to it.
+// A watched is a buffer that tells when some text has been written to it.
 type watched struct {
 	want string
 	seen chan struct{}
@@ -80,6 +80,8 @@ type watched struct {
 	mu   sync.Mutex
 	text bytes.Buffer
 }
+
+func newWatched(want string) *watched { return &watched{want: want, seen: make(chan struct{})} }
 
 func (w *watched) Write(p []byte) (int, error) {
 	w.mu.Lock()

@@ -67,9 +67,7 @@ func startHomeAssistant(t *testing.T, broker, language string) *homeAssistant {
 		t.Fatal(err)
 	}
 	configuration := fmt.Sprintf("http:\n  server_host: 127.0.0.1\n  server_port: %s\nhistory:\nenergy:\nlogger:\n  default: warning\n", port)
-	if err := os.WriteFile(filepath.Join(outside, "configuration.yaml"), []byte(configuration), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	writeFile(t, filepath.Join(outside, "configuration.yaml"), configuration)
 	h.start()
 	t.Cleanup(h.stop)
 	h.onboard(language)
@@ -390,9 +388,7 @@ func TestHomeAssistant(t *testing.T) {
 	h := startHomeAssistant(t, b.address, "en")
 	table := filepath.Join(t.TempDir(), "points.csv")
 	write := func(text string) {
-		if err := os.WriteFile(table, []byte(text+"\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		writeFile(t, table, text+"\n")
 	}
 	write(haPoints)
 	variables := map[string]string{
@@ -465,19 +461,14 @@ func TestHomeAssistant(t *testing.T) {
 	t.Run("energy dashboard", func(t *testing.T) {
 		h.t = t
 		const grid, house = "sensor.meter_main_forward_active_energy", "sensor.meter_main_active_power"
-		var listed []struct {
+		type statistic struct {
 			ID   string `json:"statistic_id"`
 			Sum  bool   `json:"has_sum"`
 			Unit string `json:"statistics_unit_of_measurement"`
 		}
+		var listed []statistic
 		h.ask(map[string]any{"type": "recorder/list_statistic_ids"}, &listed)
-		if !slices.ContainsFunc(listed, func(s struct {
-			ID   string `json:"statistic_id"`
-			Sum  bool   `json:"has_sum"`
-			Unit string `json:"statistics_unit_of_measurement"`
-		}) bool {
-			return s.ID == grid && s.Sum && s.Unit == "kWh"
-		}) {
+		if !slices.Contains(listed, statistic{grid, true, "kWh"}) {
 			t.Errorf("the dashboard does not offer %s: %+v", grid, listed)
 		}
 		h.ask(map[string]any{"type": "energy/save_prefs", "energy_sources": []any{map[string]any{

@@ -31,10 +31,10 @@ type measure struct {
 	missed       bool
 }
 
-// TestMeasures checks what the bus is to reach on simulated
-// lines of 11 bits a byte with 20 ms turnaround. In virtual time every delay is the bus's own
-// doing, not the machine's, so what is found there must always hold. With -measures=2400,9600
-// the same is measured in real time, and everything is printed.
+// TestMeasures checks what the bus is to reach on simulated lines of 11 bits a byte with 20 ms
+// turnaround. In virtual time every delay is the bus's own doing, not the machine's, so what is
+// found there must always hold. With -measures=2400,9600 the same is measured in real time, and
+// everything is printed.
 func TestMeasures(t *testing.T) {
 	var table []measure
 	for _, baud := range []int{2400, 9600, 115200} {
@@ -69,8 +69,9 @@ func TestMeasures(t *testing.T) {
 			})
 		}
 	})
-	table = append(append(table, slices.Concat(rows...)...), measureDecode(), measureBinary(t))
-	table = append(table, measurePolling(t)...)
+	binary := buildBinary(t)
+	table = append(append(table, slices.Concat(rows...)...), measureDecode(), measureBinary(t, binary))
+	table = append(table, measurePolling(t, binary)...)
 	printTable(table)
 }
 
@@ -227,14 +228,21 @@ func measureDecode() measure {
 	}
 }
 
-// measureBinary builds the binary as a release does.
-func measureBinary(t *testing.T) measure {
-	file := filepath.Join(t.TempDir(), "binary")
+// buildBinary builds the binary as a release does and returns its path.
+func buildBinary(t *testing.T) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "dlt645-mqtt")
 	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", file, ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
+	return file
+}
+
+// measureBinary weighs the binary.
+func measureBinary(t *testing.T, file string) measure {
+	t.Helper()
 	info, err := os.Stat(file)
 	if err != nil {
 		t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"net"
 	"net/url"
+	"strconv"
 	"testing"
 	"time"
 
@@ -25,7 +26,7 @@ func simulated(t testing.TB, addresses ...string) []*simulator.Meter {
 	return meters
 }
 
-// quick simulated meters: the line is fast, so that tests are.
+// quickMeters are simulated ones on a fast line, so that tests are fast.
 const quickMeters = "sim://?baud=115200&turnaround=1ms"
 
 // serveMeters serves simulated meters over TCP and returns them with the bus URL that reaches them.
@@ -49,6 +50,24 @@ func serveMeters(t *testing.T, parameters url.Values) (*simulator.Bus, string) {
 		}
 	})
 	return line, "tcp://" + listener.Addr().String() + "?baud=115200&latency=10ms&timeout=1s"
+}
+
+// serveMetersOnPTY serves simulated meters on a pseudo terminal, whose path it returns, or skips
+// the test.
+func serveMetersOnPTY(t *testing.T, meters int) string {
+	t.Helper()
+	line, err := simulator.Open(url.Values{"baud": {"115200"}, "meters": {strconv.Itoa(meters)}, "turnaround": {"1ms"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pty, err := simulator.OpenPTY("")
+	if err != nil {
+		t.Skipf("no pseudo terminal here: %v", err)
+	}
+	ended := make(chan struct{})
+	go func() { defer close(ended); _ = line.Serve(t.Context(), pty) }()
+	t.Cleanup(func() { <-ended })
+	return pty.Path()
 }
 
 // A slowMeter answers over TCP when it is told to.

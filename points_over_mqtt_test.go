@@ -14,7 +14,7 @@ import (
 func TestPoints(t *testing.T) {
 	eachBroker(t, func(t *testing.T, b *testBroker) {
 		file := filepath.Join(t.TempDir(), "points.csv")
-		writeTable(t, file, "meter,item,interval,max\nmain,voltage_a,1s,100.0\nmain,status_3,1s,\n")
+		writeFile(t, file, "meter,item,interval,max\nmain,voltage_a,1s,100.0\nmain,status_3,1s,\n")
 		root := bridgeRoot(t)
 		c := newClient(t, dial(t, b.address), root+"/meter/#", root+"/reply/#", root+"/bridge/config")
 		_, stop := startBridge(t, map[string]string{
@@ -70,7 +70,7 @@ func TestPoints(t *testing.T) {
 		stop()
 
 		// but not if the file is another one.
-		writeTable(t, file, "meter,item,interval\nmain,frequency,1s\n")
+		writeFile(t, file, "meter,item,interval\nmain,frequency,1s\n")
 		stop = restartBridge(t)
 		c.await(root+"/bridge/config", func(payload string) bool { return payload == "" })
 		c.await(root+"/meter/main/state", func(payload string) bool { return strings.HasPrefix(payload, `{"frequency":`) })
@@ -82,7 +82,7 @@ func TestPoints(t *testing.T) {
 func TestLimitEvents(t *testing.T) {
 	b := startMochi(t)
 	file := filepath.Join(t.TempDir(), "points.csv")
-	writeTable(t, file, "meter,item,interval,max\nmain,voltage_a,1s,100.0\n")
+	writeFile(t, file, "meter,item,interval,max\nmain,voltage_a,1s,100.0\n")
 	root := bridgeRoot(t)
 	c := newClient(t, dial(t, b.address), root+"/meter/main/event")
 	startBridge(t, map[string]string{
@@ -113,7 +113,7 @@ func TestLimitEvents(t *testing.T) {
 // TestTableTooHeavy does not start with a table that the bus cannot carry.
 func TestTableTooHeavy(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "points.csv")
-	writeTable(t, file, "meter,item,interval\n*,forward_active_energy_t*,1s\n*,voltage_*,1s\n*,current_*,1s\n*,power_factor_*,1s\n*,active_power_*,1s\n*,frequency,1s\n*,status_*,1s\n")
+	writeFile(t, file, "meter,item,interval\n*,forward_active_energy_t*,1s\n*,voltage_*,1s\n*,current_*,1s\n*,power_factor_*,1s\n*,active_power_*,1s\n*,frequency,1s\n*,status_*,1s\n")
 	setAll(t, map[string]string{
 		"DLT645_MQTT_URL": "mqtt://127.0.0.1:1", "DLT645_BUS_URL": "sim://?meters=4", "DLT645_METERS": "main=1,shop=2", "DLT645_POINTS": file,
 	})

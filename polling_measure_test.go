@@ -14,21 +14,16 @@ import (
 	"time"
 )
 
-// measurePolling runs the real binary against 100 simulated meters of another process, behind
+// measurePolling runs the binary against 100 simulated meters of another process, behind
 // TCP at 115200 baud, and a broker: 10 points each every 30 s, which keeps the wire busy most of
 // the time. It tells how much memory and processor the bridge takes, and how long after its last
 // byte a state has reached a subscriber.
-func measurePolling(t *testing.T) []measure {
+func measurePolling(t *testing.T, binary string) []measure {
+	t.Helper()
 	if runtime.GOOS != "linux" {
 		return nil // the figures are read in /proc
 	}
 	const meters, during = 100, 90 * time.Second
-	binary := filepath.Join(t.TempDir(), "dlt645-mqtt")
-	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", binary, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
 	bus, b := freeAddress(t), startMochi(t)
 	start := func(environment []string, arguments ...string) *exec.Cmd {
 		command := exec.CommandContext(t.Context(), binary, arguments...)
@@ -48,7 +43,7 @@ func measurePolling(t *testing.T) []measure {
 	for i := range meters {
 		names = append(names, fmt.Sprintf("m%d=%012d", i+1, i+1))
 	}
-	writeTable(t, file, table)
+	writeFile(t, file, table)
 	root := fmt.Sprintf("polling-%d", os.Getpid())
 	c := newClient(t, dial(t, b.address), root+"/meter/+/state")
 	bridge := start([]string{

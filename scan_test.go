@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -210,19 +209,7 @@ func TestScanRequests(t *testing.T) {
 // the bus unknown.
 func TestScanCommand(t *testing.T) {
 	setAll(t, nil)
-	line, err := simulator.Open(url.Values{"baud": {"115200"}, "meters": {"1"}, "turnaround": {"1ms"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	pty, err := simulator.OpenPTY("")
-	if err != nil {
-		t.Skipf("no pseudo terminal here: %v", err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan struct{})
-	go func() { defer close(ended); _ = line.Serve(ctx, pty) }()
-	defer func() { cancel(); <-ended }()
-	bus := "serial://" + pty.Path() + "?timeout=50ms"
+	bus := "serial://" + serveMetersOnPTY(t, 1) + "?timeout=50ms"
 	status, out, stderr := execute(t, "", "scan", "-bus", bus, "-meters", "1")
 	if lines := strings.Split(out, "\n"); status != 0 || len(lines) != 3 || !strings.HasPrefix(lines[0], "ADDRESS ") || strings.Join(strings.Fields(lines[1]), " ") != "000000000001 2007 2400 even" {
 		t.Errorf("status %d, output %q, errors %q", status, out, stderr)

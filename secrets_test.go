@@ -2,13 +2,9 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"fmt"
-	"io"
 	"maps"
-	"net/http"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -55,8 +51,7 @@ func TestSecretsAreNotShown(t *testing.T) {
 	b := startMochi(t)
 	_, busURL := serveMeters(t, url.Values{"addresses": {"000000000001"}, "passwords": {"02918273,04999999"}})
 	page := freeAddress(t)
-	var log watched
-	log.seen = make(chan struct{})
+	log := newWatched("")
 	root := bridgeRoot(t)
 	setAll(t, map[string]string{
 		"DLT645_MQTT_URL": "mqtt://" + b.address, "DLT645_MQTT_USERNAME": "bridge", "DLT645_MQTT_PASSWORD": "mqtt-s3cret",
@@ -64,9 +59,7 @@ func TestSecretsAreNotShown(t *testing.T) {
 		"DLT645_METER_PASSWORD": "02918273,04827364", "DLT645_TRACE": "true", "DLT645_LOG_LEVEL": "debug", "DLT645_HTTP": page, "DLT645_CLOCK": "trusted",
 	})
 	c := newClient(t, dial(t, b.address), "#")
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan int, 1)
-	go func() { ended <- serve(ctx, &log, nil) }()
+	stop := runServe(t, log)
 	c.await(root+"/bridge/status", func(payload string) bool { return payload == "online" })
 
 	write := func(password string) string {
@@ -98,19 +91,13 @@ func TestSecretsAreNotShown(t *testing.T) {
 		}
 	}
 	for _, path := range []string{"/metrics", "/healthz", "/readyz"} {
-		response, err := http.Get("http://" + page + path)
-		if err != nil {
-			t.Fatal(err)
+		_, text := get(t, "http://"+page+path)
+		if text == "" {
+			t.Errorf("%s shows nothing", path)
 		}
-		text, err := io.ReadAll(response.Body)
-		_ = response.Body.Close()
-		if err != nil || len(text) == 0 {
-			t.Fatal(path, err)
-		}
-		l.search(path, string(text))
+		l.search(path, text)
 	}
-	cancel()
-	<-ended
+	stop()
 	for len(c.messages) > 0 {
 		p := <-c.messages
 		if !strings.HasPrefix(p.Topic, root+"/request/") { // those have what we put into them
@@ -128,9 +115,7 @@ func TestSecretsAreNotShown(t *testing.T) {
 // TestSecretsInConfigurationErrors puts secrets into variables that are refused.
 func TestSecretsInConfigurationErrors(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "passwords")
-	if err := os.WriteFile(file, []byte("main=02918273x\nmain 02918273\n=02918273\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	writeFile(t, file, "main=02918273x\nmain 02918273\n=02918273\n")
 	l := leak{t, map[string]string{"s3cret": "a secret", "918273": "a password of a meter"}}
 	for name, variables := range map[string]map[string]string{
 		"in the URL":              {"DLT645_MQTT_URL": "mqtt://bridge:s3cret@127.0.0.1"},
@@ -166,33 +151,24 @@ func TestSecretsInConfigurationErrors(t *testing.T) {
 func TestRegistrationPacketIsNotShown(t *testing.T) {
 	b := startMochi(t)
 	page, root := freeAddress(t), bridgeRoot(t)
-	var log watched
-	log.seen = make(chan struct{})
+	log := newWatched("")
 	setAll(t, map[string]string{
 		"DLT645_MQTT_URL": "mqtt://" + b.address, "DLT645_BUS_URL": "listen://" + freeAddress(t) + "?register=dtu-s3cret", "DLT645_TOPIC": root,
 		"DLT645_HTTP": page, "DLT645_LOG_LEVEL": "debug",
 	})
 	c := newClient(t, dial(t, b.address), "#")
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan int, 1)
-	go func() { ended <- serve(ctx, &log, nil) }()
+	stop := runServe(t, log)
 	l := leak{t, map[string]string{"s3cret": "the registration packet"}}
 	info := c.await(root+"/bridge/info", nil)
 	if !strings.Contains(string(info.Payload), "register=hidden") {
 		t.Errorf("bridge/info: %s", info.Payload)
 	}
 	l.search("bridge/info", string(info.Payload))
-	response, err := http.Get("http://" + page + "/readyz")
-	if err != nil {
-		t.Fatal(err)
+	_, text := get(t, "http://"+page+"/readyz")
+	if !strings.Contains(text, "is down") {
+		t.Errorf("/readyz: %s", text)
 	}
-	text, err := io.ReadAll(response.Body)
-	_ = response.Body.Close()
-	if err != nil || !strings.Contains(string(text), "is down") {
-		t.Errorf("/readyz: %s, %v", text, err)
-	}
-	l.search("/readyz", string(text))
-	cancel()
-	<-ended
+	l.search("/readyz", text)
+	stop()
 	l.search("the log", log.String())
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -10,8 +9,6 @@ import (
 	"encoding/pem"
 	"math/big"
 	"net"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -66,9 +63,7 @@ func (a *authority) issue(name string, template *x509.Certificate) (certificate,
 	}
 	certificate, key = filepath.Join(a.directory, name+".pem"), filepath.Join(a.directory, name+".key")
 	for file, block := range map[string]*pem.Block{certificate: {Type: "CERTIFICATE", Bytes: der}, key: {Type: "PRIVATE KEY", Bytes: secret}} {
-		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
-			a.t.Fatal(err)
-		}
+		writeFile(a.t, file, string(pem.EncodeToMemory(block)))
 	}
 	return certificate, key
 }
@@ -77,18 +72,12 @@ func (a *authority) issue(name string, template *x509.Certificate) (certificate,
 // password and a client certificate.
 func TestSecureBroker(t *testing.T) {
 	findProgram(t, "mosquitto")
-	hash := findProgram(t, "mosquitto_passwd")
 	directory := t.TempDir()
 	a := newAuthority(t, directory)
 	certificate, key := a.issue("broker", &x509.Certificate{IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
 	clientCertificate, clientKey := a.issue("client", &x509.Certificate{Subject: pkix.Name{CommonName: "bridge"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
-	passwords, secret := filepath.Join(directory, "passwords"), filepath.Join(directory, "secret")
-	if out, err := exec.Command(hash, "-b", "-c", passwords, "bridge", "s3cret").CombinedOutput(); err != nil {
-		t.Fatalf("mosquitto_passwd: %v: %s", err, out)
-	}
-	if err := os.WriteFile(secret, []byte("s3cret\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	passwords, secret := passwordFile(t, map[string]string{"bridge": "s3cret"}), filepath.Join(directory, "secret")
+	writeFile(t, secret, "s3cret\n")
 	ca := filepath.Join(directory, "ca.pem")
 	for scheme, lines := range map[string][]string{"mqtts": nil, "wss": {"protocol websockets"}} {
 		t.Run(scheme, func(t *testing.T) {
@@ -116,14 +105,10 @@ func TestSecureBroker(t *testing.T) {
 // TestBrokerRefuses tries brokers that are not to be trusted, and brokers that do not trust us.
 // The bridge goes on trying and says why, without the password.
 func TestBrokerRefuses(t *testing.T) {
-	hash := findProgram(t, "mosquitto_passwd")
 	directory := t.TempDir()
 	a := newAuthority(t, directory)
 	certificate, key := a.issue("broker", &x509.Certificate{IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
-	passwords := filepath.Join(directory, "passwords")
-	if out, err := exec.Command(hash, "-b", "-c", passwords, "bridge", "s3cret").CombinedOutput(); err != nil {
-		t.Fatalf("mosquitto_passwd: %v: %s", err, out)
-	}
+	passwords := passwordFile(t, map[string]string{"bridge": "s3cret"})
 	other := t.TempDir()
 	newAuthority(t, other)
 	expired, expiredKey := a.issue("expired", &x509.Certificate{
@@ -162,20 +147,14 @@ func TestBrokerRefuses(t *testing.T) {
 			setAll(t, row.variables)
 			t.Setenv("DLT645_BUS_URL", quickMeters)
 			t.Setenv("DLT645_TOPIC", "refused")
-			ctx, cancel := context.WithTimeout(t.Context(), patience)
-			defer cancel()
-			log := &watched{want: row.want, seen: make(chan struct{})}
-			ended := make(chan int, 1)
-			go func() { ended <- serve(ctx, log, nil) }()
+			log := newWatched(row.want)
+			stop := runServe(t, log)
 			select {
 			case <-log.seen:
-			case <-ctx.Done():
+			case <-time.After(patience):
 				t.Errorf("the log does not say %q:\n%s", row.want, log)
 			}
-			cancel()
-			if status := <-ended; status != 0 {
-				t.Errorf("status %d", status)
-			}
+			stop()
 			if strings.Contains(log.String(), "wr0ng") {
 				t.Errorf("the log shows the password:\n%s", log)
 			}

@@ -22,7 +22,7 @@ func BenchmarkReadOverMQTT(b *testing.B) {
 			broker := benchBroker(b)
 			setAll(b, map[string]string{
 				"DLT645_MQTT_URL": "mqtt://" + broker.address, "DLT645_TOPIC": fmt.Sprintf("bench-%d", time.Now().UnixNano()),
-				"DLT645_BUS_URL": fmt.Sprintf("sim://?baud=%d&turnaround=20ms&fe=4", baud), "DLT645_METERS": "main=1",
+				"DLT645_BUS_URL": fmt.Sprintf("sim://?baud=%d&turnaround=20ms&fe=4", baud), "DLT645_METERS": "main=1", "DLT645_POINTS": "off",
 			})
 			config, err := readConfig(true)
 			if err != nil {

@@ -90,10 +90,12 @@ func TestGrafanaDashboard(t *testing.T) {
 	if len(dashboard.Panels) < 10 {
 		t.Errorf("the dashboard has %d panels", len(dashboard.Panels))
 	}
-	// What the bridge shows is in the README.
-	for metric := range labels {
-		if !strings.Contains(readFile(t, "README.md"), "`"+metric+"`") {
-			t.Errorf("README.md does not mention %s", metric)
+	// What the bridge shows is in both READMEs.
+	for _, readme := range []string{"README.md", "README.zh-CN.md"} {
+		for metric := range labels {
+			if !strings.Contains(readFile(t, readme), "`"+metric+"`") {
+				t.Errorf("%s does not mention %s", readme, metric)
+			}
 		}
 	}
 }

@@ -28,7 +28,8 @@ func TestDecode(t *testing.T) {
 		{"noise between frames", []string{"decode", "00 11", answer}, "", []string{`"response"`}, 1, "00 11"},
 		{"bad checksum", []string{"decode", "680100000000006891083333343397" + "3C3333DB16"}, "", nil, 1, "checksum"},
 		{"odd", []string{"decode", "681"}, "", nil, 1, "odd number of hex digits (3)"},
-		{"no hex", []string{"decode", "hello"}, "", nil, 1, "invalid byte"},
+		{"no hex", []string{"decode", "hello"}, "", nil, 1, "'h' is no hex digit"},
+		{"full-width digits", []string{"decode", "68１６"}, "", nil, 1, "'１' is no hex digit"},
 		{"nothing", []string{"decode"}, "", nil, 1, "there is no frame"},
 		{"refusal", []string{"decode", "68 01 00 00 00 00 00 68 D1 01 35 D8 16"}, "", []string{`"reasons":["no_such_data"]`}, 0, ""},
 	} {
@@ -123,6 +124,9 @@ func TestVersionAndHelp(t *testing.T) {
 	}
 	if status, out, _ := execute(t, "", "--help"); status != 0 || !strings.Contains(out, "dlt645-mqtt demo") {
 		t.Errorf("help: %d %q", status, out)
+	}
+	if status, _, stderr := execute(t, "", "demo", "fast"); status != 2 || !strings.Contains(stderr, `demo: "fast" is not understood`) {
+		t.Errorf("a word too many: %d %q", status, stderr)
 	}
 	if status, _, stderr := execute(t, "", "halp"); status != 2 || !strings.Contains(stderr, `no command "halp"`) {
 		t.Errorf("unknown command: %d %q", status, stderr)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode/utf8"
 
 	"dlt645-mqtt/protocol/dlt645"
 )
@@ -72,16 +73,16 @@ func parseHex(text string) ([]byte, error) {
 		}
 		return c
 	}, text)
-	stream, err := hex.DecodeString(digits)
-	switch {
-	case errors.Is(err, hex.ErrLength):
-		return nil, fmt.Errorf("an odd number of hex digits (%d)", len(digits))
-	case err != nil:
-		return nil, err
-	case len(stream) == 0:
+	switch i := strings.IndexFunc(digits, func(c rune) bool { return !strings.ContainsRune("0123456789abcdefABCDEF", c) }); {
+	case i >= 0:
+		c, _ := utf8.DecodeRuneInString(digits[i:])
+		return nil, fmt.Errorf("%q is no hex digit", c)
+	case len(digits) == 0:
 		return nil, errors.New("there is no frame: give hex digits")
+	case len(digits)%2 == 1:
+		return nil, fmt.Errorf("an odd number of hex digits (%d)", len(digits))
 	}
-	return stream, nil
+	return hex.DecodeString(digits)
 }
 
 // cutFrames cuts a stream into frames and, between them, pieces that are none.

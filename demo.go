@@ -35,7 +35,7 @@ var simulatedDefaults = map[string]string{
 // runDemo runs the bridge with all that it needs inside, and shows a first reading.
 func runDemo(ctx context.Context, arguments []string, _ io.Reader, out, stderr io.Writer) int {
 	flags := newFlags("demo", "", "Runs the bridge with an MQTT broker and simulated meters inside, shows a first reading\nand prints what to try next. Any DLT645_ variable overrides. Ctrl-C stops it.", stderr)
-	if status, done := parseFlags(flags, arguments); done {
+	if status, done := parseOptions(flags, arguments); done {
 		return status
 	}
 	defaults := maps.Clone(demoDefaults)

@@ -36,6 +36,16 @@ func parseFlags(flags *flag.FlagSet, arguments []string) (status int, done bool)
 	return 0, false
 }
 
+// parseOptions parses the arguments of a command that takes options only.
+func parseOptions(flags *flag.FlagSet, arguments []string) (status int, done bool) {
+	status, done = parseFlags(flags, arguments)
+	if !done && flags.NArg() > 0 {
+		complain(flags.Output(), flags.Name(), fmt.Errorf("%q is not understood: options begin with a hyphen", flags.Arg(0)))
+		return 2, true
+	}
+	return status, done
+}
+
 // parseWords parses options that may stand before, between and behind words, and returns the words.
 func parseWords(flags *flag.FlagSet, arguments []string) (words []string, status int, done bool) {
 	for {

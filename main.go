@@ -181,7 +181,7 @@ func runHelp(_ context.Context, _ []string, _ io.Reader, out, stderr io.Writer) 
 
 func runHealthcheck(ctx context.Context, arguments []string, _ io.Reader, out, stderr io.Writer) int {
 	flags := newFlags("healthcheck", "", "Asks the bridge with the root DLT645_TOPIC on this machine whether its loops turn, whatever broker and\nmeters do. Exit 1 if they do not, or if there is no such bridge, and why on standard error.", stderr)
-	if status, done := parseFlags(flags, arguments); done {
+	if status, done := parseOptions(flags, arguments); done {
 		return status
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)

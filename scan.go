@@ -23,15 +23,12 @@ func runScan(ctx context.Context, arguments []string, _ io.Reader, out, stderr i
 	protocols := flags.String("protocol", "", "`list` of protocols to look for, such as 2007; without it 2007,1997")
 	speeds := flags.String("speeds", "", "`list` of speeds to try on a serial line, such as 2400,9600; without it that of the bus and 600 to 19200")
 	parities := flags.String("parities", "", "`list` of parities to try on a serial line, such as even; without it even,none")
-	if status, done := parseFlags(flags, arguments); done {
+	if status, done := parseOptions(flags, arguments); done {
 		return status
 	}
 	fail := func(status int, err error) int {
 		complain(stderr, "scan", err)
 		return status
-	}
-	if flags.NArg() > 0 {
-		return fail(2, fmt.Errorf("%q is not understood: options begin with a hyphen", flags.Arg(0)))
 	}
 	request := map[string]any{}
 	if *meters > 0 {

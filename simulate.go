@@ -44,15 +44,12 @@ demand. Faults, each with a probability from 0 to 1:
 	flags.String("lacks", "", "`list` of identifiers that no meter has, as in 0400010C,0201FF00")
 	flags.Bool("counting", false, "the measured values tell the exchange in which they were read")
 	flags.String("fault", "", "`list` of what goes wrong and how often, as in late=0.05,flip=0.01; all=0.01 for everything")
-	if status, done := parseFlags(flags, arguments); done {
+	if status, done := parseOptions(flags, arguments); done {
 		return status
 	}
 	fail := func(status int, err error) int {
 		complain(stderr, "simulate", err)
 		return status
-	}
-	if flags.NArg() > 0 {
-		return fail(2, fmt.Errorf("%q is not understood: options begin with a hyphen", flags.Arg(0)))
 	}
 	parameters := url.Values{}
 	flags.Visit(func(f *flag.Flag) {

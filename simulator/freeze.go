@@ -9,19 +9,27 @@ import (
 
 // The kinds of freezes, DI2.
 const (
-	freezeTimed   = 0x00
-	freezeAtOnce  = 0x01
-	freezeHourly  = 0x04
-	freezeDaily   = 0x06
-	mostTimed     = 12
-	mostAtOnce    = 3
-	mostHourly    = 254
-	mostDaily     = 62
-	freezeTime    = 0x00 // the parts, DI1: 01H to 08H are energies of that kind
-	freezeDemand  = 0x09 // forward, then reverse
-	freezeReverse = 0x0A
-	freezeValues  = 0x10
-	freezeAll     = 0xFF
+	freezeTimed  = 0x00
+	freezeAtOnce = 0x01
+	freezeHourly = 0x04
+	freezeDaily  = 0x06
+)
+
+// How many freezes of a kind the meter keeps.
+const (
+	mostTimed  = 12
+	mostAtOnce = 3
+	mostHourly = 254
+	mostDaily  = 62
+)
+
+// The parts of a freeze, DI1; 01H to 08H are energies of that kind.
+const (
+	freezeTime          = 0x00
+	freezeForwardDemand = 0x09
+	freezeReverseDemand = 0x0A
+	freezeVariables     = 0x10
+	freezeAll           = 0xFF
 )
 
 // A freeze is a moment whose registers are kept.
@@ -140,14 +148,14 @@ func (m *Meter) frozenData(di dlt645.DI, at time.Time) ([]byte, bool) {
 		return m.frozenPart(f, kind, part)
 	}
 	var b []byte
-	for part := range byte(freezeReverse + 1) {
+	for part := range byte(freezeReverseDemand + 1) {
 		if kind == freezeHourly && part > kindReverseActive {
 			return b, true
 		}
 		value, _ := m.frozenPart(f, kind, part)
 		b = append(append(b, value...), blockEnd)
 	}
-	value, _ := m.frozenPart(f, kind, freezeValues)
+	value, _ := m.frozenPart(f, kind, freezeVariables)
 	return append(append(b, value...), blockEnd), true
 }
 
@@ -207,12 +215,12 @@ func (m *Meter) frozenPart(f freeze, kind, part byte) ([]byte, bool) {
 			return nil, false
 		}
 		return m.block(part, 0xFF, 0, f.at, m.energy)
-	case part == freezeDemand || part == freezeReverse:
-		if m.phases == 1 || !kept(int(part-freezeDemand)+5) {
+	case part == freezeForwardDemand || part == freezeReverseDemand:
+		if m.phases == 1 || !kept(int(part-freezeForwardDemand)+5) {
 			return nil, false
 		}
-		return m.block(part-freezeDemand+kindForwardActive, 0xFF, 0, f.at, m.demand)
-	case part == freezeValues && kept(7):
+		return m.block(part-freezeForwardDemand+kindForwardActive, 0xFF, 0, f.at, m.demand)
+	case part == freezeVariables && kept(7):
 		b, _ := m.variable(di2Active, 0xFF, 0, f.at)
 		reactive, ok := m.variable(di2Reactive, 0xFF, 0, f.at)
 		if !ok {

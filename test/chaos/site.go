@@ -34,7 +34,7 @@ type site struct {
 	bridge   *process
 	http     string
 
-	mu       sync.Mutex
+	mu       sync.Mutex // for what follows; what runs and sessions hold is under the ledger's
 	run      *run
 	runs     int
 	sessions []*session

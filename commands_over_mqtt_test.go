@@ -33,12 +33,18 @@ func (r *commandReply) code() string {
 	return r.Error.Code
 }
 
-// command publishes a request and returns the reply that has arrived on its tail.
-func (c *client) command(root, tail, payload string) (r commandReply) {
+// command publishes a request and returns the next reply on its tail.
+func (c *client) command(root, tail, payload string) commandReply {
 	c.t.Helper()
 	c.publish(root+"/request/"+tail, payload, nil)
-	if err := json.Unmarshal(c.await(root+"/reply/"+tail, nil).Payload, &r); err != nil {
-		c.t.Fatal(err)
+	return c.commandReply(root, tail)
+}
+
+// commandReply returns the next reply on a tail.
+func (c *client) commandReply(root, tail string) (r commandReply) {
+	c.t.Helper()
+	if p := c.await(root+"/reply/"+tail, nil); json.Unmarshal(p.Payload, &r) != nil {
+		c.t.Fatalf("reply %s", p.Payload)
 	}
 	return r
 }
@@ -245,15 +251,8 @@ func TestCommandsThatMustNotRun(t *testing.T) {
 		topic := root + "/request/relay/main"
 		c := newClient(t, dial(t, b.address), root+"/reply/#", topic)
 		c.ready(root)
-		reply := func() (r commandReply) {
-			t.Helper()
-			if err := json.Unmarshal(c.await(root+"/reply/relay/main", nil).Payload, &r); err != nil {
-				t.Fatal(err)
-			}
-			return r
-		}
 		c.publish(topic, "trip", func(p *paho.Publish) { p.Retain = true })
-		if r := reply(); r.code() != "bad_request" || !strings.Contains(r.Error.Message, "retain") {
+		if r := c.commandReply(root, "relay/main"); r.code() != "bad_request" || !strings.Contains(r.Error.Message, "retain") {
 			t.Errorf("retained: %+v", r)
 		}
 		if r := c.command(root, "relay/main", `{"action":"trip","expires":"2020-01-01T00:00:00Z"}`); r.code() != "expired" {
@@ -262,10 +261,9 @@ func TestCommandsThatMustNotRun(t *testing.T) {
 		if n := m.Counts().Relay; n != 0 {
 			t.Fatalf("%d commands were carried out that must not be", n)
 		}
-		// The same message twice, also from another client.
+		// The same message twice.
 		first := c.command(root, "relay/main", `{"id":"one","action":"trip"}`)
-		c.publish(topic, `{"id":"one","action":"trip"}`, nil)
-		if again := reply(); !again.Repeated || again.Time != first.Time || again.Result != "verified" {
+		if again := c.command(root, "relay/main", `{"id":"one","action":"trip"}`); !again.Repeated || again.Time != first.Time || again.Result != "verified" {
 			t.Errorf("first %+v, again %+v", first, again)
 		}
 		if n := m.Counts().Relay; n != 1 {
@@ -306,13 +304,11 @@ func TestReplyOfCommandAfterOutage(t *testing.T) {
 	c.await(root+"/bridge/status", func(payload string) bool { return payload == "offline" })
 	m.answer <- struct{}{}
 	g.open()
-	var r commandReply
-	if err := json.Unmarshal(c.await(root+"/reply/relay/000000000001", nil).Payload, &r); err != nil || r.ID != "due" || r.Result != "acknowledged" {
-		t.Errorf("the reply that was due meanwhile: %+v, %v", r, err)
+	if r := c.commandReply(root, "relay/000000000001"); r.ID != "due" || r.Result != "acknowledged" {
+		t.Errorf("the reply that was due meanwhile: %+v", r)
 	}
 	c.ready(root)
-	c.publish(root+"/request/relay/000000000001", `{"id":"due","action":"trip","verify_ms":0}`, nil)
-	if err := json.Unmarshal(c.await(root+"/reply/relay/000000000001", nil).Payload, &r); err != nil || !r.Repeated {
-		t.Errorf("the next reply is not that to the repeat: %+v, %v", r, err)
+	if r := c.command(root, "relay/000000000001", `{"id":"due","action":"trip","verify_ms":0}`); !r.Repeated {
+		t.Errorf("the next reply is not that to the repeat: %+v", r)
 	}
 }

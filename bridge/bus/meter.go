@@ -27,6 +27,8 @@ type meter struct {
 	turnaround [protocol.Kinds]turnaround
 	blocks     map[string]block
 	preamble   preamble
+	trial      *protocol.Step // what it is probed with: the first read that it answered, else the first that it did not
+	proven     bool           // it has answered the trial
 	presence
 }
 

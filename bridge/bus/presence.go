@@ -28,9 +28,8 @@ var errAllSilent = errors.New("every meter that used to answer is silent: openin
 type presence struct {
 	timeouts int // in a row
 	offline  bool
-	pause    time.Duration  // between the last two probes
-	probe    time.Time      // when the next is due
-	trial    *protocol.Step // a read that it left unanswered: what it is probed with
+	pause    time.Duration // between the last two probes
+	probe    time.Time     // when the next is due
 }
 
 // putOff makes the next probe due after a pause, or after the longest that there is.
@@ -127,13 +126,19 @@ func (b *Bus) present(step *protocol.Step, tries int, took time.Duration, short 
 	}
 	m.answered = true
 	m.presence = presence{}
+	if step.Repeatable && !m.proven {
+		trial := *step
+		m.trial, m.proven = &trial, true
+	}
 	m.turnaround[kind(step)].learn(took)
 	m.preamble.answered(tries, short)
 }
 
 // missing notes that a meter has left a try unanswered, and tells whether it is offline now.
 // Noise that is no answer does not make it so, but does not bring it back either. A stranger is
-// not probed, or an idle line would be busy for ever with meters that never were.
+// not probed, or an idle line would be busy for ever with meters that never were. Nor is a meter
+// probed with what it was silent to last, if there is better: it may be there, and silent to that
+// alone.
 func (b *Bus) missing(step *protocol.Step, garbled, stranger bool) bool {
 	if step.Class == protocol.ClassScan {
 		return false
@@ -142,7 +147,7 @@ func (b *Bus) missing(step *protocol.Step, garbled, stranger bool) bool {
 	defer b.mu.Unlock()
 	now := time.Now()
 	m := b.meter(step.Meter)
-	if step.Repeatable && !stranger {
+	if step.Repeatable && !stranger && m.trial == nil {
 		trial := *step
 		m.trial = &trial
 	}

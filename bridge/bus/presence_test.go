@@ -109,7 +109,7 @@ func TestMeterGoesOfflineAndComesBack(t *testing.T) {
 		var probes []string
 		requests := strings.Fields(l.log())
 		for i, at := range l.sentAt() {
-			if at > offline && requests[i] == "?aw." {
+			if at > offline && requests[i] == "?av." {
 				probes = append(probes, fmt.Sprint(at-offline))
 			}
 		}
@@ -120,6 +120,27 @@ func TestMeterGoesOfflineAndComesBack(t *testing.T) {
 		<-time.After(time.Minute)
 		equal(t, "online", meter.Online(), true)
 		equal(t, "values", values(<-l.submit(read("a", "y"))), "1")
+	})
+}
+
+// Some meters are silent where they should refuse. That must not make them look dead for
+// longer than it takes to ask for something that they know.
+func TestMeterIsProbedWithWhatItKnows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := start(t, Config{}, func(request string) []arrival {
+			if strings.HasPrefix(request, "?ax") {
+				return nil
+			}
+			return prompt(request)
+		})
+		defer l.stop()
+		<-l.submit(read("a", "v"))
+		<-l.submit(read("a", "x"))
+		<-l.submit(read("a", "x"))
+		equal(t, "online after three", l.bus.Meter("a").Online(), false)
+		<-time.After(shortestProbePause + time.Second)
+		equal(t, "online after a probe", l.bus.Meter("a").Online(), true)
+		equal(t, "sent", l.log(), "?av. ?ax. ?ax. ?ax. ?av.")
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"dlt645-mqtt/bridge/bus"
@@ -289,4 +290,19 @@ func TestEveryErrorHasACode(t *testing.T) {
 	if busy.Code != CodeBusy || busy.RetryAfterMS != 1500 {
 		t.Errorf("busy: %+v", busy)
 	}
+}
+
+// A serial server may bring an answer sooner than the line at its speed would: that the meter
+// took no time is known then, and not the same as not known.
+func TestInfoShowsTurnaroundOfZero(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, nil)
+		if got := s.info().Meters[0].TurnaroundMS; got != nil {
+			t.Errorf("turnaround_ms is %d before the first answer, want null", *got)
+		}
+		s.ask(t, message{topic: "test/request/read/main", payload: []byte("voltage_a")})
+		if got := s.info().Meters[0].TurnaroundMS; got == nil || *got != 0 {
+			t.Errorf("turnaround_ms is %v after an answer that came at once, want 0", got)
+		}
+	})
 }

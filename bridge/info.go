@@ -59,7 +59,7 @@ func (b *Bridge) info() info {
 		address := m.current()
 		known := b.bus.Meter(address)
 		meter := infoMeter{Name: m.Name, Address: address, Protocol: m.Protocol.Name(), Online: known.Online()}
-		if turnaround := known.Turnaround(); turnaround > 0 {
+		if turnaround, ok := known.Turnaround(); ok {
 			ms := turnaround.Milliseconds()
 			meter.TurnaroundMS = &ms
 		}

@@ -155,7 +155,9 @@ func (m *Meter) Online() bool { return !m.known().offline }
 func (m *Meter) Answered() bool { return m.known().answered }
 
 // Turnaround returns how long the meter takes to begin its answer to the reading of a
-// register, the slowest of late; 0 if that is not known.
-func (m *Meter) Turnaround() time.Duration {
-	return m.known().turnaround[protocol.KindValue].slowest
+// register, the slowest of late, and whether that is known. It is 0 where a serial server
+// brings whole answers sooner than the line at its speed would.
+func (m *Meter) Turnaround() (slowest time.Duration, known bool) {
+	t := m.known().turnaround[protocol.KindValue]
+	return t.slowest, t.known
 }

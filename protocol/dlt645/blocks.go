@@ -47,7 +47,7 @@ func (r *reader) inBlocks(registers []register) []register {
 		if members == nil {
 			break
 		}
-		block := register{di: best, item: items[best]}
+		block := register{item: items[best]}
 		for _, i := range members {
 			placed[i] = true
 			block.names = append(block.names, registers[i].names...)
@@ -70,7 +70,7 @@ func (r *reader) inBlocks(registers []register) []register {
 // blocks returns the blocks in which the register may be read. Parameters are read singly:
 // makers lay out their blocks in different ways that cannot be told apart by the length.
 func (r *reader) blocks(register register) []Item {
-	if register.item.Name == "" || r.version == V2007 && register.di>>24 == 0x04 {
+	if register.item.Name == "" || r.version == V2007 && register.item.DI>>24 == 0x04 {
 		return nil
 	}
 	return slices.DeleteFunc(slices.Clone(register.item.blocks()), func(block Item) bool {
@@ -92,7 +92,7 @@ func worthwhile(block DI, v Version) int {
 // silent is not asked again. Polls take a short block at its word: it ends behind the last
 // tariff that the meter has, and to ask for all those beyond would take half a minute.
 func (r *reader) notGiven(registers []register, answers []protocol.Answer) (singles []register) {
-	for i, answer := range answers[:min(len(answers), len(registers))] {
+	for i, answer := range answers {
 		var refusal *protocol.Refusal
 		if answer.Result.Address == "" && !errors.As(answer.Err, &refusal) {
 			continue

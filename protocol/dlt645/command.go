@@ -209,9 +209,8 @@ func (c *commander) takeAcknowledgement(answer []byte) (*protocol.Exchange, prot
 
 // read is the step that reads a register before a command or after it.
 func (c *commander) read(address Address, di DI) protocol.Step {
-	item, _ := c.items.Lookup(di)
 	r := &reader{c.Meters, c.class, nil}
-	return r.step(address, register{di: di, item: item})
+	return r.step(address, register{item: c.itemOf(di)})
 }
 
 // A fate is what is known of a command when its step has ended.

@@ -18,20 +18,19 @@ type conversation struct {
 	meters  *Meters
 	address Address
 	meter   string // the address once more
-	di      DI
-	item    Item // nothing where the table lacks di
+	item    Item   // only the identifier where the table lacks it
 }
 
 // first asks for the register.
 func (c *conversation) first() protocol.Exchange {
-	data, _ := c.meters.identifier(c.di) // an identifier that cannot be asked for made no register
+	data, _ := c.meters.identifier(c.item.DI) // an identifier that cannot be asked for made no register
 	return c.exchange(c.address, c.meters.readFunction(), data, 0, nil)
 }
 
 // followUp asks for one more part: function 12H with SEQ, or 02H, where the meter itself
 // keeps count. Clause 7.2 of DL/T 645-2007.
 func (c *conversation) followUp(address Address, seq int, sofar []byte) *protocol.Exchange {
-	data := c.di.Append(nil, c.meters.version)
+	data := c.item.DI.Append(nil, c.meters.version)
 	function := FunctionReadFollowUp1997
 	if c.meters.version == V2007 {
 		function = FunctionReadFollowUp
@@ -110,7 +109,7 @@ func (c *conversation) take(answer []byte, seq int, sofar []byte) (*protocol.Exc
 	if err != nil {
 		return nil, result, c.garbled(result.Address, data, "%w", err)
 	}
-	result.Clock = clockOf(c.di, result.Values, v)
+	result.Clock = clockOf(c.item.DI, result.Values, v)
 	return nil, result, nil
 }
 
@@ -141,13 +140,13 @@ func (c *conversation) garbled(from string, data []byte, format string, args ...
 	if !errors.Is(err, protocol.ErrGarbled) {
 		err = fmt.Errorf("%w: %w", protocol.ErrGarbled, err)
 	}
-	return fmt.Errorf("read %s from %s: %w; the data, first byte first: %s", c.di.Format(v), from, err, shown)
+	return fmt.Errorf("read %s from %s: %w; the data, first byte first: %s", c.item.DI.Format(v), from, err, shown)
 }
 
 // stored returns the codec of a load record that is read from a given time on, which is done
 // for its samples.
 func (c *conversation) stored() (l loadRecord, ok bool) {
-	if c.item.Name != "" && byte(c.di) == loadSince {
+	if c.item.Name != "" && byte(c.item.DI) == loadSince {
 		l, ok = c.item.family.codec.(loadRecord)
 	}
 	return l, ok
@@ -156,7 +155,7 @@ func (c *conversation) stored() (l loadRecord, ok bool) {
 // values decodes the data of the whole register.
 func (c *conversation) values(data []byte) ([]protocol.Value, error) {
 	if c.item.Name == "" {
-		return []protocol.Value{{Name: c.di.Format(c.meters.version), Data: hexOf(data)}}, nil
+		return []protocol.Value{{Name: c.item.DI.Format(c.meters.version), Data: hexOf(data)}}, nil
 	}
 	return c.item.Decode(data, c.meters.zone)
 }

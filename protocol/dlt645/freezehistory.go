@@ -16,7 +16,7 @@ import (
 // still has that time. Else the time is sought behind it, and the parts are read again.
 type freezeHistory struct {
 	history
-	times   Item      // the time of the last freeze
+	times   DI        // of the freezes, without the number of a record
 	last    int       // the highest number of a record; fewer than MostSamples
 	record  int       // the number of the record whose parts are read
 	at      time.Time // the time of that record
@@ -28,10 +28,9 @@ type freezeHistory struct {
 // readFreezes plans to read freezes.
 func (h history) readFreezes() protocol.Plan {
 	w := &freezeHistory{history: h}
-	di := w.parts[0].di&0xFFFF0000 | 1
-	w.times, _ = w.items.Lookup(di) // the tests go through all of them
+	w.times = w.parts[0].item.DI & 0xFFFF0000
 	for w.last < 0xFF {
-		if _, ok := w.items.Lookup(di + DI(w.last)); !ok {
+		if _, ok := w.items.Lookup(w.times + DI(w.last+1)); !ok {
 			break
 		}
 		w.last++
@@ -41,10 +40,7 @@ func (h history) readFreezes() protocol.Plan {
 
 // timeStep reads the time of a record.
 func (w *freezeHistory) timeStep(record int) protocol.Step {
-	item := w.times
-	item.DI = item.DI&^0xFF | DI(record)
-	item, _ = w.items.Lookup(item.DI)
-	return w.step(register{di: item.DI, item: item})
+	return w.step(w.itemOf(w.times | DI(record)))
 }
 
 // frozenAt returns when a record was frozen; zero if there is no such record.
@@ -91,9 +87,7 @@ func (w *freezeHistory) read(record int, at time.Time) protocol.Plan {
 	if wanted {
 		w.sought = time.Time{}
 		for _, part := range w.parts {
-			part.di = part.di&^0xFF | DI(record)
-			part.item, _ = w.items.Lookup(part.di)
-			steps = append(steps, w.step(part.register))
+			steps = append(steps, w.step(w.itemOf(part.item.DI&^0xFF|DI(record))))
 		}
 	}
 	if record < w.last {
@@ -155,7 +149,7 @@ func (w *freezeHistory) sample(answers []protocol.Answer) (protocol.Sample, erro
 		}
 		parts = append(parts, part)
 		for _, value := range answers[i].Result.Values {
-			value.Name = storedName(value.Name, occasionOf(part.di), w.record)
+			value.Name = storedName(value.Name, occasionOf(part.item.DI), w.record)
 			if value.Name != "time" && (part.only == nil || slices.Contains(part.only, value.Name)) {
 				sample.Values = append(sample.Values, value)
 			}

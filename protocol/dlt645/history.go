@@ -28,8 +28,9 @@ type history struct {
 
 // A stored is a part of a freeze, or a load record, as it was asked for.
 type stored struct {
-	register
-	name string // that an error goes under
+	item Item     // of the first record, or from a given time on
+	only []string // the values that are wanted, by name; nil: all
+	name string   // that an error goes under
 }
 
 // planHistory plans to read what a meter has stored from a moment on. The items are either
@@ -44,7 +45,7 @@ func (r *reader) planHistory(address Address, request protocol.Request) (protoco
 		return protocol.Plan{}, err
 	}
 	begin := func() protocol.Plan {
-		if h.parts[0].di>>24 == classFreeze {
+		if h.parts[0].item.DI>>24 == classFreeze {
 			return h.readFreezes()
 		}
 		return h.readLoad()
@@ -72,27 +73,23 @@ func (m *Meters) storedParts(items []string) (parts []stored, err error) {
 		if err != nil {
 			return nil, err
 		}
-		part := stored{register: register{di: item.DI, item: item}}
-		part.item.Only = ""
+		var part stored
 		switch item.DI >> 24 {
 		case classFreeze:
 			// Whatever record was named, all are read, from the last one on.
 			record := int(byte(item.DI))
-			part.di = item.DI&^0xFF | 1
+			part.item = m.itemOf(item.DI&^0xFF | 1)
 			part.name = storedName(cmp.Or(item.Only, item.Name), "", record)
 			if item.Only != "" {
 				part.only = []string{storedName(item.Only, occasionOf(item.DI), record)}
 			}
 		case classLoadRecord:
-			part.di = item.DI&^0xFF | loadSince
+			part.item = m.itemOf(item.DI&^0xFF | loadSince)
 			part.name = item.Name[:strings.LastIndexByte(item.Name, '_')]
 		default:
 			return nil, badRequest("%s is no stored sample: a history is read of freezes, such as daily_freeze, and of load records, such as load_record_1", text)
 		}
-		if item, ok := m.items.Lookup(part.di); ok {
-			part.item = item
-		}
-		switch i := slices.IndexFunc(parts, func(other stored) bool { return other.di == part.di }); {
+		switch i := slices.IndexFunc(parts, func(other stored) bool { return other.item.DI == part.item.DI }); {
 		case i < 0:
 			parts = append(parts, part)
 		case parts[i].only == nil || part.only == nil:
@@ -101,9 +98,9 @@ func (m *Meters) storedParts(items []string) (parts []stored, err error) {
 			parts[i].only = append(parts[i].only, part.only...)
 		}
 	}
-	first := parts[0].di
+	first := parts[0].item.DI
 	for _, part := range parts[1:] {
-		if part.di>>16 != first>>16 || first>>24 == classLoadRecord {
+		if part.item.DI>>16 != first>>16 || first>>24 == classLoadRecord {
 			return nil, badRequest("%s and %s are not stored together: ask for the parts of one kind of freeze, or for one load record, in one request", parts[0].name, part.name)
 		}
 	}
@@ -145,13 +142,13 @@ func storedName(name, occasion string, record int) string {
 	return value
 }
 
-// step is the conversation that reads one register for its samples; data go behind its
+// step is the conversation that reads one item for its samples; data go behind its
 // identifier. It is shared with nobody.
-func (h *history) step(register register, data ...byte) protocol.Step {
-	c := &conversation{meters: h.Meters, address: h.address, meter: h.address.String(), di: register.di, item: register.item}
+func (h *history) step(item Item, data ...byte) protocol.Step {
+	c := &conversation{meters: h.Meters, address: h.address, meter: h.address.String(), item: item}
 	return protocol.Step{
 		Meter: c.meter, Only: []string{}, Class: h.class, Kind: protocol.KindRecord, Repeatable: true,
-		First: c.exchange(c.address, FunctionRead, append(c.di.Append(nil, h.version), data...), 0, nil),
+		First: c.exchange(c.address, FunctionRead, append(c.item.DI.Append(nil, h.version), data...), 0, nil),
 	}
 }
 

@@ -545,7 +545,7 @@ func TestEveryStoredItemIsFound(t *testing.T) {
 				name = storedName(name, "", int(byte(item.DI)))
 			}
 			parts, err := m.storedParts([]string{name})
-			if err != nil || parts[0].name != name || parts[0].di>>8 != item.DI>>8 && item.family.codec == nil || parts[0].item.Name == "" {
+			if err != nil || parts[0].name != name || parts[0].item.DI>>8 != item.DI>>8 && item.family.codec == nil || parts[0].item.Name == "" {
 				t.Errorf("%s: %+v, %v", name, parts, err)
 			}
 			found++

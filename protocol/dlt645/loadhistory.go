@@ -20,7 +20,7 @@ type loadHistory struct {
 // readLoad plans to read a load record.
 func (h history) readLoad() protocol.Plan {
 	w := &loadHistory{history: h, next: h.from}
-	w.portion = w.parts[0].item.family.codec.(loadRecord).portion(byte(w.parts[0].di >> 16))
+	w.portion = w.parts[0].item.family.codec.(loadRecord).portion(byte(w.parts[0].item.DI >> 16))
 	if earliest := time.Date(2000, 1, 1, 0, 0, 0, 0, w.zone); w.next.Before(earliest) {
 		w.next = earliest
 	}
@@ -34,12 +34,11 @@ func (h history) readLoad() protocol.Plan {
 // read plans the next portion: function 11H with the number of blocks and the time of the
 // first one.
 func (w *loadHistory) read() protocol.Plan {
-	part := w.parts[0]
 	data, err := loadTime.Append([]byte{toBCD(w.portion)}, w.next, w.zone)
 	if err != nil {
 		return w.done(w.samples, err)
 	}
-	return w.then(w.take, w.step(part.register, data...))
+	return w.then(w.take, w.step(w.parts[0].item, data...))
 }
 
 // take goes on behind the last block of a portion.

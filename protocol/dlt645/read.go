@@ -12,8 +12,7 @@ import (
 
 // A register is one identifier to be read, and what is wanted of it.
 type register struct {
-	di    DI
-	item  Item     // the whole item; nothing where the table lacks the identifier
+	item  Item     // the whole item; only the identifier where the table lacks it
 	names []string // of what was asked; an error goes under them
 	only  []string // the values that are wanted, by name; nil: all
 
@@ -92,10 +91,10 @@ func (m *Meters) registers(asked []string) (registers []register, missing []prot
 			missing = append(missing, protocol.ItemError{Item: text, Err: err})
 			continue
 		}
-		i := slices.IndexFunc(registers, func(r register) bool { return r.di == item.DI })
+		i := slices.IndexFunc(registers, func(r register) bool { return r.item.DI == item.DI })
 		if i < 0 {
 			i = len(registers)
-			registers = append(registers, register{di: item.DI, item: item})
+			registers = append(registers, register{item: item})
 			registers[i].item.Only = ""
 		}
 		registers[i].want(item.Only, cmp.Or(item.Only, item.Name, item.DI.Format(m.version)))
@@ -113,10 +112,15 @@ func (m *Meters) find(text string) (Item, error) {
 	if err != nil {
 		return Item{}, m.unknown(text)
 	}
+	return m.itemOf(di), nil
+}
+
+// itemOf returns the item of an identifier. Of one that the table lacks there is only that.
+func (m *Meters) itemOf(di DI) Item {
 	if item, ok := m.items.Lookup(di); ok {
-		return item, nil
+		return item
 	}
-	return Item{DI: di}, nil
+	return Item{DI: di}
 }
 
 // unknown is the error for what is no item of this edition. Names are the same in both, so
@@ -262,16 +266,16 @@ func takeAddress(answer []byte) (*protocol.Exchange, protocol.Result, error) {
 
 // step is the conversation that reads one register.
 func (r *reader) step(address Address, register register) protocol.Step {
-	c := &conversation{r.Meters, address, address.String(), register.di, register.item}
-	first := c.first()
+	c := &conversation{r.Meters, address, address.String(), register.item}
+	first, di := c.first(), register.item.DI
 	step := protocol.Step{
 		Meter: c.meter, Items: register.names, Only: register.only,
-		Class: r.class, Kind: kindOf(register.di, r.version),
+		Class: r.class, Kind: kindOf(di, r.version),
 		Key: string(first.Request), Repeatable: true, First: first,
 		Expected: frameOverhead + diSize(r.version) + register.item.expected(),
 	}
-	if isBlock(register.di, r.version) {
-		step.Block = register.di.Format(r.version)
+	if isBlock(di, r.version) {
+		step.Block = di.Format(r.version)
 	}
 	return step
 }

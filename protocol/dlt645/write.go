@@ -173,7 +173,7 @@ func (c *commander) writing(di DI) (Function, []byte, error) {
 
 // decode returns data as a read of the item would bring them.
 func (w *writer) decode(data []byte) ([]protocol.Value, error) {
-	c := &conversation{meters: w.Meters, di: w.item.DI, item: w.item}
+	c := &conversation{meters: w.Meters, item: w.item}
 	return c.values(data)
 }
 

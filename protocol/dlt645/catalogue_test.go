@@ -71,7 +71,7 @@ func TestLikeness(t *testing.T) {
 		return words
 	}
 	names := spell("ab_", 5)
-	for _, pattern := range spell("ab_*", 5) {
+	for _, pattern := range spell("ab_*", 4) {
 		if !strings.Contains(pattern, "*") {
 			continue
 		}

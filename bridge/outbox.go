@@ -115,8 +115,8 @@ func (o *outbox) put(m outgoing) {
 		case m.retain:
 			r.clear = nil
 		case r.retain && len(r.payload) == 0 && (r.due || r.sending):
-			clear := r.outgoing
-			r.clear = &clear
+			kept := r.outgoing
+			r.clear = &kept
 		}
 		r.outgoing, r.due = m, true
 	} else {

@@ -598,6 +598,42 @@ func TestStateKnowsHowBusyTheWireIs(t *testing.T) {
 	})
 }
 
+// With the longest waits that a URL may set, a meter that is silent holds the line for a quarter of
+// a minute, and so does a refusal that may belong to an earlier request. The bus does not look dead
+// meanwhile, and answers what expires.
+func TestLongExchangeIsNotDeath(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		config := Config{Settings: Settings{Timeout: longestAnswer, Latency: longestLatency}}
+		l := start(t, config, func(request string) []arrival {
+			if request == "?aw." {
+				return after(time.Second, "#a.")
+			}
+			return nil
+		})
+		defer l.stop()
+		l.submit(read("a", "v"))
+		refused := l.submit(read("a", "w"))
+		expires := time.Now().Add(10 * time.Second)
+		expired := l.submitJob(Job{Steps: []protocol.Step{read("b", "v")}, Deadline: expires})
+		oldest, late := time.Duration(0), time.Duration(0)
+		for waiting := true; waiting; {
+			select {
+			case r := <-expired:
+				equal(t, "expired", values(r), "[expired]")
+				late = time.Since(expires)
+			case r := <-refused:
+				equal(t, "refused", values(r), "[refused]")
+				waiting = false
+			case <-time.After(time.Second):
+				oldest = max(oldest, time.Since(l.bus.State().Turned))
+			}
+		}
+		if max(oldest, late) > idleTurn {
+			t.Errorf("the loop turned %v ago, and what had expired was answered %v late; want %v at most", oldest, late, idleTurn)
+		}
+	})
+}
+
 func TestFramesAreTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var seen []string

@@ -19,7 +19,7 @@ const (
 	commandsOfMeter = 20  // how many of them one meter may take
 	fairPart        = 10  // one place in so many is there besides, for meters that have few
 
-	idleTurn       = 2 * time.Second        // Run goes round at least so often
+	idleTurn       = 2 * time.Second        // how long Run waits for anything at a time
 	firstStepGuess = 200 * time.Millisecond // what a step takes, until one has shown it
 )
 
@@ -50,7 +50,7 @@ type State struct {
 	Utilisation float64   // share of the last minute in which the wire was in use, 0 to 1
 	Echo        bool      // the line sends back what we send
 	Strangers   int       // connections to a listening port that were turned away
-	Turned      time.Time // when Run last went round; at least every few seconds while all is well
+	Turned      time.Time // when Run last had its turn; at least every few seconds while all is well
 }
 
 // A Bus is the arbiter of one line. Its methods may be called from any goroutine.
@@ -92,7 +92,7 @@ func New(config Config) *Bus {
 		config.Log = slog.New(slog.DiscardHandler)
 	}
 	now := time.Now()
-	return &Bus{
+	b := &Bus{
 		config: config,
 		wake:   make(chan struct{}, 1),
 		meters: make(map[string]*meter),
@@ -101,9 +101,10 @@ func New(config Config) *Bus {
 		pace:   firstStepGuess,
 		down:   now,
 		probes: reserve{left: probeReserve, at: now},
-		line:   line{settings: config.Settings},
 		jitter: func(d time.Duration) time.Duration { return d/2 + rand.N(d/2) },
 	}
+	b.line = line{settings: config.Settings, turn: b.turn}
+	return b
 }
 
 // Mode returns the speed and parity that the line is configured for, and whether single jobs
@@ -218,7 +219,7 @@ func (b *Bus) Run(ctx context.Context) error {
 	return nil
 }
 
-// turn notes that Run goes round and answers what has expired.
+// turn notes that Run goes round, or that the line listens, and answers what has expired.
 func (b *Bus) turn(now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

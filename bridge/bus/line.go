@@ -33,8 +33,9 @@ const (
 type line struct {
 	port     Port
 	settings Settings
-	free     time.Time // when the next request may go
-	echo     bool      // the last exchange heard its own request
+	free     time.Time           // when the next request may go
+	echo     bool                // the last exchange heard its own request
+	turn     func(now time.Time) // is called while the line listens, at least once in idleTurn
 	buffer   [4096]byte
 }
 
@@ -119,10 +120,11 @@ func (l *line) listen(h *hearing, split bufio.SplitFunc, latest time.Time, doubt
 	for {
 		quiet := true
 		if wait := time.Until(until); wait > 0 {
-			n, err := l.port.Read(l.buffer[:], wait)
+			n, err := l.port.Read(l.buffer[:], min(wait, idleTurn))
 			if err != nil {
 				return err
 			}
+			l.turn(time.Now())
 			if n > 0 {
 				h.came = time.Now()
 				pending = append(pending, l.buffer[:n]...)

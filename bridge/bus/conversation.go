@@ -75,7 +75,7 @@ func (b *Bus) serve(ctx context.Context, t *task, nested bool) {
 		}
 	}
 	c.reply.Started = c.reply.Started || t.began
-	b.queue.turn(t)
+	b.queue.rotate(t)
 
 	b.learnBlock(step, &c.reply)
 	b.pace += (c.wire/time.Duration(1+len(riders)) - b.pace) / 8

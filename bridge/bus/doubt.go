@@ -50,9 +50,9 @@ func (d doubts) about(of *protocol.Step, e *protocol.Exchange, answer []byte) ti
 	return until
 }
 
-// hold returns until when a step is better not begun, since the answer to its request would
+// held returns until when a step is better not begun, since the answer to its request would
 // prove nothing; the zero time if it may go.
-func (d doubts) hold(step *protocol.Step) time.Time {
+func (d doubts) held(step *protocol.Step) time.Time {
 	now := time.Now()
 	var until time.Time
 	for _, old := range d {

@@ -82,7 +82,7 @@ func (b *Bus) held(step *protocol.Step) time.Time {
 	if step.Class == protocol.ClassScan {
 		return time.Time{}
 	}
-	return b.doubts.hold(step)
+	return b.doubts.held(step)
 }
 
 // hold keeps commands from the meter until then.

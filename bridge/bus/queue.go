@@ -136,11 +136,11 @@ func (q *queue) add(t *task, expires time.Time) {
 	if !expires.IsZero() && (q.sweep.IsZero() || expires.Before(q.sweep)) {
 		q.sweep = expires
 	}
-	q.line(t)
+	q.enter(t)
 }
 
-// line puts a task into the lane of the step whose turn it is, at the end unless it is there.
-func (q *queue) line(t *task) {
+// enter puts a task into the lane of the step whose turn it is, at the end unless it is there.
+func (q *queue) enter(t *task) {
 	class, meter := class(t.step()), t.meter()
 	if t.lane != nil {
 		if t.lane.class == class && t.lane.meter == meter {
@@ -244,8 +244,8 @@ func (r *ring) choose(may func(*task) bool) *task {
 	return nil
 }
 
-// turn lets the meter of t, which has had its turn, wait for the others of its class.
-func (q *queue) turn(t *task) {
+// rotate lets the meter of t, which has had its turn, wait for the others of its class.
+func (q *queue) rotate(t *task) {
 	q.rings[t.lane.class].turns.MoveToBack(t.lane.place)
 }
 
@@ -301,7 +301,7 @@ func (q *queue) answer(t *task, i int, reply Reply) {
 		for t.answered[t.next] {
 			t.next++
 		}
-		q.line(t)
+		q.enter(t)
 		return
 	}
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"path/filepath"
 	"strings"
@@ -75,6 +76,34 @@ func TestPoints(t *testing.T) {
 		c.await(root+"/bridge/config", func(payload string) bool { return payload == "" })
 		c.await(root+"/meter/main/state", func(payload string) bool { return strings.HasPrefix(payload, `{"frequency":`) })
 		stop()
+	})
+}
+
+// TestTableOfAClassNoLongerAllowed has the log say that a table which came by MQTT holds no more, and
+// takes it back.
+func TestTableOfAClassNoLongerAllowed(t *testing.T) {
+	eachBroker(t, func(t *testing.T, b *testBroker) {
+		root := bridgeRoot(t)
+		c := newClient(t, dial(t, b.address), root+"/bridge/config")
+		_, stop := startBridge(t, map[string]string{
+			"DLT645_MQTT_URL": "mqtt://" + b.address, "DLT645_BUS_URL": quickMeters + "&meters=1", "DLT645_METERS": "main=1", "DLT645_ALLOW": "read,config",
+		})
+		c.ready(root)
+		c.publish(root+"/request/config", "meter,item\nmain,voltage_a\n", nil)
+		c.await(root+"/bridge/config", func(payload string) bool { return payload != "" })
+		stop()
+
+		t.Setenv("DLT645_ALLOW", "read")
+		t.Setenv("DLT645_LOG_LEVEL", "warn")
+		ctx, cancel := context.WithCancel(t.Context())
+		var log strings.Builder
+		ended := make(chan int, 1)
+		go func() { ended <- serve(ctx, &log, nil) }()
+		c.await(root+"/bridge/config", func(payload string) bool { return payload == "" })
+		cancel()
+		if status := <-ended; status != 0 || !strings.Contains(log.String(), "DLT645_ALLOW does not have the class config") {
+			t.Errorf("status %d, log: %s", status, log.String())
+		}
 	})
 }
 

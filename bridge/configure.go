@@ -203,12 +203,12 @@ func tableProblem(err error) error {
 	return p
 }
 
-// restore puts the table in force that the broker has kept from an earlier run, unless the file
-// has changed since: then it is newer.
+// restore puts the table in force that the broker has kept from an earlier run, unless the class
+// config is not allowed any more, or the file has changed since: then it is newer.
 func (b *Bridge) restore(payload []byte) {
 	b.configuring.Lock()
 	defer b.configuring.Unlock()
-	if b.restored.Swap(true) || len(payload) == 0 {
+	if b.restored.Swap(true) && b.config.Allow[verbConfig] || len(payload) == 0 {
 		return
 	}
 	table, err := b.kept(payload)
@@ -224,6 +224,9 @@ func (b *Bridge) restore(payload []byte) {
 
 // kept reads the table that the broker has kept.
 func (b *Bridge) kept(payload []byte) (*points.Table, error) {
+	if !b.config.Allow[verbConfig] {
+		return nil, errors.New("DLT645_ALLOW does not have the class config any more")
+	}
 	var k keptTable
 	if err := json.Unmarshal(payload, &k); err != nil {
 		return nil, errors.New("what stands on bridge/config is no JSON that this bridge has written")

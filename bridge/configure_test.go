@@ -174,6 +174,7 @@ func TestRestore(t *testing.T) {
 		kept   string
 		change func(*Config)
 	}{
+		"not allowed":  {*kept, func(c *Config) { delete(c.Allow, "config") }},
 		"another file": {*kept, func(c *Config) { c.Points = &points.Table{Text: "meter,item\n"} }},
 		"no JSON":      {"voltage_a", nil},
 		"tampered":     {strings.Replace(*kept, "voltage_a", "current_a", 1), nil},

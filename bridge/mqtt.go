@@ -267,17 +267,21 @@ func (l *link) subscribe(ctx context.Context, m *autopaho.ConnectionManager, qos
 // keptPatience is how long a retained message may take to come after its subscription.
 const keptPatience = 5 * time.Second
 
-// askForTable has the broker send, once, the point table that it has kept of an earlier run.
+// askForTable has the broker send, once, the point table that it has kept of an earlier run. Where
+// the class config is not allowed that is only for the log, and nobody waits for it.
 func (l *link) askForTable(ctx context.Context, m *autopaho.ConnectionManager) {
-	if !l.config.Allow[verbConfig] {
-		if !l.restored.Swap(true) {
-			l.outbox.put(l.keptTable(nil, ""))
+	allowed := l.config.Allow[verbConfig]
+	if !allowed {
+		if l.restored.Swap(true) {
+			return
 		}
-		return
+		defer l.outbox.put(l.keptTable(nil, "")) // also if the bridge's account cannot read it
 	}
 	topic := l.topics.join(topicConfig)
 	if _, err := m.Subscribe(ctx, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: topic, QoS: 1}}}); err != nil {
-		l.limited.log("kept table", "the broker does not tell which point table it has kept; that of DLT645_POINTS holds", "topic", topic, "err", err)
+		if allowed {
+			l.limited.log("kept table", "the broker does not tell which point table it has kept; that of DLT645_POINTS holds", "topic", topic, "err", err)
+		}
 		return
 	}
 	timer := time.NewTimer(keptPatience)

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // The ranges of the parameters. The longest waits keep one exchange well within the 30
@@ -223,7 +224,12 @@ func (p *parameters) noPath(u *url.URL) {
 	}
 }
 
+// port also checks the zone of an IPv6 address: package url could not read again what it writes
+// of a zone beyond ASCII.
 func (p *parameters) port(u *url.URL) {
+	if _, zone, _ := strings.Cut(u.Hostname(), "%"); strings.ContainsFunc(zone, func(r rune) bool { return r >= utf8.RuneSelf }) {
+		p.complain("the bus URL has an IPv6 zone that is no ASCII text: it is the name of a network interface, as in [fe80::1%%25eth0]")
+	}
 	if n, err := strconv.Atoi(u.Port()); err != nil || n < 1 || n > 65535 {
 		p.complain("the bus URL needs a port from 1 to 65535 after the host, as in %s", net.JoinHostPort(u.Hostname(), "4001"))
 	}

@@ -69,6 +69,7 @@ func TestParseURLComplains(t *testing.T) {
 		{"tcp://host", []string{"needs a port"}},
 		{"tcp://:4001", []string{"no host"}},
 		{"tcp://host:99999", []string{"needs a port"}},
+		{"tcp://[fe80::1%25电]:4001", []string{"IPv6 zone"}},
 		{"tcp://host:4001/path?rs485=rts", []string{`parameter "rs485"`, "has a path"}},
 		{"tcp://me:secret@host:4001#x", []string{"after #", "user name"}},
 		{"listen://:4001", []string{"set register"}},

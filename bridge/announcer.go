@@ -39,7 +39,8 @@ type announcer struct {
 	sent  map[string]uint64            // hash of the payload that was told of each device
 	known map[string]map[string]string // platforms of all entities that were ever told, by device and key
 	left  map[string]string            // names of meters by their devices, as the broker has kept them
-	seen  map[string]deviceState       // of each device when it was last looked at
+
+	seen map[string]deviceState // of each device when refresh last looked at it; it belongs to the bridge's loop
 }
 
 // A deviceState is what may change about a device.

@@ -30,6 +30,9 @@ type presence struct {
 	offline  bool
 	pause    time.Duration // between the last two probes
 	probe    time.Time     // when the next is due
+
+	wanted *protocol.Step // the last read that was not tried; every second probe is one
+	turn   bool           // of wanted
 }
 
 // putOff makes the next probe due after a pause, or after the longest that there is.
@@ -74,6 +77,8 @@ func (b *Bus) absent(step *protocol.Step, now time.Time) error {
 		return nil
 	}
 	if wait := b.due(m, b.queue.len() > 1).Sub(now); wait > 0 {
+		wanted := *step
+		m.wanted = &wanted
 		return &OfflineError{Meter: step.Meter, RetryAfter: wait}
 	}
 	return nil
@@ -96,7 +101,9 @@ func (b *Bus) nextTrial() (next *meter, at time.Time) {
 	return next, at
 }
 
-// trial returns a task that probes an offline meter, if one is due.
+// trial returns a task that probes an offline meter, if one is due. What it has answered before is
+// no sure sign: it may have been exchanged for one that is silent to just that. So each second
+// probe is what somebody asks for.
 func (b *Bus) trial(now time.Time) *task {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -104,7 +111,12 @@ func (b *Bus) trial(now time.Time) *task {
 	if m == nil || now.Before(at) {
 		return nil
 	}
-	t := newTask(Job{Steps: []protocol.Step{*m.trial}})
+	step := m.trial
+	if m.turn && m.wanted != nil {
+		step = m.wanted
+	}
+	m.turn = !m.turn
+	t := newTask(Job{Steps: []protocol.Step{*step}})
 	t.trial = true
 	b.queue.add(t, time.Time{})
 	return t

@@ -112,7 +112,7 @@ func TestMeterGoesOfflineAndComesBack(t *testing.T) {
 		var probes []string
 		requests := strings.Fields(l.log())
 		for i, at := range l.sentAt() {
-			if at > offline && requests[i] == "?av." {
+			if at > offline && strings.HasPrefix(requests[i], "?a") {
 				probes = append(probes, fmt.Sprint(at-offline))
 			}
 		}
@@ -144,6 +144,31 @@ func TestMeterIsProbedWithWhatItKnows(t *testing.T) {
 		<-time.After(shortestProbePause + time.Second)
 		equal(t, "online after a probe", l.bus.Meter("a").Online(), true)
 		equal(t, "sent", l.log(), "?av. ?ax. ?ax. ?ax. ?av.")
+	})
+}
+
+// A meter that takes the place of another, with the same address, need not know what that one did.
+func TestExchangedMeterIsProbedWithWhatIsWanted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		knows := "?av"
+		l := start(t, Config{}, func(request string) []arrival {
+			if strings.HasPrefix(request, knows) {
+				return prompt(request)
+			}
+			return nil
+		})
+		defer l.stop()
+		<-l.submit(read("a", "v"))
+		knows = "nothing"
+		<-l.submit(read("a", "v"))
+		<-l.submit(read("a", "v"))
+		equal(t, "online when it has gone", l.bus.Meter("a").Online(), false)
+		knows = "?aw"
+		for range 3 { // as polls do
+			<-l.submit(read("a", "w"))
+			<-time.After(4 * shortestProbePause)
+		}
+		equal(t, "online after two probes", l.bus.Meter("a").Online(), true)
 	})
 }
 

@@ -6,7 +6,8 @@ type Catalogue interface {
 
 	// Match returns the names of the items, and of the values of items, that a pattern matches,
 	// in the order of the table. In a pattern * stands for any number of characters other than
-	// _ and the point, so that energy_t* is the tariffs and not their history. Without * it
+	// _ and the point, so that energy_t* is the tariffs and not their history; as all that
+	// follows a point it may stand for _ too, so that status.* is all flags. Without * it
 	// returns the name of the one item or value that is meant, also by an identifier (which is
 	// its own name if it has no other); a block means its members. The error wraps ErrUnknownItem
 	// or ErrUnsupported.

@@ -18,7 +18,7 @@ func (m *Meters) Match(pattern string) ([]string, error) {
 	if strings.Contains(pattern, "*") {
 		names := m.items.match(pattern)
 		if len(names) == 0 {
-			return nil, fmt.Errorf("%w: no item of DL/T 645-%s has a name like %q, in which * stands for anything but _ and the point; the command items searches the names",
+			return nil, fmt.Errorf("%w: no item of DL/T 645-%s has a name like %q, in which * stands for anything but _ and the point, and .* in the end for every flag; the command items searches the names",
 				protocol.ErrUnknownItem, m.version, pattern)
 		}
 		return names, nil
@@ -34,11 +34,12 @@ func (m *Meters) Match(pattern string) ([]string, error) {
 }
 
 // A likeness is a pattern of names, cut at each *, which stands for any number of characters
-// other than _ and the point.
+// other than _ and the point; as all that follows a point it stands for any flag.
 type likeness struct {
 	begin   string
 	between []string // two *, none of them empty
 	end     string
+	beyond  string // characters that the last * does not stand for
 }
 
 // likenessOf cuts a pattern with one * at least.
@@ -46,7 +47,11 @@ func likenessOf(pattern string) likeness {
 	parts := strings.Split(pattern, "*")
 	last := len(parts) - 1
 	between := slices.DeleteFunc(parts[1:last:last], func(part string) bool { return part == "" })
-	return likeness{parts[0], between, parts[last]}
+	beyond := "_."
+	if strings.HasSuffix(pattern, ".*") {
+		beyond = "."
+	}
+	return likeness{parts[0], between, parts[last], beyond}
 }
 
 // matches takes each part where it first comes. No later place would do where that does not:
@@ -64,7 +69,7 @@ func (l likeness) matches(name string) bool {
 		}
 	}
 	passed, ok = strings.CutSuffix(rest, l.end)
-	return ok && !strings.ContainsAny(passed, "_.")
+	return ok && !strings.ContainsAny(passed, l.beyond)
 }
 
 // match returns the names like a pattern with *.

@@ -35,6 +35,16 @@ func (c *conversation) silent() bool {
 	return slices.ContainsFunc(c.outcomes, func(o outcome) bool { return errors.Is(o.Err, protocol.ErrSilent) })
 }
 
+// passing tells whether something failed for a reason that may pass.
+func (c *conversation) passing() bool {
+	passing := func(err error) bool {
+		return slices.ContainsFunc([]error{protocol.ErrSilent, protocol.ErrGarbled, bus.ErrBusy, bus.ErrDown}, func(target error) bool {
+			return errors.Is(err, target)
+		})
+	}
+	return passing(c.err) || slices.ContainsFunc(c.outcomes, func(o outcome) bool { return passing(o.Err) })
+}
+
 // A pending plan waits for the bus, as far as the cache did not know enough.
 type pending struct {
 	plan     protocol.Plan

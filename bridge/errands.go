@@ -13,6 +13,9 @@ import (
 // their meters silent, and few enough not to hold the plans of a hundred meters in memory.
 const errandsAtOnce = 16
 
+// errMissing says that a meter did not answer all that it was asked aside, but may another time.
+var errMissing = errors.New("not all was answered")
+
 // An errand is something about a meter that nobody waits for.
 type errand struct {
 	watch *watch
@@ -56,11 +59,11 @@ func (b *Bridge) runErrands() {
 // whether it is offline.
 func (b *Bridge) errand(e errand) {
 	err := e.do()
-	if err == nil && e.watch.undecided() {
+	if (err == nil || errors.Is(err, errMissing)) && e.watch.undecided() {
 		err = b.readAside(e.watch, e.watch.trial())
 	}
-	if err != nil && !errors.Is(err, bus.ErrStopping) {
-		b.limited.log("poll", "a round of polls is left out", "meter", e.watch.Name, "err", err)
+	if err != nil && !errors.Is(err, errMissing) && !errors.Is(err, bus.ErrStopping) {
+		b.limited.log("poll", "a round of polls is put off", "meter", e.watch.Name, "err", err)
 	}
 }
 
@@ -69,7 +72,8 @@ func (b *Bridge) readAside(w *watch, items []string) error {
 	return b.workAside(w, protocol.Request{Verb: protocol.VerbRead, Items: items})
 }
 
-// workAside carries a request to read out that nobody waits for.
+// workAside carries a request to read out that nobody waits for. It returns errMissing if some of
+// it failed for a reason that may pass.
 func (b *Bridge) workAside(w *watch, ask protocol.Request) error {
 	ask.Class, ask.Address = protocol.ClassPoll, w.current()
 	plan, err := w.Protocol.Plan(ask, b.bus.Meter(ask.Address))
@@ -83,6 +87,9 @@ func (b *Bridge) workAside(w *watch, ask protocol.Request) error {
 	}
 	c := b.hold(r, p)
 	w.learn(c.address, !c.silent())
+	if c.passing() {
+		return errMissing
+	}
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"errors"
 	"regexp"
 	"slices"
@@ -54,16 +55,17 @@ func (b *Bridge) inspectMeter(w *watch) error {
 	if rated {
 		items = slices.DeleteFunc(items, func(item string) bool { return item == itemMaximum || item == itemVoltage })
 	}
+	var errItems error
 	if len(items) > 0 {
-		if err := b.readAside(w, items); err != nil {
-			return err
+		if errItems = b.readAside(w, items); errItems != nil && !errors.Is(errItems, errMissing) {
+			return errItems
 		}
 	}
 	err := b.workAside(w, protocol.Request{Verb: protocol.VerbClock})
-	if errors.Is(err, protocol.ErrUnsupported) {
-		return nil // a protocol need not know clocks
+	if errors.Is(err, protocol.ErrUnsupported) { // a protocol need not know clocks
+		return errItems
 	}
-	return err
+	return cmp.Or(err, errItems)
 }
 
 // inspect draws from a value what it tells beside being a point's.

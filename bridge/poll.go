@@ -35,6 +35,13 @@ type roundKey struct {
 // atOnce in place of a multiple makes a round due.
 const atOnce = -1
 
+// A round that has not brought all begins again after firstPause, then after twice as long each
+// time until longestPause: a day is a long time to wait for the next one.
+const (
+	firstPause   = 30 * time.Second
+	longestPause = 16 * time.Minute
+)
+
 // A round is guarded by poller.mu; its watch, interval and phase never change.
 type round struct {
 	watch    *watch
@@ -43,6 +50,8 @@ type round struct {
 	items    []string      // nil: the inspection
 	turn     int64         // the multiple at which it was last begun, or atOnce
 	running  bool
+	tries    int       // that have brought less than all since one brought all
+	again    time.Time // when it begins again because the last one did; zero: when it is due
 }
 
 // setTable makes the poller work by a table. It returns the meters whose state is not to be
@@ -175,13 +184,17 @@ func (p *poller) due(now time.Time, zone *time.Location) (due []call, next time.
 		if at.Before(next) {
 			next = at
 		}
+		again := !r.again.IsZero() && !now.Before(r.again)
+		if !again && !r.again.IsZero() && r.again.Before(next) {
+			next = r.again
+		}
 		switch {
-		case turn == r.turn, r.running && r.turn == atOnce: // that begins when what is under way is over
+		case turn == r.turn && !again, r.running && r.turn == atOnce: // that begins when what is under way is over
 			continue
 		case r.running:
 			p.missed++
 		default:
-			r.running = true
+			r.running, r.again = true, time.Time{}
 			due = append(due, call{r, r.items})
 		}
 		r.turn = turn
@@ -192,11 +205,18 @@ func (p *poller) due(now time.Time, zone *time.Location) (due []call, next time.
 	return due, next
 }
 
-// over notes that a round has ended.
-func (p *poller) over(r *round) {
+// over notes that a round has ended, and whether it has brought all.
+func (p *poller) over(r *round, all bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	r.running = false
+	if all {
+		r.tries = 0
+	} else {
+		r.again = time.Now().Add(min(firstPause<<r.tries, longestPause))
+		r.tries = min(r.tries+1, 10)
+		p.wakeUp()
+	}
 	if r.turn == atOnce {
 		p.wakeUp()
 	}
@@ -285,8 +305,8 @@ func (b *Bridge) poll(ctx context.Context) {
 
 // beginRound has a round done.
 func (b *Bridge) beginRound(c call) {
-	b.aside(c.watch, func() error {
-		defer b.poller.over(c.round)
+	b.aside(c.watch, func() (err error) {
+		defer func() { b.poller.over(c.round, err == nil) }()
 		if c.items == nil {
 			return b.inspectMeter(c.watch)
 		}

@@ -177,6 +177,53 @@ func TestRoundsDoNotPileUp(t *testing.T) {
 	})
 }
 
+// TestRoundBeginsAgain has a meter miss its daily question: it is asked again soon, less and less
+// often, and not once more when it has answered.
+func TestRoundBeginsAgain(t *testing.T) {
+	var asked []time.Duration
+	deaf := true
+	say := func(_, item string) string {
+		if item != "daily" {
+			return "1.0" // it is not offline
+		}
+		asked = append(asked, sinceMidnight())
+		if deaf {
+			return ""
+		}
+		return "1.0"
+	}
+	poll(t, "meter,item,interval\nmain,often,5s\nmain,daily,24h\n", time.Millisecond, say, func(p *post) {
+		time.Sleep(2 * time.Hour)
+		synctest.Wait()
+		var pauses []time.Duration
+		p.meters(func() {
+			for i := 1; i < len(asked); i++ {
+				if pause := asked[i] - asked[i-1]; pause > time.Second { // not its second try
+					pauses = append(pauses, pause.Round(time.Second))
+				}
+			}
+			asked, deaf = nil, false
+		})
+		want := []time.Duration{firstPause, 2 * firstPause, 4 * firstPause, 8 * firstPause, 16 * firstPause, longestPause, longestPause}
+		if i := slices.Index(want, pauses[0]); i > 1 || !slices.Equal(pauses[:5], want[i:i+5]) || slices.Max(pauses) > longestPause {
+			t.Errorf("asked after pauses of %v", pauses)
+		}
+		for _, step := range []struct {
+			wait time.Duration
+			want int
+		}{{20 * time.Minute, 1}, {20 * time.Hour, 0}, {4 * time.Hour, 1}} {
+			time.Sleep(step.wait)
+			synctest.Wait()
+			p.meters(func() {
+				if len(asked) != step.want {
+					t.Errorf("asked %d times in the %v until %v, want %d", len(asked), step.wait, sinceMidnight(), step.want)
+				}
+				asked = nil
+			})
+		}
+	})
+}
+
 // TestPollIsBackground lets a read go before the rounds that wait.
 func TestPollIsBackground(t *testing.T) {
 	var order []string

@@ -78,10 +78,16 @@ func (w *watch) hasPoints() bool {
 	return len(w.order) > 0
 }
 
-// trial returns an item that tells whether the meter is there.
+// trial returns an item that tells whether the meter is there: one that it has answered before if
+// there is any, since some meters are silent to what they do not know.
 func (w *watch) trial() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	for i, item := range w.order {
+		if w.state.values[item] != nil {
+			return w.order[i : i+1]
+		}
+	}
 	if len(w.order) > 0 {
 		return w.order[:1]
 	}

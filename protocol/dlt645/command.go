@@ -149,9 +149,9 @@ func (c *commander) credentials(level string) ([]byte, error) {
 }
 
 // confirmed refuses a command that can lose a meter or its data, unless the request confirms
-// by its address which meter is meant.
+// by its address, in full, which meter is meant.
 func (c *commander) confirmed(why string) error {
-	if address, _, err := c.ParseAddress(c.Confirm); err == nil && address == c.meter {
+	if c.Confirm == c.meter {
 		return nil
 	}
 	return badRequest("%s; to show that meter %s is meant, give its address once more as \"confirm\"", why, c.meter)

@@ -40,10 +40,7 @@ func TestMaintenanceFrames(t *testing.T) {
 	} {
 		t.Run(fmt.Sprint(test.version, test.action), func(t *testing.T) {
 			c := command(test.action)
-			c.Confirm = "123"
-			if test.version == V1997 {
-				c.Confirm = meterB
-			}
+			c.Confirm = meterB
 			if test.change != nil {
 				test.change(&c)
 			}
@@ -137,6 +134,7 @@ func TestMaintenanceErrors(t *testing.T) {
 		{"freeze on 30 February", V2007, "freeze", func(c *protocol.Command) { c.At = "02300000" }, protocol.ErrBadRequest, "no pattern"},
 		{"freeze at 24:00", V2007, "freeze", func(c *protocol.Command) { c.At = "99992400" }, protocol.ErrBadRequest, "no pattern"},
 		{"clear meter without confirmation", V2007, "clear_meter", nil, protocol.ErrBadRequest, `erases what the meter has counted and recorded, for good; to show that meter 000000000123 is meant, give its address once more as "confirm"`},
+		{"clear by a short address", V2007, "clear_meter", func(c *protocol.Command) { c.Confirm = "123" }, protocol.ErrBadRequest, "000000000123 is meant"},
 		{"clear another meter", V2007, "clear_meter", func(c *protocol.Command) { c.Confirm = meterA }, protocol.ErrBadRequest, "000000000123 is meant"},
 		{"clear demand without password", V2007, "clear_demand", func(c *protocol.Command) { c.Passwords = nil }, protocol.ErrBadRequest, "level 04"},
 		{"clear no events", V2007, "clear_events", nil, protocol.ErrBadRequest, "names the events"},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net"
 	"os"
 	"slices"
 	"strconv"
@@ -125,7 +126,7 @@ func readConfig(needBroker bool) (config, error) {
 	r.readPasswords(&c)
 	r.readAllow(&c)
 	c.points = r.points(&c)
-	c.http = r.HTTP
+	c.http = r.http()
 	c.trace = r.truth("TRACE", r.Trace)
 	if err := c.logLevel.UnmarshalText([]byte(r.LogLevel)); err != nil {
 		r.complain("LOG_LEVEL", "%q is none of debug, info, warn, error", r.LogLevel)
@@ -200,6 +201,21 @@ func (r *reader) root() string {
 		r.complain("TOPIC", "%q is no topic root: no wildcards, spaces, control characters or empty levels, and no $ in front", r.Topic)
 	}
 	return r.Topic
+}
+
+// http returns where health and metrics are served; empty: nowhere.
+func (r *reader) http() string {
+	if r.HTTP == "" {
+		return ""
+	}
+	_, port, err := net.SplitHostPort(r.HTTP)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		r.complain("HTTP", "%q is no address with a port, such as :9645", r.HTTP)
+	}
+	return r.HTTP
 }
 
 // discovery returns the prefix of Home Assistant's topics; empty: it is told nothing.

@@ -114,6 +114,8 @@ func TestConfigImpossible(t *testing.T) {
 		"embedded for everyone":     {map[string]string{"DLT645_MQTT_URL": "embedded://0.0.0.0:1883"}, "serves only this machine"},
 		"user in the URL":           {map[string]string{"DLT645_MQTT_URL": "mqtt://me:secret@b"}, "not into the URL"},
 		"no host":                   {map[string]string{"DLT645_MQTT_URL": "mqtt://"}, "names no host"},
+		"no port for HTTP":          {map[string]string{"DLT645_HTTP": "9645"}, "DLT645_HTTP: \"9645\" is no address with a port"},
+		"port of HTTP too high":     {map[string]string{"DLT645_HTTP": ":99999"}, "is no address with a port"},
 		"path":                      {map[string]string{"DLT645_MQTT_URL": "mqtt://b/topic"}, "nothing belongs"},
 		"root with a wildcard":      {map[string]string{"DLT645_TOPIC": "a/#"}, "no topic root"},
 		"unknown zone":              {map[string]string{"DLT645_METER_TIMEZONE": "Mars/Olympus"}, "no time zone"},

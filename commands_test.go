@@ -26,6 +26,7 @@ func TestDecode(t *testing.T) {
 		{"arguments joined", append([]string{"decode"}, strings.Fields(answer)...), "", []string{`"direction":"response","address":"000000000001","control":"91","function":"read","di":"00010000","values":{"forward_active_energy":9.64},"units":{"forward_active_energy":"kWh"},"more":false}`}, 0, ""},
 		{"standard input, two frames", []string{"decode"}, answer + "\n" + "68 01 00 00 00 00 00 68 11 04 33 33 34 33 B3 16\n", []string{`"response"`, `"request"`}, 0, ""},
 		{"noise between frames", []string{"decode", "00 11", answer}, "", []string{`"response"`}, 1, "00 11"},
+		{"option of the other commands", []string{"decode", "-json", answer}, "", []string{`"response"`}, 0, ""},
 		{"bad checksum", []string{"decode", "680100000000006891083333343397" + "3C3333DB16"}, "", nil, 1, "checksum"},
 		{"odd", []string{"decode", "681"}, "", nil, 1, "odd number of hex digits (3)"},
 		{"no hex", []string{"decode", "hello"}, "", nil, 1, "'h' is no hex digit"},

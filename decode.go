@@ -17,6 +17,7 @@ import (
 func runDecode(_ context.Context, arguments []string, in io.Reader, out, stderr io.Writer) int {
 	flags := newFlags("decode", "[HEX…]", "Explains frames, one JSON object a line. The arguments are joined and the frames cut out of them;\nwithout arguments standard input is read. Passwords are shown. Exit 1 if a frame is bad, and why on standard error.", stderr)
 	protocol := flags.String("protocol", "", "`edition` of the standard, 2007 or 1997; told by the function code if not given")
+	flags.Bool("json", true, "as always; for scripts that give it to every command")
 	words, status, done := parseWords(flags, arguments)
 	if done {
 		return status

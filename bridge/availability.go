@@ -27,8 +27,7 @@ const (
 // judgePresence draws from the end of a step whether the meter is there. Noise tells nothing, nor
 // does a missing port, which may be back in a moment: refreshPresence waits for that.
 func (b *Bridge) judgePresence(w *watch, o *outcome) {
-	var refusal *protocol.Refusal
-	answered := o.Err == nil && o.First.Answer != nil || errors.As(o.Err, &refusal) || o.Result.Address != ""
+	answered := heard(o)
 	w.presence.silent = errors.Is(o.Err, protocol.ErrSilent)
 	w.presence.onBus = b.bus.Meter(w.current()).Online()
 	switch {
@@ -37,6 +36,12 @@ func (b *Bridge) judgePresence(w *watch, o *outcome) {
 	case w.presence.silent && (!w.presence.known || !w.presence.onBus):
 		b.setPresence(w, false, causeSilent, o.time)
 	}
+}
+
+// heard tells whether the meter was heard in a step.
+func heard(o *outcome) bool {
+	var refusal *protocol.Refusal
+	return o.Err == nil && o.First.Answer != nil || errors.As(o.Err, &refusal) || o.Result.Address != ""
 }
 
 // setPresence publishes whether a meter is there, if that has changed.

@@ -46,6 +46,7 @@
 //	budget.go        what a table takes of the wire
 //	poll.go          which points are read when
 //	errands.go       what is asked of meters though nobody waits for it
+//	lack.go          what a meter does not have, so that it is not asked for in vain
 //	watch.go         what is kept of a meter, and what becomes of a reading
 //	state.go         the last good values
 //	availability.go  which meters can be reached

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -15,7 +16,7 @@ import (
 
 // parrot is a protocol made for these tests. A frame is "address item\n", the answer
 // "=address item value\n"; the item "secret" is refused, "noise" is answered with noise,
-// "command" is a command. Of the actions, "close" is refused for the password, "alarm" is not
+// "command" is a command, "left" and "right" are read as the block "pair". Of the actions, "close" is refused for the password, "alarm" is not
 // answered, and of "trip" it is seen later that it was done.
 type parrot struct{}
 
@@ -40,7 +41,7 @@ func (parrot) Redact(frame []byte) string {
 	return strings.ReplaceAll(fmt.Sprintf("%X", frame), fmt.Sprintf("%X", "password"), "**")
 }
 
-func (p parrot) Plan(request protocol.Request, _ protocol.Known) (protocol.Plan, error) {
+func (p parrot) Plan(request protocol.Request, known protocol.Known) (protocol.Plan, error) {
 	if request.Command != nil {
 		return p.command(request.Address, request.Command), nil
 	}
@@ -63,7 +64,14 @@ func (p parrot) Plan(request protocol.Request, _ protocol.Known) (protocol.Plan,
 		return p.history(request)
 	}
 	plan := protocol.Plan{Address: request.Address, Permission: protocol.PermitRead}
-	for _, item := range request.Items {
+	items := request.Items
+	if slices.Contains(items, "left") && slices.Contains(items, "right") && !known.Lacks("pair") {
+		pair := p.step(request.Address, "pair")
+		pair.Block, pair.Items, pair.Class = "pair", []string{"left", "right"}, request.Class
+		plan.Steps = append(plan.Steps, pair)
+		items = slices.DeleteFunc(slices.Clone(items), func(item string) bool { return item == "left" || item == "right" })
+	}
+	for _, item := range items {
 		if strings.HasPrefix(item, "no_") {
 			plan.Errors = append(plan.Errors, protocol.ItemError{Item: item, Err: fmt.Errorf("%w: %s", protocol.ErrUnknownItem, item)})
 			continue

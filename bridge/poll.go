@@ -310,7 +310,7 @@ func (b *Bridge) beginRound(c call) {
 		if c.items == nil {
 			return b.inspectMeter(c.watch)
 		}
-		items := c.watch.asked(c.items, time.Now())
+		items := c.watch.arranged(c.items, time.Now())
 		if len(items) == 0 {
 			items = c.items[:1] // whether the meter is there is worth knowing all the same
 		}

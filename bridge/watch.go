@@ -1,8 +1,6 @@
 package bridge
 
 import (
-	"errors"
-	"slices"
 	"sync"
 	"time"
 
@@ -23,24 +21,11 @@ type watch struct {
 	presence  presence
 	limits    map[string]string           // which limit an item is beyond: "min", "max"
 	registers map[string]*points.Register // of items that only rise
-	lacking   map[string]lack
+	lacking   map[string]lack             // what it does not have, by item or block
+	silence   *silence                    // the last one, if the meter has not been heard since
+	shift     int                         // how often the items were turned around
 	inspected inspection
 }
-
-// A lack is an item that a meter has refused because it has no such data.
-type lack struct {
-	refusals int       // in a row
-	until    time.Time // when it is worth asking again
-}
-
-const (
-	// refusalsOfItem make an item be left out of the polls for a time: most patterns name more
-	// than a meter has.
-	refusalsOfItem = 2
-	lackMemory     = 24 * time.Hour
-
-	noSuchData = "no_such_data"
-)
 
 func newWatch(m *meter, configured bool) *watch {
 	return &watch{
@@ -102,48 +87,6 @@ func (w *watch) undecided() bool {
 	return w.presence.silent && w.presence.onBus
 }
 
-// asked returns the items that are worth asking for.
-func (w *watch) asked(items []string, now time.Time) (asked []string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, item := range items {
-		if !now.Before(w.lacking[item].until) {
-			asked = append(asked, item)
-		}
-	}
-	return asked
-}
-
-// noteLack takes note of what the meter does not have of what a step was to read, and returns
-// what has become known by it. A block that came without a member says enough; if it was
-// refused, its members are read singly.
-func (w *watch) noteLack(o *outcome) (lost []string) {
-	if o.Block != "" {
-		for _, item := range o.Items {
-			if o.Err == nil && w.points[item] != nil && !slices.ContainsFunc(o.Result.Values, func(v protocol.Value) bool { return v.Name == item }) {
-				w.lacking[item] = lack{refusalsOfItem, o.time.Add(lackMemory)}
-				lost = append(lost, item)
-			}
-		}
-		return lost
-	}
-	var refusal *protocol.Refusal
-	refused := errors.As(o.Err, &refusal) && slices.Contains(refusal.Reasons, noSuchData)
-	for _, item := range o.Items {
-		switch l := w.lacking[item]; {
-		case o.Err == nil:
-			delete(w.lacking, item)
-		case refused && (w.points[item] != nil || slices.Contains(inspectedItems, item)):
-			if l.refusals++; l.refusals >= refusalsOfItem {
-				l.until = o.time.Add(lackMemory)
-				lost = append(lost, item)
-			}
-			w.lacking[item] = l
-		}
-	}
-	return lost
-}
-
 // observe takes in what steps brought, for whoever they were done, and publishes what it means
 // for the meters that are looked after.
 func (b *Bridge) observe(outcomes []outcome) {
@@ -172,9 +115,7 @@ func (b *Bridge) observeOne(w *watch, o *outcome) {
 	if o.Step.IsCommand() {
 		return
 	}
-	if lost := w.noteLack(o); lost != nil {
-		b.log.Info("the meter does not have some of its points; it is not polled for them for a day", "meter", w.Name, "how_many", len(lost), "such_as", lost[0])
-	}
+	b.noteLack(w, o)
 	if o.Err != nil {
 		return
 	}

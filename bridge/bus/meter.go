@@ -106,16 +106,19 @@ func (b *Bus) learnBlock(step *protocol.Step, reply *Reply) {
 	case reply.Err == nil:
 		delete(m.blocks, step.Block)
 	case refused || unreadable:
-		if m.blocks == nil {
-			m.blocks = make(map[string]block)
-		}
 		seen := m.blocks[step.Block]
-		seen.refusals++
-		if seen.refusals >= refusalsOfBlock {
+		if seen.refusals++; seen.refusals >= refusalsOfBlock {
 			seen.retry = time.Now().Add(blockRetry)
 		}
-		m.blocks[step.Block] = seen
+		m.setBlock(step.Block, seen)
 	}
+}
+
+func (m *meter) setBlock(name string, seen block) {
+	if m.blocks == nil {
+		m.blocks = make(map[string]block)
+	}
+	m.blocks[name] = seen
 }
 
 // A Meter is a view of what the bus has learned of one meter. It is a protocol.Known.
@@ -139,12 +142,20 @@ func (m *Meter) known() meter {
 }
 
 // Lacks tells whether the meter has refused this block twice in a row within the last day
-// because it has no such data, and was not offline since.
+// because it has no such data, or Avoid has said so, and it was not offline since.
 func (m *Meter) Lacks(name string) bool {
 	m.bus.mu.Lock()
 	defer m.bus.mu.Unlock()
 	known := m.bus.meters[m.address]
 	return known != nil && time.Now().Before(known.blocks[name].retry)
+}
+
+// Avoid has a block not read of the meter for a day, unless it is offline meanwhile: it is known
+// otherwise that it has no such data, as by being silent to nothing else.
+func (m *Meter) Avoid(name string) {
+	m.bus.mu.Lock()
+	defer m.bus.mu.Unlock()
+	m.bus.meter(m.address).setBlock(name, block{refusalsOfBlock, time.Now().Add(blockRetry)})
 }
 
 // Online tells whether the meter answers, as far as is known: a meter that was never asked

@@ -1,0 +1,154 @@
+package bridge
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+	"time"
+
+	"dlt645-mqtt/protocol"
+)
+
+// A lack is what speaks against asking a meter for an item: most patterns of a point table name
+// more than a meter has. Most meters refuse what they do not have. Some are silent instead, and
+// a silent meter is not asked on, so that all that comes after is not read either.
+type lack struct {
+	refusals int       // in a row
+	silences int       // in a row, of a meter that was there
+	until    time.Time // when it is worth asking again
+}
+
+// A silence is a step that a meter did not answer.
+type silence struct {
+	meter string // its address
+	items []string
+	block string // empty: the items were not asked for as one
+	at    time.Time
+}
+
+const (
+	refusalsOfItem = 2
+	lackMemory     = 24 * time.Hour
+
+	// Both tries of a read may get lost on a bad line, so that silence takes more to believe.
+	silencesOfItem = 4
+	silenceMemory  = time.Hour
+
+	// muteWindow is how soon after a silence a meter must be heard to have been there.
+	muteWindow = 30 * time.Second
+
+	noSuchData = "no_such_data"
+)
+
+// asked returns the items that are worth asking for.
+func (w *watch) asked(items []string, now time.Time) (asked []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, item := range items {
+		if !now.Before(w.lacking[item].until) {
+			asked = append(asked, item)
+		}
+	}
+	return asked
+}
+
+// arranged returns the items that are worth asking for, those last that the meter was silent to.
+// While it is not there the first is another one each time, for it may be silent to that alone.
+func (w *watch) arranged(items []string, now time.Time) []string {
+	asked := w.asked(items, now)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	slices.SortStableFunc(asked, func(a, b string) int { return cmp.Compare(w.lacking[a].silences, w.lacking[b].silences) })
+	if len(asked) > 0 && w.presence.known && !w.presence.online {
+		w.shift++
+		first := w.shift % len(asked)
+		asked = slices.Concat(asked[first:], asked[:first])
+	}
+	return asked
+}
+
+// noteLack takes note of what the meter does not have of what a step was to read.
+func (b *Bridge) noteLack(w *watch, o *outcome) {
+	if lost := w.noteSilence(o); lost != nil {
+		if lost.block != "" {
+			b.bus.Meter(lost.meter).Avoid(lost.block)
+		}
+		b.log.Info("the meter is there, but says nothing when it is asked for this; for an hour it is not polled for it, or not for all at once",
+			"meter", w.Name, "how_many", len(lost.items), "such_as", lost.items[0])
+	}
+	if lost := w.noteRefusal(o); lost != nil {
+		b.log.Info("the meter does not have some of its points; it is not polled for them for a day",
+			"meter", w.Name, "how_many", len(lost), "such_as", lost[0])
+	}
+}
+
+// noteRefusal returns what has become known by a step to be lacking. A block that came without a
+// member says enough; if it was refused, its members are read singly.
+func (w *watch) noteRefusal(o *outcome) (lost []string) {
+	if o.Block != "" {
+		for _, item := range o.Items {
+			if o.Err == nil && w.points[item] != nil && !slices.ContainsFunc(o.Result.Values, func(v protocol.Value) bool { return v.Name == item }) {
+				w.lacking[item] = lack{refusals: refusalsOfItem, until: o.time.Add(lackMemory)}
+				lost = append(lost, item)
+			}
+		}
+		return lost
+	}
+	var refusal *protocol.Refusal
+	refused := errors.As(o.Err, &refusal) && slices.Contains(refusal.Reasons, noSuchData)
+	for _, item := range o.Items {
+		switch l := w.lacking[item]; {
+		case o.Err == nil:
+			delete(w.lacking, item)
+		case refused && w.cares(item):
+			if l.refusals++; l.refusals >= refusalsOfItem {
+				l.until = o.time.Add(lackMemory)
+				lost = append(lost, item)
+			}
+			w.lacking[item] = l
+		}
+	}
+	return lost
+}
+
+// cares tells whether an item is one that the bridge itself asks for.
+func (w *watch) cares(item string) bool {
+	return w.points[item] != nil || slices.Contains(inspectedItems, item)
+}
+
+// noteSilence returns the step that the meter has been silent to so often, and heard right after
+// it, that it is not asked for that any more; else nil.
+func (w *watch) noteSilence(o *outcome) (lost *silence) {
+	silent := errors.Is(o.Err, protocol.ErrSilent)
+	last := w.silence
+	switch {
+	case silent && o.Started && slices.ContainsFunc(o.Items, w.cares):
+		w.silence = &silence{o.Meter, o.Items, o.Block, o.time}
+		return nil
+	case silent || !heard(o):
+		return nil
+	}
+	w.silence = nil
+	for _, item := range o.Items {
+		if l, ok := w.lacking[item]; ok && o.Err == nil {
+			l.silences = 0
+			w.lacking[item] = l
+		}
+	}
+	if last == nil || o.time.Sub(last.at) > muteWindow {
+		return nil
+	}
+	for _, item := range last.items {
+		l := w.lacking[item]
+		if l.silences++; l.silences >= silencesOfItem {
+			lost = last
+			if last.block == "" {
+				l.until = o.time.Add(silenceMemory)
+			} else {
+				l.silences = 0 // they are read singly from now on
+			}
+		}
+		w.lacking[item] = l
+	}
+	return lost
+}

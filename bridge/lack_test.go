@@ -1,0 +1,109 @@
+package bridge
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestLackingItems leaves out what a meter does not have, for a day.
+func TestLackingItems(t *testing.T) {
+	asked := 0
+	poll(t, "meter,item,interval\nmain,voltage_a,1m\nmain,lacking,1m\n", 0, func(_, item string) string {
+		if item == "lacking" {
+			asked++
+			return "lacking"
+		}
+		return "1.0"
+	}, func(p *post) {
+		time.Sleep(12 * time.Hour)
+		p.meters(func() {
+			if asked != refusalsOfItem {
+				t.Errorf("asked %d times in twelve hours, want %d", asked, refusalsOfItem)
+			}
+		})
+		time.Sleep(13 * time.Hour)
+		p.meters(func() {
+			if asked < refusalsOfItem+1 || asked > 2*refusalsOfItem {
+				t.Errorf("asked %d times in 25 hours", asked)
+			}
+		})
+	})
+}
+
+// TestMuteItem has a meter that is silent to one of its points, in the first place of the table and
+// in the last: it counts as online, the others are read each minute, and that one is left alone.
+func TestMuteItem(t *testing.T) {
+	for _, table := range []string{"mute,a,b", "a,b,mute", "a,mute,b"} {
+		t.Run(table, func(t *testing.T) {
+			asked := map[string]int{}
+			say := func(_, item string) string {
+				asked[item]++
+				if item == "mute" {
+					return ""
+				}
+				return "1.0"
+			}
+			rows := "meter,item,interval\n"
+			for item := range strings.SplitSeq(table, ",") {
+				rows += "main," + item + ",1m\n"
+			}
+			poll(t, rows, time.Millisecond, say, func(p *post) {
+				time.Sleep(10 * time.Minute)
+				p.heard("main/availability")
+				p.meters(func() {
+					if asked["a"] < 8 || asked["b"] < 8 || asked["mute"] < 2*silencesOfItem || asked["mute"] > 5*silencesOfItem {
+						t.Errorf("asked in ten minutes: %v", asked)
+					}
+					clear(asked)
+				})
+				time.Sleep(40 * time.Minute)
+				synctest.Wait()
+				p.meters(func() {
+					if asked["a"] != 40 || asked["b"] != 40 || asked["mute"] != 0 {
+						t.Errorf("asked in the next forty: %v", asked)
+					}
+					clear(asked)
+				})
+				time.Sleep(20 * time.Hour)
+				if heard := p.heard("main/availability"); len(heard) > 0 {
+					t.Errorf("availability went on to %v", heard)
+				}
+				p.meters(func() {
+					if asked["mute"] < 2*19 || asked["mute"] > 4*20 {
+						t.Errorf("asked in the next twenty hours: %v", asked)
+					}
+				})
+			})
+		})
+	}
+}
+
+// TestMuteBlock has a meter that is silent to a block: what is in it is read singly.
+func TestMuteBlock(t *testing.T) {
+	asked := map[string]int{}
+	say := func(_, item string) string {
+		asked[item]++
+		if item == "pair" {
+			return ""
+		}
+		return "1.0"
+	}
+	poll(t, "meter,item,interval\nmain,left,1m\nmain,right,1m\nmain,a,1m\n", time.Millisecond, say, func(p *post) {
+		time.Sleep(10 * time.Minute)
+		p.meters(func() {
+			if asked["pair"] < 2*silencesOfItem || asked["a"] < 6 {
+				t.Errorf("asked in ten minutes: %v", asked)
+			}
+			clear(asked)
+		})
+		time.Sleep(12 * time.Hour)
+		synctest.Wait()
+		p.meters(func() {
+			if asked["pair"] != 0 || asked["left"] != 720 || asked["right"] != 720 || asked["a"] != 720 {
+				t.Errorf("asked in the next twelve hours: %v", asked)
+			}
+		})
+	})
+}

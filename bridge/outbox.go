@@ -105,6 +105,7 @@ func newOutbox(log *limiter) *outbox {
 func (o *outbox) put(m outgoing) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	m.payload = bytes.Clone(m.payload) // without the room that was left for it to grow
 	if m.retain || m.current {
 		r := o.retained[m.topic]
 		if r == nil {
@@ -126,7 +127,6 @@ func (o *outbox) put(m outgoing) {
 				at = i
 			}
 		}
-		m.payload = bytes.Clone(m.payload) // without the room that was left for it to grow
 		o.queue = slices.Insert(o.queue, at, m)
 		o.bytes += m.memory()
 		o.makeRoom()

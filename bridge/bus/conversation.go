@@ -29,7 +29,8 @@ func (b *Bus) serve(ctx context.Context, t *task, nested bool) {
 			return
 		}
 	}
-	probe := b.meters[step.Meter] != nil && b.meters[step.Meter].offline && step.Repeatable
+	// Probes while nobody waits cost nobody anything.
+	probe := b.queue.len() > 1 && b.meters[step.Meter] != nil && b.meters[step.Meter].offline && step.Repeatable
 	t.running = true
 	riders := b.queue.riders(t)
 	late := step.Class == protocol.ClassScan

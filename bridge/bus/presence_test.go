@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -268,6 +269,42 @@ func TestDeadMeterHarmsNobody(t *testing.T) {
 		}
 		if whole := int(minutes * time.Minute / promptTime); readings < whole*95/100 {
 			t.Errorf("%d readings, without the dead meter there are %d", readings, whole)
+		}
+	})
+}
+
+// Probes of an idle line are nobody's loss: a meter that comes back while others flood the line
+// afterwards is found as soon as if there had been none.
+func TestIdleProbesAreNotHeldAgainstBusyTimes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var dead atomic.Bool
+		dead.Store(true)
+		l := start(t, withTimeout(2*time.Second), func(request string) []arrival {
+			if dead.Load() && request[1] != 'z' {
+				return nil
+			}
+			return prompt(request)
+		})
+		defer l.stop()
+		<-l.submit(read("z", "v")) // so that not all meters are silent
+		for _, meter := range "abcdefgh" {
+			<-l.submit(read(string(meter), "v"))
+			<-l.submit(read(string(meter), "v"))
+		}
+		<-time.After(time.Hour)
+		dead.Store(false)
+		end := time.Now().Add(5 * time.Minute)
+		var flood sync.WaitGroup
+		for _, item := range []string{"v", "w"} { // one of them always waits
+			flood.Go(func() {
+				for time.Now().Before(end) {
+					<-l.submit(read("z", item))
+				}
+			})
+		}
+		flood.Wait()
+		for _, meter := range "abcdefgh" {
+			equal(t, "online "+string(meter), l.bus.Meter(string(meter)).Online(), true)
 		}
 	})
 }

@@ -92,6 +92,7 @@ type outbox struct {
 type retainedMessage struct {
 	outgoing
 	sending, due bool
+	answered     bool      // the broker has said something to one over this connection: it does not break it
 	clear        *outgoing // goes before it: has the broker forget what it kept; nil: nothing does
 }
 
@@ -179,7 +180,7 @@ func (o *outbox) up(ctx context.Context, publish publisher) {
 	}
 	o.ctx, o.publish = ctx, publish
 	for _, r := range o.retained {
-		r.due = true
+		r.due, r.answered = true, false
 	}
 	o.pump()
 }
@@ -210,8 +211,10 @@ func (o *outbox) pump() {
 	if o.publish == nil || o.ctx.Err() != nil {
 		return
 	}
+	// A suspect has its turn as soon as the states have had theirs once, however often they change.
+	lone := len(o.queue) > 0 && o.queue[0].attempts > 0 && !o.suspect
 	for _, r := range o.retained {
-		if r.due && !r.sending && o.states < statesInFlight {
+		if r.due && !r.sending && o.states < statesInFlight && !(lone && r.answered) {
 			m := r.outgoing
 			if r.clear != nil {
 				m = *r.clear
@@ -261,7 +264,9 @@ func (o *outbox) send(connection context.Context, publish publisher, m outgoing)
 	o.inFlight--
 	o.suspect = false
 	o.ordered = o.ordered && !m.ordered
-	if again && connection.Err() != nil {
+	if again && connection.Err() == nil {
+		m.attempts = 0 // the broker has answered: this is not what breaks connections
+	} else if again {
 		if m.attempts++; m.attempts >= mostAttempts {
 			again = false
 			o.log.at(slog.LevelError, "poison", "a message is given up: each time it was sent the connection ended", "topic", quote(m.topic), "bytes", len(m.payload))
@@ -281,7 +286,7 @@ func (o *outbox) sendRetained(ctx context.Context, publish publisher, r *retaine
 	defer o.mu.Unlock()
 	o.inFlight--
 	o.states--
-	r.sending, r.due = false, r.due || again
+	r.sending, r.due, r.answered = false, r.due || again, r.answered || ctx.Err() == nil
 	if len(m.payload) == 0 && !again { // the broker has forgotten the topic, and need not be told again
 		r.clear = nil
 		if !r.due {

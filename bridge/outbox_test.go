@@ -235,6 +235,48 @@ func TestOutboxGivesUpPoison(t *testing.T) {
 	})
 }
 
+// TestOutboxSendsSuspectsAmongStates has a reply that was under way when a connection ended go out over
+// the next one, though states come all the time and the broker takes one of them never.
+func TestOutboxSendsSuspectsAmongStates(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOutbox(quietLog())
+		first, end := context.WithCancel(t.Context())
+		o.up(first, func(context.Context, outgoing) (bool, error) { return false, errors.New("connection lost") })
+		o.put(outgoing{topic: "reply"})
+		synctest.Wait()
+		o.down()
+		end()
+		synctest.Wait()
+
+		var mu sync.Mutex
+		taken := map[string]int{}
+		refused := outgoing{topic: "refused", payload: []byte("1"), retain: true}
+		o.put(refused)
+		second, end := context.WithCancel(t.Context())
+		o.up(second, func(_ context.Context, m outgoing) (bool, error) {
+			time.Sleep(time.Second)
+			if m.topic == refused.topic {
+				return false, errNotNow
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			taken[m.topic]++
+			return false, nil
+		})
+		for i := range 600 {
+			o.put(outgoing{topic: fmt.Sprint("state ", i%8), payload: fmt.Append(nil, i), retain: true})
+			time.Sleep(100 * time.Millisecond)
+		}
+		o.down()
+		end()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if taken["reply"] != 1 || taken["state 0"] < 30 {
+			t.Errorf("taken in a minute: %v", taken)
+		}
+	})
+}
+
 // TestOutboxSendsLessToASmallBroker replaces a message that the broker would not take.
 func TestOutboxSendsLessToASmallBroker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

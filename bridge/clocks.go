@@ -28,6 +28,7 @@ type clocks struct {
 type clock struct {
 	offset time.Duration
 	read   time.Time
+	shown  time.Time // what our clock showed then, without what tells how much time has passed since
 }
 
 // learn takes note of a clock if one was read.
@@ -40,7 +41,7 @@ func (c *clocks) learn(o *outcome) {
 	if c.known == nil || len(c.known) >= mostClocks {
 		c.known = map[string]clock{}
 	}
-	c.known[o.Result.Address] = clock{o.Result.Clock.Sub(o.Came), o.Came}
+	c.known[o.Result.Address] = clock{o.Result.Clock.Sub(o.Came), o.Came, o.Came.Round(0)}
 }
 
 // forget drops what is known of a clock that a command may have set. An address that reaches
@@ -55,15 +56,19 @@ func (c *clocks) forget(address string) {
 	}
 }
 
-// offset returns how far a meter's clock is ahead of ours, if it was read within a day.
+// offset returns how far a meter's clock is ahead of ours, if it was read within a day. Ours may have
+// been set since: many a host has no clock of its own, and learns the time only after its start.
 func (c *clocks) offset(address string) (ahead time.Duration, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	known, ok := c.known[address]
-	if !ok || time.Since(known.read) > clockMemory {
+	now := time.Now()
+	passed := now.Sub(known.read)
+	if !ok || passed > clockMemory {
 		return 0, false
 	}
-	return known.offset, true
+	set := now.Round(0).Sub(known.shown) - passed
+	return known.offset - set.Round(time.Second), true
 }
 
 // readClock asks a meter for its clock, as part of a request.

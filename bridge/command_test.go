@@ -228,3 +228,18 @@ func TestClocksAreForgotten(t *testing.T) {
 		t.Error("an answer with an error counts")
 	}
 }
+
+// TestOurClockIsSet sets our clock forward by an hour after a meter's was read, which goes on as it did.
+func TestOurClockIsSet(t *testing.T) {
+	var c clocks
+	o := &outcome{}
+	o.Came = time.Now()
+	o.Result = protocol.Result{Address: "m", Clock: o.Came.Add(90 * time.Second)}
+	c.learn(o)
+	read := c.known["m"]
+	read.shown = read.shown.Add(-time.Hour)
+	c.known["m"] = read
+	if ahead, ok := c.offset("m"); !ok || ahead != 90*time.Second-time.Hour {
+		t.Errorf("offset %v, %t", ahead, ok)
+	}
+}

@@ -105,6 +105,7 @@ func (l *line) tune(mode Mode) error {
 		return errors.New("only a serial line can be set to another speed or parity")
 	}
 	if err := port.Tune(mode); err != nil {
+		l.settings.Baud = 0 // a part of it may have taken effect, so that no mode is the present one
 		return err
 	}
 	l.settings.Baud, l.settings.Parity = mode.Baud, mode.Parity

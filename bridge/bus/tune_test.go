@@ -87,7 +87,8 @@ func TestSpeedThatThePortDoesNotHave(t *testing.T) {
 			t.Errorf("error %v", err)
 		}
 		equal(t, "started", report.Replies[0].Started, false)
-		equal(t, "tuned", len(*tuned), 0)
+		// A part of it may have taken effect, the parity for one.
+		equal(t, "tuned back", len(*tuned) == 1 && (*tuned)[0] == Mode{1100, "even"}, true)
 		equal(t, "afterwards", values(<-l.submit(read("a", "v"))), "1")
 		equal(t, "opened", len(l.opened), 1) // the port is still good
 	})

@@ -213,6 +213,41 @@ func TestOnlyMeterIsResolvedOnce(t *testing.T) {
 	}
 }
 
+// An asking parrot asks the only meter for its name first. Not every meter tells it, and is read all the same.
+type asking struct{ parrot }
+
+func (p asking) Plan(request protocol.Request, known protocol.Known) (protocol.Plan, error) {
+	plan, err := p.parrot.Plan(request, known)
+	if err != nil || request.Address != "AAAAAAAAAAAA" {
+		return plan, err
+	}
+	rest := plan
+	plan.Steps = []protocol.Step{p.step(request.Address, "name")}
+	plan.Then = func([]protocol.Answer) (protocol.Plan, error) { return rest, nil }
+	return plan, nil
+}
+
+func TestOnlyMeterThatDoesNotTellItsName(t *testing.T) {
+	s := newStage(t, func(c *Config) { c.Meters[2].Protocol = asking{} })
+	s.meters(func() {
+		s.cage.say = func(_, item string) string {
+			if item == "name" {
+				return ""
+			}
+			return "220.1"
+		}
+	})
+	s.ask(t, message{topic: "test/request/read/only", payload: []byte("voltage_a")})
+	if address := s.directory.byName["only"].current(); address != "000000000000" {
+		t.Errorf("the meter that has answered is taken for %s", address)
+	}
+	s.directory.byName["only"].learn("", false)
+	_ = s.readAside(s.poller.named("only"), []string{"voltage_b"}) // errMissing: its name is
+	if address := s.directory.byName["only"].current(); address != "000000000000" {
+		t.Errorf("the meter that has answered a poll is taken for %s", address)
+	}
+}
+
 func TestBasicPoints(t *testing.T) {
 	s := newStage(t, nil)
 	_, reply := s.ask(t, message{topic: "test/request/read/main"})

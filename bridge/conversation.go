@@ -30,9 +30,15 @@ type conversation struct {
 	acted    bool              // what was to change something has reached the wire
 }
 
-// silent tells whether the meter left a step unanswered.
+// silent tells whether the meter left what it was asked last unanswered. Before it may have been asked
+// for what not every meter knows.
 func (c *conversation) silent() bool {
-	return slices.ContainsFunc(c.outcomes, func(o outcome) bool { return errors.Is(o.Err, protocol.ErrSilent) })
+	for _, o := range slices.Backward(c.outcomes) {
+		if !o.cached {
+			return errors.Is(o.Err, protocol.ErrSilent)
+		}
+	}
+	return false
 }
 
 // passing tells whether something failed for a reason that may pass.

@@ -89,7 +89,7 @@ func (b *Bridge) finishRead(r *request, m *meter, c conversation) {
 	a := b.newReply(r)
 	a.Bus = &c.effort
 	var newest time.Time
-	started, silent := false, false
+	started := false
 	for i := range c.outcomes {
 		o := &c.outcomes[i]
 		started = started || o.Started || o.cached
@@ -98,7 +98,6 @@ func (b *Bridge) finishRead(r *request, m *meter, c conversation) {
 		}
 		if o.Err != nil {
 			p := problemOf(o.Err)
-			silent = silent || p.Code == CodeTimeout
 			for _, item := range o.Items {
 				a.Errors.set(item, p)
 			}
@@ -134,7 +133,7 @@ func (b *Bridge) finishRead(r *request, m *meter, c conversation) {
 		a.Errors.set(e.Item, problemOf(e.Err))
 	}
 	if m != nil {
-		m.learn(c.address, !silent)
+		m.learn(c.address, !c.silent())
 	}
 	a.OK = len(a.Errors) == 0
 	if !a.OK && !started {

@@ -11,8 +11,9 @@ import (
 type presence struct {
 	known  bool
 	online bool
-	silent bool // it left the last question unanswered
-	onBus  bool // what the bus thought when it was last looked at; it probes offline meters itself
+	silent bool      // it left the last question unanswered
+	onBus  bool      // what the bus thought when it was last looked at; it probes offline meters itself
+	again  time.Time // when to ask once more because a probe has told nothing; zero: not
 }
 
 // portPatience is how long the port may be missing before all meters count as offline.
@@ -101,7 +102,11 @@ func (b *Bridge) refreshPresence(port *portWatch) {
 	for _, w := range b.poller.all() {
 		w.mu.Lock()
 		onBus := b.bus.Meter(w.current()).Online()
-		probe := back && !w.presence.online
+		again := !w.presence.again.IsZero() && !now.Before(w.presence.again)
+		if again {
+			w.presence.again = time.Time{}
+		}
+		probe := (back || again && onBus) && !w.presence.online
 		switch {
 		case port.lost:
 			w.presence.onBus = onBus // what it thinks by now is no news once the port is back

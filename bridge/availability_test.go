@@ -153,3 +153,37 @@ func TestAvailabilityAfterAStartWithoutAPort(t *testing.T) {
 		}
 	})
 }
+
+// TestProbeThatTellsNothing has the port break each time that a meter without points is asked for the first
+// time, at the start and after the port was missing. Nobody else would ask it again.
+func TestProbeThatTellsNothing(t *testing.T) {
+	breaks := 0
+	var p *post
+	say := func(address, _ string) string {
+		if address == "000000000000" && breaks > 0 {
+			breaks--
+			p.cage.down = true
+			time.AfterFunc(time.Second, func() { p.meters(func() { p.cage.down = false }) })
+			return ""
+		}
+		return "1.0"
+	}
+	poll(t, "meter,item,interval\nmain,voltage_a,12h\n", 0, say, func(started *post) {
+		p = started
+		p.meters(func() { breaks = 3 })
+		ctx, stop := context.WithCancel(p.t.Context())
+		defer stop()
+		go p.loop(ctx)
+		time.Sleep(2 * time.Minute)
+		if got := fmt.Sprint(p.heard("only/availability")); got != "[online]" {
+			t.Errorf("after the start: %s", got)
+		}
+		p.meters(func() { p.cage.down, breaks = true, 3 })
+		time.Sleep(2 * portPatience)
+		p.meters(func() { p.cage.down = false })
+		time.Sleep(2 * time.Minute)
+		if got := fmt.Sprint(p.heard("only/availability")); got != "[offline online]" {
+			t.Errorf("after the port was missing: %s", got)
+		}
+	})
+}

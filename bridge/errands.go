@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	"dlt645-mqtt/bridge/bus"
 	"dlt645-mqtt/protocol"
@@ -93,7 +94,16 @@ func (b *Bridge) workAside(w *watch, ask protocol.Request) error {
 	return nil
 }
 
-// probe asks a meter for anything, to see whether it is there.
+// probe asks a meter for anything, to see whether it is there. If that has told nothing, for the port was
+// away or there was noise, refreshPresence asks again.
 func (b *Bridge) probe(w *watch) {
-	b.aside(w, func() error { return b.readAside(w, w.trial()) })
+	b.aside(w, func() error {
+		err := b.readAside(w, w.trial())
+		if err != nil {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.presence.again = time.Now().Add(firstPause)
+		}
+		return err
+	})
 }

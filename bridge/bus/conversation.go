@@ -285,7 +285,7 @@ func (c *conversation) unanswered(e *protocol.Exchange, h *hearing, first bool, 
 		c.reply.Err = fmt.Errorf("%w: nothing came from %s within %s; check its address, baud rate (%d), parity (%s) and wiring",
 			protocol.ErrSilent, c.step.Meter, patience+b.config.Latency, b.line.settings.Baud, b.line.settings.Parity)
 	}
-	c.absent = b.missing(c.step, h.garbled, c.stranger)
+	c.absent = b.missing(c.step, c.tries, h.garbled, c.stranger)
 	if c.overdue.IsZero() {
 		c.overdue = h.end
 	}

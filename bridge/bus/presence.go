@@ -146,12 +146,12 @@ func (b *Bus) present(step *protocol.Step, tries int, took time.Duration, short 
 	m.preamble.answered(tries, short)
 }
 
-// missing notes that a meter has left a try unanswered, and tells whether it is offline now.
+// missing notes that a meter has left a try unanswered, the first or the second, and tells whether it is offline now.
 // Noise that is no answer does not make it so, but does not bring it back either. A stranger is
 // not probed, or an idle line would be busy for ever with meters that never were. Nor is a meter
 // probed with what it was silent to last, if there is better: it may be there, and silent to that
 // alone.
-func (b *Bus) missing(step *protocol.Step, garbled, stranger bool) bool {
+func (b *Bus) missing(step *protocol.Step, tries int, garbled, stranger bool) bool {
 	if step.Class == protocol.ClassScan {
 		return false
 	}
@@ -159,6 +159,9 @@ func (b *Bus) missing(step *protocol.Step, garbled, stranger bool) bool {
 	defer b.mu.Unlock()
 	now := time.Now()
 	m := b.meter(step.Meter)
+	if tries > 1 {
+		m.turnaround[kind(step)].wary = waryAnswers
+	}
 	if step.Repeatable && !stranger && m.trial == nil {
 		trial := *step
 		m.trial = &trial

@@ -63,6 +63,42 @@ func TestFastMeterIsLearned(t *testing.T) {
 	})
 }
 
+// A meter takes longer for one register than for the others. On a line for one at a time it does not hear
+// the second request while it answers the first, nor do we hear the answer while we ask again.
+func TestSlowRegisterOfAFastMeter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const slow = shortestPatience + requestTime/2
+		var answers time.Duration // when the meter answers what it was asked last
+		var l *lineTest
+		l = &lineTest{t: t, begin: time.Now(), answer: func(request string) []arrival {
+			begin, end := l.since(), l.since()+requestTime
+			if begin < answers && answers < end {
+				l.port.queue = nil
+				return nil
+			}
+			if request[2] != 's' {
+				return prompt(request)
+			}
+			answers = end + slow
+			return after(slow+valueTime, "=as1.")
+		}}
+		l.run(withTimeout(2 * time.Second))
+		defer l.stop()
+		lost := 0
+		for range 20 {
+			for range 30 {
+				<-l.submit(read("a", "v"))
+			}
+			if values(<-l.submit(read("a", "s"))) != "1" {
+				lost++
+			}
+		}
+		if lost > 4 {
+			t.Errorf("%d of 20 reads of the slow register failed", lost)
+		}
+	})
+}
+
 func TestCommandsGetTheLongestTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := start(t, withTimeout(2*time.Second), func(string) []arrival { return after(2*time.Second-1, ":a.") })

@@ -16,6 +16,11 @@ const (
 
 	// scanPatience is for the longest turnaround that DL/T 645 allows and the first byte.
 	scanPatience = 550 * time.Millisecond
+
+	// waryAnswers is for how many answers a meter gets the time of the first guess that has left both
+	// tries unanswered. If it was just about to answer the first, it did not hear the second, nor we the
+	// answer, and so it would be each time.
+	waryAnswers = 1000
 )
 
 // A turnaround is how long a meter takes to begin its answers of one kind. The zero
@@ -23,6 +28,7 @@ const (
 type turnaround struct {
 	known   bool
 	slowest time.Duration // of late: an outlier counts for less and less
+	wary    int           // answers until it counts again though it is shorter than the first guess
 }
 
 // learn takes in one more observation.
@@ -30,7 +36,7 @@ func (t *turnaround) learn(d time.Duration) {
 	if t.known && d < t.slowest {
 		d = t.slowest - (t.slowest-d)/8
 	}
-	t.known, t.slowest = true, d
+	t.known, t.slowest, t.wary = true, d, max(0, t.wary-1)
 }
 
 // patience returns how long it is worth waiting.
@@ -38,7 +44,11 @@ func (t *turnaround) patience() time.Duration {
 	if !t.known {
 		return firstGuess
 	}
-	return max(2*t.slowest+100*time.Millisecond, shortestPatience)
+	least := shortestPatience
+	if t.wary > 0 {
+		least = firstGuess
+	}
+	return max(2*t.slowest+100*time.Millisecond, least)
 }
 
 // patience returns how long to wait for the answer to begin in a try of a step. Commands

@@ -215,8 +215,12 @@ type Exchange struct {
 	Stamp func(sent time.Time) []byte
 
 	// Answer cuts the awaited frame out of whatever arrives; atEOF means that the line has
-	// gone quiet. Nil: nobody answers.
+	// gone quiet. Nil: nobody answers, or nobody waits for it.
 	Answer bufio.SplitFunc
+
+	// Stray cuts the answer that may come though nobody waits for it. Nil: none can, or Answer
+	// cuts it.
+	Stray bufio.SplitFunc
 
 	// Vague tells of a cut frame that it names neither what was asked nor what was done
 	// (an error answer, an acknowledgement), so that it may belong to an earlier request

@@ -226,13 +226,14 @@ func (c *conversation) exchange(e *protocol.Exchange) *protocol.Exchange {
 
 	switch {
 	case err != nil:
-		if !h.sent.IsZero() && e.Answer != nil {
-			b.doubts.add(c.step, e, c.over(&h))
+		if !h.sent.IsZero() {
+			c.doubt(e, &h)
 		}
 		b.fail(err)
 		c.breakOff(err)
 		return nil
 	case e.Answer == nil:
+		c.doubt(e, &h)
 		return nil
 	case h.answer == nil:
 		c.short = preamble < b.config.Preamble
@@ -244,7 +245,7 @@ func (c *conversation) exchange(e *protocol.Exchange) *protocol.Exchange {
 	c.overdue, c.short = time.Time{}, false
 	if c.tries > 1 {
 		// The meter may have answered both tries, and one answer is still under way.
-		b.doubts.add(c.step, e, c.over(&h))
+		c.doubt(e, &h)
 	}
 	if e.Take == nil {
 		return nil
@@ -289,10 +290,23 @@ func (c *conversation) unanswered(e *protocol.Exchange, h *hearing, first bool, 
 	if c.overdue.IsZero() {
 		c.overdue = h.end
 	}
+	c.doubt(e, h)
+}
+
+// doubt notes that an answer to an exchange may still come, or another one. Until it cannot any
+// more, its meter gets no command after a command.
+func (c *conversation) doubt(e *protocol.Exchange, h *hearing) {
+	split := e.Answer
+	if split == nil {
+		split = e.Stray
+	}
+	if split == nil {
+		return // nobody answers
+	}
 	over := c.over(h)
-	b.doubts.add(c.step, e, over)
+	c.bus.doubts.add(c.step, e.Request, split, over)
 	if c.step.IsCommand() {
-		b.hold(c.step.Meter, over)
+		c.bus.hold(c.step.Meter, over)
 	}
 }
 
@@ -314,9 +328,6 @@ func (c *conversation) breakOff(err error) {
 	c.reply.Result = protocol.Result{}
 	if c.reply.Started && !c.step.Repeatable {
 		c.reply.Err = fmt.Errorf("%w: the port failed before %s could answer: %w", protocol.ErrSilent, c.step.Meter, err)
-		if c.step.IsCommand() {
-			c.bus.hold(c.step.Meter, time.Now().Add(c.bus.config.Timeout+c.bus.config.Latency))
-		}
 		return
 	}
 	c.reply.Err = fmt.Errorf("%w: %w", ErrDown, err)

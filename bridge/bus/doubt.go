@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"bufio"
 	"bytes"
 	"slices"
 	"time"
@@ -22,14 +23,13 @@ type doubt struct {
 // split functions, also where a request went to a wildcard address.
 type doubts []doubt
 
-// add notes that the answer of e, sent for a step, may come until then.
-func (d *doubts) add(of *protocol.Step, e *protocol.Exchange, until time.Time) {
+// add notes that the answer to a request, sent for a step, may come until then; split cuts it.
+func (d *doubts) add(of *protocol.Step, request []byte, split bufio.SplitFunc, until time.Time) {
 	now := time.Now()
 	*d = slices.DeleteFunc(*d, func(old doubt) bool {
-		return !now.Before(old.until) || old.of == of && bytes.Equal(old.request, e.Request)
+		return !now.Before(old.until) || old.of == of && bytes.Equal(old.request, request)
 	})
-	split := e.Answer
-	*d = append(*d, doubt{of: of, request: e.Request, until: until, cuts: func(answer []byte) bool {
+	*d = append(*d, doubt{of: of, request: request, until: until, cuts: func(answer []byte) bool {
 		token, _, _ := cut(answer, split, true)
 		return token != nil
 	}})

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -138,6 +139,55 @@ func TestNoCommandWhileTheAnswerToTheLastMayCome(t *testing.T) {
 		equal(t, "second", values(<-second), "ok")
 		equal(t, "sent", l.log(), "!a1. !b1. ?as. !a2.")
 		equal(t, "second sent", l.sentAt()[3], requestTime+2*firstGuess)
+	})
+}
+
+// Where the port failed under a command, the answer may come by the next one.
+func TestNoCommandWhileTheAnswerFromBeforeAFailureMayCome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := start(t, Config{}, func(request string) []arrival {
+			if request == "!a1." {
+				return []arrival{{after: 0, err: errors.New("unplugged")}}
+			}
+			return prompt(request)
+		})
+		defer l.stop()
+		first := l.submit(command(protocol.ClassRelay, "a", "1"))
+		second := l.submit(command(protocol.ClassRelay, "a", "2"))
+		equal(t, "first", values(<-first), "[silent]")
+		equal(t, "second", values(<-second), "ok")
+		equal(t, "second sent", l.sentAt()[1], requestTime+2*firstGuess)
+	})
+}
+
+// What nobody waits for comes all the same, and is the answer to nothing that is asked later.
+func TestAnswerThatNobodyWaitsFor(t *testing.T) {
+	unheard := func(step protocol.Step) protocol.Step {
+		step.Repeatable, step.Key = false, ""
+		step.First.Answer, step.First.Stray, step.First.Rest = nil, step.First.Answer, firstGuess
+		return step
+	}
+	synctest.Test(t, func(t *testing.T) {
+		asked := map[string]bool{}
+		l := start(t, Config{}, func(request string) []arrival {
+			switch {
+			case request == "!a2.":
+				return nil
+			case asked[request] || request[1] != 'a':
+				return prompt(request)
+			case request == "?av.":
+				asked[request] = true
+				return after(firstGuess+100*time.Millisecond, "=av0.")
+			}
+			return after(2*firstGuess-100*time.Millisecond, ":a.")
+		})
+		defer l.stop()
+		equal(t, "read", values(<-l.submit(unheard(read("a", "v")))), "ok")
+		again, other := l.submit(read("a", "v")), l.submit(read("b", "v"))
+		equal(t, "another meter", values(<-other), "1")
+		equal(t, "value", values(<-again), "1")
+		equal(t, "command", values(<-l.submit(unheard(command(protocol.ClassRelay, "a", "1")))), "ok")
+		equal(t, "lost command", values(<-l.submit(command(protocol.ClassRelay, "a", "2"))), "[silent]")
 	})
 }
 

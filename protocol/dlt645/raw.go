@@ -46,9 +46,12 @@ func (m *Meters) planRaw(request protocol.Request) (protocol.Plan, error) {
 		Meter: address, Class: r.class(request.Class), Kind: protocol.KindCommand,
 		First: protocol.Exchange{Request: mustAppend(r.Frame)},
 	}
-	if answer := r.answer(); answer == nil || request.NoAnswer {
+	switch answer := r.answer(); {
+	case answer == nil:
 		step.First.Rest = rest
-	} else {
+	case request.NoAnswer:
+		step.First.Rest, step.First.Stray = rest, answer.split
+	default:
 		step.First.Answer = answer.split
 		step.First.Vague = r.vague
 		step.First.Take = r.take

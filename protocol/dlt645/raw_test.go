@@ -193,6 +193,9 @@ func TestPlanRawNoAnswer(t *testing.T) {
 	if step := plan.Steps[0]; step.First.Answer != nil || step.First.Rest == 0 || step.Repeatable || step.Key != "" {
 		t.Errorf("got %+v, want no answer, and no second try", step)
 	}
+	if _, token, _ := plan.Steps[0].First.Stray(wire("1", 0x91, 0, 0, 1, 0, 0, 0, 0, 0), true); token == nil {
+		t.Error("the answer that the meter gives all the same is not known for one")
+	}
 }
 
 func TestPlanRawErrors(t *testing.T) {

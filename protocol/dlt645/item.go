@@ -77,6 +77,9 @@ func (i Item) decode(data []byte, zone *time.Location) ([]protocol.Value, error)
 		return nil, garbled("%d bytes are not 1 to %d members of %d bytes", len(data), len(l.options)-1, size)
 	case l.symbol == 'p' && members == 3 && len(l.options) == 5:
 		return nil, garbled("%d bytes are three of four values, and may or may not begin with the total", len(data))
+	case l.symbol == 'p' && members == 2 && len(l.options) == 4:
+		// A meter of three wires has no phase B, and may leave it out.
+		return nil, garbled("%d bytes are two of three phases, and may be A and B or A and C", len(data))
 	}
 	values := make([]protocol.Value, 0, members*i.family.values(i.Name))
 	at := i.at

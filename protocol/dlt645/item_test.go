@@ -237,6 +237,8 @@ func TestItemRefusesData(t *testing.T) {
 		{V2007, "0201FF00", "14 23 00 00 00 00 00 00", "8 bytes are not 1 to 3 members"},
 		{V2007, "0201FF00", "14 23 00 0B 00 00", "voltage_b: no valid answer: byte 2 of 2 is 0BH"},
 		{V2007, "0203FF00", "00 00 00 00 00 00 00 00 00", "three of four values"},
+		{V2007, "0201FF00", "01 22 03 22", "two of three phases"},
+		{V1997, "B61F", "20 02 21 02 AA", "two of three phases"},
 		{V2007, "01010000", "56 34 12 30 25 01 08 23", "forward_active_demand_time: "},
 		{V2007, "040005FF", "01 00 02", "not whole status words"},
 		{V2007, "040005FF", "", "no data"},

@@ -122,7 +122,7 @@ func (w *watch) noteSilence(o *outcome) (lost *silence) {
 	silent := errors.Is(o.Err, protocol.ErrSilent)
 	last := w.silence
 	switch {
-	case silent && o.Started && slices.ContainsFunc(o.Items, w.cares):
+	case silent && o.Started && (o.Block != "" || slices.ContainsFunc(o.Items, w.cares)):
 		w.silence = &silence{o.Meter, o.Items, o.Block, o.time}
 		return nil
 	case silent || !heard(o):

@@ -107,3 +107,29 @@ func TestMuteBlock(t *testing.T) {
 		})
 	})
 }
+
+// TestMuteBlockOfRequests has a meter that is silent to a block of which nothing is polled: whoever
+// reads its members is not kept waiting for the block each time.
+func TestMuteBlockOfRequests(t *testing.T) {
+	asked := map[string]int{}
+	say := func(_, item string) string {
+		asked[item]++
+		if item == "pair" {
+			return ""
+		}
+		return "1.0"
+	}
+	poll(t, "meter,item,interval\nmain,a,10s\n", time.Millisecond, say, func(p *post) {
+		for range silencesOfItem {
+			p.read("left,right")
+			time.Sleep(11 * time.Second)
+		}
+		p.meters(func() { clear(asked) })
+		reply := p.read("left,right")
+		p.meters(func() {
+			if reply["ok"] != true || asked["pair"] != 0 || asked["left"] != 1 || asked["right"] != 1 {
+				t.Errorf("asked %v in the end, and replied %v", asked, reply)
+			}
+		})
+	})
+}

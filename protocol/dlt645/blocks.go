@@ -109,6 +109,23 @@ func (r *reader) notGiven(registers []register, answers []protocol.Answer) (sing
 	return singles
 }
 
+// silentTo returns the block that was the first to be met with silence, if it was one, and what
+// else was not read for that or not given.
+func (r *reader) silentTo(registers []register, answers []protocol.Answer) (block register, rest []register, ok bool) {
+	silent := func(answer protocol.Answer) bool { return errors.Is(answer.Err, protocol.ErrSilent) }
+	first := slices.IndexFunc(answers, silent)
+	if first < 0 || registers[first].members == nil {
+		return register{}, nil, false
+	}
+	rest = r.notGiven(registers, answers)
+	for i := first + 1; i < len(answers); i++ {
+		if silent(answers[i]) {
+			rest = append(rest, registers[i])
+		}
+	}
+	return registers[first], rest, true
+}
+
 const (
 	// frameOverhead is a frame without data: two 68H, address, control code, length, checksum, 16H.
 	frameOverhead = 12

@@ -181,8 +181,25 @@ func (r *reader) read(address Address, registers []register) protocol.Plan {
 	}
 	if blocks {
 		plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
+			if block, rest, ok := r.silentTo(registers, answers); ok {
+				return r.readWithout(address, block, rest), nil
+			}
 			return r.read(address, r.notGiven(registers, answers)), nil
 		}
+	}
+	return plan
+}
+
+// readWithout reads the first member of a block that was met with silence. Many meters say nothing
+// to what they do not have, and who asked for the members knows nothing of the block. If the meter
+// answers, it is there, and the other members and the rest are read.
+func (r *reader) readWithout(address Address, block register, rest []register) protocol.Plan {
+	plan := r.plan(address, r.step(address, block.members[0]))
+	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
+		if _, there := answeredBy(answers[0]); !there {
+			return r.plan(address), nil
+		}
+		return r.read(address, slices.Concat(block.members[1:], rest)), nil
 	}
 	return plan
 }

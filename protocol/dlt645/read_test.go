@@ -20,6 +20,7 @@ type testMeter struct {
 	memory  map[DI][]byte
 	part    int  // bytes of data in a frame; 0: all in one
 	mute    bool // says nothing about its address
+	silent  bool // says nothing to what it does not have, in place of refusing
 	echoes  bool // answers under the address it was asked with
 	asked   []string
 	at      int // 1997: the read position
@@ -61,6 +62,9 @@ func (m *testMeter) answer(t *testing.T, request []byte) []byte {
 		return nil
 	}
 	data, ok := m.memory[diOf(f.Data, m.version)]
+	if !ok && m.silent {
+		return nil
+	}
 	if !ok {
 		return reply(0xC0|f.Control, 0x02)
 	}
@@ -96,8 +100,16 @@ func play(t *testing.T, plan protocol.Plan, meters ...*testMeter) outcome {
 			o.errors[missing.Item] = missing.Err
 		}
 		var answers []protocol.Answer
+		var silence error
 		for _, step := range plan.Steps {
-			result, err := talk(t, step, meters)
+			var result protocol.Result
+			err := silence
+			if silence == nil {
+				result, err = talk(t, step, meters)
+			}
+			if errors.Is(err, protocol.ErrSilent) {
+				silence = err // the meter is not asked for the rest
+			}
 			for _, name := range step.Items {
 				delete(o.errors, name)
 				if err != nil {
@@ -314,12 +326,34 @@ func TestReadBlocks(t *testing.T) {
 		map[string]error{"forward_active_energy_t3": nil})
 	checkAsked(t, meter, "112233445566 ", []string{"11 00FF0100", "11 00020100", "11 00030100"})
 
-	// A silent meter is not asked again.
-	meter = testMeter2007()
+}
+
+// A meter that is silent to a block is asked for one of its members, and if it answers that, for all
+// that was wanted. One that is not there is not asked on.
+func TestReadSilentBlock(t *testing.T) {
+	items := []string{"voltage_a", "voltage_b", "voltage_c", "power_factor", "power_factor_a", "EF000002", "EF000001"}
+	p := plan(t, New(V2007, shanghai), nil, "112233445566", items...)
+
+	meter := testMeter2007()
 	meter.address = address("1")
-	silent := map[string]error{"voltage_a": protocol.ErrSilent, "voltage_b": protocol.ErrSilent, "voltage_c": protocol.ErrSilent}
-	checkOutcome(t, play(t, p, meter), map[string]string{}, silent)
-	checkAsked(t, meter, "112233445566 ", []string{"11 00FF0102"})
+	errs := map[string]error{}
+	for _, item := range items {
+		errs[item] = protocol.ErrSilent
+	}
+	checkOutcome(t, play(t, p, meter), map[string]string{}, errs)
+	checkAsked(t, meter, "112233445566 ", []string{"11 00FF0102", "11 00010102"})
+
+	meter = testMeter2007()
+	meter.silent = true
+	delete(meter.memory, 0x0201FF00)
+	delete(meter.memory, 0x0206FF00)
+	meter.memory[0x02060000], meter.memory[0x02060100] = []byte{0x00, 0x10}, []byte{0x99, 0x09}
+	checkOutcome(t, play(t, p, meter), map[string]string{"voltage_a": "220.1", "voltage_b": "220.2", "voltage_c": "220.3", "power_factor": "1.000", "power_factor_a": "0.999"},
+		map[string]error{"EF000002": protocol.ErrSilent, "EF000001": protocol.ErrSilent})
+	checkAsked(t, meter, "112233445566 ", []string{
+		"11 00FF0102", "11 00010102", "11 00020102", "11 00030102",
+		"11 00FF0602", "11 00000602", "11 00010602", "11 020000EF",
+	})
 }
 
 func TestReadWildcard(t *testing.T) {

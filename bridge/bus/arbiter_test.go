@@ -261,6 +261,26 @@ func TestSilentMeterEndsTheJob(t *testing.T) {
 	})
 }
 
+// Whoever reads that a meter is silent looks for a wrong address or speed; of a meter that has
+// answered these are right.
+func TestSilenceTellsWhatMayBeWrong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := start(t, Config{}, func(request string) []arrival {
+			if request == "?aw." {
+				return nil
+			}
+			return prompt(request)
+		})
+		defer l.stop()
+		for _, want := range []string{"check its address", "though it has answered before"} {
+			if err := (<-l.submit(read("a", "w"))).Replies[0].Err; err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("got %v, want an error with %q", err, want)
+			}
+			<-l.submit(read("a", "v"))
+		}
+	})
+}
+
 func TestRefusalIsAnAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := start(t, Config{}, func(request string) []arrival {

@@ -282,6 +282,9 @@ func (c *conversation) unanswered(e *protocol.Exchange, h *hearing, first bool, 
 	case h.garbled:
 		c.reply.Err = fmt.Errorf("%w: bytes came after the request to %s, but no frame that answers it; check baud rate (%d), parity (%s) and wiring, that only one meter answers to this address, and that no second master is on the bus",
 			protocol.ErrGarbled, c.step.Meter, b.line.settings.Baud, b.line.settings.Parity)
+	case c.step.Repeatable && b.Meter(c.step.Meter).Answered():
+		c.reply.Err = fmt.Errorf("%w: nothing came from %s within %s, though it has answered before: it has lost its power or its line, or says nothing to what it does not have",
+			protocol.ErrSilent, c.step.Meter, patience+b.config.Latency)
 	default:
 		c.reply.Err = fmt.Errorf("%w: nothing came from %s within %s; check its address, baud rate (%d), parity (%s) and wiring",
 			protocol.ErrSilent, c.step.Meter, patience+b.config.Latency, b.line.settings.Baud, b.line.settings.Parity)

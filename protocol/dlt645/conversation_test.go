@@ -42,7 +42,7 @@ func TestReadGarbled(t *testing.T) {
 		{"too long", V2007, "voltage_a", script{part(0x91, 0x02010100, V2007, "000102")}, 1,
 			[]string{"read 02010100 from 112233445566: voltage_a: ", "3 bytes are 1 too many", "00 01 02"}},
 		{"too short", V2007, "voltage_a", script{part(0x91, 0x02010100, V2007, "12")}, 1, []string{"1 bytes are left for XXX.X", "first byte first: 12"}},
-		{"nothing but the identifier", V2007, "voltage_a", script{part(0x91, 0x02010100, V2007, "")}, 1, []string{"0 bytes are left", "none"}},
+		{"nothing but the identifier", V2007, "voltage_a", script{part(0x91, 0x02010100, V2007, "")}, 1, []string{"there are no data, as some meters answer for what they do not have", "none"}},
 		{"no BCD", V2007, "voltage_a", script{part(0x91, 0x02010100, V2007, "1A22")}, 1, []string{"byte 1 of 2 is 1AH", "1A 22"}},
 		{"no BCD in a block", V2007, "0201FF00", script{part(0x91, 0x0201FF00, V2007, "0122 02B2 0322")}, 1, []string{"voltage_b: ", "byte 2 of 2 is B2H", "01 22 02 B2 03 22"}},
 		{"a date that there is not", V2007, "clock_date", script{part(0x91, 0x04000101, V2007, "06 30 02 24")}, 1, []string{"no date", "byte 2 is 30H", "06 30 02 24"}},

@@ -56,6 +56,9 @@ func (i Item) decode(data []byte, zone *time.Location) ([]protocol.Value, error)
 	if i.family.codec != nil {
 		return i.family.codec.decode(i, data, zone)
 	}
+	if len(data) == 0 {
+		return nil, garbled("there are no data, as some meters answer for what they do not have")
+	}
 	running := i.family.running(i.at)
 	if running < 0 {
 		values, rest, err := i.family.decodeMember(make([]protocol.Value, 0, i.family.values(i.Name)), i.at, data, zone)
@@ -71,8 +74,6 @@ func (i Item) decode(data []byte, zone *time.Location) ([]protocol.Value, error)
 	}
 	members := len(data) / size
 	switch {
-	case len(data) == 0:
-		return nil, garbled("there are no data")
 	case len(data)%size != 0 || members > len(l.options)-1:
 		return nil, garbled("%d bytes are not 1 to %d members of %d bytes", len(data), len(l.options)-1, size)
 	case l.symbol == 'p' && members == 3 && len(l.options) == 5:

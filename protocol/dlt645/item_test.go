@@ -230,7 +230,7 @@ func TestItemRefusesData(t *testing.T) {
 	}{
 		{V2007, "02010100", "00 00 00", "voltage_a: no valid answer: 3 bytes are 1 too many"},
 		{V2007, "02010100", "01", "1 bytes are left for XXX.X, which takes 2"},
-		{V2007, "02010100", "", "0 bytes are left"},
+		{V2007, "02010100", "", "no data, as some meters answer"},
 		{V2007, "02010100", "0A 22", "byte 1 of 2 is 0AH"},
 		{V2007, "0201FF00", "", "no data"},
 		{V2007, "0201FF00", "14 23 00", "3 bytes are not 1 to 3 members of 2 bytes"},

@@ -6,10 +6,19 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/VictoriaMetrics/metrics"
 
 	"dlt645-mqtt/protocol"
+)
+
+// Whoever fetches the metrics takes them for what is now. So what has not been read for that many
+// intervals of its point is left out, but not before the time is over for which Prometheus itself
+// holds on to a value.
+const (
+	readingsShown = 3
+	shortestShown = 5 * time.Minute
 )
 
 // newMetrics makes the set that /metrics shows. Labels come from closed lists only: a client
@@ -30,6 +39,7 @@ func (b *Bridge) newMetrics() *metrics.Set {
 // writeMeters writes what is known of the meters that are looked after, in the text format of
 // Prometheus. Values keep all their digits.
 func (b *Bridge) writeMeters(out io.Writer) {
+	now := time.Now()
 	watches := b.poller.all()
 	slices.SortFunc(watches, func(v, w *watch) int { return strings.Compare(v.Name, w.Name) })
 	for _, w := range watches {
@@ -37,7 +47,9 @@ func (b *Bridge) writeMeters(out io.Writer) {
 		online, known, order := w.presence.online, w.presence.known, w.order
 		values := make(map[string]any, len(order))
 		for item, v := range w.state.values {
-			values[item] = v.data
+			if p := w.points[item]; p != nil && now.Sub(v.time) <= max(readingsShown*p.Interval, shortestShown) {
+				values[item] = v.data
+			}
 		}
 		w.mu.Unlock()
 		if known {

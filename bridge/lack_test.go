@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -29,6 +30,16 @@ func TestLackingItems(t *testing.T) {
 				t.Errorf("asked %d times in 25 hours", asked)
 			}
 		})
+	})
+}
+
+// TestMeterThatLacksAll is read for its points: it says itself that it has none of them.
+func TestMeterThatLacksAll(t *testing.T) {
+	poll(t, "meter,item,interval\nmain,lacking,1m\n", 0, always("lacking"), func(p *post) {
+		time.Sleep(time.Hour)
+		if reply := p.read(""); reply["error"] != nil || !strings.Contains(fmt.Sprint(reply["errors"]), "no_such_data") {
+			t.Errorf("reply %v", reply)
+		}
 	})
 }
 

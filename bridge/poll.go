@@ -222,8 +222,8 @@ func (p *poller) over(r *round, all bool) {
 	}
 }
 
-// itemsOf returns the points of a meter, without those that it is known not to have; nil if there
-// are none.
+// itemsOf returns the points of a meter, without those that it is known not to have unless that is all of
+// them; nil if there are none.
 func (p *poller) itemsOf(name string, now time.Time) []string {
 	p.mu.Lock()
 	w := p.watches[name]
@@ -234,7 +234,10 @@ func (p *poller) itemsOf(name string, now time.Time) []string {
 	w.mu.Lock()
 	order := w.order
 	w.mu.Unlock()
-	return w.asked(order, now)
+	if asked := w.asked(order, now); asked != nil {
+		return asked
+	}
+	return order
 }
 
 // missedSoFar returns how many rounds were left out because the one before was under way.

@@ -9,6 +9,7 @@ import (
 
 // A presence is whether a meter can be reached.
 type presence struct {
+	over   bool // the meter is not looked after any more
 	known  bool
 	online bool
 	silent bool      // it left the last question unanswered
@@ -48,7 +49,7 @@ func heard(o *outcome) bool {
 // setPresence publishes whether a meter is there, if that has changed.
 func (b *Bridge) setPresence(w *watch, online bool, cause string, at time.Time) {
 	p := &w.presence
-	if p.known && p.online == online {
+	if p.over || p.known && p.online == online {
 		return
 	}
 	first := !p.known
@@ -75,8 +76,11 @@ func (b *Bridge) publishAvailability(w *watch) {
 }
 
 // clearAvailability takes the retained availability of a meter back that is not looked after
-// any more.
+// any more. An answer of it may be looked at just now.
 func (b *Bridge) clearAvailability(w *watch) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.presence.over = true
 	b.outbox.put(outgoing{topic: b.topics.ofMeter(w.Name, topicAvailability), contentType: contentText, retain: true})
 }
 

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -118,11 +119,17 @@ func TestRead(t *testing.T) {
 
 func TestOnlyMeterOnTheWire(t *testing.T) {
 	b := startMochi(t)
-	root, _ := startBridge(t, map[string]string{
-		"DLT645_MQTT_URL": "mqtt://" + b.address, "DLT645_BUS_URL": quickMeters + "&meters=1", "DLT645_METERS": "only=AAAAAAAAAAAA",
+	file := filepath.Join(t.TempDir(), "points.csv")
+	writeFile(t, file, "meter,item,interval\nonly,frequency,24h\nonly,status_3,24h\n")
+	root := bridgeRoot(t)
+	c := newClient(t, dial(t, b.address), root+"/reply/#", root+"/meter/only/state")
+	startBridge(t, map[string]string{
+		"DLT645_MQTT_URL": "mqtt://" + b.address, "DLT645_BUS_URL": quickMeters + "&meters=1", "DLT645_METERS": "only=AAAAAAAAAAAA", "DLT645_POINTS": file,
 	})
-	c := newClient(t, dial(t, b.address), root+"/reply/#")
-	c.ready(root)
+	// The first round finds out who is there, and brings the values all the same.
+	c.await(root+"/meter/only/state", func(payload string) bool {
+		return strings.Contains(payload, `"frequency":`) && strings.Contains(payload, `"relay":`)
+	})
 	for _, target := range []string{"AAAAAAAAAAAA", "only", "only"} {
 		r := c.ask(root, "read/"+target, "voltage_a")
 		if !r.OK || r.Address != "000000000001" || r.Meter != "only" {

@@ -97,6 +97,9 @@ func (b *Bridge) observe(outcomes []outcome) {
 		if w == nil || o.cached {
 			continue
 		}
+		if o.Result.Address != "" {
+			w.learn(o.Result.Address, true) // what follows comes from there, and is this meter's
+		}
 		if len(changed) == 0 || changed[len(changed)-1] != w {
 			changed = append(changed, w)
 		}

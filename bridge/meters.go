@@ -75,7 +75,11 @@ func (d *directory) find(target string) (m *meter, address string, p protocol.Pr
 		return nil, "", nil, problemf(CodeUnknownMeter, "the request topic ends without a meter; add its name or its address of 12 digits, as in read/000000000001")
 	}
 	if len(target) != 12 {
-		return nil, "", nil, problemf(CodeUnknownMeter, "%s is neither the name of a meter of this bridge nor an address of 12 digits; a shorter one is written with zeros before it", quote(target))
+		hint := ""
+		if full, _, err := d.fallback.ParseAddress(target); err == nil {
+			hint = "; the address is " + full + " in full"
+		}
+		return nil, "", nil, problemf(CodeUnknownMeter, "%s is neither the name of a meter of this bridge nor an address of 12 digits%s", quote(target), hint)
 	}
 	address, _, err = d.fallback.ParseAddress(target)
 	if err != nil {

@@ -273,3 +273,13 @@ func BenchmarkParseDictionary(b *testing.B) {
 		}
 	}
 }
+
+// TestWhatMakersDisagreeOn has no name for the identifiers of 1997 that are the frequency in meters
+// of one maker and the apparent power in those of another.
+func TestWhatMakersDisagreeOn(t *testing.T) {
+	for _, di := range []DI{0xB660, 0xB680} {
+		if item, ok := Items(V1997).Lookup(di); ok {
+			t.Errorf("%04X is called %s", uint32(di), item.Name)
+		}
+	}
+}

@@ -279,6 +279,9 @@ func (c *conversation) unanswered(e *protocol.Exchange, h *hearing, first bool, 
 	case !h.garbled && !first: // a long answer that breaks off is no silence
 		c.reply.Err = fmt.Errorf("%w: the answer of %s breaks off: it said that more follows, and nothing came within %s of the request for that",
 			protocol.ErrGarbled, c.step.Meter, patience+b.config.Latency)
+	case h.garbled && b.doubts.explain(c.step, h.ignored):
+		c.reply.Err = fmt.Errorf("%w: instead of one from %s the answer to an earlier request came, too late: raise timeout in the bus URL (%s) if a meter is slow, or latency (%s) if the way to it is",
+			protocol.ErrGarbled, c.step.Meter, b.config.Timeout, b.config.Latency)
 	case h.garbled:
 		c.reply.Err = fmt.Errorf("%w: bytes came after the request to %s, but no frame that answers it; check baud rate (%d), parity (%s) and wiring, that only one meter answers to this address, and that no second master is on the bus",
 			protocol.ErrGarbled, c.step.Meter, b.line.settings.Baud, b.line.settings.Parity)

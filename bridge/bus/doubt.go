@@ -19,6 +19,9 @@ type doubt struct {
 	until   time.Time
 }
 
+// explainable is how long after a doubt is over an answer that comes all the same is known for what it is.
+const explainable = 10 * time.Second
+
 // doubts are those of all meters: which of them a late answer may belong to is told by the
 // split functions, also where a request went to a wildcard address.
 type doubts []doubt
@@ -27,7 +30,7 @@ type doubts []doubt
 func (d *doubts) add(of *protocol.Step, request []byte, split bufio.SplitFunc, until time.Time) {
 	now := time.Now()
 	*d = slices.DeleteFunc(*d, func(old doubt) bool {
-		return !now.Before(old.until) || old.of == of && bytes.Equal(old.request, request)
+		return !now.Before(old.until.Add(explainable)) || old.of == of && bytes.Equal(old.request, request)
 	})
 	*d = append(*d, doubt{of: of, request: request, until: until, cuts: func(answer []byte) bool {
 		token, _, _ := cut(answer, split, true)
@@ -48,6 +51,11 @@ func (d doubts) about(of *protocol.Step, e *protocol.Exchange, answer []byte) ti
 		}
 	}
 	return until
+}
+
+// explain tells whether what was heard has the late answer to a request of another step in it.
+func (d doubts) explain(of *protocol.Step, heard []byte) bool {
+	return slices.ContainsFunc(d, func(old doubt) bool { return old.of != of && old.cuts(heard) })
 }
 
 // held returns until when a step is better not begun, since the answer to its request would

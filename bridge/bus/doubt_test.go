@@ -2,6 +2,7 @@ package bus
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -54,6 +55,25 @@ func TestVagueAnswerAfterAnUnansweredRead(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A meter that is slower than the bus waits answers into the next requests. Speed and wiring are
+// right then.
+func TestLateAnswerIsToldAsSuch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := start(t, Config{}, func(request string) []arrival {
+			if request == "?av." {
+				return after(2*(requestTime+firstGuess)+firstGuess/2, "=av1.")
+			}
+			return nil
+		})
+		defer l.stop()
+		equal(t, "first", values(<-l.submit(read("a", "v"))), "[silent]")
+		const want = "the answer to an earlier request came"
+		if err := (<-l.submit(read("a", "w"))).Replies[0].Err; !errors.Is(err, protocol.ErrGarbled) || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want an error with %q", err, want)
+		}
+	})
 }
 
 func TestVagueAnswerIsBelieved(t *testing.T) {

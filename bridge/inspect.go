@@ -61,6 +61,9 @@ func (b *Bridge) inspectMeter(w *watch) error {
 			return errItems
 		}
 	}
+	if !isSingle(w.current()) { // nobody has answered yet, and a clock is asked of one meter
+		return errMissing
+	}
 	err := b.workAside(w, protocol.Request{Verb: protocol.VerbClock})
 	if errors.Is(err, protocol.ErrUnsupported) { // a protocol need not know clocks
 		return errItems

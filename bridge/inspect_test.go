@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -41,6 +42,16 @@ func TestInspection(t *testing.T) {
 		time.Sleep(time.Minute)
 		if got := p.events("main", "item", "value"); len(got) != 1 || got[0] != "implausible_value energy 14.00" {
 			t.Errorf("events %q", got)
+		}
+	})
+}
+
+// TestInspectionOfAMeterNotFound does not ask whoever is there for the clock.
+func TestInspectionOfAMeterNotFound(t *testing.T) {
+	poll(t, "meter,item,interval\nmain,energy,1m\n", 0, always("1.00"), func(p *post) {
+		p.meters(func() { p.cage.down = true })
+		if err := p.inspectMeter(p.poller.watches["only"]); !errors.Is(err, errMissing) {
+			t.Errorf("%v, want %v", err, errMissing)
 		}
 	})
 }

@@ -63,6 +63,9 @@ func (p parrot) Plan(request protocol.Request, known protocol.Known) (protocol.P
 	if !request.From.IsZero() {
 		return p.history(request)
 	}
+	if request.Verb == protocol.VerbClock && strings.Contains(request.Address, "A") {
+		return protocol.Plan{}, fmt.Errorf("%w: several meters may answer", protocol.ErrBadRequest)
+	}
 	plan := protocol.Plan{Address: request.Address, Permission: protocol.PermitRead}
 	items := request.Items
 	if slices.Contains(items, "left") && slices.Contains(items, "right") && !known.Lacks("pair") {

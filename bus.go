@@ -10,6 +10,25 @@ import (
 	"dlt645-mqtt/simulator"
 )
 
+// A busParameter is a parameter of the bus URL, for help and README.
+type busParameter struct {
+	name, byDefault, text string // the text as in Markdown
+}
+
+// busParameters are what bus.ParseURL takes, in the order of the README.
+var busParameters = []busParameter{
+	{"baud", "2400", "bits per second"},
+	{"parity", "even", "`even`, `odd` or `none`"},
+	{"stop", "1", "stop bits"},
+	{"fe", "4 for a start", "wake-up bytes FEH before each request; if it is not given, a meter that answers to two gets two"},
+	{"gap", "0ms", "pause between an answer and the next request"},
+	{"timeout", "2s", "longest wait for a meter to begin its answer; when it starts, the bridge listens for so long before it asks"},
+	{"latency", "0 serial, 200ms tcp, 2s listen", "what the way to the line adds to that"},
+	{"rs485", "", "serial: `rts` has the kernel switch the line driver by RTS"},
+	{"register", "", "listen: what a DTU says first; only who says it is let in, and may take the place of an older connection. Without it the port must be on a loopback or private address"},
+	{"heartbeat", "", "listen: what the DTU sends now and then, to be taken out of the stream"},
+}
+
 // readBus reads where the meters are, and how many requests may wait for them.
 func (r *reader) readBus(c *config) {
 	queue, err := strconv.Atoi(r.Queue)

@@ -178,7 +178,7 @@ func (r *reader) secret(variable, value, file string) string {
 		return value
 	}
 	if value != "" {
-		r.complain(variable, "is set, and %s_%s_FILE as well; set one of them", prefix, variable)
+		r.complain(variable, "is set, and %s_%s_FILE (%s) as well; set one of them", prefix, variable, file)
 	}
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -244,6 +244,14 @@ func isTopic(text string) bool {
 // levels says which password level a class cannot do without.
 var levels = map[string]string{"relay": "02", "write": "04"}
 
+// orFile names the file with the meters' passwords, if there is one, to whoever misses a password.
+func (r *reader) orFile() string {
+	if r.MeterPasswordFile == "" {
+		return ""
+	}
+	return ", or write it into " + r.MeterPasswordFile
+}
+
 // readAllow reads the classes of requests. It needs the passwords, which come before it.
 func (r *reader) readAllow(c *config) {
 	c.allow = map[string]bool{}
@@ -257,11 +265,11 @@ func (r *reader) readAllow(c *config) {
 		}
 		c.allow[class] = true
 		if level := levels[class]; level != "" && !c.hasPassword(level) {
-			r.complain("ALLOW", "%s needs a meter password of level %s: set DLT645_METER_PASSWORD", class, level)
+			r.complain("ALLOW", "%s needs a meter password of level %s: set DLT645_METER_PASSWORD%s", class, level, r.orFile())
 		}
 	}
 	if c.allow["maintenance"] && !c.hasPassword("") {
-		r.complain("ALLOW", "maintenance needs a meter password: set DLT645_METER_PASSWORD")
+		r.complain("ALLOW", "maintenance needs a meter password: set DLT645_METER_PASSWORD%s", r.orFile())
 	}
 }
 

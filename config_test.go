@@ -2,6 +2,7 @@ package main
 
 import (
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -31,7 +32,7 @@ func TestConfigComplainsAboutEverythingAtOnce(t *testing.T) {
 	for _, want := range []string{
 		"DLT645_MQTT_URL: ", "buad", "DLT645_BUAD_RATE: no such variable", "DLT645_LOG_LEVL: no such variable; did you mean DLT645_LOG_LEVEL?",
 		"DLT645_TOPIC: is set but empty", `"Main" is no meter name`, "the name main is given twice", "main and other have the same address 000000000001",
-		"DLT645_METERS: x: ", `y: "1998" is no protocol`, `"5" has no name`, `"everything" is no class`, "relay needs a meter password of level 02",
+		"DLT645_METERS: x: ", `y: "1998" is no protocol`, `"5" has no name`, `"everything" is no class`, "relay needs a meter password of level 02: set DLT645_METER_PASSWORD",
 		"DLT645_QUEUE: ", "DLT645_LOG_FORMAT: ", "DLT645_MQTT_PASSWORD: is set without DLT645_MQTT_USERNAME",
 	} {
 		if !strings.Contains(text, want) {
@@ -122,6 +123,7 @@ func TestConfigImpossible(t *testing.T) {
 		"missing password file":     {map[string]string{"DLT645_METER_PASSWORD_FILE": "/nowhere/x"}, "no such file"},
 		"password of a wrong shape": {map[string]string{"DLT645_METER_PASSWORD": "123456"}, "a password is 8 digits"},
 		"maintenance, no password":  {map[string]string{"DLT645_ALLOW": "maintenance"}, "maintenance needs a meter password"},
+		"relay, empty file":         {map[string]string{"DLT645_ALLOW": "relay", "DLT645_METER_PASSWORD_FILE": os.DevNull}, "set DLT645_METER_PASSWORD, or write it into " + os.DevNull},
 		"no point table":            {map[string]string{"DLT645_POINTS": "nowhere.csv"}, "no such file"},
 		"a point table of nonsense": {map[string]string{"DLT645_POINTS": "go.mod"}, "go.mod: row 1: \"module dlt645-mqtt\" is no column"},
 	} {

@@ -36,6 +36,29 @@ func TestVariablesInREADME(t *testing.T) {
 	}
 }
 
+// TestParametersInREADME compares the table of the bus URL's parameters in both READMEs with help,
+// and with what a bus URL takes.
+func TestParametersInREADME(t *testing.T) {
+	english, chinese := readFile(t, "README.md"), readFile(t, "README.zh-CN.md")
+	for _, p := range busParameters {
+		byDefault := strings.TrimLeft(p.byDefault+" ", " ")
+		if row := fmt.Sprintf("| `%s` | %s| %s |\n", p.name, byDefault, p.text); !strings.Contains(english, row) {
+			t.Errorf("README.md has no row %s", row)
+		}
+		if !strings.Contains(chinese, fmt.Sprintf("| `%s` | ", p.name)) {
+			t.Errorf("README.zh-CN.md has no row of %s", p.name)
+		}
+		known := false
+		for _, url := range []string{"serial:///dev/ttyUSB0", "listen://127.0.0.1:4001"} {
+			_, err := busConfig(url + "?" + p.name + "=x")
+			known = known || err == nil || !strings.Contains(err.Error(), "does not know")
+		}
+		if !known {
+			t.Errorf("no bus URL takes %s", p.name)
+		}
+	}
+}
+
 // between returns the part of a file after the table of variables begins, up to an end.
 func between(t *testing.T, name, begin, end string) string {
 	t.Helper()

@@ -68,9 +68,20 @@ func variables() []string {
 	return strings.Fields(names.String())
 }
 
-// usage writes the table of all variables.
+// usage writes the table of all variables, and that of the parameters of one.
 func usage(w io.Writer) error {
-	return envconfig.Usagef(prefix, &environment{}, w, "{{range .}}  {{usage_key .}}{{with usage_default .}} (default {{.}}){{end}}\n        {{usage_description .}}\n{{end}}")
+	err := envconfig.Usagef(prefix, &environment{}, w, "{{range .}}  {{usage_key .}}{{with usage_default .}} (default {{.}}){{end}}\n        {{usage_description .}}\n{{end}}")
+	if err != nil {
+		return err
+	}
+	fmt.Fprint(w, "\nParameters of DLT645_BUS_URL, as in 'serial:///dev/ttyUSB0?baud=9600&parity=none':\n")
+	for _, p := range busParameters {
+		if p.byDefault != "" {
+			p.name += " (default " + p.byDefault + ")"
+		}
+		fmt.Fprintf(w, "  %s\n        %s\n", p.name, strings.ReplaceAll(p.text, "`", ""))
+	}
+	return nil
 }
 
 // nearest finds the known name that differs from a misspelt one by the fewest letters, at most three.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -187,7 +188,7 @@ func (l *link) failed(err error) {
 		case packets.ConnackUnsupportedProtocolVersion:
 			advice = "the broker must speak MQTT 5"
 		}
-		l.limited.log("connack", "the broker refuses the connection; trying again", "reason", fmt.Sprintf("%02XH %s", refused.ReasonCode, refused.Reason), "advice", advice)
+		l.limited.log("connack", "the broker refuses the connection; trying again", "reason", strings.TrimSpace(fmt.Sprintf("%02XH %s", refused.ReasonCode, refused.Reason)), "advice", advice)
 		return
 	}
 	l.limited.log("connect", "cannot reach the broker; trying again", "broker", l.config.Broker.URL.Redacted(), "err", err)

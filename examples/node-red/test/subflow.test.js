@@ -100,6 +100,15 @@ test('read: one item, several, and the meter\'s points', { skip }, async () => {
   assert.equal(typeof points.payload.active_power, 'number')
 })
 
+test('read: what the meter has stored', { skip }, async () => {
+  const from = new Date(Date.now() - 3 * 86_400_000).toISOString()
+  const history = await ask('read', { payload: { items: ['daily_freeze_forward_active_energy'], from } })
+  assert.equal(history.output, 1, JSON.stringify(history.error))
+  assert.equal(history.payload.length, 3)
+  assert.equal(typeof history.payload[0].values.forward_active_energy, 'number')
+  assert.ok(history.payload[0].time < history.payload[2].time)
+})
+
 test('read: the meter may be named by the message', { skip }, async () => {
   const byName = await ask('read-any', { meter: 'shop', payload: 'current_a' })
   assert.equal(byName.reply.meter, 'shop')

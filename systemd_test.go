@@ -151,6 +151,10 @@ func TestSystemdEnvironment(t *testing.T) {
 	for _, line := range regexp.MustCompile(`(?m)^#?(DLT645_[A-Z_]+)=(.*)$`).FindAllStringSubmatch(readFile(t, "deploy/systemd/dlt645-mqtt.env"), -1) {
 		variables[line[1]] = line[2]
 	}
+	if !strings.HasPrefix(variables["DLT645_POINTS"], "/etc/") {
+		t.Errorf("the point table is %s", variables["DLT645_POINTS"])
+	}
+	variables["DLT645_POINTS"] = "basic" // there is no such file here
 	setAll(t, variables)
 	if c, err := readConfig(true); err != nil || !c.allow["relay"] || c.meters[0].Address != "AAAAAAAAAAAA" {
 		t.Errorf("%+v, %v", c, err)

@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -191,7 +192,24 @@ func (l *link) failed(err error) {
 		l.limited.log("connack", "the broker refuses the connection; trying again", "reason", strings.TrimSpace(fmt.Sprintf("%02XH %s", refused.ReasonCode, refused.Reason)), "advice", advice)
 		return
 	}
-	l.limited.log("connect", "cannot reach the broker; trying again", "broker", l.config.Broker.URL.Redacted(), "err", err)
+	arguments := []any{"broker", l.config.Broker.URL.Redacted(), "err", err}
+	if advice := certificateAdvice(err); advice != "" {
+		arguments = append(arguments, "advice", advice)
+	}
+	l.limited.log("connect", "cannot reach the broker; trying again", arguments...)
+}
+
+// certificateAdvice says what to do about a certificate of the broker that is not believed.
+func certificateAdvice(err error) string {
+	var authority x509.UnknownAuthorityError
+	var name x509.HostnameError
+	switch {
+	case errors.As(err, &authority):
+		return "set DLT645_MQTT_CA_FILE to the certificate of the authority that signed the broker's"
+	case errors.As(err, &name):
+		return "write the broker's name into DLT645_MQTT_URL as it stands in the broker's certificate"
+	}
+	return ""
 }
 
 // up runs on each new connection: subscribe first, then say that we are there.

@@ -128,6 +128,9 @@ func TestVersionAndHelp(t *testing.T) {
 	if status, out, _ := execute(t, "", "version"); status != 0 || out != "dlt645-mqtt "+version+"\n" {
 		t.Errorf("version: %d %q", status, out)
 	}
+	if status, out, _ := execute(t, "", "--version"); status != 0 || out != "dlt645-mqtt "+version+"\n" {
+		t.Errorf("--version: status %d, %q", status, out)
+	}
 	if status, out, _ := execute(t, "", "--help"); status != 0 || !strings.Contains(out, "dlt645-mqtt demo") {
 		t.Errorf("help: %d %q", status, out)
 	}

@@ -12,7 +12,7 @@ import (
 
 // runItems searches the dictionary and prints a table, or one JSON object a line.
 func runItems(_ context.Context, arguments []string, _ io.Reader, out, stderr io.Writer) int {
-	flags := newFlags("items", "[WORD…]", "Searches the dictionary by English or Chinese words, name, or identifier; all words must match.\nWithout words it lists everything. Exit 1 if nothing is found. Running parts of an identifier are lower-case letters.", stderr)
+	flags := newFlags("items", "[WORD…]", "Searches the dictionary by English or Chinese words, name, or identifier; all words must match.\nWithout words it lists everything. Exit 1 if nothing is found. A row is a family: the small letters in its identifier\nrun, and the name with them: p over phases (_a, _b, _c), t over tariffs (_t1 …), h over settlements back (_h1 …), r over\nrecords (_1 …). _block in place of a phase or tariff means all of them.", stderr)
 	asJSON := flags.Bool("json", false, "print one JSON object a line")
 	protocol := flags.String("protocol", readEnvironment().Protocol, "`edition` of the standard, 2007 or 1997")
 	words, status, done := parseWords(flags, arguments)

@@ -62,6 +62,9 @@ func run(ctx context.Context, arguments []string, in io.Reader, out, errors io.W
 	if name == "-h" || name == "-help" || name == "--help" {
 		name = "help"
 	}
+	if name == "-v" || name == "-version" || name == "--version" {
+		name = "version"
+	}
 	for _, c := range commands() {
 		if c.name == name {
 			return c.run(ctx, arguments[1:], in, out, errors)

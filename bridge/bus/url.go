@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -84,7 +85,7 @@ func ParseURL(text string, extra map[string]OpenFunc) (Config, error) {
 	default:
 		open := extra[u.Scheme]
 		if open == nil {
-			p.complain("the bus URL has the scheme %q; there are serial, tcp, listen%s", u.Scheme, others(extra))
+			p.complain("the bus URL has the scheme %q; there are serial, tcp, listen%s: write it as in serial:///dev/ttyUSB0 or tcp://192.168.1.10:4001", u.Scheme, others(extra))
 			break
 		}
 		p.duration("latency", &config.Latency, 0, 0, longestLatency)
@@ -203,9 +204,20 @@ func (p *parameters) serial(u *url.URL, s Settings) Opener {
 		p.complain("rs485=%s of the bus URL: write rts, or leave it out where the adapter switches the line driver by itself", text)
 	}
 	if u.Host != "" || u.Path == "" || u.Path == "/" {
-		p.complain("the bus URL names no serial device; write it with three slashes, as in serial:///dev/ttyUSB0")
+		p.complain("the bus URL names no serial device; write it with three slashes, as in serial:///dev/ttyUSB0 or serial:///COM3")
 	}
-	return openSerial(u.Path, s, rs485)
+	return openSerial(devicePath(u.Path), s, rs485)
+}
+
+// windowsPort matches the path of a URL that names a serial port of Windows.
+var windowsPort = regexp.MustCompile(`(?i)^/COM[0-9]+$`)
+
+// devicePath returns what a device is opened by: serial:///COM3 is COM3.
+func devicePath(path string) string {
+	if windowsPort.MatchString(path) {
+		return path[1:]
+	}
+	return path
 }
 
 // tcp returns the opener of a connection to a serial server.

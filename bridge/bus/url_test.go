@@ -49,6 +49,12 @@ func TestParseURL(t *testing.T) {
 	equal(t, "meters", meters, "4")
 }
 
+func TestDevicePath(t *testing.T) {
+	for path, want := range map[string]string{"/dev/ttyUSB0": "/dev/ttyUSB0", "/COM3": "COM3", "/com12": "com12", "/COM": "/COM", "/dev/COM3": "/dev/COM3"} {
+		equal(t, path, devicePath(path), want)
+	}
+}
+
 func TestParseURLComplains(t *testing.T) {
 	extra := map[string]OpenFunc{"sim": func(*Settings, url.Values) (Opener, error) {
 		return nil, errors.New("meters=x: write a number")
@@ -58,7 +64,8 @@ func TestParseURLComplains(t *testing.T) {
 		want []string // in the complaints, one each
 	}{
 		{"", []string{`scheme ""; there are serial, tcp, listen, sim`}},
-		{"/dev/ttyUSB0", []string{`scheme ""`}},
+		{"/dev/ttyUSB0", []string{"write it as in serial:///dev/ttyUSB0"}},
+		{"serial://COM3", []string{"serial:///COM3"}},
 		{"udp://host:1", []string{`scheme "udp"`}},
 		{"serial://dev/ttyUSB0", []string{"three slashes"}},
 		{"serial:///dev/ttyUSB0?buad=2400", []string{`parameter "buad"`}},

@@ -107,6 +107,24 @@ func TestTableOfAClassNoLongerAllowed(t *testing.T) {
 	})
 }
 
+// TestMeterLeavesHomeAssistant starts a bridge again without one of its meters.
+func TestMeterLeavesHomeAssistant(t *testing.T) {
+	eachBroker(t, func(t *testing.T, b *testBroker) {
+		root := bridgeRoot(t)
+		device := "homeassistant/device/" + strings.ReplaceAll(root, "-", "_") + "_000000000002/config"
+		c := newClient(t, dial(t, b.address), device)
+		variables := map[string]string{
+			"DLT645_MQTT_URL": "mqtt://" + b.address, "DLT645_BUS_URL": quickMeters, "DLT645_METERS": "main=1,shop=2", "DLT645_POINTS": "basic",
+		}
+		_, stop := startBridge(t, variables)
+		c.await(device, func(payload string) bool { return strings.Contains(payload, "voltage_a") })
+		stop()
+		variables["DLT645_METERS"] = "main=1"
+		startBridge(t, variables)
+		c.await(device, func(payload string) bool { return payload == "" })
+	})
+}
+
 // TestLimitEvents has each event type in topics.md, and a voltage beyond its limit tell so.
 func TestLimitEvents(t *testing.T) {
 	b := startMochi(t)

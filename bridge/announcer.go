@@ -74,7 +74,9 @@ func (a *announcer) subscriptions() []paho.SubscribeOptions {
 	}
 	return []paho.SubscribeOptions{
 		{Topic: a.site.BirthTopic(), QoS: 0, RetainHandling: 2},
-		{Topic: a.site.ConfigTopics(), QoS: 0, NoLocal: true},
+		// Not without our own messages (no local): to some brokers those that an earlier run of this
+		// client id has left there are such.
+		{Topic: a.site.ConfigTopics(), QoS: 0},
 	}
 }
 
@@ -113,9 +115,12 @@ func (a *announcer) hear(m message) bool {
 		}
 		return true
 	}
-	kept, ours := homeassistant.Parse(m.payload, a.site)
 	id, isConfig := a.site.Device(m.topic)
-	if !isConfig || !ours || !m.retain { // what is not retained has the broker not kept
+	if !isConfig || !m.retain { // what is not retained has the broker not kept
+		return true
+	}
+	kept, ours := homeassistant.Parse(m.payload, a.site)
+	if !ours {
 		return true
 	}
 	a.mu.Lock()

@@ -89,7 +89,7 @@ func TestItems(t *testing.T) {
 func TestReadCommand(t *testing.T) {
 	setAll(t, nil)
 	bus := quickMeters + "&meters=1"
-	status, out, stderr := execute(t, "", "read", "-bus", bus, "AAAAAAAAAAAA", "voltage_a", "forward_active_energy")
+	status, out, stderr := execute(t, "", "read", "-bus", bus, "AAAAAAAAAAAA", "voltage_a,forward_active_energy")
 	if table := regexp.MustCompile(`^voltage_a +\d+\.\d +V\nforward_active_energy +\d+\.\d\d +kWh\n$`); status != 0 || !table.MatchString(out) {
 		t.Errorf("status %d, output %q, errors %q", status, out, stderr)
 	}

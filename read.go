@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"text/tabwriter"
 
 	"dlt645-mqtt/bridge"
@@ -37,7 +38,8 @@ func runRead(ctx context.Context, arguments []string, _ io.Reader, out, stderr i
 		complain(stderr, "the configuration cannot be used", err)
 		return 2
 	}
-	body, err := json.Marshal(map[string]any{"items": words[1:], "trace": *trace, "ttl_ms": 15000})
+	items := strings.FieldsFunc(strings.Join(words[1:], ","), func(r rune) bool { return r == ',' || r == ' ' }) // as over MQTT
+	body, err := json.Marshal(map[string]any{"items": items, "trace": *trace, "ttl_ms": 15000})
 	if err != nil {
 		complain(stderr, "read", err)
 		return 1

@@ -131,6 +131,13 @@ func (m *Meters) unknown(text string) error {
 		return fmt.Errorf("%w: %s is an item of DL/T 645-%s, and this meter speaks DL/T 645-%s, which has none of that name",
 			protocol.ErrUnknownItem, text, other, m.version)
 	}
+	if last, ok := m.items.Find(text + "_1"); ok && kindOf(last.DI, m.version) == protocol.KindRecord {
+		history := ""
+		if last.DI>>24 == classFreeze {
+			history = "; a read with from brings all since then"
+		}
+		return fmt.Errorf("%w: the meter stores several of %s: %s_1 is the latest%s", protocol.ErrUnknownItem, text, text, history)
+	}
 	return fmt.Errorf("%w: %q is neither the name of an item of DL/T 645-%s nor an identifier of %d hex digits; the command items searches the names",
 		protocol.ErrUnknownItem, text, m.version, 2*diSize(m.version))
 }

@@ -524,14 +524,17 @@ func TestMeters(t *testing.T) {
 	}
 }
 
-// The names are the same in both editions: a name of the other one is spelled rightly.
-func TestItemOfTheOtherEdition(t *testing.T) {
+// TestUnknownItems tells what may have been meant. The names are the same in both editions: a name
+// of the other one is spelled rightly.
+func TestUnknownItems(t *testing.T) {
 	for _, test := range []struct {
 		version    Version
 		item, want string
 	}{
 		{V1997, "status_3.relay_open", "status_3.relay_open is an item of DL/T 645-2007, and this meter speaks DL/T 645-1997"},
 		{V2007, "meter_status", "meter_status is an item of DL/T 645-1997, and this meter speaks DL/T 645-2007"},
+		{V2007, "daily_freeze_forward_active_energy", `several of daily_freeze_forward_active_energy: daily_freeze_forward_active_energy_1 is the latest; a read with from`},
+		{V2007, "voltage_loss_record_a", `voltage_loss_record_a_1 is the latest`},
 		{V1997, "status_9", `"status_9" is neither the name of an item of DL/T 645-1997 nor an identifier of 4 hex digits`},
 	} {
 		missing := plan(t, New(test.version, shanghai), nil, "1", test.item).Errors

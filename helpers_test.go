@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -44,9 +45,27 @@ func writeFile(t testing.TB, name, text string) {
 	}
 }
 
-// execute runs a command of the binary and returns what it prints.
+// execute runs a command of the binary and returns what it prints. The variables that its options
+// set are undone.
 func execute(t *testing.T, in string, arguments ...string) (status int, out, stderr string) {
 	t.Helper()
+	before := os.Environ()
+	defer func() {
+		for _, entry := range os.Environ() {
+			if name, _, _ := strings.Cut(entry, "="); !slices.Contains(before, entry) && strings.HasPrefix(name, prefix+"_") {
+				if err := os.Unsetenv(name); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		for _, entry := range before {
+			if name, value, _ := strings.Cut(entry, "="); strings.HasPrefix(name, prefix+"_") {
+				if err := os.Setenv(name, value); err != nil { //nolint:usetesting // it puts back what was there
+					t.Error(err)
+				}
+			}
+		}
+	}()
 	var o, e bytes.Buffer
 	status = run(t.Context(), arguments, strings.NewReader(in), &o, &e)
 	return status, o.String(), e.String()

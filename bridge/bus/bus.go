@@ -58,16 +58,17 @@ type Bus struct {
 	config Config
 	wake   chan struct{} // tells Run that there is a new task
 
-	mu      sync.Mutex
-	queue   queue
-	meters  map[string]*meter
-	state   State
-	usage   usage
-	stopped bool          // Run has ended or is about to
-	pace    time.Duration // what a step takes on the wire, on average; one that is shared takes little
-	down    time.Time     // since when the port is missing; zero if it is there
-	probes  reserve
-	suspect bool // every meter has fallen silent, which may be the port's fault
+	mu        sync.Mutex
+	queue     queue
+	meters    map[string]*meter
+	state     State
+	usage     usage
+	stopped   bool          // Run has ended or is about to
+	pace      time.Duration // what a step takes on the wire, on average; one that is shared takes little
+	down      time.Time     // since when the port is missing; zero if it is there
+	probes    reserve
+	suspect   bool // every meter has fallen silent, which may be the port's fault
+	suspected bool // it was held for that, and no meter has answered since
 
 	// Of the goroutine of Run only.
 	line     line

@@ -22,7 +22,7 @@ const (
 
 // meter is what the bus knows of one meter. It is guarded by Bus.mu.
 type meter struct {
-	answered   bool      // at least once
+	heard      time.Time // when it answered last; zero: never
 	hold       time.Time // no command before: the answer to the last one may still come
 	turnaround [protocol.Kinds]turnaround
 	blocks     map[string]block
@@ -55,7 +55,7 @@ func (b *Bus) meter(address string) *meter {
 func (b *Bus) forgetMeters() {
 	now := time.Now()
 	for address, m := range b.meters {
-		if !m.answered && !now.Before(m.hold) {
+		if m.heard.IsZero() && !now.Before(m.hold) {
 			delete(b.meters, address)
 		}
 	}
@@ -163,7 +163,7 @@ func (m *Meter) Avoid(name string) {
 func (m *Meter) Online() bool { return !m.known().offline }
 
 // Answered tells whether the meter has ever answered, as far as is remembered.
-func (m *Meter) Answered() bool { return m.known().answered }
+func (m *Meter) Answered() bool { return !m.known().heard.IsZero() }
 
 // Turnaround returns how long the meter takes to begin its answer to the reading of a
 // register, the slowest of late, and whether that is known. It is 0 where a serial server

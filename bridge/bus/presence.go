@@ -22,6 +22,10 @@ const (
 	probeReserve = 1200 * time.Millisecond
 )
 
+// vouching is for how long a meter that was heard speaks for the line. Those with points are asked
+// each hour, whatever their interval.
+const vouching = 2 * time.Hour
+
 var errAllSilent = errors.New("every meter that used to answer is silent: opening the line anew")
 
 // presence is whether a meter answers.
@@ -136,7 +140,7 @@ func (b *Bus) present(step *protocol.Step, tries int, took time.Duration, short 
 		m.blocks, m.preamble = nil, preamble{} // it may have been exchanged, or have got a new program
 		b.config.Log.Info("meter is online again", "meter", step.Meter)
 	}
-	m.answered = true
+	m.heard, b.suspected = time.Now(), false
 	m.presence = presence{}
 	if step.Repeatable && !m.proven {
 		trial := *step
@@ -169,6 +173,7 @@ func (b *Bus) missing(step *protocol.Step, tries int, garbled, stranger bool) bo
 	switch {
 	case m.offline && step.Repeatable:
 		m.putOff(now, 2*m.pause)
+		b.doubtPort(now)
 	case m.offline || garbled:
 		return m.offline
 	default:
@@ -178,7 +183,7 @@ func (b *Bus) missing(step *protocol.Step, tries int, garbled, stranger bool) bo
 		}
 		m.offline = true
 		m.putOff(now, shortestProbePause)
-		b.suspect = b.allSilent()
+		b.doubtPort(now)
 		level := slog.LevelWarn
 		if stranger { // or whoever asks for many fills the log
 			level = slog.LevelDebug
@@ -197,12 +202,13 @@ func (b *Bus) missing(step *protocol.Step, tries int, garbled, stranger bool) bo
 	return true
 }
 
-// allSilent tells whether no meter is online that has ever answered.
-func (b *Bus) allSilent() bool {
+// doubtPort has the port opened anew, once, if no meter speaks any more: none is online that has
+// answered of late. One that nobody has asked for long may count as online for ever.
+func (b *Bus) doubtPort(now time.Time) {
 	for _, m := range b.meters {
-		if m.answered && !m.offline {
-			return false
+		if !m.offline && now.Sub(m.heard) < vouching {
+			return
 		}
 	}
-	return true
+	b.suspect, b.suspected = b.suspect || !b.suspected, true
 }

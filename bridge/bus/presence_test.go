@@ -265,6 +265,36 @@ func TestAllMetersSilentOpensThePortAnew(t *testing.T) {
 	})
 }
 
+// An address that was asked once answered then. It says nothing of the line of some hours later.
+func TestMeterThatNobodyAsksVouchesNotForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dead := false
+		l := start(t, Config{}, func(request string) []arrival {
+			if dead {
+				return nil
+			}
+			return prompt(request)
+		})
+		defer l.stop()
+		opened := func() int {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			return len(l.opened)
+		}
+		<-l.submit(read("s", "v"))
+		<-time.After(vouching - time.Minute)
+		<-l.submit(read("a", "v"))
+		dead = true
+		<-l.submit(read("a", "v"))
+		<-l.submit(read("a", "v"))
+		equal(t, "opened", opened(), 1)
+		<-time.After(3 * time.Minute)
+		equal(t, "opened later", opened(), 2)
+		<-time.After(time.Hour)
+		equal(t, "opened in the end", opened(), 2)
+	})
+}
+
 // One of ten meters is dead. The others get at least 95 % of the readings that they get
 // without it, and the probes take 2 % of the wire at most.
 func TestDeadMeterHarmsNobody(t *testing.T) {
@@ -349,7 +379,9 @@ func TestManyAddressesAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New(Config{})
 		for i := range 2 * mostMeters {
-			b.meter(fmt.Sprint(i)).answered = i%3 == 0
+			if m := b.meter(fmt.Sprint(i)); i%3 == 0 {
+				m.heard = time.Now()
+			}
 		}
 		if n := len(b.meters); n > mostMeters {
 			t.Errorf("%d meters are remembered", n)

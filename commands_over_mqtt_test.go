@@ -106,6 +106,10 @@ func TestCommandsOverMQTT(t *testing.T) {
 				t.Errorf("%s: message %q, want %q", row.name, message, row.message)
 			}
 		}
+		// Behind the broadcast, which nobody answers: when this is, the meter has heard that too.
+		if r := c.ask(root, "read/main", "voltage_a"); !r.OK {
+			t.Errorf("%+v", r)
+		}
 		counts := m.Counts()
 		counts.Exchanges, counts.Reads, counts.FollowUps, counts.Refused = 0, 0, 0, 0
 		want := simulator.Counts{Writes: 1, Freezes: 2, BaudRates: 1, Passwords: 1, DemandClears: 1, MeterClears: 1, EventClears: 1, Relay: 6, Outputs: 1}

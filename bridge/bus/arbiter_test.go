@@ -361,6 +361,32 @@ func TestDeadlineBoundsTheStartOfEachStep(t *testing.T) {
 	})
 }
 
+// A process that is stopped while it waits finds the answer when it goes on, though the time for it
+// is over. Noise without end does not keep it.
+func TestAnswerThatCameWhileTheProcessWasStopped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := start(t, Config{}, func(request string) []arrival {
+			if request == "?ax." {
+				return after(promptTime, "noise")
+			}
+			return prompt(request)
+		})
+		defer l.stop()
+		freeze := func() {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			l.frozen = time.Minute
+		}
+		freeze()
+		equal(t, "command", values(<-l.submit(command(protocol.ClassRelay, "a", "t"))), "ok")
+		freeze()
+		equal(t, "read", values(<-l.submit(read("a", "v"))), "1")
+		freeze()
+		equal(t, "noise", values(<-l.submit(read("a", "x"))), "[garbled]")
+		equal(t, "sent", l.log(), "!at. ?av. ?ax. ?ax.")
+	})
+}
+
 func TestExpiredJobsAreAnsweredBeforeTheirTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := start(t, Config{}, prompt)

@@ -243,7 +243,8 @@ func (b *Bus) choose(busy string) *task {
 	now := time.Now()
 	may := func(t *task) bool {
 		step := t.step()
-		return !t.running && step.Meter != busy && !now.Before(b.held(step))
+		expired := !t.job.Deadline.IsZero() && !now.Before(t.job.Deadline) // since the queue was looked through
+		return !t.running && !expired && step.Meter != busy && !now.Before(b.held(step))
 	}
 	if busy != "" {
 		return b.queue.rings[protocol.ClassRelay].choose(may)

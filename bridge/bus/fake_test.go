@@ -143,6 +143,16 @@ type lineTest struct {
 	openErr  error
 	writeErr error
 	port     *fakePort
+	frozen   time.Duration // the next wait for bytes ends so late, and without them
+}
+
+// thaw returns how long the process is stopped in this wait.
+func (l *lineTest) thaw() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	frozen := l.frozen
+	l.frozen = 0
+	return frozen
 }
 
 func start(t *testing.T, config Config, answer func(request string) []arrival) *lineTest {
@@ -260,6 +270,10 @@ func (p *fakePort) Read(data []byte, wait time.Duration) (int, error) {
 	n, next, err := p.take(data)
 	if n > 0 || err != nil || wait <= 0 {
 		return n, err
+	}
+	if frozen := p.test.thaw(); frozen > 0 {
+		<-time.After(wait + frozen)
+		return 0, nil
 	}
 	timer := time.NewTimer(min(wait, next))
 	<-timer.C

@@ -118,20 +118,29 @@ func (l *line) listen(h *hearing, split bufio.SplitFunc, latest time.Time, doubt
 	limit := latest.Add(patienceWithinFrame + l.settings.duration(longestFrame))
 	until := latest
 	var pending []byte
+	overtime := false // what came until then has been read
 	for {
-		quiet := true
+		var n int
+		var err error
 		if wait := time.Until(until); wait > 0 {
-			n, err := l.port.Read(l.buffer[:], min(wait, idleTurn))
-			if err != nil {
-				return err
-			}
-			l.turn(time.Now())
-			if n > 0 {
-				h.came = time.Now()
-				pending = append(pending, l.buffer[:n]...)
-			}
-			quiet = n == 0 && !time.Now().Before(until) || len(pending) > mostPending
+			n, err = l.port.Read(l.buffer[:], min(wait, idleTurn))
 		}
+		over := !time.Now().Before(until)
+		if over && n == 0 && err == nil && !overtime {
+			// A process that was stopped for longer than it would have waited finds here what
+			// came meanwhile.
+			n, err = l.port.Read(l.buffer[:], 0)
+			overtime = true
+		}
+		if err != nil {
+			return err
+		}
+		l.turn(time.Now())
+		if n > 0 {
+			h.came = time.Now()
+			pending = append(pending, l.buffer[:n]...)
+		}
+		quiet := over && n == 0 || len(pending) > mostPending
 
 		for {
 			token, passed, rest := cut(pending, split, quiet)

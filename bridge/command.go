@@ -55,21 +55,21 @@ func (b *Bridge) command(r *request, in *body) error {
 	if err != nil {
 		return err
 	}
+	var m *meter
 	if r.verb == verbBroadcast {
 		if r.target != "" {
 			return problemf(CodeBadRequest, "a broadcast goes to every meter: publish it to %s", b.topics.join("request/broadcast"))
 		}
 		r.protocol = b.config.Protocol
 	} else {
-		m, err := b.locate(r)
-		if err != nil {
+		if m, err = b.locate(r); err != nil {
 			return err
 		}
 		if m != nil && m.Wildcard && r.address == m.Address {
 			return problemf(CodeUnknownMeter, "the address of %s is not known yet: it is found by the first read that the meter answers; read it first", r.target)
 		}
 	}
-	command.Passwords, command.Operator = b.passwords(r.address), b.config.Operator
+	command.Passwords, command.Operator = b.passwords(m, r.address), b.config.Operator
 	command.Deadline, command.Now = b.config.RelayValid, time.Now()
 	command.Offset, _ = b.clocks.offset(r.address)
 	if b.config.Clock != nil {
@@ -291,11 +291,13 @@ func seconds(d *time.Duration) *protocol.Decimal {
 	return &protocol.Decimal{Coefficient: d.Round(100*time.Millisecond).Milliseconds() / 100, Scale: 1}
 }
 
-// passwords returns what is configured for a meter: its own levels before those of all.
-func (b *Bridge) passwords(address string) map[string]string {
-	all := maps.Clone(b.config.Passwords[""])
-	if all == nil {
-		all = map[string]string{}
+// passwords returns what is configured for a meter: its own levels before those of all. Those of a
+// meter behind a wildcard stand under the wildcard. m is nil for an address that is not configured.
+func (b *Bridge) passwords(m *meter, address string) map[string]string {
+	all := map[string]string{}
+	maps.Copy(all, b.config.Passwords[""])
+	if m != nil {
+		maps.Copy(all, b.config.Passwords[m.Address])
 	}
 	maps.Copy(all, b.config.Passwords[address])
 	return all

@@ -138,6 +138,46 @@ func TestPasswordIsHeldBack(t *testing.T) {
 	}
 }
 
+// An eavesdropper is a parrot that keeps the passwords that commands are planned with.
+type eavesdropper struct {
+	parrot
+	heard *map[string]string
+}
+
+func (e eavesdropper) Plan(request protocol.Request, known protocol.Known) (protocol.Plan, error) {
+	if request.Command != nil {
+		*e.heard = request.Command.Passwords
+	}
+	return e.parrot.Plan(request, known)
+}
+
+// TestPasswordsOfTheOnlyMeter gives passwords to the meter whose address is to be found out. They
+// are its own also by the address that was found, and give way to those of that address.
+func TestPasswordsOfTheOnlyMeter(t *testing.T) {
+	var heard map[string]string
+	s := newStage(t, func(c *Config) {
+		switching(c)
+		c.Protocol = eavesdropper{heard: &heard}
+		c.Meters[2].Protocol = c.Protocol
+		c.Passwords = map[string]map[string]string{
+			"":             {"02": "111111", "03": "111111", "04": "111111"},
+			"AAAAAAAAAAAA": {"02": "222222", "03": "222222"},
+			"000000000000": {"03": "333333"},
+		}
+	})
+	s.ask(t, message{topic: "test/request/read/only", payload: []byte("voltage")})
+	for target, want := range map[string]string{
+		"only":         "map[02:222222 03:333333 04:111111]",
+		"000000000000": "map[02:222222 03:333333 04:111111]",
+		"000000000009": "map[02:111111 03:111111 04:111111]",
+	} {
+		_, reply := s.ask(t, message{topic: "test/request/relay/" + target, payload: []byte("trip")})
+		if got := fmt.Sprint(heard); reply["result"] != resultVerified || got != want {
+			t.Errorf("%s with %s, want %s: %v", target, got, want, reply)
+		}
+	}
+}
+
 func TestGuardKnowsMetersAndLevelsApart(t *testing.T) {
 	var g guard
 	refusal := &protocol.Refusal{Code: 4, Reasons: []string{notAuthorised}}

@@ -17,7 +17,7 @@ const mostBreaks = 3
 func (b *Bus) serve(ctx context.Context, t *task, nested bool) {
 	b.mu.Lock()
 	index, step := t.next, t.step()
-	if err := b.absent(step, time.Now()); err != nil && !t.trial {
+	if err := b.absent(t, time.Now()); err != nil && !t.trial {
 		b.queue.fail(t, step.Meter, err)
 		b.mu.Unlock()
 		return
@@ -30,7 +30,7 @@ func (b *Bus) serve(ctx context.Context, t *task, nested bool) {
 		}
 	}
 	// Probes while nobody waits cost nobody anything.
-	probe := b.queue.len() > 1 && b.meters[step.Meter] != nil && b.meters[step.Meter].offline && step.Repeatable
+	probe := b.queue.len() > 1 && b.meters[step.Meter] != nil && b.meters[step.Meter].offline && step.Repeatable && !t.beginsCommand()
 	t.running = true
 	riders := b.queue.riders(t)
 	late := step.Class == protocol.ClassScan

@@ -72,12 +72,13 @@ func (b *Bus) due(m *meter, others bool) time.Time {
 	return due
 }
 
-// absent returns the error for a step in the queue that is not tried because its meter is
-// offline, or nil. Commands are always tried, and a scan looks for meters that nobody knows to
-// be there.
-func (b *Bus) absent(step *protocol.Step, now time.Time) error {
+// absent returns the error for a task in the queue whose step is not tried because its meter is
+// offline, or nil. Commands are always tried, those too that look at the meter before they change
+// something, and a scan looks for meters that nobody knows to be there.
+func (b *Bus) absent(t *task, now time.Time) error {
+	step := t.step()
 	m := b.meters[step.Meter]
-	if m == nil || !m.offline || !step.Repeatable || step.Class == protocol.ClassScan {
+	if m == nil || !m.offline || !step.Repeatable || step.Class == protocol.ClassScan || t.beginsCommand() {
 		return nil
 	}
 	if wait := b.due(m, b.queue.len() > 1).Sub(now); wait > 0 {
@@ -195,7 +196,7 @@ func (b *Bus) missing(step *protocol.Step, tries int, garbled, stranger bool) bo
 		if t.running || t.step().Meter != step.Meter {
 			continue
 		}
-		if err := b.absent(t.step(), now); err != nil {
+		if err := b.absent(t, now); err != nil {
 			b.queue.fail(t, step.Meter, err)
 		}
 	}

@@ -163,6 +163,30 @@ func TestMeterGoesOfflineAndComesBack(t *testing.T) {
 	})
 }
 
+// A command that looks at the meter before it changes something is tried as well, like one that
+// does not; what looks after it is a read like others.
+func TestCommandLooksAtOfflineMeter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dead := true
+		l := start(t, Config{}, func(request string) []arrival {
+			if dead {
+				return nil
+			}
+			return prompt(request)
+		})
+		defer l.stop()
+		<-l.submit(read("a", "v"))
+		<-l.submit(read("a", "v"))
+		equal(t, "online", l.bus.Meter("a").Online(), false)
+		look := withClass(read("a", "w"), protocol.ClassCommand)
+		equal(t, "look after a command", started(<-l.submitJob(Job{Steps: []protocol.Step{look}, Continued: true})), "-")
+		equal(t, "look before one", started(<-l.submit(look)), "s")
+		dead = false
+		equal(t, "values", values(<-l.submit(look)), "1")
+		equal(t, "online", l.bus.Meter("a").Online(), true)
+	})
+}
+
 // Some meters are silent where they should refuse. That must not make them look dead for
 // longer than it takes to ask for something that they know.
 func TestMeterIsProbedWithWhatItKnows(t *testing.T) {

@@ -65,6 +65,9 @@ func (t *task) meter() string {
 	return t.step().Meter
 }
 
+// beginsCommand tells of the first part of a command, if only to look before anything is changed.
+func (t *task) beginsCommand() bool { return t.command && !t.trial && !t.job.Continued }
+
 // expires returns when the task is to be given up; zero: never. down is since when the port
 // has been missing, zero if it is there.
 func (t *task) expires(down time.Time) time.Time {

@@ -23,36 +23,45 @@ const (
 type clocks struct {
 	mu    sync.Mutex
 	known map[string]clock // by address
+	all   time.Time        // when a command that may have set all of them was last over
 }
 
 type clock struct {
 	offset time.Duration
-	read   time.Time
-	shown  time.Time // what our clock showed then, without what tells how much time has passed since
+	read   time.Time // or when a command that may have set it was over
+	shown  time.Time // what our clock showed then, without what tells how much time has passed since; zero: it was not read
 }
 
-// learn takes note of a clock if one was read.
+// learn takes note of a clock if one was read. A request is over when its last step is: a command
+// may have set the clock since, or somebody else have read it.
 func (c *clocks) learn(o *outcome) {
 	if o.cached || o.Err != nil || o.Result.Clock.IsZero() || o.Came.IsZero() {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if o.Came.Before(c.all) || o.Came.Before(c.known[o.Result.Address].read) {
+		return
+	}
+	c.put(o.Result.Address, clock{o.Result.Clock.Sub(o.Came), o.Came, o.Came.Round(0)})
+}
+
+func (c *clocks) put(address string, known clock) {
 	if c.known == nil || len(c.known) >= mostClocks {
 		c.known = map[string]clock{}
 	}
-	c.known[o.Result.Address] = clock{o.Result.Clock.Sub(o.Came), o.Came, o.Came.Round(0)}
+	c.known[address] = known
 }
 
-// forget drops what is known of a clock that a command may have set. An address that reaches
-// many meters drops everything.
-func (c *clocks) forget(address string) {
+// forget drops what is known of a clock that a command, over now, may have set. An address that
+// reaches many meters drops everything.
+func (c *clocks) forget(address string, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if isSingle(address) {
-		delete(c.known, address)
+		c.put(address, clock{read: now})
 	} else {
-		c.known = nil
+		c.known, c.all = nil, now
 	}
 }
 
@@ -64,7 +73,7 @@ func (c *clocks) offset(address string) (ahead time.Duration, ok bool) {
 	known, ok := c.known[address]
 	now := time.Now()
 	passed := now.Sub(known.read)
-	if !ok || passed > clockMemory {
+	if !ok || known.shown.IsZero() || passed > clockMemory {
 		return 0, false
 	}
 	set := now.Round(0).Sub(known.shown) - passed

@@ -251,21 +251,38 @@ func TestClocksAreForgotten(t *testing.T) {
 	if ahead, ok := c.offset("m"); !ok || ahead != 90*time.Second {
 		t.Errorf("offset %v, %t", ahead, ok)
 	}
-	o.Came = came.Add(-clockMemory - time.Second)
+	o.Result.Address, o.Came = "n", came.Add(-clockMemory-time.Second)
 	c.learn(o)
-	if _, ok := c.offset("m"); ok {
+	if _, ok := c.offset("n"); ok {
 		t.Error("an offset of yesterday counts")
 	}
-	o.Came = came
+	o.Result.Address = "m"
 	c.learn(o)
-	c.forget("m")
-	if _, ok := c.offset("m"); ok {
-		t.Error("an offset counts that a command may have changed")
+	if _, ok := c.offset("m"); !ok {
+		t.Error("an earlier reading takes the place of a later one")
+	}
+	for _, address := range []string{"m", "999999999999"} {
+		o.Came = came.Add(time.Second)
+		c.learn(o)
+		c.forget(address, came.Add(2*time.Second))
+		if _, ok := c.offset("m"); ok {
+			t.Errorf("an offset counts that a command to %s may have changed", address)
+		}
+		c.learn(o)
+		if _, ok := c.offset("m"); ok {
+			t.Errorf("a reading counts that came before a command to %s", address)
+		}
+		came = came.Add(2 * time.Second)
 	}
 	o.Came, o.Err = came, errors.New("no")
 	c.learn(o)
 	if _, ok := c.offset("m"); ok {
 		t.Error("an answer with an error counts")
+	}
+	o.Err = nil
+	c.learn(o)
+	if _, ok := c.offset("m"); !ok {
+		t.Error("a reading after the command does not count")
 	}
 }
 

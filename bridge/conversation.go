@@ -162,7 +162,7 @@ func (b *Bridge) record(p *pending, replies []bus.Reply) (acted bool) {
 		case o.Step.IsCommand() && o.Started:
 			b.cache.forget(o.Meter, now)
 			if o.Class != protocol.ClassRelay { // which sets no clock
-				b.clocks.forget(o.Meter)
+				b.clocks.forget(o.Meter, now)
 			}
 			acted = true
 		case o.Err == nil && isSingle(o.Meter):

@@ -29,7 +29,8 @@ const (
 type inspection struct {
 	failures *protocol.Decimal
 	drifting bool
-	amperes  int64 // the most that the meter is made for; 0: not known
+	judged   time.Time // when the clock was read that this is known of
+	amperes  int64     // the most that the meter is made for; 0: not known
 	volts    int64
 }
 
@@ -111,6 +112,10 @@ func rating(text string) int64 {
 
 // judgeClock tells once that a clock is off, and once that it is right again.
 func (b *Bridge) judgeClock(w *watch, ahead time.Duration, at time.Time) {
+	if at.Before(w.inspected.judged) {
+		return // somebody else has read it since, and it may have been set before
+	}
+	w.inspected.judged = at
 	off := ahead.Abs() > clockBound
 	if off == w.inspected.drifting {
 		return

@@ -60,13 +60,14 @@ func TestClockDrift(t *testing.T) {
 	s := newStage(t, nil)
 	w := s.poller.watches["main"]
 	for _, row := range []struct {
-		ahead time.Duration
-		want  string
+		ahead, age time.Duration
+		want       string
 	}{
-		{time.Second, ""}, {-61 * time.Second, "clock_drift"}, {-2 * time.Hour, ""}, {59 * time.Second, "clock_right"}, {0, ""},
+		{time.Second, 0, ""}, {-61 * time.Second, 0, "clock_drift"}, {-2 * time.Hour, 0, ""}, {59 * time.Second, 0, "clock_right"}, {0, 0, ""},
+		{-2 * time.Hour, time.Minute, ""}, // read before it was right, by a longer request
 	} {
 		w.mu.Lock()
-		s.judgeClock(w, row.ahead, time.Now())
+		s.judgeClock(w, row.ahead, time.Now().Add(-row.age))
 		w.mu.Unlock()
 		s.outbox.drain(time.Second)
 		got := ""

@@ -55,6 +55,11 @@ func (b *Bridge) command(r *request, in *body) error {
 	if err != nil {
 		return err
 	}
+	// Meanwhile it may be midnight, or the meter's address not known any more: a repeat is told what
+	// became of the first all the same.
+	if repeat, first, err := b.repeats.find(r, r.received); err != nil || b.isRepeat(r, repeat, first) {
+		return err
+	}
 	var m *meter
 	if r.verb == verbBroadcast {
 		if r.target != "" {
@@ -156,14 +161,8 @@ func (r *request) commandKeys(in *body) (*protocol.Command, error) {
 // that the meter has not refused twice. prepare, unless nil, looks whether it is to be done, and
 // may wait; finish makes the reply.
 func (b *Bridge) run(r *request, plan protocol.Plan, prepare func() error, finish func(*request, conversation)) error {
-	switch repeat, first, err := b.repeats.enter(r, plan.Address, r.received); {
-	case err != nil:
+	if repeat, first, err := b.repeats.enter(r, plan.Address, r.received); err != nil || b.isRepeat(r, repeat, first) {
 		return err
-	case repeat && first == nil:
-		return nil // it gets the answer of the first, once there is one
-	case repeat:
-		b.later(func() { b.repeat(r, first) })
-		return nil
 	}
 	if r.retryPassword {
 		b.guard.forgive(plan.Address, plan.Password)

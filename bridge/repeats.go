@@ -57,27 +57,40 @@ func (r *request) mark() mark {
 	return mark{}
 }
 
-// enter admits a command to meter, or tells what to do with a repeat: give it the answer, or
-// nothing if it will get it later. An error is the answer to a mark used twice for different
-// things.
+// find tells what to do with a repeat of a command: give it the answer, or nothing if it will get
+// it later. An error is the answer to a mark used twice for different things.
+func (p *repeats) find(r *request, now time.Time) (repeat bool, first *answer, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.lookUp(r, now)
+}
+
+// lookUp is find with the lock held.
+func (p *repeats) lookUp(r *request, now time.Time) (repeat bool, first *answer, err error) {
+	p.forget(now)
+	e := p.entries[r.mark()]
+	switch {
+	case e == nil:
+		return false, nil, nil
+	case e.body != sha256.Sum256(r.payload):
+		return false, nil, problemf(CodeConflict, "this id has been used in the last ten minutes for a request with another body; nothing was sent")
+	case p.isSuperseded(e):
+		return false, nil, problemf(CodeConflict, "this request was carried out before, and another command went to meter %s since; nothing was sent", e.meter)
+	case e.answer == nil && len(e.waiting) >= mostWaiting:
+		return false, nil, problemf(CodeBusy, "this request is being carried out, and %d repeats of it wait for the answer", mostWaiting)
+	case e.answer == nil:
+		r.payload = nil // it may be long
+		e.waiting = append(e.waiting, r)
+	}
+	return true, e.answer, nil
+}
+
+// enter admits a command to meter, unless it is a repeat: see find.
 func (p *repeats) enter(r *request, meter string, now time.Time) (repeat bool, first *answer, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.forget(now)
-	key, body := r.mark(), sha256.Sum256(r.payload)
-	if e := p.entries[key]; e != nil {
-		switch {
-		case e.body != body:
-			return false, nil, problemf(CodeConflict, "this id has been used in the last ten minutes for a request with another body; nothing was sent")
-		case p.isSuperseded(e):
-			return false, nil, problemf(CodeConflict, "this request was carried out before, and another command went to meter %s since; nothing was sent", e.meter)
-		case e.answer == nil && len(e.waiting) >= mostWaiting:
-			return false, nil, problemf(CodeBusy, "this request is being carried out, and %d repeats of it wait for the answer", mostWaiting)
-		case e.answer == nil:
-			r.payload = nil // it may be long
-			e.waiting = append(e.waiting, r)
-		}
-		return true, e.answer, nil
+	if repeat, first, err = p.lookUp(r, now); repeat || err != nil {
+		return repeat, first, err
 	}
 	if len(p.oldest) >= repeatEntries {
 		return false, nil, problemf(CodeBusy, "%d commands in ten minutes are too many to keep apart", repeatEntries)
@@ -85,7 +98,8 @@ func (p *repeats) enter(r *request, meter string, now time.Time) (repeat bool, f
 	if p.entries == nil {
 		p.entries = map[mark]*remembered{}
 	}
-	e := &remembered{key: key, body: body, meter: meter, since: now}
+	key := r.mark()
+	e := &remembered{key: key, body: sha256.Sum256(r.payload), meter: meter, since: now}
 	p.oldest = append(p.oldest, e)
 	if key != (mark{}) {
 		p.entries[key] = e
@@ -138,6 +152,15 @@ func (p *repeats) forget(now time.Time) {
 		n++
 	}
 	p.oldest = slices.Delete(p.oldest, 0, n)
+}
+
+// isRepeat tells whether a request is a repeat of a command that has, or will have, its answer, and
+// sees to it that it gets it.
+func (b *Bridge) isRepeat(r *request, repeat bool, first *answer) bool {
+	if first != nil {
+		b.later(func() { b.repeat(r, first) })
+	}
+	return repeat
 }
 
 // repeat gives a repeat of a command the answer to the first.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"dlt645-mqtt/protocol"
 )
 
 // TestRepeatedCommand sends one command in every way twice: it goes out once.
@@ -44,6 +46,39 @@ func TestRepeatedCommand(t *testing.T) {
 	raw(hex, "short")
 	if got := len(s.cage.said()); got != 6 {
 		t.Errorf("%d frames on the wire, want 6: %q", got, s.cage.said())
+	}
+}
+
+// A sleeper is a parrot that plans no commands at night.
+type sleeper struct {
+	parrot
+	night *bool
+}
+
+func (p sleeper) Plan(request protocol.Request, known protocol.Known) (protocol.Plan, error) {
+	if request.Command != nil && *p.night {
+		return protocol.Plan{}, fmt.Errorf("%w: it is night", protocol.ErrUnsafe)
+	}
+	return p.parrot.Plan(request, known)
+}
+
+// TestRepeatThatCannotBePlannedAnyMore repeats a command when another one would be refused.
+func TestRepeatThatCannotBePlannedAnyMore(t *testing.T) {
+	night := false
+	s := newStage(t, func(c *Config) {
+		c.Allow["relay"] = true
+		c.Meters[0].Protocol = sleeper{night: &night}
+	})
+	first := s.relay(t, `{"id":"a","action":"trip"}`)
+	night = true
+	if again := s.relay(t, `{"id":"a","action":"trip"}`); again["repeated"] != true || again["result"] != resultVerified || again["time"] != first["time"] {
+		t.Errorf("first %v\nagain %v", first, again)
+	}
+	if reply := s.relay(t, `{"id":"a","action":"close"}`); codeOf(reply) != string(CodeConflict) {
+		t.Errorf("the id for another action: %v", reply)
+	}
+	if reply := s.relay(t, `{"id":"b","action":"trip"}`); codeOf(reply) != string(CodeRefused) {
+		t.Errorf("another command: %v", reply)
 	}
 }
 

@@ -20,6 +20,7 @@ func TestBroadcast(t *testing.T) {
 		{V2007, "time", "", "68 999999999999 68 08 06 34334B 544459 17 16"},
 		{V1997, "time", "", "68 999999999999 68 08 06 34334B 544459 17 16"},
 		{V2007, "freeze", "", "68 999999999999 68 16 04 CCCCCCCC B0 16"},
+		{V2007, "freeze", "2027-11-21 18:00", "68 999999999999 68 16 04 334B5444 96 16"},
 		{V2007, "freeze", "99990130", "68 999999999999 68 16 04 6334CCCC AF 16"},
 	} {
 		c := command(test.action)
@@ -54,6 +55,8 @@ func TestBroadcastErrors(t *testing.T) {
 		{V2007, "time", func(c *protocol.Command) { c.Now = noon.Add(11*time.Hour + 50*time.Minute) }, protocol.ErrUnsafe, "it is 23:50"},
 		{V1997, "time", func(c *protocol.Command) { c.Now = noon.Add(12*time.Hour + 9*time.Minute) }, protocol.ErrUnsafe, "it is 00:09"},
 		{V2007, "freeze", func(c *protocol.Command) { c.At = "never" }, protocol.ErrBadRequest, "no time of a freeze"},
+		{V2007, "freeze", func(c *protocol.Command) { c.At = "2026-11-21T12:00" }, protocol.ErrBadRequest, "for that of every year write 11211200"},
+		{V2007, "freeze", func(c *protocol.Command) { c.At = "2027-11-21T12:00" }, protocol.ErrBadRequest, "not within a year"},
 		{V1997, "freeze", nil, protocol.ErrUnsupported, "no function that freezes"},
 	} {
 		c := command(test.action)

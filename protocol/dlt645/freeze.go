@@ -38,6 +38,8 @@ func (c *commander) freezeTime() ([]byte, error) {
 		return nil, badRequest(`%q is no time of a freeze: write "now", a moment such as "2026-11-21T10:30:00+08:00", or MMDDhhmm with 99 for every month, day and hour from the left`, c.At)
 	case !t.Truncate(time.Minute).Equal(t):
 		return nil, badRequest("a freeze is at a full minute, not at %s", c.At)
+	case !c.Now.IsZero() && (!t.After(c.Now) || !t.Before(c.Now.AddDate(1, 0, 0))):
+		return nil, badRequest("%s is not within a year from now: the frame of a freeze has no year, so the meter would freeze at that time of another; for that of every year write %s", c.At, t.Format("01021504"))
 	}
 	return appendMoment(nil, "MMDDhhmm", t), nil
 }

@@ -138,6 +138,42 @@ func TestPasswordIsHeldBack(t *testing.T) {
 	}
 }
 
+// A curfew is a parrot that lets no command begin after a time.
+type curfew struct {
+	parrot
+	until *time.Time
+}
+
+func (p curfew) Plan(request protocol.Request, known protocol.Known) (protocol.Plan, error) {
+	plan, err := p.parrot.Plan(request, known)
+	plan.Until = *p.until
+	return plan, err
+}
+
+// TestPlanBoundsItsBeginning gives a command more time than its plan has.
+func TestPlanBoundsItsBeginning(t *testing.T) {
+	until := time.Now().Add(time.Hour)
+	s := newStage(t, func(c *Config) {
+		switching(c)
+		c.Meters[0].Protocol = curfew{until: &until}
+	})
+	const patient = `{"action":"keep_power","ttl_ms":7200000}`
+	if reply := s.relay(t, patient); reply["result"] != resultAcknowledged {
+		t.Errorf("in time: %v", reply)
+	}
+	until = time.Now().Add(-time.Second)
+	if reply := s.relay(t, patient); codeOf(reply) != string(CodeExpired) {
+		t.Errorf("too late: %v", reply)
+	}
+	until = time.Now().Add(time.Hour)
+	if reply := s.relay(t, `{"action":"keep_power","expires":"2026-11-20T18:00:00+08:00"}`); codeOf(reply) != string(CodeExpired) {
+		t.Errorf("after the time of the request: %v", reply)
+	}
+	if said := s.cage.said(); len(said) != 1 {
+		t.Errorf("on the wire %q", said)
+	}
+}
+
 // An eavesdropper is a parrot that keeps the passwords that commands are planned with.
 type eavesdropper struct {
 	parrot

@@ -77,6 +77,9 @@ func (b *Bridge) begin(r *request, plan protocol.Plan, continued bool) (pending,
 		return p, nil
 	}
 	job := bus.Job{Steps: rest, Deadline: r.deadline, Continued: continued, Stranger: r.stranger}
+	if until := plan.Until; !until.IsZero() && (r.deadline.IsZero() || until.Before(r.deadline)) {
+		job.Deadline = until
+	}
 	if plan.Password != "" {
 		for i := range rest {
 			if rest[i].IsCommand() {

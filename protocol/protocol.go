@@ -88,6 +88,9 @@ type Plan struct {
 	// After is how long to wait before Steps: a relay, for one, takes its time to move.
 	After time.Duration
 
+	// Until, unless zero, is when it is too late to begin Steps, whatever the request says.
+	Until time.Time
+
 	// Password is the level and password in the frames of a command, as PPdddddd; empty if
 	// there is none. It tells refusals of one password from those of another, and is never
 	// shown.

@@ -18,6 +18,7 @@ func (c *commander) planBroadcast() (protocol.Plan, error) {
 		}
 		stamp := c.stamp(c.address, FunctionBroadcastTime, nil, "YYMMDDhhmmss", func(sent time.Time) time.Time { return sent.Round(time.Second) })
 		step.First.Request, step.First.Stamp = stamp(time.Time{}), stamp
+		return c.untilMidnight(c.plan(step), c.Now), nil
 	case "freeze":
 		data, err := c.freezeTime()
 		if err != nil {

@@ -38,6 +38,9 @@ func TestBroadcast(t *testing.T) {
 		}
 		p := perform(t, plan, now.Add(-sendTime), says())
 		p.expect(t, test.frame)
+		if midnight := now.Truncate(time.Hour).Add(5*time.Hour + 50*time.Minute); test.action == "time" && (len(p.until) != 1 || !p.until[0].Equal(midnight)) || test.action != "time" && len(p.until) > 0 {
+			t.Errorf("%s may be sent until %s", test.action, p.until)
+		}
 	}
 }
 

@@ -178,6 +178,16 @@ func (c *commander) mayCorrect(now time.Time) error {
 	return nil
 }
 
+// untilMidnight has a plan that sets a clock, made at a time that mayCorrect has nothing against,
+// carried out before the clocks are left alone again.
+func (m *Meters) untilMidnight(plan protocol.Plan, now time.Time) protocol.Plan {
+	if !now.IsZero() {
+		year, month, day := now.In(m.zone).Date()
+		plan.Until = time.Date(year, month, day+1, 0, 0, 0, 0, m.zone).Add(-aroundMidnight)
+	}
+	return plan
+}
+
 // isAroundMidnight tells whether it is between 23:50 and 00:10 in the meter's zone.
 func (m *Meters) isAroundMidnight(t time.Time) bool {
 	since := sinceMidnight(t.In(m.zone))

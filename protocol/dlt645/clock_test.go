@@ -48,6 +48,7 @@ type testClock struct {
 	empty   bool // shows no date until it is set
 	stuck   bool // acknowledges a new time and keeps the old one
 	refuses bool // to be set
+	keeps   bool // refuses to have the time set, but not the date
 	mute    bool // does not answer when it is set
 }
 
@@ -86,7 +87,7 @@ func (m *testClock) hear(t *testing.T) counterpart {
 			}
 			t.Fatalf("asked for %s", di.Format(m.version))
 		case FunctionWrite, FunctionWrite1997:
-			if m.refuses {
+			if m.refuses || m.keeps && di == clock {
 				return answer(0xC0|frame.Control, 4), nil
 			}
 			before := 4 + 4 + 4 // identifier, password, operator
@@ -171,6 +172,10 @@ func TestSyncClock(t *testing.T) {
 			"readable false verified false pending false before 9.7s", "",
 		},
 		{
+			"the time is refused", testClock{version: V2007, ahead: 10 * time.Second, keeps: true, lacks: true}, []string{both, date, hour, "14 04000101", "14 04000102"}, denied,
+			"readable false verified false pending false before 9.7s", "took the date, but refused the time",
+		},
+		{
 			"no answer", testClock{version: V2007, ahead: 10 * time.Second, mute: true}, []string{both, "14 0400010C", both}, unknown,
 			"readable true verified false pending false before 9.3s after -300ms", "was not answered",
 		},
@@ -196,6 +201,9 @@ func TestSyncClock(t *testing.T) {
 			}
 			if !slices.Equal(sent, test.sent) || p.fate != test.fate || p.err != nil {
 				t.Errorf("ended %d, %v, after\n%s, want\n%s", p.fate, p.err, strings.Join(sent, "\n"), strings.Join(test.sent, "\n"))
+			}
+			if midnight := begin.Add(5*time.Hour + 50*time.Minute).Truncate(time.Minute); len(p.until) != 1 || !p.until[0].Equal(midnight) {
+				t.Errorf("the clock may be set until %s, want %s", p.until, midnight)
 			}
 			if got := summary(p.report); got != test.report {
 				t.Errorf("reports %s, want %s", got, test.report)

@@ -41,7 +41,8 @@ func planned(t *testing.T, v Version, verb protocol.Verb, address string, c prot
 
 // A performance is how a plan went.
 type performance struct {
-	sent   []string // frames in hex
+	until  []time.Time // when it was too late to begin
+	sent   []string    // frames in hex
 	at     []time.Duration
 	steps  []protocol.Step
 	report *protocol.Report
@@ -72,6 +73,12 @@ func perform(t *testing.T, plan protocol.Plan, begin time.Time, meter counterpar
 		}
 		if plan.Report != nil {
 			p.report = plan.Report
+		}
+		if !plan.Until.IsZero() {
+			p.until = append(p.until, plan.Until)
+			if len(plan.Steps) != 1 || !plan.Steps[0].IsCommand() {
+				t.Errorf("%d steps are bounded by %s", len(plan.Steps), plan.Until)
+			}
 		}
 		now = now.Add(plan.After)
 		var answers []protocol.Answer

@@ -34,17 +34,30 @@ func (c *commander) planSyncClock() (protocol.Plan, error) {
 			return protocol.Plan{}, fmt.Errorf("%w: the meter's clock shows %s; between 23:50 and 00:10 no clock is set, since the date would be in doubt", protocol.ErrUnsafe, before.shown.Format("15:04"))
 		}
 		s := &clockSetting{c, before}
-		_, date, clock := clockItems(c.version)
-		if before.whole && c.version == V2007 {
-			return s.set(diClock, "YYMMDDWWhhmmss", s.look)
-		}
-		return s.set(date, "YYMMDDWW", func(was fate) (protocol.Plan, error) {
-			if was != done {
-				return s.look(was)
-			}
-			return s.set(clock, "hhmmss", s.look)
-		})
+		plan, err := s.begin()
+		return c.untilMidnight(plan, before.came), err
 	}), nil
+}
+
+// begin plans to write date and time as one, or the date and then the time.
+func (s *clockSetting) begin() (protocol.Plan, error) {
+	_, date, clock := clockItems(s.version)
+	if s.before.whole && s.version == V2007 {
+		return s.set(diClock, "YYMMDDWWhhmmss", s.look)
+	}
+	return s.set(date, "YYMMDDWW", func(was fate) (protocol.Plan, error) {
+		if was != done {
+			return s.look(was)
+		}
+		return s.set(clock, "hhmmss", func(was fate) (protocol.Plan, error) {
+			if was == denied {
+				r := s.known()
+				r.Note = "The meter took the date, but refused the time."
+				return s.report(r), nil
+			}
+			return s.look(was)
+		})
+	})
 }
 
 // set plans to write the time at which the frame has gone out. Then comes what next makes of

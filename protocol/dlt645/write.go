@@ -47,6 +47,9 @@ func (c *commander) planWrite() (protocol.Plan, error) {
 		return protocol.Plan{}, err
 	}
 	plan := c.plan(step)
+	if isClock(item.DI, c.version) {
+		plan = c.untilMidnight(plan, c.Now)
+	}
 	plan.Then = w.written
 	return plan, nil
 }

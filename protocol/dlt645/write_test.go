@@ -206,6 +206,9 @@ func TestWriteAllowed(t *testing.T) {
 		if test.change != nil {
 			test.change(&c)
 		}
-		planned(t, V2007, protocol.VerbWrite, meterB, c)
+		plan := planned(t, V2007, protocol.VerbWrite, meterB, c)
+		if midnight := time.Date(2026, 11, 21, 23, 50, 0, 0, shanghai); !plan.Until.IsZero() != (test.item == "clock_date") || test.item == "clock_date" && !plan.Until.Equal(midnight) {
+			t.Errorf("%s may be written until %s", test.item, plan.Until)
+		}
 	}
 }

@@ -117,12 +117,12 @@ const afterMidnight = 10 * time.Minute
 // them both are read once more: then it was midnight before.
 func (c *commander) readDateAndTime(then clockReader) protocol.Plan {
 	return c.readDate(func(date []protocol.Value) protocol.Plan {
-		return c.readTime(date, func(answer protocol.Answer) (protocol.Plan, error) {
-			if clock := answer.Result.Clock; clock.IsZero() || sinceMidnight(clock) >= afterMidnight {
+		return c.readTime(date, afterMidnight, func(answer protocol.Answer) (protocol.Plan, error) {
+			if clock := combined(date, answer.Result.Values, c.zone); clock.IsZero() || sinceMidnight(clock) >= afterMidnight {
 				return clockRead(answer, false, then)
 			}
 			return c.readDate(func(date []protocol.Value) protocol.Plan {
-				return c.readTime(date, func(answer protocol.Answer) (protocol.Plan, error) {
+				return c.readTime(date, 0, func(answer protocol.Answer) (protocol.Plan, error) {
 					return clockRead(answer, false, then)
 				})
 			}, then), nil
@@ -143,15 +143,18 @@ func (c *commander) readDate(next func(date []protocol.Value) protocol.Plan, fai
 	return plan
 }
 
-// readTime plans to read the time of day that belongs to a date. Its result tells both.
-func (c *commander) readTime(date []protocol.Value, next func(protocol.Answer) (protocol.Plan, error)) protocol.Plan {
+// readTime plans to read the time of day that belongs to a date. Its result tells both, if it is
+// not earlier than a time of day at which the date is in doubt.
+func (c *commander) readTime(date []protocol.Value, earliest time.Duration, next func(protocol.Answer) (protocol.Plan, error)) protocol.Plan {
 	_, _, clock := clockItems(c.version)
 	step := c.read(c.address, clock)
 	step.Key = "" // without the date it is another result
 	take := step.First.Take
 	step.First.Take = func(answer []byte) (*protocol.Exchange, protocol.Result, error) {
 		exchange, result, err := take(answer)
-		result.Clock = combined(date, result.Values, c.zone)
+		if clock := combined(date, result.Values, c.zone); sinceMidnight(clock) >= earliest {
+			result.Clock = clock
+		}
 		return exchange, result, err
 	}
 	plan := c.plan(step)

@@ -320,6 +320,9 @@ func TestClockOverMidnight(t *testing.T) {
 		if want := time.Unix(1e9, 0).Add(time.Duration(len(p.sent)) * (sendTime + answerTime)); err == nil && !got.came.Equal(want) {
 			t.Errorf("%s: read at %s, want %s", test.name, got.came, want)
 		}
+		if err != nil && p.ahead != 0 {
+			t.Errorf("%s: a result tells a clock whose date is in doubt", test.name)
+		}
 		if len(p.sent) != max(len(test.answers), 3) && err == nil {
 			t.Errorf("%s: %d frames", test.name, len(p.sent))
 		}

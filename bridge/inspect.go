@@ -43,7 +43,7 @@ var inspectedItems = []string{itemPowerFailures, itemMaximum, itemVoltage}
 
 // inspectMeter reads what the table does not ask for.
 func (b *Bridge) inspectMeter(w *watch) error {
-	items := w.asked(inspectedItems, time.Now())
+	items := w.arranged(inspectedItems, time.Now())
 	if catalogue, ok := w.Protocol.(protocol.Catalogue); ok {
 		items = slices.DeleteFunc(items, func(item string) bool {
 			_, known := catalogue.Describe(item)

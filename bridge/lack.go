@@ -3,6 +3,7 @@ package bridge
 import (
 	"cmp"
 	"errors"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -53,15 +54,15 @@ func (w *watch) asked(items []string, now time.Time) (asked []string) {
 }
 
 // arranged returns the items that are worth asking for, those last that the meter was silent to.
-// While it is not there the first is another one each time, for it may be silent to that alone.
+// While it is not there, or was not heard since it was silent, the first is any of them, for it may be
+// silent to one alone.
 func (w *watch) arranged(items []string, now time.Time) []string {
 	asked := w.asked(items, now)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	slices.SortStableFunc(asked, func(a, b string) int { return cmp.Compare(w.lacking[a].silences, w.lacking[b].silences) })
-	if len(asked) > 0 && w.presence.known && !w.presence.online {
-		w.shift++
-		first := w.shift % len(asked)
+	if len(asked) > 0 && (w.silence != nil || w.presence.known && !w.presence.online) {
+		first := rand.N(len(asked)) // in turn they could keep step with those of another round
 		asked = slices.Concat(asked[first:], asked[:first])
 	}
 	return asked
@@ -69,6 +70,7 @@ func (w *watch) arranged(items []string, now time.Time) []string {
 
 // noteLack takes note of what the meter does not have of what a step was to read.
 func (b *Bridge) noteLack(w *watch, o *outcome) {
+	w.noteAnswer(o)
 	if lost := w.noteSilence(o); lost != nil {
 		if lost.block != "" {
 			b.bus.Meter(lost.meter).Avoid(lost.block)
@@ -114,6 +116,17 @@ func (w *watch) noteRefusal(o *outcome) (lost []string) {
 // cares tells whether an item is one that the bridge itself asks for.
 func (w *watch) cares(item string) bool {
 	return w.points[item] != nil || slices.Contains(inspectedItems, item)
+}
+
+// noteAnswer takes note of what the meter says something to, be it a refusal. That it refuses a block
+// tells nothing of the members.
+func (w *watch) noteAnswer(o *outcome) {
+	if !heard(o) || o.Err != nil && o.Block != "" {
+		return
+	}
+	if i := slices.IndexFunc(o.Items, w.cares); i >= 0 {
+		w.answered = o.Items[i]
+	}
 }
 
 // noteSilence returns the step that the meter has been silent to so often, and heard right after

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -142,5 +143,62 @@ func TestMuteBlockOfRequests(t *testing.T) {
 				t.Errorf("asked %v in the end, and replied %v", asked, reply)
 			}
 		})
+	})
+}
+
+// TestMuteToItsPoints has a meter that is silent to all of its points, but not to all there is: it is there
+// all the time.
+func TestMuteToItsPoints(t *testing.T) {
+	for _, table := range []string{"main,mute,1m\n", "main,mute,10s\nmain,mute_too,10s\n", "main,mute,1m\nmain,mute_too,1h\nmain,lacking,1m\n"} {
+		say := func(_, item string) string {
+			switch {
+			case strings.HasPrefix(item, "mute"):
+				return ""
+			case item == "lacking":
+				return "lacking"
+			}
+			return "1.0"
+		}
+		poll(t, "meter,item,interval\n"+table, time.Millisecond, say, func(p *post) {
+			ctx, stop := context.WithCancel(p.t.Context())
+			defer stop()
+			go p.loop(ctx)
+			time.Sleep(3 * time.Minute)
+			p.events("main")
+			time.Sleep(4 * time.Minute) // not longer: each message has its place in the stage
+			if events := p.events("main"); len(events) > 0 {
+				t.Errorf("%q: %d events: %q", table, len(events), events)
+			}
+		})
+	}
+}
+
+// TestExchangedForAMuteOne has another meter behind the address: it is silent to what the one before answered,
+// in two rounds.
+func TestExchangedForAMuteOne(t *testing.T) {
+	exchanged, away := false, false
+	say := func(address, item string) string {
+		if address == "000000000001" && (away || exchanged && (item == "a" || item == itemPowerFailures)) {
+			return ""
+		}
+		return "1.0"
+	}
+	poll(t, "meter,item,interval\nmain,a,1m\nmain,b,1m\nmain,c,1m\n", time.Millisecond, say, func(p *post) {
+		ctx, stop := context.WithCancel(p.t.Context())
+		defer stop()
+		go p.loop(ctx)
+		time.Sleep(10 * time.Minute)
+		p.meters(func() { away = true })
+		time.Sleep(10 * time.Minute)
+		p.meters(func() { away, exchanged = false, true })
+		time.Sleep(time.Hour)
+		events := p.events("main")
+		if last := len(events) - 1; last < 0 || events[last] != eventOnline {
+			t.Errorf("events %q", events)
+		}
+		time.Sleep(30 * time.Minute)
+		if events := p.events("main"); len(events) > 0 {
+			t.Errorf("an hour and a half after its return: %d events: %q", len(events), events)
+		}
 	})
 }

@@ -23,7 +23,7 @@ type watch struct {
 	registers map[string]*points.Register // of items that only rise
 	lacking   map[string]lack             // what it does not have, by item or block
 	silence   *silence                    // the last one, if the meter has not been heard since
-	shift     int                         // how often the items were turned around
+	answered  string                      // the last item that it said something to; empty: none
 	inspected inspection
 }
 
@@ -63,17 +63,15 @@ func (w *watch) hasPoints() bool {
 	return len(w.order) > 0
 }
 
-// trial returns an item that tells whether the meter is there: one that it has answered before if
+// trial returns an item that tells whether the meter is there: the last that it has answered if
 // there is any, since some meters are silent to what they do not know.
 func (w *watch) trial() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for i, item := range w.order {
-		if w.state.values[item] != nil {
-			return w.order[i : i+1]
-		}
-	}
-	if len(w.order) > 0 {
+	switch {
+	case w.answered != "" && w.cares(w.answered):
+		return []string{w.answered}
+	case len(w.order) > 0:
 		return w.order[:1]
 	}
 	return points.BasicItems[:1]

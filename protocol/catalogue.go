@@ -25,7 +25,7 @@ type Description struct {
 	Form     Form
 	Decimals int    // of a number: digits behind the point
 	Digits   int    // of a number: digits in all; a register of 8 digits begins anew after 99999999
-	Counter  bool   // a number that only rises, such as an energy, until it begins anew
+	Counter  bool   // a number that only rises, bit by bit, such as an energy, until it begins anew
 	Alarm    bool   // a flag that tells of trouble while it is true
 	English  string // a few words that say what it is
 	Chinese  string

@@ -190,13 +190,13 @@ func (i Item) describe(name string, d *protocol.Description) {
 	}
 }
 
-// counts tells whether the unsigned numbers of the item are energies that only ever rise. The
-// credit of prepaid meters (0090) falls, and so do consumptions when their period ends (000B
-// to 000D).
+// counts tells whether the unsigned numbers of the item are energies that only ever rise, bit by bit. The
+// credit of prepaid meters (0090) falls, and so do consumptions when their period ends (000B to 000D);
+// the energies of an earlier settlement (DI0; 1997: DI1) take in a whole period at once.
 func (i Item) counts() bool {
 	if i.family.dictionary.version == V1997 {
-		return i.DI>>12 == 0x9
+		return i.DI>>12 == 0x9 && i.DI>>8&0xC == 0
 	}
 	kind := byte(i.DI >> 16)
-	return i.DI>>24 == 0x00 && kind != 0x90 && (kind < 0x0B || kind > 0x0D)
+	return i.DI>>24 == 0x00 && byte(i.DI) == 0 && kind != 0x90 && (kind < 0x0B || kind > 0x0D)
 }

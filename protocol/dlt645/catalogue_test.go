@@ -114,6 +114,7 @@ func TestCatalogueDescribe(t *testing.T) {
 	}{
 		{V2007, "voltage_a", protocol.Description{Unit: "V", Form: number, Decimals: 1, Digits: 4, English: "voltage, phase A", Chinese: "A相电压"}},
 		{V2007, "forward_active_energy_t2", protocol.Description{Unit: "kWh", Form: number, Decimals: 2, Digits: 8, Counter: true, English: "forward active energy, tariff 2", Chinese: "正向有功费率2电能"}},
+		{V2007, "forward_active_energy_t2_h1", protocol.Description{Unit: "kWh", Form: number, Decimals: 2, Digits: 8}},
 		{V2007, "combined_active_energy", protocol.Description{Unit: "kWh", Form: number, Decimals: 2, Digits: 8, English: "combined active energy", Chinese: "组合有功总电能"}},
 		{V2007, "remaining_energy", protocol.Description{Unit: "kWh", Form: number, Decimals: 2, Digits: 8, English: "remaining energy credit", Chinese: "(当前)剩余电量"}},
 		{V2007, "forward_active_demand", protocol.Description{Unit: "kW", Form: number, Decimals: 4, Digits: 6, English: "forward active maximum demand", Chinese: "正向有功总最大需量"}},
@@ -130,6 +131,7 @@ func TestCatalogueDescribe(t *testing.T) {
 		{V2007, "power_down_record_1", protocol.Description{Form: other, English: "power failure (power-down) record, record 1", Chinese: "(上1次)掉电记录"}},
 		{V2007, "voltage_loss_count_b", protocol.Description{Form: number, Digits: 6}},
 		{V1997, "voltage_a", protocol.Description{Unit: "V", Form: number, Digits: 3, English: "voltage, phase A", Chinese: "A相电压"}},
+		{V1997, "forward_active_energy_h2", protocol.Description{Unit: "kWh", Form: number, Decimals: 2, Digits: 8}},
 		{V1997, "forward_active_energy", protocol.Description{Unit: "kWh", Form: number, Decimals: 2, Digits: 8, Counter: true, English: "forward active energy", Chinese: "正向有功总电能"}},
 	} {
 		got, ok := New(row.version, time.UTC).Describe(row.name)

@@ -45,8 +45,8 @@ type announcer struct {
 
 // A deviceState is what may change about a device.
 type deviceState struct {
-	values int // that are known of it
-	table  *points.Table
+	appeared int // values of it that came to be known
+	table    *points.Table
 }
 
 func newAnnouncer(b *Bridge) *announcer {
@@ -174,7 +174,7 @@ func (a *announcer) refresh() {
 	table := a.table()
 	meters, all := a.meters(table)
 	for _, m := range meters {
-		now := deviceState{m.known(), table}
+		now := deviceState{m.appeared(), table}
 		if a.seen[m.id] != now {
 			a.seen[m.id] = now
 			a.schedule(afterChange, false)

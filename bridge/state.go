@@ -37,6 +37,7 @@ type state struct {
 	dirty     bool // something has changed that is to be published
 	published time.Time
 	due       bool // publish though nothing has changed
+	appeared  int  // items that came to have a value, those again that had lost it; the relay among them
 }
 
 // A held value is one that was read.
@@ -79,6 +80,7 @@ func (s *state) take(p *points.Point, data any, at time.Time) {
 	if v == nil {
 		v = &held{}
 		s.values[p.Item] = v
+		s.appeared++
 	}
 	v.data, v.time = data, at
 	s.dirty = s.dirty || beyond(v.published, data, p.Deadband)
@@ -144,7 +146,9 @@ func (b *Bridge) takeRelay(w *watch, open bool, at time.Time) {
 		return
 	}
 	w.state.dirty = true
-	if before != "" {
+	if before == "" {
+		w.state.appeared++
+	} else {
 		b.event(w, eventRelay, at, member{"relay", relay})
 	}
 }

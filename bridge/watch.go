@@ -171,13 +171,9 @@ func (w *watch) has(item string) bool {
 	return w.state.values[item] != nil || item == itemRelay && w.state.relay != ""
 }
 
-// known counts the items that the state has.
-func (w *watch) known() int {
+// appeared counts how often an item came to be in the state.
+func (w *watch) appeared() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	count := len(w.state.values)
-	if w.state.relay != "" {
-		count++
-	}
-	return count
+	return w.state.appeared
 }

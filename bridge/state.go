@@ -36,8 +36,9 @@ type state struct {
 	relayTime time.Time
 	dirty     bool // something has changed that is to be published
 	published time.Time
-	due       bool // publish though nothing has changed
-	appeared  int  // items that came to have a value, those again that had lost it; the relay among them
+	due       bool      // publish though nothing has changed
+	appeared  int       // items that came to have a value, those again that had lost it; the relay among them
+	void      time.Time // when the meter last said of an item that it has no value
 }
 
 // A held value is one that was read.
@@ -63,13 +64,18 @@ func (s *state) isNewer(item string, than time.Time) bool {
 	return v != nil && v.time.After(than)
 }
 
-// forget drops a value: the meter says that it has none.
-func (s *state) forget(item string) {
-	if s.values[item] != nil {
+// forget drops a value: the meter says that it has none. If the broker has kept one of an earlier run, that
+// is wrong now.
+func (s *state) forget(item string, at time.Time) {
+	if s.values[item] != nil || s.published.IsZero() {
 		delete(s.values, item)
 		s.dirty = true
 	}
+	s.void = at
 }
+
+// empty tells whether nothing is known.
+func (s *state) empty() bool { return len(s.values) == 0 && s.relay == "" }
 
 // take takes in a value.
 func (s *state) take(p *points.Point, data any, at time.Time) {
@@ -100,10 +106,14 @@ func beyond(published, data any, deadband protocol.Decimal) bool {
 }
 
 // encode writes the state as the contract has it: the values in the order of the table, the
-// relay, the time of the newest and the times of those that are older.
+// relay, the time of the newest and the times of those that are older. A state without any has the time
+// at which the meter said so.
 func (s *state) encode(order []string, stamp func(time.Time) string) ([]byte, error) {
 	var o, times object
 	newest := s.relayTime
+	if s.empty() {
+		newest = s.void
+	}
 	for _, v := range s.values {
 		if v.time.After(newest) {
 			newest = v.time
@@ -158,7 +168,7 @@ func (b *Bridge) publishState(w *watch) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s := &w.state
-	if len(w.order) == 0 || !s.dirty && !s.due || len(s.values) == 0 && s.relay == "" {
+	if len(w.order) == 0 || !s.dirty && !s.due || s.empty() && s.void.IsZero() {
 		return
 	}
 	payload, err := s.encode(w.order, b.stamp)

@@ -139,6 +139,24 @@ func TestStateUnretained(t *testing.T) {
 	})
 }
 
+// TestStateOfNothing has a meter that has no value for any of its points any more, or never had in this run
+// of the bridge: the broker is not to keep the last ones.
+func TestStateOfNothing(t *testing.T) {
+	for _, values := range [][]string{{"220.1", "null"}, {"null", "null"}} {
+		value := values[0]
+		poll(t, "meter,item,interval\nmain,voltage_a,1m\nmain,voltage_b,1m\n", 0, func(string, string) string { return value }, func(p *post) {
+			time.Sleep(90 * time.Second)
+			got := p.heard("main/state")
+			p.meters(func() { value = values[1] })
+			time.Sleep(10 * time.Minute)
+			got = append(got, p.heard("main/state")...)
+			if last := len(got) - 1; last < 0 || !strings.HasPrefix(got[last], `{"time":"2000-01-01T00:0`) || last > 1 {
+				t.Errorf("%v: published %q", values, got)
+			}
+		})
+	}
+}
+
 func TestStateOfRelay(t *testing.T) {
 	open := "false"
 	say := func(_, item string) string {

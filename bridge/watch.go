@@ -142,7 +142,7 @@ func (b *Bridge) take(w *watch, p *points.Point, value protocol.Value, o *outcom
 	case w.state.isNewer(p.Item, came):
 		return
 	case value.Data == nil:
-		w.state.forget(p.Item)
+		w.state.forget(p.Item, came)
 		return
 	case isNumber:
 		if p.Description.Counter && !b.credible(w, p, number, o, came) {

@@ -184,11 +184,13 @@ func (b *Bridge) publishState(w *watch) {
 	b.outbox.put(outgoing{topic: b.topics.ofMeter(w.Name, topicState), payload: payload, contentType: contentJSON, retain: retain, current: true})
 }
 
-// clearState takes the retained state of a meter back: it has no points, or is not looked
-// after any more.
+// clearState takes the retained state of a meter back: it is not to be retained, or the meter has no
+// points, or is not looked after any more.
 func (b *Bridge) clearState(w *watch) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.state = state{}
+	if len(w.order) == 0 {
+		w.state = state{}
+	}
 	b.outbox.put(outgoing{topic: b.topics.ofMeter(w.Name, topicState), contentType: contentJSON, retain: true})
 }

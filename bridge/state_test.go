@@ -157,6 +157,32 @@ func TestStateOfNothing(t *testing.T) {
 	}
 }
 
+// TestStateUnretainedAfterAnotherTable keeps what was read of a meter when a table comes that has the same
+// of it, also if its state is not retained; and has the broker keep it as soon as it is to be.
+func TestStateUnretainedAfterAnotherTable(t *testing.T) {
+	voltage := "220.1"
+	poll(t, "meter,item,interval,retain\nmain,voltage_a,1m,no\nmain,energy,24h,no\n", 0, func(_, item string) string {
+		if item == "voltage_a" {
+			return voltage
+		}
+		return "1.0"
+	}, func(p *post) {
+		time.Sleep(90 * time.Second)
+		p.setTable(parseTable(t, &p.config, "meter,item,interval,retain\nmain,voltage_a,1m,no\nmain,energy,24h,no\nonly,voltage_a,1m,\n"))
+		p.heard("main/state")
+		p.meters(func() { voltage = "220.2" })
+		time.Sleep(2 * time.Minute)
+		if got := p.heard("main/state"); len(got) != 1 || !strings.HasPrefix(got[0], `{"voltage_a":220.2,"energy":1.0,`) {
+			t.Errorf("published %q", got)
+		}
+		p.setTable(parseTable(t, &p.config, "meter,item,interval\nmain,voltage_a,1m\nmain,energy,24h\n"))
+		time.Sleep(2 * time.Minute)
+		if got := p.heard("main/state"); len(got) != 1 || !strings.HasPrefix(got[0], `{"voltage_a":220.2,"energy":1.0,`) {
+			t.Errorf("published %q once it is retained", got)
+		}
+	})
+}
+
 func TestStateOfRelay(t *testing.T) {
 	open := "false"
 	say := func(_, item string) string {

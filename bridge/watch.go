@@ -38,6 +38,9 @@ func newWatch(m *meter, configured bool) *watch {
 func (w *watch) setPoints(list []*points.Point) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if len(list) > 0 && list[0].Retain && len(w.order) > 0 && !w.points[w.order[0]].Retain {
+		w.state.dirty = true // the broker does not have it yet
+	}
 	w.points, w.order = make(map[string]*points.Point, len(list)), nil
 	for _, p := range list {
 		w.points[p.Item] = p

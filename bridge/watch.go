@@ -25,6 +25,7 @@ type watch struct {
 	silence   *silence                    // the last one, if the meter has not been heard since
 	answered  string                      // the last item that it said something to; empty: none
 	inspected inspection
+	found     string // the address of the meter that all this is of, behind a wildcard; empty: none was found
 }
 
 func newWatch(m *meter, configured bool) *watch {
@@ -114,6 +115,10 @@ func (b *Bridge) observe(outcomes []outcome) {
 func (b *Bridge) observeOne(w *watch, o *outcome) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.isAnother(o.Result.Address) {
+		b.log.Info("another meter answers than before; what was known of that one is dropped", "meter", w.Name, "address", o.Result.Address)
+		b.poller.hurry(w.Name)
+	}
 	b.countExchange(w, o)
 	b.judgePresence(w, o)
 	if o.Step.IsCommand() {
@@ -135,6 +140,25 @@ func (b *Bridge) observeOne(w *watch, o *outcome) {
 	if !o.Result.Clock.IsZero() && !o.Came.IsZero() {
 		b.judgeClock(w, o.Result.Clock.Sub(o.Came), o.Came)
 	}
+}
+
+// isAnother tells whether the meter behind a wildcard has been exchanged for the one at an address. Then
+// nothing is kept of what was known of the one before.
+func (w *watch) isAnother(address string) bool {
+	if !w.Wildcard || address == w.found || !isSingle(address) || address == "" {
+		return false
+	}
+	first := w.found == ""
+	w.found = address
+	if first {
+		return false
+	}
+	w.state = state{dirty: true, appeared: w.state.appeared}
+	w.silence, w.answered, w.inspected = nil, "", inspection{}
+	clear(w.limits)
+	clear(w.registers)
+	clear(w.lacking)
+	return true
 }
 
 // take takes in a new value of a point. A round is over when its last step is: what it read

@@ -41,14 +41,15 @@ func (c *conversation) silent() bool {
 	return false
 }
 
-// passing tells whether something failed for a reason that may pass.
+// passing tells whether something failed for a reason that may pass. An answer that was sound, and yet cannot
+// be read, will be the same the next time.
 func (c *conversation) passing() bool {
 	passing := func(err error) bool {
 		return slices.ContainsFunc([]error{protocol.ErrSilent, protocol.ErrGarbled, bus.ErrBusy, bus.ErrDown}, func(target error) bool {
 			return errors.Is(err, target)
 		})
 	}
-	return passing(c.err) || slices.ContainsFunc(c.outcomes, func(o outcome) bool { return passing(o.Err) })
+	return passing(c.err) || slices.ContainsFunc(c.outcomes, func(o outcome) bool { return passing(o.Err) && !o.Unreadable })
 }
 
 // A pending plan waits for the bus, as far as the cache did not know enough.

@@ -224,6 +224,27 @@ func TestRoundBeginsAgain(t *testing.T) {
 	})
 }
 
+// TestRoundWithAnUnreadableItem has a meter that answers one of its points with what cannot be read: nothing
+// is gained by asking for all of them again.
+func TestRoundWithAnUnreadableItem(t *testing.T) {
+	asked := map[string]int{}
+	say := func(_, item string) string {
+		asked[item]++
+		if item == "odd" {
+			return "nonsense"
+		}
+		return "1.0"
+	}
+	poll(t, "meter,item,interval\nmain,a,24h\nmain,odd,24h\nmain,b,24h\n", time.Millisecond, say, func(p *post) {
+		time.Sleep(20 * time.Hour)
+		p.meters(func() {
+			if asked["a"] != 1 || asked["b"] != 1 || asked["odd"] < 1 || asked["odd"] > 2 {
+				t.Errorf("asked in twenty hours: %v", asked)
+			}
+		})
+	})
+}
+
 // TestPollIsBackground lets a read go before the rounds that wait.
 func TestPollIsBackground(t *testing.T) {
 	var order []string

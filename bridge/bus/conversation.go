@@ -78,6 +78,7 @@ func (b *Bus) serve(ctx context.Context, t *task, nested bool) {
 	c.reply.Started = c.reply.Started || t.began
 	b.queue.rotate(t)
 
+	c.reply.Unreadable = !c.silent && errors.Is(c.reply.Err, protocol.ErrGarbled) && c.reply.Result.Address != ""
 	b.learnBlock(step, &c.reply)
 	b.pace += (c.wire/time.Duration(1+len(riders)) - b.pace) / 8
 	b.queue.answerFrom(t, index, c.reply, c.wire, c.silent)

@@ -56,8 +56,9 @@ type Report struct {
 // done; started, with ErrSilent or ErrGarbled, means that nobody knows.
 type Reply struct {
 	protocol.Answer
-	Started bool    // something of the step reached the wire
-	Frames  []Frame // what went and came for the step, oldest first
+	Started    bool    // something of the step reached the wire
+	Unreadable bool    // Err is about the content of the meter's own answer: the frame was sound
+	Frames     []Frame // what went and came for the step, oldest first
 }
 
 // A Frame is what went over the wire in one direction at one time.

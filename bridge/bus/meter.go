@@ -100,12 +100,10 @@ func (b *Bus) learnBlock(step *protocol.Step, reply *Reply) {
 	m := b.meter(step.Meter)
 	var refusal *protocol.Refusal
 	refused := errors.As(reply.Err, &refusal) && slices.Contains(refusal.Reasons, noSuchData)
-	// The frame was sound and the meter's, but its content is laid out in another way.
-	unreadable := errors.Is(reply.Err, protocol.ErrGarbled) && reply.Result.Address != ""
 	switch {
 	case reply.Err == nil:
 		delete(m.blocks, step.Block)
-	case refused || unreadable:
+	case refused || reply.Unreadable: // its content is laid out in another way
 		seen := m.blocks[step.Block]
 		if seen.refusals++; seen.refusals >= refusalsOfBlock {
 			seen.retry = time.Now().Add(blockRetry)

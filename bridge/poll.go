@@ -50,8 +50,8 @@ type round struct {
 	items    []string      // nil: the inspection
 	turn     int64         // the multiple at which it was last begun, or atOnce
 	running  bool
-	tries    int       // that have brought less than all since one brought all
-	again    time.Time // when it begins again because the last one did; zero: when it is due
+	pause    time.Duration // before it begins again because the last one did not bring all; 0: it did
+	again    time.Time     // when it begins again for that; zero: when it is due
 }
 
 // setTable makes the poller work by a table. It returns the meters whose state is not to be
@@ -211,13 +211,12 @@ func (p *poller) over(r *round, all bool) {
 	defer p.mu.Unlock()
 	r.running = false
 	if all {
-		r.tries = 0
+		r.pause = 0
 	} else {
-		r.again = time.Now().Add(min(firstPause<<r.tries, longestPause))
-		r.tries = min(r.tries+1, 10)
-		p.wakeUp()
+		r.pause = min(max(firstPause, 2*r.pause), longestPause)
+		r.again = time.Now().Add(r.pause)
 	}
-	if r.turn == atOnce {
+	if !all || r.turn == atOnce {
 		p.wakeUp()
 	}
 }

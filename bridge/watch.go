@@ -21,7 +21,7 @@ type watch struct {
 	presence  presence
 	limits    map[string]string           // which limit an item is beyond: "min", "max"
 	registers map[string]*points.Register // of items that only rise
-	lacking   map[string]lack             // what it does not have, by item or block
+	lacking   map[string]lack             // what it does not have, by item
 	silence   *silence                    // the last one, if the meter has not been heard since
 	answered  string                      // the last item that it said something to; empty: none
 	inspected inspection

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"io"
 	"net"
-	"os"
 	"os/exec"
 	"regexp"
 	"strings"
@@ -161,15 +160,7 @@ func TestDemo(t *testing.T) {
 	}
 	defer func() { _ = taken.Close() }()
 	setAll(t, map[string]string{"DLT645_MQTT_URL": "embedded://" + taken.Addr().String(), "DLT645_TOPIC": "demo-test", "DLT645_BUS_URL": quickMeters})
-	for name := range demoDefaults { // what the demo sets is undone after the test
-		value, set := os.LookupEnv(name)
-		t.Setenv(name, value)
-		if !set {
-			if err := os.Unsetenv(name); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
+	defer keepVariables(t)() // the demo sets some
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	out, writer := io.Pipe()

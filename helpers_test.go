@@ -45,12 +45,11 @@ func writeFile(t testing.TB, name, text string) {
 	}
 }
 
-// execute runs a command of the binary and returns what it prints. The variables that its options
-// set are undone.
-func execute(t *testing.T, in string, arguments ...string) (status int, out, stderr string) {
+// keepVariables returns what puts our variables back as they are now.
+func keepVariables(t testing.TB) (restore func()) {
 	t.Helper()
 	before := os.Environ()
-	defer func() {
+	return func() {
 		for _, entry := range os.Environ() {
 			if name, _, _ := strings.Cut(entry, "="); !slices.Contains(before, entry) && strings.HasPrefix(name, prefix+"_") {
 				if err := os.Unsetenv(name); err != nil {
@@ -65,7 +64,14 @@ func execute(t *testing.T, in string, arguments ...string) (status int, out, std
 				}
 			}
 		}
-	}()
+	}
+}
+
+// execute runs a command of the binary and returns what it prints. The variables that its options
+// set are undone.
+func execute(t *testing.T, in string, arguments ...string) (status int, out, stderr string) {
+	t.Helper()
+	defer keepVariables(t)()
 	var o, e bytes.Buffer
 	status = run(t.Context(), arguments, strings.NewReader(in), &o, &e)
 	return status, o.String(), e.String()

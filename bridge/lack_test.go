@@ -44,19 +44,25 @@ func TestMeterThatLacksAll(t *testing.T) {
 	})
 }
 
+// muteTo returns what a meter says that is silent to one item and answers all others, and how often
+// it was asked for each.
+func muteTo(mute string) (asked map[string]int, say func(address, item string) string) {
+	asked = map[string]int{}
+	return asked, func(_, item string) string {
+		asked[item]++
+		if item == mute {
+			return ""
+		}
+		return "1.0"
+	}
+}
+
 // TestMuteItem has a meter that is silent to one of its points, in the first place of the table and
 // in the last: it counts as online, the others are read each minute, and that one is left alone.
 func TestMuteItem(t *testing.T) {
 	for _, table := range []string{"mute,a,b", "a,b,mute", "a,mute,b"} {
 		t.Run(table, func(t *testing.T) {
-			asked := map[string]int{}
-			say := func(_, item string) string {
-				asked[item]++
-				if item == "mute" {
-					return ""
-				}
-				return "1.0"
-			}
+			asked, say := muteTo("mute")
 			rows := "meter,item,interval\n"
 			for item := range strings.SplitSeq(table, ",") {
 				rows += "main," + item + ",1m\n"
@@ -94,14 +100,7 @@ func TestMuteItem(t *testing.T) {
 
 // TestMuteBlock has a meter that is silent to a block: what is in it is read singly.
 func TestMuteBlock(t *testing.T) {
-	asked := map[string]int{}
-	say := func(_, item string) string {
-		asked[item]++
-		if item == "pair" {
-			return ""
-		}
-		return "1.0"
-	}
+	asked, say := muteTo("pair")
 	poll(t, "meter,item,interval\nmain,left,1m\nmain,right,1m\nmain,a,1m\n", time.Millisecond, say, func(p *post) {
 		time.Sleep(10 * time.Minute)
 		p.meters(func() {
@@ -123,14 +122,7 @@ func TestMuteBlock(t *testing.T) {
 // TestMuteBlockOfRequests has a meter that is silent to a block of which nothing is polled: whoever
 // reads its members is not kept waiting for the block each time.
 func TestMuteBlockOfRequests(t *testing.T) {
-	asked := map[string]int{}
-	say := func(_, item string) string {
-		asked[item]++
-		if item == "pair" {
-			return ""
-		}
-		return "1.0"
-	}
+	asked, say := muteTo("pair")
 	poll(t, "meter,item,interval\nmain,a,10s\n", time.Millisecond, say, func(p *post) {
 		for range silencesOfItem {
 			p.read("left,right")

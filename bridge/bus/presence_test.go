@@ -13,6 +13,16 @@ import (
 	"dlt645-mqtt/protocol"
 )
 
+// unless is prompt for meters that answer nothing while they are dead.
+func unless(dead *bool) func(request string) []arrival {
+	return func(request string) []arrival {
+		if *dead {
+			return nil
+		}
+		return prompt(request)
+	}
+}
+
 // withTimeout is a bus that knows a longer time than the first guess.
 func withTimeout(d time.Duration) Config {
 	config := Config{}
@@ -168,12 +178,7 @@ func TestMeterGoesOfflineAndComesBack(t *testing.T) {
 func TestCommandLooksAtOfflineMeter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dead := true
-		l := start(t, Config{}, func(request string) []arrival {
-			if dead {
-				return nil
-			}
-			return prompt(request)
-		})
+		l := start(t, Config{}, unless(&dead))
 		defer l.stop()
 		<-l.submit(read("a", "v"))
 		<-l.submit(read("a", "v"))
@@ -248,12 +253,7 @@ func TestScanAsksWhoeverMayBeThere(t *testing.T) {
 func TestAnyAnswerBringsAMeterBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dead := true
-		l := start(t, Config{}, func(request string) []arrival {
-			if dead {
-				return nil
-			}
-			return prompt(request)
-		})
+		l := start(t, Config{}, unless(&dead))
 		defer l.stop()
 		<-l.submit(read("a", "v"))
 		<-l.submit(read("a", "v"))
@@ -267,12 +267,7 @@ func TestAnyAnswerBringsAMeterBack(t *testing.T) {
 func TestAllMetersSilentOpensThePortAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dead := false
-		l := start(t, Config{}, func(request string) []arrival {
-			if dead {
-				return nil
-			}
-			return prompt(request)
-		})
+		l := start(t, Config{}, unless(&dead))
 		defer l.stop()
 		<-l.submit(read("a", "v"))
 		<-l.submit(read("b", "v"))
@@ -293,12 +288,7 @@ func TestAllMetersSilentOpensThePortAnew(t *testing.T) {
 func TestMeterThatNobodyAsksVouchesNotForLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dead := false
-		l := start(t, Config{}, func(request string) []arrival {
-			if dead {
-				return nil
-			}
-			return prompt(request)
-		})
+		l := start(t, Config{}, unless(&dead))
 		defer l.stop()
 		opened := func() int {
 			l.mu.Lock()

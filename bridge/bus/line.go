@@ -125,8 +125,8 @@ func (l *line) listen(h *hearing, split bufio.SplitFunc, latest time.Time, doubt
 		if wait := time.Until(until); wait > 0 {
 			n, err = l.port.Read(l.buffer[:], min(wait, idleTurn))
 		}
-		over := !time.Now().Before(until)
-		if over && n == 0 && err == nil && !overtime {
+		expired := !time.Now().Before(until)
+		if expired && n == 0 && err == nil && !overtime {
 			// A process that was stopped for longer than it would have waited finds here what
 			// came meanwhile.
 			n, err = l.port.Read(l.buffer[:], 0)
@@ -140,7 +140,7 @@ func (l *line) listen(h *hearing, split bufio.SplitFunc, latest time.Time, doubt
 			h.came = time.Now()
 			pending = append(pending, l.buffer[:n]...)
 		}
-		quiet := over && n == 0 || len(pending) > mostPending
+		quiet := expired && n == 0 || len(pending) > mostPending
 
 		for {
 			token, passed, rest := cut(pending, split, quiet)

@@ -56,7 +56,7 @@ func (r *reader) readPasswords(c *config) {
 // addressOf returns the address of a meter by its name, or by the address itself.
 func (c *config) addressOf(meter string) (string, bool) {
 	for _, m := range c.meters {
-		if m.Name == meter {
+		if m.Name == meter || m.Address == meter && !m.Wildcard {
 			return m.Address, true
 		}
 	}

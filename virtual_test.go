@@ -24,6 +24,7 @@ type virtualSite struct {
 	config bus.Config
 	log    *slog.Logger    // nil: none
 	allow  map[string]bool // nil: everything
+	meters []bridge.Meter  // that have names
 	stop   func()          // the bus; the bridge has no life of its own
 }
 
@@ -58,6 +59,7 @@ func (v *virtualSite) start(t testing.TB) {
 	v.Bridge = bridge.New(bridge.Config{
 		Root: "test", Bus: line, Protocols: slices.Sorted(maps.Keys(protocols)), Protocol: protocols["2007"], Finders: finders(protocols),
 		Allow:      allow,
+		Meters:     v.meters,
 		Passwords:  map[string]map[string]string{"": {"02": "000000", "04": "000000"}},
 		Operator:   "00000000",
 		RelayValid: 5 * time.Minute,

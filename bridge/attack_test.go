@@ -200,7 +200,7 @@ func TestCacheIsBounded(t *testing.T) {
 	now := time.Now()
 	for i := range cacheSize + 100 {
 		c.put(fmt.Sprint(i), protocol.Result{Address: "000000000001"}, now, now.Add(time.Duration(i)))
-		c.forget(fmt.Sprintf("%012d", i+2), now)
+		c.forget(fmt.Sprintf("%012d", i+2), false, now)
 	}
 	if len(c.results) > cacheSize || len(c.changed) > cacheSize {
 		t.Errorf("%d results and %d commands are kept", len(c.results), len(c.changed))

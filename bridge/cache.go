@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"strings"
 	"sync"
 	"time"
 
@@ -70,11 +69,11 @@ func (c *cache) get(key string, maxAge time.Duration) (protocol.Result, time.Tim
 }
 
 // forget drops what is known of a meter: a command, over now, may have changed it. An address
-// that reaches many meters drops everything.
-func (c *cache) forget(address string, now time.Time) {
+// that several meters share drops everything.
+func (c *cache) forget(address string, shared bool, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !isSingle(address) || len(c.changed) >= cacheSize {
+	if shared || len(c.changed) >= cacheSize {
 		c.results, c.changed, c.all = nil, nil, now
 		return
 	}
@@ -87,9 +86,4 @@ func (c *cache) forget(address string, now time.Time) {
 			delete(c.results, key)
 		}
 	}
-}
-
-// isSingle tells whether an address reaches one meter only: neither wildcard nor broadcast.
-func isSingle(address string) bool {
-	return address != "999999999999" && !strings.Contains(address, "A")
 }

@@ -12,7 +12,7 @@ func TestCacheAndCommand(t *testing.T) {
 	var c cache
 	begin := time.Now()
 	result := protocol.Result{Address: "000000000001"}
-	c.forget("000000000001", begin.Add(time.Second))
+	c.forget("000000000001", false, begin.Add(time.Second))
 	c.put("key", result, begin, begin.Add(2*time.Second))
 	if _, _, ok := c.get("key", time.Hour); ok {
 		t.Error("a value that was asked for before a command was over is kept")
@@ -21,7 +21,7 @@ func TestCacheAndCommand(t *testing.T) {
 	if _, _, ok := c.get("key", time.Hour); !ok {
 		t.Error("a value that was asked for afterwards is not kept")
 	}
-	c.forget("999999999999", begin.Add(3*time.Second))
+	c.forget("999999999999", true, begin.Add(3*time.Second))
 	if _, _, ok := c.get("key", time.Hour); ok {
 		t.Error("a broadcast leaves values behind")
 	}

@@ -54,14 +54,14 @@ func (c *clocks) put(address string, known clock) {
 }
 
 // forget drops what is known of a clock that a command, over now, may have set. An address that
-// reaches many meters drops everything.
-func (c *clocks) forget(address string, now time.Time) {
+// several meters share drops everything.
+func (c *clocks) forget(address string, shared bool, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if isSingle(address) {
-		c.put(address, clock{read: now})
-	} else {
+	if shared {
 		c.known, c.all = nil, now
+	} else {
+		c.put(address, clock{read: now})
 	}
 }
 
@@ -98,7 +98,7 @@ func (b *Bridge) readClock(r *request, m *meter) error {
 func (b *Bridge) compareClocks(r *request) error {
 	for _, m := range b.directory.meters {
 		address := m.current()
-		if !isSingle(address) || !b.bus.Meter(address).Online() {
+		if isShared(m.Protocol, address) || !b.bus.Meter(address).Online() {
 			continue
 		}
 		ahead, ok := b.clocks.offset(address)

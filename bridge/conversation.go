@@ -54,6 +54,7 @@ func (c *conversation) passing() bool {
 
 // A pending plan waits for the bus, as far as the cache did not know enough.
 type pending struct {
+	protocol protocol.Protocol
 	plan     protocol.Plan
 	outcomes []outcome // one for each step; those from the cache are complete
 	report   <-chan bus.Report
@@ -64,7 +65,7 @@ type pending struct {
 // before the deadline of the request. continued tells that the request was admitted before.
 func (b *Bridge) begin(r *request, plan protocol.Plan, continued bool) (pending, error) {
 	r.payload = nil // it may be long, and all that is in it has been read
-	p := pending{plan: plan, outcomes: make([]outcome, len(plan.Steps)), asked: time.Now()}
+	p := pending{protocol: r.protocol, plan: plan, outcomes: make([]outcome, len(plan.Steps)), asked: time.Now()}
 	var rest []protocol.Step
 	for i, step := range plan.Steps {
 		p.outcomes[i].Step = step
@@ -162,14 +163,15 @@ func (b *Bridge) record(p *pending, replies []bus.Reply) (acted bool) {
 		if !o.Came.IsZero() { // other work may have gone between this step and the last one
 			o.time = o.Came
 		}
+		shared := isShared(p.protocol, o.Meter)
 		switch {
 		case o.Step.IsCommand() && o.Started:
-			b.cache.forget(o.Meter, now)
+			b.cache.forget(o.Meter, shared, now)
 			if o.Class != protocol.ClassRelay { // which sets no clock
-				b.clocks.forget(o.Meter, now)
+				b.clocks.forget(o.Meter, shared, now)
 			}
 			acted = true
-		case o.Err == nil && isSingle(o.Meter):
+		case o.Err == nil && !shared:
 			b.cache.put(o.Key, o.Result, p.asked, o.time)
 		}
 		b.clocks.learn(o)

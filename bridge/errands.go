@@ -81,7 +81,7 @@ func (b *Bridge) workAside(w *watch, ask protocol.Request) error {
 	if err != nil {
 		return err
 	}
-	r := &request{items: ask.Items} // without a deadline
+	r := &request{protocol: w.Protocol, items: ask.Items} // without a deadline
 	p, err := b.begin(r, plan, false)
 	if err != nil {
 		return err

@@ -42,9 +42,17 @@ func (m *meter) learn(address string, answered bool) {
 	switch {
 	case !answered:
 		m.resolved = ""
-	case isSingle(address):
+	case !isShared(m.Protocol, address):
 		m.resolved = address
 	}
+}
+
+// isShared reports whether more than one meter may answer to an address, by the word of the
+// protocol that is spoken to it. The same text may be a wildcard in one and a meter in another.
+// What is no address at all, such as none, is nobody's own.
+func isShared(p protocol.Protocol, address string) bool {
+	_, shared, err := p.ParseAddress(address)
+	return shared || err != nil
 }
 
 // A directory finds meters by what a topic calls them.

@@ -145,7 +145,7 @@ func (b *Bridge) observeOne(w *watch, o *outcome) {
 // isAnother tells whether the meter behind a wildcard has been exchanged for the one at an address. Then
 // nothing is kept of what was known of the one before.
 func (w *watch) isAnother(address string) bool {
-	if !w.Wildcard || address == w.found || !isSingle(address) || address == "" {
+	if !w.Wildcard || address == w.found || isShared(w.Protocol, address) {
 		return false
 	}
 	first := w.found == ""

@@ -1,0 +1,87 @@
+package bridge
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"dlt645-mqtt/protocol"
+)
+
+// A filled parrot has addresses of its own kind: an A above digits fills up a short address and belongs
+// to it. Only A alone is a wildcard. What it is asked for its clock brings one, ten minutes ahead.
+type filled struct{ parrot }
+
+func (filled) ParseAddress(text string) (string, bool, error) {
+	if len(text) != 12 || strings.Trim(text, "0123456789A") != "" {
+		return "", false, fmt.Errorf("%w: not 12 digits", protocol.ErrBadRequest)
+	}
+	return text, text == "AAAAAAAAAAAA", nil
+}
+
+func (p filled) Plan(request protocol.Request, known protocol.Known) (protocol.Plan, error) {
+	if request.Verb == protocol.VerbClock {
+		request.Verb, request.Items = protocol.VerbRead, []string{"clock"}
+	}
+	address := request.Address
+	request.Address = strings.ReplaceAll(address, "A", "0") // as the meters of these tests know it
+	plan, err := p.parrot.Plan(request, known)
+	plan.Address = address
+	for i := range plan.Steps {
+		step := &plan.Steps[i]
+		step.Meter = address
+		take := step.First.Take
+		step.First.Take = func(answer []byte) (*protocol.Exchange, protocol.Result, error) {
+			next, result, err := take(answer)
+			result.Address = "AAAAAAAAAA12"
+			if step.Items[0] == "clock" {
+				result.Clock = time.Now().Add(10 * time.Minute)
+			}
+			return next, result, err
+		}
+	}
+	return plan, err
+}
+
+// TestTheProtocolSaysWhatAWildcardIs looks after meters whose address has an A in it, one of them found
+// as the only one on the wire.
+func TestTheProtocolSaysWhatAWildcardIs(t *testing.T) {
+	for _, name := range []string{"short", "only"} {
+		s := newStage(t, func(c *Config) {
+			c.Allow["relay"], c.Allow["broadcast"] = true, true
+			c.Protocol = filled{}
+			c.Meters = []Meter{{Name: "short", Address: "AAAAAAAAAA12", Protocol: filled{}}}
+			if name == "only" {
+				c.Meters = []Meter{{Name: "only", Address: "AAAAAAAAAAAA", Wildcard: true, Protocol: filled{}}}
+			}
+		})
+		w := s.poller.watches[name]
+		s.ask(t, message{topic: "test/request/read/" + name, payload: []byte("voltage_a")})
+		if got := w.current(); got != "AAAAAAAAAA12" {
+			t.Errorf("%s: after it has answered the meter is asked as %s", name, got)
+		}
+		s.ask(t, message{topic: "test/request/read/" + name, payload: []byte("voltage_a")})
+		_, reply := s.ask(t, message{topic: "test/request/read/" + name, payload: []byte(`{"items":["voltage_a"],"max_age_ms":60000}`)})
+		if n := len(s.cage.said()); n != 2 || reply["ok"] != true {
+			t.Errorf("%s: %d exchanges for two reads and one that an earlier value will do for: %v", name, n, reply)
+		}
+		if _, reply := s.ask(t, message{topic: "test/request/relay/" + name, payload: []byte("trip")}); reply["result"] != "verified" {
+			t.Errorf("%s: command: %v", name, reply)
+		}
+		before := len(s.cage.said())
+		s.ask(t, message{topic: "test/request/read/" + name, payload: []byte(`{"items":["voltage_a"],"max_age_ms":60000}`)})
+		if n := len(s.cage.said()); n != before+1 {
+			t.Errorf("%s: a value of before a command is taken", name)
+		}
+		if _, reply := s.ask(t, message{topic: "test/request/broadcast", payload: []byte("time")}); codeOf(reply) != string(CodeRefused) {
+			t.Errorf("%s: broadcast of the time beside a meter whose clock is ten minutes off: %v", name, reply)
+		}
+		if err := s.inspectMeter(w); err != nil {
+			t.Errorf("%s: its clock is not read: %v", name, err)
+		}
+		if !w.inspected.drifting {
+			t.Errorf("%s: nobody says that its clock is off", name)
+		}
+	}
+}

@@ -22,7 +22,7 @@ var busParameters = []busParameter{
 	{"stop", "1", "stop bits"},
 	{"fe", "4 for a start", "wake-up bytes FEH before each request; if it is not given, a meter that answers to two gets two"},
 	{"gap", "0ms", "pause between an answer and the next request"},
-	{"timeout", "2s", "longest wait for a meter to begin its answer; when it starts, the bridge listens for so long before it asks"},
+	{"timeout", "2s", "longest wait for a meter to begin its answer. When the bridge starts, it listens for twice this and `latency` before it asks"},
 	{"latency", "0 serial, 200ms tcp, 2s listen", "what the way to the line adds to that"},
 	{"rs485", "", "serial: `rts` has the kernel switch the line driver by RTS"},
 	{"register", "", "listen: what a DTU says first; only who says it is let in, and may take the place of an older connection. Without it the port must be on a loopback or private address"},

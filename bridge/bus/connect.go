@@ -51,7 +51,7 @@ func (b *Bus) connected(ctx context.Context, o opened) {
 	}
 	b.line.port = o.port
 	if b.config.Successor && b.since.IsZero() {
-		b.quiet = time.Now().Add(b.config.Timeout + b.config.Latency)
+		b.quiet = time.Now().Add(2 * b.ceiling()) // as conversation.over, for a request of just before
 	}
 	b.since = time.Now()
 	b.line.free = time.Time{}

@@ -320,7 +320,7 @@ func (c *conversation) doubt(e *protocol.Exchange, h *hearing) {
 // over returns when no late answer to an exchange is to be expected any more: when the longest
 // time that an answer may take has passed twice since the request, and once from now on.
 func (c *conversation) over(h *hearing) time.Time {
-	ceiling := c.bus.config.Timeout + c.bus.config.Latency
+	ceiling := c.bus.ceiling()
 	over := h.end.Add(2 * ceiling)
 	if fromNow := time.Now().Add(ceiling); fromNow.After(over) {
 		return fromNow

@@ -302,22 +302,25 @@ func TestOldValueOfAWildcard(t *testing.T) {
 }
 
 // TestAnswerToAnotherProcess starts a bus on a line where the answer to the same question of
-// another process, the program before it was started again, is still to come.
+// another process, the program before it was started again, is still to come. It may be as late as
+// one to a question of the same process.
 func TestAnswerToAnotherProcess(t *testing.T) {
 	for _, test := range []struct {
 		successor bool
+		late      time.Duration // when the answer to the other process comes
 		want      string
 		after     time.Duration // when the meter is asked
 	}{
-		{false, "1", 0},
-		{true, "2", 2 * time.Second},
+		{false, 300 * time.Millisecond, "1", 0},
+		{true, 300 * time.Millisecond, "2", 4400 * time.Millisecond},
+		{true, 3 * time.Second, "2", 4400 * time.Millisecond},
+		{true, 4399 * time.Millisecond, "2", 4400 * time.Millisecond},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			l := start(t, Config{Settings: Settings{Timeout: 2 * time.Second}, Successor: test.successor}, func(string) []arrival {
-				return after(500*time.Millisecond, "=av2.")
-			})
+			config := Config{Settings: Settings{Timeout: 2 * time.Second, Latency: 200 * time.Millisecond}, Successor: test.successor}
+			l := start(t, config, func(string) []arrival { return after(500*time.Millisecond, "=av2.") })
 			defer l.stop()
-			l.say(arrival{after: 300 * time.Millisecond, text: "=av1."})
+			l.say(arrival{after: test.late, text: "=av1."})
 			expired := l.submitJob(Job{Steps: []protocol.Step{read("b", "v")}, Deadline: time.Now()})
 			equal(t, "read", values(<-l.submit(read("a", "v"))), test.want)
 			equal(t, "asked", l.sentAt()[0], test.after)

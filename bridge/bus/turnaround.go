@@ -70,5 +70,9 @@ func (b *Bus) patience(step *protocol.Step, tries int) time.Duration {
 	return min(wait, b.config.Timeout)
 }
 
+// ceiling returns the longest time that an answer may take to begin to arrive. As much again may
+// pass before one that is late is given up.
+func (b *Bus) ceiling() time.Duration { return b.config.Timeout + b.config.Latency }
+
 // kind returns the kind under which a step's turnaround is learned.
 func kind(step *protocol.Step) protocol.Kind { return min(step.Kind, protocol.KindCommand) }

@@ -32,6 +32,8 @@ type BudgetRound struct {
 	Interval time.Duration
 	Reads    []BudgetRead
 	Wire     time.Duration // that all reads take, at best
+	Begin    time.Duration // that the meter takes to begin its slowest answer, as far as Wire counts with it
+	Guessed  bool          // nothing was learned of the meter: Begin is the quickest that there is
 }
 
 // A BudgetRead is one exchange with the meter.
@@ -67,9 +69,10 @@ func (b *Bridge) Budget(t *points.Table) (Budget, error) {
 		for _, step := range steps {
 			r.Reads = append(r.Reads, BudgetRead{Block: step.Block, Items: step.Items})
 		}
-		r.Wire = b.bus.Cost(steps, quickTurnaround)
+		r.Wire, r.Begin, r.Guessed = b.bus.Cost(steps, quickTurnaround)
 		budget.Share += r.share()
-		budget.Worst += b.bus.Cost(steps, slowTurnaround).Seconds() / r.Interval.Seconds()
+		worst, _, _ := b.bus.Cost(steps, slowTurnaround)
+		budget.Worst += worst.Seconds() / r.Interval.Seconds()
 	}
 	return budget, nil
 }
@@ -94,8 +97,12 @@ func (b Budget) Err() error {
 		return nil
 	}
 	most := slices.MaxFunc(b.Rounds, func(r, s BudgetRound) int { return cmp.Compare(r.share(), s.share()) })
-	return fmt.Errorf("the table would take %s of the wire's time at %d baud, even if every meter begins to answer within %v; most of it, %s, takes %s every %v (%d reads, %v on the wire): poll less often, leave points out, or raise the speed of the bus",
-		Percent(b.Share), b.Baud, quickTurnaround, Percent(most.share()), most.Meter, most.Interval, len(most.Reads), most.Wire.Round(time.Millisecond))
+	begin := fmt.Sprintf("even if it begins each answer within %v, the least that the standard asks for", most.Begin)
+	if !most.Guessed {
+		begin = fmt.Sprintf("where it begins its answers within %v, the median of its latest ones", most.Begin.Round(time.Millisecond))
+	}
+	return fmt.Errorf("the table would take %s of the wire's time at %d baud; most of it, %s, takes %s every %v (%d reads, %v on the wire, %s): poll less often, leave points out, or raise the speed of the bus",
+		Percent(b.Share), b.Baud, Percent(most.share()), most.Meter, most.Interval, len(most.Reads), most.Wire.Round(time.Millisecond), begin)
 }
 
 func (r *BudgetRound) share() float64 { return r.Wire.Seconds() / r.Interval.Seconds() }

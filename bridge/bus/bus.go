@@ -201,7 +201,7 @@ func (b *Bus) Run(ctx context.Context) error {
 			if b.quiet.Before(until) {
 				until = b.quiet
 			}
-			b.wait(ctx, until)
+			b.sleep(ctx, until)
 		case now.Before(b.line.free):
 			b.rest(ctx, b.line.free)
 		default:
@@ -259,7 +259,7 @@ func (b *Bus) idle(ctx context.Context, now time.Time) {
 		b.fail(err)
 		return
 	}
-	b.wait(ctx, b.nextTurn(now))
+	b.sleep(ctx, b.nextTurn(now))
 }
 
 // nextTurn returns when Run must go round again at the latest.
@@ -286,8 +286,8 @@ func (b *Bus) nextTurn(now time.Time) time.Time {
 	return next
 }
 
-// wait waits until then, or for a new task, or for the port that is being opened.
-func (b *Bus) wait(ctx context.Context, until time.Time) {
+// sleep waits until then, or for a new task, or for the port that is being opened.
+func (b *Bus) sleep(ctx context.Context, until time.Time) {
 	timer := time.NewTimer(time.Until(until))
 	defer timer.Stop()
 	select {

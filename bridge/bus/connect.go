@@ -37,7 +37,7 @@ func (b *Bus) connect(ctx context.Context, now time.Time) {
 	case b.retry.Before(next):
 		next = b.retry
 	}
-	b.wait(ctx, next)
+	b.sleep(ctx, next)
 }
 
 // connected takes over the port that was opened, or sees when to try again.

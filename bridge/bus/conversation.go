@@ -213,7 +213,11 @@ func (c *conversation) exchange(e *protocol.Exchange) *protocol.Exchange {
 		stamped.Request = e.Stamp(begin.Add(b.line.settings.duration(preamble + len(e.Request))))
 		e = &stamped
 	}
-	h, err := b.line.exchange(e, preamble, patience, func(answer []byte) time.Time {
+	wait := b.wait(e, patience)
+	if first {
+		wait = b.probeWait(c.step, wait)
+	}
+	h, err := b.line.exchange(e, preamble, wait, func(answer []byte) time.Time {
 		if c.late {
 			return time.Time{}
 		}
@@ -238,7 +242,7 @@ func (c *conversation) exchange(e *protocol.Exchange) *protocol.Exchange {
 		return nil
 	case h.answer == nil:
 		c.short = preamble < b.config.Preamble
-		c.unanswered(e, &h, first, patience)
+		c.unanswered(e, &h, first, min(wait, patience+b.config.Latency))
 		return nil
 	}
 	b.opens = 0
@@ -272,14 +276,14 @@ func (c *conversation) turnaround(h *hearing) time.Duration {
 }
 
 // unanswered ends a try to which no answer came. first tells of the frame that begins a
-// conversation.
-func (c *conversation) unanswered(e *protocol.Exchange, h *hearing, first bool, patience time.Duration) {
+// conversation, waited is how long the meter had for it.
+func (c *conversation) unanswered(e *protocol.Exchange, h *hearing, first bool, waited time.Duration) {
 	b := c.bus
 	c.silent = true
 	switch {
 	case !h.garbled && !first: // a long answer that breaks off is no silence
 		c.reply.Err = fmt.Errorf("%w: the answer of %s breaks off: it said that more follows, and nothing came within %s of the request for that",
-			protocol.ErrGarbled, c.step.Meter, patience+b.config.Latency)
+			protocol.ErrGarbled, c.step.Meter, waited)
 	case h.garbled && b.doubts.explain(c.step, h.ignored):
 		c.reply.Err = fmt.Errorf("%w: instead of one from %s the answer to an earlier request came, too late: raise timeout in the bus URL (%s) if a meter is slow, or latency (%s) if the way to it is",
 			protocol.ErrGarbled, c.step.Meter, b.config.Timeout, b.config.Latency)
@@ -288,10 +292,10 @@ func (c *conversation) unanswered(e *protocol.Exchange, h *hearing, first bool, 
 			protocol.ErrGarbled, c.step.Meter, b.line.settings.Baud, b.line.settings.Parity)
 	case c.step.Repeatable && b.Meter(c.step.Meter).Answered():
 		c.reply.Err = fmt.Errorf("%w: nothing came from %s within %s, though it has answered before: it has lost its power or its line, or says nothing to what it does not have",
-			protocol.ErrSilent, c.step.Meter, patience+b.config.Latency)
+			protocol.ErrSilent, c.step.Meter, waited)
 	default:
 		c.reply.Err = fmt.Errorf("%w: nothing came from %s within %s; check its address, baud rate (%d), parity (%s) and wiring",
-			protocol.ErrSilent, c.step.Meter, patience+b.config.Latency, b.line.settings.Baud, b.line.settings.Parity)
+			protocol.ErrSilent, c.step.Meter, waited, b.line.settings.Baud, b.line.settings.Parity)
 	}
 	c.absent = b.missing(c.step, c.tries, h.garbled, c.stranger)
 	if c.overdue.IsZero() {

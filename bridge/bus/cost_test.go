@@ -15,17 +15,28 @@ func TestCost(t *testing.T) {
 		read := protocol.Step{Meter: "m", Expected: 20, First: protocol.Exchange{Request: make([]byte, 16), Answer: neverCut}}
 		// 4+16 bytes out, 4+20 bytes back, 11 bits each.
 		const bytes = (20 + 24) * 11 * time.Second / 2400
-		if got, want := b.Cost([]protocol.Step{read, read}, 20*time.Millisecond), 2*(bytes+30*time.Millisecond); (got - want).Abs() > time.Millisecond {
-			t.Errorf("two reads cost %v, want %v", got, want)
+		check := func(what string, want, begin time.Duration, guessed bool, steps ...protocol.Step) {
+			t.Helper()
+			got, turnaround, guess := b.Cost(steps, 20*time.Millisecond)
+			if (got-want).Abs() > time.Millisecond || turnaround != begin || guess != guessed {
+				t.Errorf("%s: %v, with %v (guessed %v), want %v with %v (%v)", what, got, turnaround, guess, want, begin, guessed)
+			}
 		}
-		b.meter("m").turnaround[protocol.KindValue].learn(100 * time.Millisecond)
-		if got, want := b.Cost([]protocol.Step{read}, 20*time.Millisecond), bytes+110*time.Millisecond; (got - want).Abs() > time.Millisecond {
-			t.Errorf("a read of a meter that takes 100 ms costs %v, want %v", got, want)
+		check("two reads", 2*(bytes+30*time.Millisecond), 20*time.Millisecond, true, read, read)
+		learn := func(times int, d time.Duration) {
+			for range times {
+				b.meter("m").turnaround[protocol.KindValue].learn(d)
+			}
 		}
+		learn(1, 100*time.Millisecond)
+		check("a read of a meter that takes 100 ms", bytes+110*time.Millisecond, 100*time.Millisecond, false, read)
+		learn(20, 30*time.Millisecond)
+		learn(1, time.Second)
+		check("when one answer was late", bytes+40*time.Millisecond, 30*time.Millisecond, false, read)
+		learn(medianOf/2, time.Second)
+		check("when most were", bytes+1010*time.Millisecond, time.Second, false, read)
 		broadcast := protocol.Step{First: protocol.Exchange{Request: make([]byte, 16), Rest: 50 * time.Millisecond}}
-		if got, want := b.Cost([]protocol.Step{broadcast}, time.Second), 20*11*time.Second/2400+50*time.Millisecond; (got - want).Abs() > time.Millisecond {
-			t.Errorf("a broadcast costs %v, want %v", got, want)
-		}
+		check("a broadcast", 20*11*time.Second/2400+50*time.Millisecond, 0, false, broadcast)
 	})
 }
 

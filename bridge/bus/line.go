@@ -50,10 +50,10 @@ type hearing struct {
 }
 
 // exchange sends the request of e after some wake-up bytes and listens for the answer, which
-// may begin up to patience after the last bit of the request. A cut frame is no answer while
+// must have begun to arrive a wait after the last bit of the request. A cut frame is no answer while
 // doubtful returns a time for it: then the line listens at least until that time for a better
 // one. An error means that the port is broken.
-func (l *line) exchange(e *protocol.Exchange, preamble int, patience time.Duration, doubtful func(answer []byte) time.Time) (hearing, error) {
+func (l *line) exchange(e *protocol.Exchange, preamble int, wait time.Duration, doubtful func(answer []byte) time.Time) (hearing, error) {
 	var h hearing
 	// What arrived before the request cannot be its answer.
 	if err := l.discard(); err != nil {
@@ -76,15 +76,7 @@ func (l *line) exchange(e *protocol.Exchange, preamble int, patience time.Durati
 		return h, nil
 	}
 
-	latest := h.end.Add(patience + l.settings.Latency)
-	if l.settings.Packed {
-		longest := longestFrame
-		if e.Longest > 0 {
-			longest = e.Longest
-		}
-		latest = latest.Add(l.settings.duration(longest))
-	}
-	err = l.listen(&h, e.Answer, latest, doubtful)
+	err = l.listen(&h, e.Answer, h.end.Add(wait), doubtful)
 	if !h.came.IsZero() {
 		l.echo = bytes.Contains(h.ignored, e.Request)
 	}

@@ -17,9 +17,10 @@ const (
 	longestProbePause  = time.Minute
 
 	// probeShare is one part in so many of the wire's time that probes may take while others
-	// wait, probeReserve what they may have saved up.
+	// wait, probeReserve what they may have saved up: little, or a meter that has just died
+	// would take much at first.
 	probeShare   = 50
-	probeReserve = 1200 * time.Millisecond
+	probeReserve = 100 * time.Millisecond
 )
 
 // vouching is for how long a meter that was heard speaks for the line. Those with points are asked
@@ -34,6 +35,7 @@ type presence struct {
 	offline  bool
 	pause    time.Duration // between the last two probes
 	probe    time.Time     // when the next is due
+	probes   int           // so far
 
 	wanted *protocol.Step // the last read that was not tried; every second probe is one
 	turn   bool           // of wanted

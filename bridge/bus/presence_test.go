@@ -353,6 +353,85 @@ func TestDeadMeterHarmsNobody(t *testing.T) {
 	})
 }
 
+// A meter that has just died takes little of the wire, also where a server collects answers: it is
+// waited for no longer than it ever took.
+func TestMeterThatHasJustDiedHarmsNobody(t *testing.T) {
+	for _, packed := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			config := withTimeout(2 * time.Second)
+			if packed {
+				config.Packed, config.Latency = true, 200*time.Millisecond
+			}
+			dead := false
+			l := start(t, config, func(request string) []arrival {
+				if request[1] == 'a' && dead {
+					return nil
+				}
+				return prompt(request)
+			})
+			defer l.stop()
+			expected := read("a", "v")
+			expected.Expected = 5
+			<-l.submit(expected)
+			dead = true
+			died := l.since()
+			var flood sync.WaitGroup
+			for _, item := range []string{"v", "w"} { // one of them always waits
+				flood.Go(func() {
+					for l.since() < died+time.Minute {
+						<-l.submit(read("b", item))
+					}
+				})
+			}
+			for l.bus.Meter("a").Online() {
+				<-l.submit(expected)
+			}
+			offline := l.since()
+			for l.since() < died+time.Minute {
+				<-l.submit(expected)
+				<-time.After(500 * time.Millisecond)
+			}
+			flood.Wait()
+			requests := strings.Fields(l.log())
+			var lost time.Duration
+			sent := l.sentAt()
+			for i, at := range sent[:len(sent)-1] {
+				if requests[i] == "?av." && at >= offline && at < offline+15*time.Second {
+					lost += sent[i+1] - at
+				}
+			}
+			if share := lost.Seconds() / 15; lost == 0 || share > 0.05 {
+				t.Errorf("packed %v: the first 15 s without the meter cost %.1f %% of the wire (%v)", packed, 100*share, lost)
+			}
+		})
+	}
+}
+
+// Another meter in the place of the dead one may be slower than that ever was.
+func TestExchangedMeterMayBeSlower(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dead, slow := false, false
+		l := start(t, withTimeout(2*time.Second), func(request string) []arrival {
+			switch {
+			case slow:
+				return after(450*time.Millisecond+valueTime, prompt(request)[0].text)
+			case dead:
+				return nil
+			}
+			return prompt(request)
+		})
+		defer l.stop()
+		<-l.submit(read("a", "v"))
+		dead = true
+		<-l.submit(read("a", "v"))
+		<-l.submit(read("a", "v"))
+		equal(t, "online when it has gone", l.bus.Meter("a").Online(), false)
+		slow = true
+		<-time.After(time.Minute)
+		equal(t, "online with the slower one", l.bus.Meter("a").Online(), true)
+	})
+}
+
 // Probes of an idle line are nobody's loss: a meter that comes back while others flood the line
 // afterwards is found as soon as if there had been none.
 func TestIdleProbesAreNotHeldAgainstBusyTimes(t *testing.T) {

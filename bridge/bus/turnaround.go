@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"slices"
 	"time"
 
 	"dlt645-mqtt/protocol"
@@ -21,6 +22,17 @@ const (
 	// tries unanswered. If it was just about to answer the first, it did not hear the second, nor we the
 	// answer, and so it would be each time.
 	waryAnswers = 1000
+
+	// medianOf is of how many answers, the latest, the usual turnaround is the median.
+	medianOf = 9
+
+	// patientFrom is the pause before a probe from which on every second probe of an offline meter
+	// waits as long as for a meter that nothing is known of: it may have been exchanged for a
+	// slower one.
+	patientFrom = 15 * time.Second
+
+	// probeSlack is how much longer than ever before a probe waits for the answer to be there.
+	probeSlack = 50 * time.Millisecond
 )
 
 // A turnaround is how long a meter takes to begin its answers of one kind. The zero
@@ -29,14 +41,26 @@ type turnaround struct {
 	known   bool
 	slowest time.Duration // of late: an outlier counts for less and less
 	wary    int           // answers until it counts again though it is shorter than the first guess
+	longest time.Duration // ever
+	latest  [medianOf]time.Duration
+	seen    int // observations so far; the next one goes into latest at seen modulo its length
 }
 
 // learn takes in one more observation.
 func (t *turnaround) learn(d time.Duration) {
+	t.longest = max(t.longest, d)
+	t.latest[t.seen%len(t.latest)] = d
+	t.seen++
 	if t.known && d < t.slowest {
 		d = t.slowest - (t.slowest-d)/8
 	}
 	t.known, t.slowest, t.wary = true, d, max(0, t.wary-1)
+}
+
+// usual returns the median of the latest observations, which one that is far off does not move.
+func (t *turnaround) usual() time.Duration {
+	sorted := slices.Sorted(slices.Values(t.latest[:min(t.seen, len(t.latest))]))
+	return sorted[len(sorted)/2]
 }
 
 // patience returns how long it is worth waiting.
@@ -73,6 +97,50 @@ func (b *Bus) patience(step *protocol.Step, tries int) time.Duration {
 // ceiling returns the longest time that an answer may take to begin to arrive. As much again may
 // pass before one that is late is given up.
 func (b *Bus) ceiling() time.Duration { return b.config.Timeout + b.config.Latency }
+
+// wait returns how long after the last bit of a request the answer must have begun to arrive, where
+// the meter begins it within patience.
+func (b *Bus) wait(e *protocol.Exchange, patience time.Duration) time.Duration {
+	wait := patience + b.config.Latency
+	if b.config.Packed {
+		longest := longestFrame
+		if e.Longest > 0 {
+			longest = e.Longest
+		}
+		wait += b.line.settings.duration(longest)
+	}
+	return wait
+}
+
+// probeWait returns how long a step to an offline meter waits for the answer to arrive: as long as
+// the meter ever took, so that a dead one takes little of the wire. After a while every second time,
+// and always where that is not known and for commands, it is the usual time.
+func (b *Bus) probeWait(step *protocol.Step, usual time.Duration) time.Duration {
+	if !step.Repeatable || step.Class == protocol.ClassScan {
+		return usual
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	m := b.meters[step.Meter]
+	if m == nil || !m.offline {
+		return usual
+	}
+	t := &m.turnaround[kind(step)]
+	m.probes++
+	if !t.known || m.pause >= patientFrom && m.probes%2 == 1 {
+		return usual
+	}
+	wait := t.longest + probeSlack
+	if b.config.Packed {
+		// A turnaround is what a whole answer takes beyond the time of its bytes.
+		longest := longestFrame
+		if step.Expected > 0 {
+			longest = wakeUpOfAnswer + step.Expected
+		}
+		wait += b.line.settings.duration(longest)
+	}
+	return min(wait, usual)
+}
 
 // kind returns the kind under which a step's turnaround is learned.
 func kind(step *protocol.Step) protocol.Kind { return min(step.Kind, protocol.KindCommand) }

@@ -15,7 +15,7 @@ import (
 
 // runDecode explains frames, one JSON object a line.
 func runDecode(_ context.Context, arguments []string, in io.Reader, out, stderr io.Writer) int {
-	flags := newFlags("decode", "[HEX…]", "Explains frames, one JSON object a line. The arguments are joined and the frames cut out of them;\nwithout arguments standard input is read. Passwords are shown. Exit 1 if a frame is bad, and why on standard error.", stderr)
+	flags := newFlags("decode", "[HEX…]", "Explains frames, one JSON object a line. The arguments are joined and the frames cut out of them;\nwithout arguments standard input is read. Passwords are shown. Exit 1 if a frame is bad, and why on standard error.\nA refusal with an odd error code is bad, and explained all the same.", stderr)
 	protocol := flags.String("protocol", "", "`edition` of the standard, 2007 or 1997; told by the function code if not given")
 	flags.Bool("json", true, "as always; for scripts that give it to every command")
 	words, status, done := parseWords(flags, arguments)
@@ -54,12 +54,15 @@ func runDecode(_ context.Context, arguments []string, in io.Reader, out, stderr 
 	encoder.SetEscapeHTML(false)
 	for _, piece := range cutFrames(stream) {
 		description, err := dlt645.Describe(piece, version, zone)
-		if err == nil {
-			err = encoder.Encode(description)
-		}
 		if err != nil {
 			complain(stderr, fmt.Sprintf("decode: % X", piece), err)
 			status = 1
+		}
+		if err == nil || description.Refusal != nil {
+			if err := encoder.Encode(description); err != nil {
+				complain(stderr, "decode", err)
+				status = 1
+			}
 		}
 	}
 	return status

@@ -11,9 +11,10 @@ type awaited struct {
 	least, most int    // bytes of data
 	seq         byte   // the last byte of the data, as sent, where hasSeq
 	hasSeq      bool
-	anySeq      bool // an answer with another SEQ is cut if no better one has come at the end
-	ownAddress  bool // the data are the address of the header once more
-	refusable   bool // an error answer is an answer
+	anySeq      bool   // an answer with another SEQ is cut if no better one has come at the end
+	ownAddress  bool   // the data are the address of the header once more
+	refusable   bool   // an error answer is an answer
+	item        []byte // the identifier in the request, as sent, which an error answer may repeat; nil: none
 }
 
 // readAnswer describes the answer to a read whose data begin with an identifier. The answer
@@ -22,6 +23,7 @@ func readAnswer(address Address, function Function, v Version, request []byte) *
 	size := diSize(v)
 	answer := &awaited{from: answering(address), function: function, least: size, most: maximumData, refusable: true}
 	answer.data = shifted(request[:size])
+	answer.item = answer.data
 	if function == FunctionReadFollowUp {
 		answer.least++
 		answer.seq, answer.hasSeq = request[size]+offset, true
@@ -100,7 +102,7 @@ func (a *awaited) size(b []byte) int {
 	size := int(b[9]) + minimumSize
 	if Control(b[8]).Refused() {
 		// The standard has one byte of ERR; amended meters answer some functions with two.
-		if b[9] == 0 || len(b) >= size && !isComplete(b[:size]) {
+		if b[9] == 0 || len(b) >= size && (!isComplete(b[:size]) || a.isOtherRefusal(b[headerSize:size-2])) {
 			return 0
 		}
 		return size
@@ -122,6 +124,17 @@ func (a *awaited) size(b []byte) int {
 		return 0
 	}
 	return size
+}
+
+// isOtherRefusal reports whether the data of an error answer, as sent, name another identifier than
+// was asked for.
+func (a *awaited) isOtherRefusal(data []byte) bool {
+	version := V2007
+	if len(a.item) == diSize(V1997) {
+		version = V1997
+	}
+	di, _ := splitRefusal(a.function, version, data)
+	return len(a.item) > 0 && di != nil && !bytes.Equal(di, a.item)
 }
 
 // fits tells whether an answer can have this control code.

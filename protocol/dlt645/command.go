@@ -160,6 +160,9 @@ func (c *commander) confirmed(why string) error {
 // send is the step that gives the meter a command. The meter acknowledges it, or refuses.
 func (c *commander) send(function Function, data []byte) protocol.Step {
 	answer := &awaited{from: c.address, function: function, most: maximumData, refusable: true}
+	if namesItem(function, c.version) {
+		answer.item = shifted(data[:diSize(c.version)])
+	}
 	return c.command(c.address, function, data, answer)
 }
 
@@ -201,8 +204,7 @@ func (c *commander) takeAcknowledgement(answer []byte) (*protocol.Exchange, prot
 	}
 	result := protocol.Result{Address: frame.Address.String()}
 	if frame.Control.Refused() {
-		refusal, _ := refusalOf(frame.Control.Function(), c.version, frame.Data)
-		return nil, result, refusal
+		return nil, result, refusedBy(frame, c.version)
 	}
 	return nil, result, nil
 }

@@ -2,7 +2,9 @@ package dlt645
 
 import (
 	"cmp"
+	"encoding/hex"
 	"fmt"
+	"strings"
 	"time"
 
 	"dlt645-mqtt/protocol"
@@ -133,13 +135,26 @@ func (c *content) answer() {
 		c.seq()
 	case FunctionReadAddress:
 		c.address("address")
-	case FunctionSetBaud:
-		c.baud()
-	case FunctionSetPassword:
-		c.password("new_")
+	case FunctionSetBaud, FunctionSetPassword, FunctionOutput:
+		c.repeated()
+	}
+}
+
+// repeated reads what a meter repeats of a command to acknowledge it. Some meters repeat nothing,
+// or something else: it is an acknowledgement all the same.
+func (c *content) repeated() {
+	switch c.function {
+	case FunctionSetBaud, FunctionSetBaud1997:
+		if len(c.rest) == 1 && speedOf(c.rest[0]) != 0 {
+			c.baud()
+		}
 	case FunctionOutput:
 		if len(c.rest) > 0 {
 			c.signal()
+		}
+	default:
+		if len(c.rest) >= 4 {
+			c.password("new_")
 		}
 	}
 }
@@ -150,32 +165,29 @@ func (c *content) answer1997() {
 		c.value()
 	case FunctionReadFollowUp1997:
 		c.di()
-	case FunctionSetBaud1997:
-		c.baud()
-	case FunctionSetPassword1997:
-		c.password("new_")
+	case FunctionSetBaud1997, FunctionSetPassword1997:
+		c.repeated()
 	}
 }
 
 // refusal reads an error answer.
 func (c *content) refusal() {
-	least, most := 1, 1
-	switch {
-	case c.Version == V1997:
-	case c.function == FunctionAuthenticate:
-		least, most = 2, 2
-	case c.function == FunctionRelay:
-		most = 2
-	}
-	if len(c.rest) < least || len(c.rest) > most {
-		c.fail("an error answer of this function has %d to %d bytes of data, this one has %d", least, most, len(c.rest))
+	if len(c.rest) == 0 {
+		c.fail("an error answer says why in 1 byte of data at least, this one has 0")
 		return
 	}
-	var reserved uint16
-	c.Refusal, reserved = refusalOf(c.function, c.Version, c.all())
-	if reserved != 0 {
-		c.fail("error code %02XH has reserved bits set: %02XH", c.Refusal.Code, reserved)
+	di, word := splitRefusal(c.function, c.Version, c.rest)
+	if di != nil {
+		c.DI = diOf(di, c.Version).Format(c.Version)
 	}
+	var err error
+	if c.Refusal, err = refusalOf(c.function, c.Version, c.rest); err != nil {
+		c.fail("%w", err)
+	}
+	if word == nil {
+		c.add("data", strings.ToUpper(hex.EncodeToString(c.rest)))
+	}
+	c.rest = nil
 }
 
 // value reads an identifier and the value behind it. The first part of a record that comes

@@ -54,13 +54,21 @@ func (c *content) baud() {
 	if b == nil {
 		return
 	}
-	for i, speed := range speeds {
-		if b[0] == 1<<(i+1) {
-			c.Values = append(c.Values, protocol.Value{Name: "baud", Unit: "bit/s", Data: protocol.Decimal{Coefficient: speed}})
-			return
-		}
+	if speed := speedOf(b[0]); speed != 0 {
+		c.Values = append(c.Values, protocol.Value{Name: "baud", Unit: "bit/s", Data: protocol.Decimal{Coefficient: speed}})
+		return
 	}
 	c.fail("baud word %02XH: exactly one of the bits 1 (600) to 6 (19200) must be set", b[0])
+}
+
+// speedOf returns the speed that a baud word stands for, in bits per second; 0 if it stands for none.
+func speedOf(word byte) int64 {
+	for i, speed := range speeds {
+		if word == 1<<(i+1) {
+			return speed
+		}
+	}
+	return 0
 }
 
 // count reads one byte of BCD.

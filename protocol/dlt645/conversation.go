@@ -48,7 +48,7 @@ func (c *conversation) exchange(address Address, function Function, data []byte,
 	return protocol.Exchange{
 		Request: mustAppend(Frame{Address: address, Control: Control(function), Data: data}),
 		Answer:  answer.split,
-		Vague:   refuses,
+		Vague:   refusesVaguely(c.meters.version),
 		Take: func(b []byte) (*protocol.Exchange, protocol.Result, error) {
 			return c.take(b, seq, sofar)
 		},
@@ -72,7 +72,7 @@ func (c *conversation) take(answer []byte, seq int, sofar []byte) (*protocol.Exc
 		result.Address = frame.Address.String()
 	}
 	if frame.Control.Refused() {
-		refusal, _ := refusalOf(frame.Control.Function(), v, frame.Data)
+		refusal := refusedBy(frame, v)
 		if seq == 0 {
 			return nil, result, refusal
 		}

@@ -30,7 +30,9 @@ type Description struct {
 // Describe explains one frame, request or answer, perhaps with wake-up bytes before it. A
 // zero version is found from the function code. Moments are in the time of zone. An error
 // says what is wrong with the frame, or with what it carries: wrong length, digits that are
-// none, reserved bits. Secrets are shown.
+// none, reserved bits. Beside an error about the code of a refusal the description is there all
+// the same, with Refusal set: the meter has refused, whatever it gave for a reason. Secrets are
+// shown.
 func Describe(frame []byte, v Version, zone *time.Location) (Description, error) {
 	f, err := ParseFrame(frame)
 	if err != nil {
@@ -54,7 +56,11 @@ func Describe(frame []byte, v Version, zone *time.Location) (Description, error)
 		c.request()
 	}
 	if c.err != nil {
-		return Description{}, fmt.Errorf("%s frame from %s to %s: %w", d.function.Name(v), d.from(), d.to(), c.err)
+		err = fmt.Errorf("%s frame from %s to %s: %w", d.function.Name(v), d.from(), d.to(), c.err)
+		if d.Refusal == nil {
+			d = Description{}
+		}
+		return d, err
 	}
 	if len(c.rest) > 0 {
 		c.hex("data", len(c.rest))

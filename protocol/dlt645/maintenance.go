@@ -169,6 +169,9 @@ func (c *commander) planSetPassword() (protocol.Plan, error) {
 		data = slices.Concat(data, from, to)
 	}
 	answer := &awaited{from: c.address, function: function, data: shifted(to), most: len(to), refusable: true}
+	if namesItem(function, c.version) {
+		answer.item = shifted(data[:diSize(c.version)])
+	}
 	step := c.command(c.address, function, data, answer)
 	return c.noting(step, "The bridge still has the old password of level "+c.Level+": put the new one into DLT645_METER_PASSWORD, or into the file DLT645_METER_PASSWORDS_FILE, and start it again, before the meter locks after some wrong ones."), nil
 }

@@ -177,10 +177,16 @@ func (r rawRequest) answer() *awaited {
 		return nil
 	}
 	answer := &awaited{from: r.Address, function: r.function, most: maximumData, refusable: true}
+	if namesItem(r.function, r.version) && len(r.Data) >= diSize(r.version) {
+		answer.item = shifted(r.Data[:diSize(r.version)])
+	}
 	switch {
 	case r.function == FunctionWriteAddress, r.function == FunctionWriteAddress1997:
 		// The meter has its new address by the time it answers; a refusal is silence.
 		answer.from, answer.most, answer.refusable = reversedAddress(r.Data), 0, false
+	case r.function == FunctionReadAgain1997 && r.version == V1997:
+		answer.least = diSize(V1997)
+		answer.data = answer.item
 	case r.function == FunctionAuthenticate && r.version == V2007 && len(r.Data) >= diSize(V2007):
 		answer.data = shifted(r.Data[:diSize(V2007)])
 		answer.least = len(answer.data)
@@ -190,7 +196,7 @@ func (r rawRequest) answer() *awaited {
 
 // vague tells whether an answer names nothing that was in the request.
 func (r rawRequest) vague(answer []byte) bool {
-	return refuses(answer) || !r.isRead() && !(r.function == FunctionAuthenticate && r.version == V2007)
+	return refusesVaguely(r.version)(answer) || !refuses(answer) && !r.isRead() && !(r.function == FunctionAuthenticate && r.version == V2007)
 }
 
 // take hands on the answer as it came. A refused command is a refusal besides; an error
@@ -202,8 +208,7 @@ func (r rawRequest) take(answer []byte) (*protocol.Exchange, protocol.Result, er
 	}
 	result := protocol.Result{Address: frame.Address.String(), Frame: answer}
 	if frame.Control.Refused() && !r.isRead() {
-		refusal, _ := refusalOf(r.function, r.version, frame.Data)
-		return nil, result, refusal
+		return nil, result, refusedBy(frame, r.version)
 	}
 	return nil, result, nil
 }

@@ -1,9 +1,12 @@
 package dlt645
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
+
+	"dlt645-mqtt/protocol"
 )
 
 // TestRefusalOf reads the error word of each kind of answer, bit by bit.
@@ -15,31 +18,40 @@ func TestRefusalOf(t *testing.T) {
 		data     string
 		reasons  string
 		code     uint16
-		reserved uint16
+		odd      string // a part of the error
 	}{
-		{"bit 0", FunctionRead, V2007, "01", "other", 1, 0},
-		{"bit 1", FunctionRead, V2007, "02", "no_such_data", 2, 0},
-		{"bit 2", FunctionWrite, V2007, "04", "not_authorised", 4, 0},
-		{"bit 3", FunctionSetBaud, V2007, "08", "baud", 8, 0},
-		{"bit 4", FunctionWrite, V2007, "10", "year_zones", 16, 0},
-		{"bit 5", FunctionWrite, V2007, "20", "day_periods", 32, 0},
-		{"bit 6", FunctionWrite, V2007, "40", "tariffs", 64, 0},
-		{"bit 7 is reserved", FunctionWrite, V2007, "80", "other", 128, 128},
-		{"two bits, as published", FunctionRead, V2007, "06", "no_such_data not_authorised", 6, 0},
-		{"no bit", FunctionRead, V2007, "00", "other", 0, 0},
-		{"1997: illegal data", FunctionRead1997, V1997, "01", "other", 1, 0},
-		{"1997: identifier", FunctionRead1997, V1997, "02", "no_such_data", 2, 0},
-		{"1997: password", FunctionWrite1997, V1997, "04", "not_authorised", 4, 0},
-		{"1997: bit 3 is reserved", FunctionSetBaud1997, V1997, "08", "other", 8, 8},
-		{"1997: the rest", FunctionWrite1997, V1997, "70", "year_zones day_periods tariffs", 112, 0},
-		{"authentication, low byte first", FunctionAuthenticate, V2007, "0800", "authentication_failed", 8, 0},
-		{"authentication suspended", FunctionAuthenticate, V2007, "0001", "authentication_suspended", 256, 0},
-		{"relay, one byte", FunctionRelay, V2007, "04", "not_authorised", 4, 0},
-		{"relay, the longer answer", FunctionRelay, V2007, "3000", "deadline_passed power_kept", 48, 0},
+		{"bit 0", FunctionRead, V2007, "01", "other", 1, ""},
+		{"bit 1", FunctionRead, V2007, "02", "no_such_data", 2, ""},
+		{"bit 2", FunctionWrite, V2007, "04", "not_authorised", 4, ""},
+		{"bit 3", FunctionSetBaud, V2007, "08", "baud", 8, ""},
+		{"bit 4", FunctionWrite, V2007, "10", "year_zones", 16, ""},
+		{"bit 5", FunctionWrite, V2007, "20", "day_periods", 32, ""},
+		{"bit 6", FunctionWrite, V2007, "40", "tariffs", 64, ""},
+		{"bit 7 is reserved", FunctionWrite, V2007, "80", "other", 128, "80H"},
+		{"two bits, as published", FunctionRead, V2007, "06", "no_such_data not_authorised", 6, ""},
+		{"no bit", FunctionRead, V2007, "00", "other", 0, ""},
+		{"1997: illegal data", FunctionRead1997, V1997, "01", "other", 1, ""},
+		{"1997: identifier", FunctionRead1997, V1997, "02", "no_such_data", 2, ""},
+		{"1997: password", FunctionWrite1997, V1997, "04", "not_authorised", 4, ""},
+		{"1997: bit 3 is reserved", FunctionSetBaud1997, V1997, "08", "other", 8, "08H"},
+		{"1997: the rest", FunctionWrite1997, V1997, "70", "year_zones day_periods tariffs", 112, ""},
+		{"authentication, low byte first", FunctionAuthenticate, V2007, "0800", "authentication_failed", 8, ""},
+		{"authentication suspended", FunctionAuthenticate, V2007, "0001", "authentication_suspended", 256, ""},
+		{"authentication, the plain word", FunctionAuthenticate, V2007, "02", "no_such_data", 2, ""},
+		{"authentication, behind its identifier", FunctionAuthenticate, V2007, "FF000007 0800", "authentication_failed", 8, ""},
+		{"authentication, the plain word behind its identifier", FunctionAuthenticate, V2007, "FF000007 04", "not_authorised", 4, ""},
+		{"a read, behind its identifier", FunctionRead, V2007, "00010102 02", "no_such_data", 2, ""},
+		{"a write, behind its identifier", FunctionWrite, V2007, "01010004 04", "not_authorised", 4, ""},
+		{"1997: a read, behind its identifier", FunctionRead1997, V1997, "1090 02", "no_such_data", 2, ""},
+		{"a read, in two bytes", FunctionRead, V2007, "0200", "no_such_data", 2, ""},
+		{"a length that nobody has explained", FunctionRead, V2007, "020304", "other", 0, "this one has 3"},
+		{"a relay command has no identifier", FunctionRelay, V2007, "0203040506", "other", 0, "this one has 5"},
+		{"relay, one byte", FunctionRelay, V2007, "04", "not_authorised", 4, ""},
+		{"relay, the longer answer", FunctionRelay, V2007, "3000", "deadline_passed power_kept", 48, ""},
 	} {
-		refusal, reserved := refusalOf(test.function, test.version, fromHex(test.data))
-		if got := strings.Join(refusal.Reasons, " "); got != test.reasons || refusal.Code != test.code || reserved != test.reserved {
-			t.Errorf("%s: %s, code %02X, reserved %02X, want %s", test.name, got, refusal.Code, reserved, test.reasons)
+		refusal, err := refusalOf(test.function, test.version, fromHex(test.data))
+		if got := strings.Join(refusal.Reasons, " "); got != test.reasons || refusal.Code != test.code || (err != nil) != (test.odd != "") || err != nil && !strings.Contains(err.Error(), test.odd) {
+			t.Errorf("%s: %s, code %02X, %v, want %s", test.name, got, refusal.Code, err, test.reasons)
 		}
 	}
 	for _, words := range [][]string{errorBits2007, errorBits1997} {
@@ -49,4 +61,13 @@ func TestRefusalOf(t *testing.T) {
 			}
 		}
 	}
+}
+
+// reasonsOf returns the reasons of a refusal, nil for another error.
+func reasonsOf(err error) []string {
+	var refusal *protocol.Refusal
+	if errors.As(err, &refusal) {
+		return refusal.Reasons
+	}
+	return nil
 }

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"testing"
@@ -24,7 +25,7 @@ func (p filled) Plan(request protocol.Request, known protocol.Known) (protocol.P
 	if request.Verb == protocol.VerbClock {
 		request.Verb, request.Items = protocol.VerbRead, []string{"clock"}
 	}
-	address := request.Address
+	address := cmp.Or(request.Address, "000000000000")
 	request.Address = strings.ReplaceAll(address, "A", "0") // as the meters of these tests know it
 	plan, err := p.parrot.Plan(request, known)
 	plan.Address = address
@@ -82,6 +83,43 @@ func TestTheProtocolSaysWhatAWildcardIs(t *testing.T) {
 		}
 		if !w.inspected.drifting {
 			t.Errorf("%s: nobody says that its clock is off", name)
+		}
+	}
+}
+
+// TestABroadcastOfTheTimeIsNotBlind looks at a clock that cannot be told in one way or another.
+func TestABroadcastOfTheTimeIsNotBlind(t *testing.T) {
+	for _, test := range []struct{ only, clock, want string }{
+		{"", "nonsense", "refused"},
+		{"", "lacking", "refused"},
+		{"", "refused", "refused"},
+		{"", "", "acknowledged"}, // a meter that is silent does not count
+		{"only", "nonsense", "refused"},
+		{"only", "", "acknowledged"},
+	} {
+		s := newStage(t, func(c *Config) {
+			c.Allow["broadcast"], c.Allow["relay"] = true, true
+			c.Protocol = filled{}
+			c.Meters = []Meter{{Name: "short", Address: "AAAAAAAAAA12", Protocol: filled{}}}
+			if test.only != "" {
+				c.Meters = []Meter{{Name: "only", Address: "AAAAAAAAAAAA", Wildcard: true, Protocol: filled{}}}
+			}
+		})
+		s.meters(func() {
+			s.cage.say = func(_, item string) string {
+				if item == "clock" {
+					return test.clock
+				}
+				return "1.00"
+			}
+		})
+		_, reply := s.ask(t, message{topic: "test/request/broadcast", payload: []byte("time")})
+		got := codeOf(reply)
+		if reply["result"] != nil {
+			got = fmt.Sprint(reply["result"])
+		}
+		if got != test.want {
+			t.Errorf("%s: the clock says %q: %s, want %s: %v", test.only, test.clock, got, test.want, reply)
 		}
 	}
 }

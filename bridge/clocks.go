@@ -1,9 +1,11 @@
 package bridge
 
 import (
+	"errors"
 	"sync"
 	"time"
 
+	"dlt645-mqtt/bridge/bus"
 	"dlt645-mqtt/protocol"
 )
 
@@ -80,6 +82,30 @@ func (c *clocks) offset(address string) (ahead time.Duration, ok bool) {
 	return known.offset - set.Round(time.Second), true
 }
 
+// errClockUnknown is the error for a meter that answers and does not tell the time.
+var errClockUnknown = errors.New("it does not tell the time")
+
+// lookAtClock returns how far a meter's clock is ahead of ours. It reads the clock if it was not
+// read within a day, as part of a request.
+func (b *Bridge) lookAtClock(r *request, m *meter) (ahead time.Duration, err error) {
+	if isShared(m.Protocol, m.current()) {
+		if err := b.findOnly(r, m); err != nil {
+			return 0, err
+		}
+	}
+	ahead, ok := b.clocks.offset(m.current())
+	if !ok {
+		if err := b.readClock(r, m); err != nil {
+			return 0, err
+		}
+		ahead, ok = b.clocks.offset(m.current())
+	}
+	if !ok {
+		return 0, errClockUnknown
+	}
+	return ahead, nil
+}
+
 // readClock asks a meter for its clock, as part of a request.
 func (b *Bridge) readClock(r *request, m *meter) error {
 	plan, err := m.Protocol.Plan(protocol.Request{Verb: protocol.VerbClock, Class: protocol.ClassCommand, Address: m.current()}, b.bus.Meter(m.current()))
@@ -90,23 +116,50 @@ func (b *Bridge) readClock(r *request, m *meter) error {
 	if err != nil {
 		return err
 	}
-	return b.hold(r, p).err
+	c := b.hold(r, p)
+	if c.err == nil && len(c.outcomes) > 0 {
+		return c.outcomes[len(c.outcomes)-1].Err
+	}
+	return c.err
+}
+
+// findOnly reads something of a meter whose address is not known yet, as part of a request: then it
+// is, if the meter answers.
+func (b *Bridge) findOnly(r *request, m *meter) error {
+	w := b.poller.named(m.Name)
+	plan, err := m.Protocol.Plan(protocol.Request{Verb: protocol.VerbRead, Class: protocol.ClassCommand, Address: m.current(), Items: w.trial()}, b.bus.Meter(m.current()))
+	if err != nil {
+		return err
+	}
+	p, err := b.begin(r, plan, true)
+	if err != nil {
+		return err
+	}
+	c := b.hold(r, p)
+	m.learn(c.address, !c.silent())
+	if c.silent() {
+		return protocol.ErrSilent
+	}
+	return c.err
 }
 
 // compareClocks refuses a broadcast of the time if the clock of a named meter is too far off to
-// take it. Clocks that were not read within a day are read; a meter that is silent does not count.
+// take it, or cannot be told. Clocks that were not read within a day are read; a meter that is
+// silent does not count.
 func (b *Bridge) compareClocks(r *request) error {
 	for _, m := range b.directory.meters {
-		address := m.current()
-		if isShared(m.Protocol, address) || !b.bus.Meter(address).Online() {
+		if !b.bus.Meter(m.current()).Online() {
 			continue
 		}
-		ahead, ok := b.clocks.offset(address)
-		if !ok {
-			if err := b.readClock(r, m); err != nil {
-				b.log.Debug("clock not read before a broadcast of the time", "meter", m.Name, "err", err)
-			}
-			ahead, _ = b.clocks.offset(address)
+		ahead, err := b.lookAtClock(r, m)
+		switch {
+		case err == nil:
+		case errors.Is(err, protocol.ErrSilent), errors.Is(err, protocol.ErrUnsupported): // a protocol need not know clocks
+			continue
+		case errors.Is(err, bus.ErrBusy), errors.Is(err, bus.ErrExpired), errors.Is(err, bus.ErrDown), errors.Is(err, bus.ErrStopping):
+			return err
+		default:
+			return problemf(CodeRefused, "nothing was sent: a broadcast sets only clocks that are less than %s off, and how far that of meter %s is off could not be found out: %v; set the clocks one by one with sync_clock", broadcastReach, m.Name, err)
 		}
 		if ahead.Abs() > broadcastReach {
 			return problemf(CodeRefused, "nothing was sent: the clock of meter %s is %s off, and a broadcast sets only clocks that are less than %s off; set it with sync_clock first", m.Name, ahead.Round(time.Second), broadcastReach)

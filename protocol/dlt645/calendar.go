@@ -33,6 +33,15 @@ var schedules = map[string][2]string{
 
 var weekdays = []string{"sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"}
 
+// weekdayOf returns the name of the day of the week that a byte WW stands for, nil if it stands for
+// none: 00H is Sunday.
+func weekdayOf(b byte) any {
+	if int(b) < len(weekdays) {
+		return weekdays[b]
+	}
+	return nil
+}
+
 // moment puts the bytes of the calendar fields named by units together, and returns the index
 // of one that is wrong, else -1. The fields that are missing are those of the first second of
 // 2000, a leap year.
@@ -50,7 +59,7 @@ func moment(units string, data []byte, zone *time.Location) (t time.Time, wrong 
 		case 'D':
 			day, low, high = n, 1, 31
 		case 'W':
-			high = 6
+			continue // it follows from the date: meters that call Sunday 7 have the right time all the same
 		case 'h':
 			hour, high = n, 23
 		case 'm':

@@ -145,7 +145,7 @@ func (f *family) decodeMember(values []protocol.Value, at positions, data []byte
 		if f.weekday >= 0 {
 			day := protocol.Value{Name: name + "_weekday"}
 			if value != nil {
-				day.Data = weekdays[data[f.weekday]]
+				day.Data = weekdayOf(data[f.weekday])
 			}
 			values = append(values, day)
 		}

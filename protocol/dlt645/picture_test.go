@@ -135,7 +135,6 @@ func TestPictureRefusesData(t *testing.T) {
 		{"YYMMDDhhmm", "30 15 29 02 23", "byte 3 is 29H"},
 		{"YYMMDDhhmm", "30 15 01 13 23", "byte 4 is 13H"},
 		{"YYMMDDhhmm", "30 15 01 08 FF", "byte 5 is FFH"},
-		{"YYMMDDWW", "07 15 06 24", "byte 1 is 07H"},
 		{"hhmmNN", "01 00 24", "byte 3 is 24H"},
 		{"MMDDNN", "0A 15 06", "byte 1 of 3 is 0AH"},
 		{"WW", "07", "07H is no day of the week"},

@@ -1,0 +1,142 @@
+package modbus
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"dlt645-mqtt/protocol"
+)
+
+// Name is the word for the protocol, and the one that models follow: "modbus/dtsu666".
+const Name = "modbus"
+
+// A Description is a frame explained: what [Describe] makes of it. Its JSON form has the keys hex,
+// protocol, direction, address, control, function, di (always null), values, units and more, in
+// this order, then reasons in exceptions. An answer does not say which registers it is about.
+type Description struct {
+	Hex      string
+	Frame    Frame
+	Answer   bool // the frame is an answer, as far as its length tells
+	Values   []protocol.Value
+	Refusal  *protocol.Refusal
+	function Function
+}
+
+// Describe explains one frame of Modbus RTU. A request of function 05 or 06 and its answer are the
+// same, and are called a request. An error says what is wrong with the frame.
+func Describe(frame []byte) (Description, error) {
+	f, err := ParseFrame(frame)
+	if err != nil {
+		return Description{}, err
+	}
+	d := Description{Hex: hexOf(frame), Frame: f, function: f.Function &^ refused}
+	data := f.Data
+	say := func(name string, value any) { d.Values = append(d.Values, protocol.Value{Name: name, Data: value}) }
+	number := func(at int) protocol.Decimal {
+		return protocol.Decimal{Coefficient: int64(data[at])<<8 | int64(data[at+1])}
+	}
+	wrong := func() (Description, error) {
+		return Description{}, fmt.Errorf("%s frame of slave %d: %d bytes of data do not fit the function", f.Function.Name(), f.Address, len(data))
+	}
+	switch {
+	case f.Function&refused != 0:
+		if len(data) != 1 {
+			return wrong()
+		}
+		d.Answer, d.Refusal = true, refusalOf(data[0])
+	case f.Function.isRead() && len(data) > 0 && len(data) == 1+int(data[0]):
+		d.Answer = true
+		name := "registers"
+		if f.Function.readsBits() {
+			name = "bits"
+		}
+		say(name, hexOf(data[1:]))
+	case f.Function.isRead() && len(data) == 4:
+		say("register", hexOf(data[:2]))
+		say("count", number(2))
+	case (f.Function == WriteCoil || f.Function == WriteRegister) && len(data) == 4:
+		say("register", hexOf(data[:2]))
+		say("registers", hexOf(data[2:]))
+	case (f.Function == WriteCoils || f.Function == WriteRegisters) && len(data) == 4:
+		d.Answer = true
+		say("register", hexOf(data[:2]))
+		say("count", number(2))
+	case (f.Function == WriteCoils || f.Function == WriteRegisters) && len(data) > 5 && len(data) == 5+int(data[4]):
+		say("register", hexOf(data[:2]))
+		say("count", number(2))
+		say("registers", hexOf(data[5:]))
+	case functionNames[f.Function] == "":
+		say("data", hexOf(data))
+	default:
+		return wrong()
+	}
+	return d, nil
+}
+
+// hexOf returns bytes as upper-case digits in the order in which they travel.
+func hexOf(data []byte) string { return strings.ToUpper(hex.EncodeToString(data)) }
+
+// Redact returns bytes as upper-case hex. Modbus has no passwords that could be told by their place.
+func Redact(b []byte) string { return hexOf(b) }
+
+// MarshalJSON writes the description as one object.
+func (d Description) MarshalJSON() ([]byte, error) {
+	direction := "request"
+	if d.Answer {
+		direction = "response"
+	}
+	values := object{}
+	for _, value := range d.Values {
+		values = append(values, member{value.Name, value.Data})
+	}
+	members := object{
+		{"hex", d.Hex},
+		{"protocol", Name},
+		{"direction", direction},
+		{"address", fmt.Sprint(d.Frame.Address)},
+		{"control", fmt.Sprintf("%02X", byte(d.Frame.Function))},
+		{"function", d.function.Name()},
+		{"di", nil},
+		{"values", values},
+		{"units", object{}},
+		{"more", false},
+	}
+	if d.Refusal != nil {
+		members = append(members, member{"reasons", d.Refusal.Reasons})
+	}
+	return json.Marshal(members)
+}
+
+// An object is a JSON object whose members keep their order.
+type object []member
+
+type member struct {
+	name  string
+	value any
+}
+
+func (o object) MarshalJSON() ([]byte, error) {
+	var b bytes.Buffer
+	b.WriteByte('{')
+	for i, m := range o {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		name, err := json.Marshal(m.name)
+		if err != nil {
+			return nil, err
+		}
+		value, err := json.Marshal(m.value)
+		if err != nil {
+			return nil, err
+		}
+		b.Write(name)
+		b.WriteByte(':')
+		b.Write(value)
+	}
+	b.WriteByte('}')
+	return b.Bytes(), nil
+}

@@ -19,23 +19,51 @@ type relayAction struct {
 	code byte   // N1
 	flag string // of status word 3, that tells whether it was done
 	set  bool   // what the flag is then
-	note string // what a person should know who gives the command
+	note string // what a person should know who gives the command, as long as nothing was seen that speaks against it
+
+	// What is said in place of note where the relay was seen to be closed, where it was seen to be
+	// open, and where the flag was seen not to be as commanded.
+	closed, open, unseen string
+}
+
+// says is what a person should know when the relay was last seen like this ("" if it was not seen), and
+// the flag as commanded or not.
+func (a *relayAction) says(relay string, moved bool) string {
+	switch {
+	case relay != "" && !moved && a.unseen != "":
+		return a.unseen
+	case relay == "closed" && a.closed != "":
+		return a.closed
+	case relay == "open" && a.open != "":
+		return a.open
+	}
+	return a.note
 }
 
 // moves tells whether the command moves the contacts of the relay.
 func (a *relayAction) moves() bool { return a.flag == relayOpen }
 
 var relayActions = []relayAction{
-	{"trip", 0x1A, relayOpen, true, ""},
-	{"close", 0x1C, relayOpen, false, ""},
+	{name: "trip", code: 0x1A, flag: relayOpen, set: true},
+	{name: "close", code: 0x1C, flag: relayOpen},
 	{
-		"permit_close", 0x1B, "status_3.relay_command_open", false,
-		"The relay does not close by this command: it closes when somebody presses the button at the meter.",
+		name: "permit_close", code: 0x1B, flag: "status_3.relay_command_open",
+		note:   "Most meters do not close the relay by this command: it closes when somebody presses the button at the meter.",
+		closed: "The relay is closed; if it had stayed open, it would close when somebody presses the button at the meter.",
+		open:   "The relay is still open: it closes when somebody presses the button at the meter.",
 	},
-	{"alarm", 0x2A, "status_3.pre_trip_alarm", true, "The meter warns its user of a trip to come; the relay does not move."},
-	{"alarm_off", 0x2B, "status_3.pre_trip_alarm", false, ""},
-	{"keep_power", 0x3A, "status_3.keep_power", true, "The meter refuses to trip until keep_power_off."},
-	{"keep_power_off", 0x3B, "status_3.keep_power", false, ""},
+	{
+		name: "alarm", code: 0x2A, flag: "status_3.pre_trip_alarm", set: true,
+		note:   "The meter warns its user of a trip to come; the relay does not move.",
+		unseen: "The meter took the command, but its status word shows no alarm; the relay does not move by it.",
+	},
+	{name: "alarm_off", code: 0x2B, flag: "status_3.pre_trip_alarm", unseen: "The meter took the command, but its status word still shows the alarm."},
+	{
+		name: "keep_power", code: 0x3A, flag: "status_3.keep_power", set: true,
+		note:   "The meter refuses to trip until keep_power_off.",
+		unseen: "The meter took the command, but its status word does not show that it keeps the power on: it may trip all the same.",
+	},
+	{name: "keep_power_off", code: 0x3B, flag: "status_3.keep_power", unseen: "The meter took the command, but its status word still shows that it keeps the power on: it may refuse to trip."},
 }
 
 // tripReclose is what 1DH and 1EH do, which the bridge does not send: the relay trips, and closes
@@ -177,7 +205,7 @@ func relayState(answer protocol.Answer) string {
 // known reports what the looks so far have shown. A flag of a command that moves nothing, and
 // that does not come to be as commanded, is one that the meter does not have.
 func (w watch) known() protocol.Report {
-	r := protocol.Report{Relay: w.relay, Note: w.action.note}
+	r := protocol.Report{Relay: w.relay, Note: w.action.says(w.relay, w.moved)}
 	switch {
 	case w.lost && w.relay != "":
 		r.Readable = w.action.moves() || w.moved

@@ -97,6 +97,11 @@ func TestRelayReadBack(t *testing.T) {
 			"permit, without the flag", "permit_close", time.Second, [][]byte{ack, status3(open | toldOpen), status3(open | toldOpen)},
 			[]string{"300ms", "1s"}, "readable false verified false pending false relay open", "presses the button",
 		},
+		{"permit, and it closes at once", "permit_close", time.Second, [][]byte{ack, status3(closed)}, []string{"300ms"}, "readable true verified true pending false relay closed", "is closed"},
+		{"permit, still open", "permit_close", time.Second, [][]byte{ack, status3(open)}, []string{"300ms"}, "readable true verified true pending false relay open", "still open"},
+		{"alarm that is not given up", "alarm_off", time.Second, [][]byte{ack, status3(alarm), status3(alarm)}, []string{"300ms", "1s"}, "readable false verified false pending false relay closed", "still shows the alarm"},
+		{"power that is not kept", "keep_power", time.Second, [][]byte{ack, status3(closed), status3(open)}, []string{"300ms", "1s"}, "readable false verified false pending false relay open", "may trip all the same"},
+		{"power that is still kept", "keep_power_off", time.Second, [][]byte{ack, status3(keeping), status3(keeping)}, []string{"300ms", "1s"}, "readable false verified false pending false relay closed", "may refuse to trip"},
 		{"alarm", "alarm", time.Second, [][]byte{ack, status3(alarm)}, []string{"300ms"}, "readable true verified true pending false relay closed", "does not move"},
 		{
 			"alarm that never shows", "alarm", time.Second, [][]byte{ack, status3(closed), status3(closed)},

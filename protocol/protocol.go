@@ -230,6 +230,11 @@ type Exchange struct {
 	// to the same meter. Nil: no answer is vague.
 	Vague func(answer []byte) bool
 
+	// Explain says in words which sound frames there are in bytes that came and are no answer:
+	// "meter 000000000002 answers (…), where 000000000001 was asked". It is empty where there is
+	// none; a frame that is sound shows that speed, parity and wiring are right. Optional.
+	Explain func(heard []byte) string
+
 	// Take reads the cut frame, which it may keep. It returns either the next exchange of
 	// the conversation, or the result, or an error: a *Refusal, or one that wraps
 	// ErrGarbled where the frame is sound but its content is not. Beside an error the

@@ -103,7 +103,7 @@ type Kept struct {
 }
 
 // meterName is what may stand for a meter in a topic of ours: a name, or an address.
-var meterName = regexp.MustCompile(`^[a-z0-9A][a-z0-9A_-]{0,31}$`)
+var meterName = regexp.MustCompile(`^[a-z0-9A-F][a-z0-9A-F_-]{0,31}$`)
 
 // mostPlatforms bounds the entities of a device that are believed to have been told of.
 const mostPlatforms = 2000

@@ -10,7 +10,8 @@ import (
 
 // An Address is the address of a meter in reading order: the first byte holds the two
 // highest digits. Each byte is two digits in BCD, or AAH, which matches any two digits. On
-// the wire the order is the reverse. Clause 5.2.2 of DL/T 645-2007.
+// the wire the order is the reverse. Clause 5.2.2 of DL/T 645-2007. There are meters with digits
+// above 9 all the same; they are reached by them, but for AAH.
 type Address [6]byte
 
 // wildcard is the address byte that matches any two digits.
@@ -25,7 +26,8 @@ var (
 // ParseAddress reads an address of 1 to 12 digits. A shorter one is filled on the left as
 // version v does it: with zeros (2007), or with AAH above the last whole byte (1997), where
 // AAH is then part of the meter's address. An address written in full may begin with pairs
-// of A in place of digits that are not known, as in "AAAAAAAA0123".
+// of A in place of digits that are not known, as in "AAAAAAAA0123", and have the digits A to F of a
+// meter that has them in its own, as in "00000000B2C3"; but AA is never a pair of digits.
 func ParseAddress(text string, v Version) (Address, error) {
 	digits := strings.TrimLeft(text, "Aa")
 	pairs := len(text) - len(digits)
@@ -35,11 +37,13 @@ func ParseAddress(text string, v Version) (Address, error) {
 	case len(text) > 12:
 		return Address{}, fmt.Errorf("address %q has %d characters: 12 digits are the most", text, len(text))
 	}
+	letters := false
 	for i := range len(digits) {
-		switch c := digits[i]; {
-		case c == 'A' || c == 'a':
-			return Address{}, fmt.Errorf("address %q has an A below digits: pairs of A stand on the left only", text)
-		case c < '0' || c > '9':
+		switch c := digits[i] | 0x20; {
+		case digits[i] >= '0' && digits[i] <= '9':
+		case c >= 'a' && c <= 'f':
+			letters = true
+		default:
 			r := []rune(digits[i:])[0]
 			return Address{}, fmt.Errorf("address %q: character %d is %q, not a digit", text, pairs+i+1, r)
 		}
@@ -49,6 +53,10 @@ func ParseAddress(text string, v Version) (Address, error) {
 		return Address{}, fmt.Errorf("address %q has %d characters: with AA in it all 12 must be written", text, len(text))
 	case pairs%2 != 0:
 		return Address{}, fmt.Errorf("address %q begins with %d A: each byte is two digits or AA", text, pairs)
+	case letters && len(text) < 12 && strings.ContainsAny(digits, "Aa"):
+		return Address{}, fmt.Errorf("address %q has an A below digits: pairs of A stand on the left only", text)
+	case letters && len(text) < 12:
+		return Address{}, fmt.Errorf("address %q has letters: an address is of digits, and the few that have letters are written in full, all 12 characters", text)
 	}
 	if len(digits)%2 != 0 {
 		digits = "0" + digits
@@ -60,10 +68,19 @@ func ParseAddress(text string, v Version) (Address, error) {
 	if _, err := hex.Decode(a[len(a)-len(digits)/2:], []byte(digits)); err != nil {
 		return Address{}, fmt.Errorf("address %q: %w", text, err)
 	}
+	if len(text) == 12 && bytes.IndexByte(a[pairs/2:], wildcard) >= 0 {
+		return Address{}, fmt.Errorf("address %q has an A below digits: pairs of A stand on the left only", text)
+	}
 	return a, nil
 }
 
-// String returns the address as 12 characters, digits or A.
+// HasLetters reports whether a has digits above 9, which the standard knows no meter to have. AAH is
+// none of them.
+func (a Address) HasLetters() bool {
+	return slices.ContainsFunc(a[:], func(b byte) bool { return b != wildcard && isNotBCD(b) })
+}
+
+// String returns the address as 12 characters, digits or A to F.
 func (a Address) String() string {
 	const digits = "0123456789ABCDEF"
 	var text [12]byte

@@ -29,11 +29,22 @@ func TestParseAddress(t *testing.T) {
 		{text: "12345678901x", version: V2007, err: "character 12 is 'x'"},
 		{text: "12 345", version: V2007, err: "character 3 is ' '"},
 		{text: "AA三", version: V2007, err: "character 3 is '三'"},
+		{text: "00000000B2C3", version: V2007, want: "00000000B2C3"},
+		{text: "00000000b2c3", version: V1997, want: "00000000B2C3"},
+		{text: "AAAAAAAAB2C3", version: V1997, want: "AAAAAAAAB2C3"},
+		{text: "0000000000B1", version: V2007, want: "0000000000B1"},
+		{text: "FFFFFFFFFFFF", version: V2007, want: "FFFFFFFFFFFF"},
+		{text: "1A0000000001", version: V2007, want: "1A0000000001"},
+		{text: "00000000001a", version: V2007, want: "00000000001A"},
+		{text: "12AA34567890", version: V2007, err: "A below digits"},
+		{text: "AA12AA567890", version: V1997, err: "A below digits"},
+		{text: "AAAAAAA00001", version: V2007, err: "begins with 7 A"},
+		{text: "B2C3", version: V2007, err: "all 12 characters"},
 		{text: "12AA", version: V2007, err: "A below digits"},
 		{text: "AAAAAAAA01AA", version: V2007, err: "A below digits"},
 		{text: "AA0123", version: V2007, err: "all 12"},
 		{text: "AAA123456789", version: V2007, err: "begins with 3 A"},
-		{text: "0000000000B1", version: V2007, err: "'B', not a digit"},
+		{text: "0000000000G1", version: V2007, err: "'G', not a digit"},
 	} {
 		a, err := ParseAddress(test.text, test.version)
 		if test.err != "" {

@@ -168,12 +168,14 @@ func (c *commander) send(function Function, data []byte) protocol.Step {
 
 // command is the step that sends a command to an address and awaits its answer.
 func (c *commander) command(to Address, function Function, data []byte, answer *awaited) protocol.Step {
+	request := Frame{Address: to, Control: Control(function), Data: data}
 	return protocol.Step{
 		Meter: c.meter, Class: c.class, Kind: protocol.KindCommand,
 		First: protocol.Exchange{
-			Request: mustAppend(Frame{Address: to, Control: Control(function), Data: data}),
+			Request: mustAppend(request),
 			Answer:  answer.split,
 			Vague:   func([]byte) bool { return true },
+			Explain: c.explainer(request, c.version),
 			Take:    c.takeAcknowledgement,
 		},
 	}

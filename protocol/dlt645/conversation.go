@@ -45,10 +45,12 @@ func (c *conversation) followUp(address Address, seq int, sofar []byte) *protoco
 func (c *conversation) exchange(address Address, function Function, data []byte, seq int, sofar []byte) protocol.Exchange {
 	answer := readAnswer(address, function, c.meters.version, data)
 	answer.anySeq = true // take says what is wrong with it
+	request := Frame{Address: address, Control: Control(function), Data: data}
 	return protocol.Exchange{
-		Request: mustAppend(Frame{Address: address, Control: Control(function), Data: data}),
+		Request: mustAppend(request),
 		Answer:  answer.split,
 		Vague:   refusesVaguely(c.meters.version),
+		Explain: c.meters.explainer(request, c.meters.version),
 		Take: func(b []byte) (*protocol.Exchange, protocol.Result, error) {
 			return c.take(b, seq, sofar)
 		},

@@ -95,11 +95,13 @@ func (m *Meters) readSignal(pattern Address, di DI) protocol.Step {
 }
 
 func (m *Meters) signal(pattern Address, function Function, data []byte, answer *awaited) protocol.Step {
+	request := Frame{Address: pattern, Control: Control(function), Data: data}
 	return protocol.Step{
 		Meter: pattern.String(), Class: protocol.ClassScan, Kind: protocol.KindValue, Repeatable: true,
 		First: protocol.Exchange{
-			Request: mustAppend(Frame{Address: pattern, Control: Control(function), Data: data}),
+			Request: mustAppend(request),
 			Answer:  answer.split,
+			Explain: m.explainer(request, m.version),
 			Take:    m.takeSignal,
 			Longest: longestSignal,
 		},

@@ -54,6 +54,7 @@ func (m *Meters) planRaw(request protocol.Request) (protocol.Plan, error) {
 	default:
 		step.First.Answer = answer.split
 		step.First.Vague = r.vague
+		step.First.Explain = m.explainer(r.Frame, r.version)
 		step.First.Take = r.take
 		if r.isRead() {
 			step.Kind = r.kind()

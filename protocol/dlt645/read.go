@@ -272,11 +272,12 @@ func answeredBy(answer protocol.Answer) (a Address, ok bool) {
 
 // addressStep asks whoever is there for its address. Clause 7.4 of DL/T 645-2007.
 func (r *reader) addressStep() protocol.Step {
-	request := mustAppend(Frame{Address: Anyone, Control: Control(FunctionReadAddress)})
+	frame := Frame{Address: Anyone, Control: Control(FunctionReadAddress)}
+	request := mustAppend(frame)
 	return protocol.Step{
 		Meter: Anyone.String(), Class: r.class, Kind: protocol.KindValue,
 		Key: string(request), Repeatable: true,
-		First: protocol.Exchange{Request: request, Answer: addressAnswer(Anyone).split, Take: takeAddress},
+		First: protocol.Exchange{Request: request, Answer: addressAnswer(Anyone).split, Explain: r.explainer(frame, r.version), Take: takeAddress},
 	}
 }
 

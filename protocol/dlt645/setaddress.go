@@ -25,6 +25,8 @@ func (c *commander) planSetAddress() (protocol.Plan, error) {
 		return protocol.Plan{}, badRequest("the new address: %w", err)
 	case c.isShared(next):
 		return protocol.Plan{}, badRequest("%s cannot be the address of a meter, for others answer to it as well", next)
+	case next.HasLetters():
+		return protocol.Plan{}, badRequest("the new address %s has letters, and the address of a meter is of digits", next)
 	case next == c.address:
 		return protocol.Plan{}, badRequest("meter %s has that address", c.meter)
 	}

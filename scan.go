@@ -84,7 +84,11 @@ func printScan(reply []byte, asJSON bool, out, stderr io.Writer) int {
 			Address, Protocol, Parity string
 			Baud                      int
 		}
-		Sure    bool
+		Sure  bool
+		Heard []struct {
+			Message, Protocol, Parity string
+			Baud                      int
+		}
 		Stopped *struct{ Message string }
 	}
 	if err := json.Unmarshal(reply, &shown); err != nil {
@@ -109,6 +113,9 @@ func printScan(reply []byte, asJSON bool, out, stderr io.Writer) int {
 		fmt.Fprintf(table, "%s\t%s\t%d\t%s\n", m.Address, m.Protocol, m.Baud, m.Parity)
 	}
 	_ = table.Flush()
+	for _, h := range shown.Heard {
+		fmt.Fprintf(stderr, "heard, but not found (%s, %d baud, parity %s): %s\n", h.Protocol, h.Baud, h.Parity, h.Message)
+	}
 	switch {
 	case shown.Stopped != nil:
 		fmt.Fprintf(stderr, "%d found; the scan ended early, there may be more: %s\n", len(shown.Meters), shown.Stopped.Message)

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"dlt645-mqtt/bridge"
+	"dlt645-mqtt/bridge/bus"
 	"dlt645-mqtt/protocol/dlt645"
 	"dlt645-mqtt/simulator"
 )
@@ -277,3 +279,105 @@ func TestScanOverMQTT(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 }
+
+// TestScanOfAnAddressWithLetters finds a meter whose address no standard knows, alone and beside another, and
+// then reads it by that address and commands it.
+func TestScanOfAnAddressWithLetters(t *testing.T) {
+	for _, addresses := range [][]string{{"00000000B2C3"}, {"00000000B2C3", "000000000001"}} {
+		synctest.Test(t, func(t *testing.T) {
+			v := newVirtualSite(t, simulator.BusOptions{Meters: simulated(t, addresses...), Baud: 2400, Turnaround: 20 * time.Millisecond, WakeUp: 4}, nil)
+			defer v.stop()
+			r := parseScan(t, v.Scan(t.Context(), []byte(`{"protocols":["2007"]}`), func(bridge.ScanProgress) {}))
+			if !strings.Contains(r.addresses(), addresses[len(addresses)-1]) {
+				t.Errorf("%q: found %+v", addresses, r)
+			}
+			if len(addresses) > 1 && r.addresses() == "000000000001" && r.Sure {
+				t.Errorf("%q: it is sure of %+v", addresses, r)
+			}
+			for _, ask := range []struct{ tail, body string }{
+				{"read/00000000B2C3", "voltage_a"},
+				{"read/00000000b2c3", "voltage_a"},
+				{"relay/00000000B2C3", "trip"},
+			} {
+				reply := v.Ask(ask.tail, []byte(ask.body))
+				if !strings.Contains(string(reply), `"ok":true`) || !strings.Contains(string(reply), `"address":"00000000B2C3"`) {
+					t.Errorf("%s: %s", ask.tail, reply)
+				}
+			}
+			if reply := v.Ask("maintenance/000000000001", []byte(`{"action":"set_address","address":"0000000000C3","confirm":"000000000001"}`)); !strings.Contains(string(reply), "has letters") {
+				t.Errorf("a new address with letters: %s", reply)
+			}
+		})
+	}
+}
+
+// TestScanTellsWhatItHeard scans a bus on which somebody answers who is no meter that could be listed.
+func TestScanTellsWhatItHeard(t *testing.T) {
+	for _, test := range []struct{ name, answer, want string }{
+		{"an address with the wildcard in it", "6801AA03000000689306340033333333" + "0016", "AA"},
+		{"the address of another in the data", "68010000000000689306353333333333" + "3016", "meter 000000000001 answers 93 read_address, where 13 read_address was asked for"},
+		{"whole answers to something else", "680100000000006891083333343397" + "3C3333" + "DA16", "meter 000000000001 answers to another request (91 read 00010000 forward_active_energy) than the one that was sent (13 read_address)"},
+		{"who answers only once", "68010000000000689306343333333333" + "2F16", "meter 000000000001 answered, but not when it was asked by itself"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			answer, err := hex.DecodeString(test.answer)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sum := byte(0)
+			for _, b := range answer[:len(answer)-2] {
+				sum += b
+			}
+			answer[len(answer)-2] = sum
+			v := newVirtualSite(t, simulator.BusOptions{Baud: 2400}, func(_ *simulator.Bus, c *bus.Config) {
+				c.Open = func(context.Context) (bus.Port, error) { return &parrotPort{answer: answer}, nil }
+			})
+			defer v.stop()
+			reply := v.Scan(t.Context(), []byte(`{"protocols":["2007"],"id":"1"}`), func(bridge.ScanProgress) {})
+			var r struct {
+				Meters []any
+				Sure   bool
+				Heard  []struct {
+					Message, Protocol, Parity string
+					Baud                      int
+				}
+			}
+			if err := json.Unmarshal(reply, &r); err != nil {
+				t.Fatal(err)
+			}
+			if len(r.Meters) > 0 || r.Sure || len(r.Heard) == 0 || !strings.Contains(r.Heard[0].Message, test.want) || r.Heard[0].Protocol != "2007" || r.Heard[0].Baud != 2400 || r.Heard[0].Parity != "even" {
+				t.Errorf("%s: %s", test.name, reply)
+			}
+			out, stderr := &strings.Builder{}, &strings.Builder{}
+			if status := printScan(reply, false, out, stderr); status != 1 || !strings.Contains(stderr.String(), "heard, but not found (2007, 2400 baud, parity even): ") {
+				t.Errorf("%s: status %d, %s%s", test.name, status, out, stderr)
+			}
+		})
+	}
+}
+
+// A parrotPort gives the same answer to each frame that asks for an address.
+type parrotPort struct {
+	answer  []byte
+	pending []byte
+}
+
+func (p *parrotPort) Write(b []byte) (int, error) {
+	if bytes.Contains(b, []byte{0x68, 0x13, 0x00}) {
+		p.pending = p.answer
+	}
+	return len(b), nil
+}
+
+func (p *parrotPort) Read(b []byte, wait time.Duration) (int, error) {
+	if len(p.pending) == 0 {
+		<-time.After(max(wait, time.Microsecond)) // virtual
+		return 0, nil
+	}
+	<-time.After(min(wait, 50*time.Millisecond))
+	n := copy(b, p.pending)
+	p.pending = p.pending[n:]
+	return n, nil
+}
+
+func (p *parrotPort) Close() error { return nil }

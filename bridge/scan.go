@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -47,6 +48,7 @@ func (p ScanProgress) Share() float64 { return float64(p.Asked) / float64(max(1,
 type finding struct {
 	Meters  []foundMeter `json:"meters"`
 	Sure    bool         `json:"sure"`
+	Heard   []riddle     `json:"heard,omitempty"`   // what was understood and is none of the meters
 	Stopped *problem     `json:"stopped,omitempty"` // why the scan ended early
 }
 
@@ -230,6 +232,15 @@ func (b *Bridge) runScan(r *request, keys scanKeys) (*reply, error) {
 		if r.trace && len(reply.Frames) > 1 {
 			a.Frames = append(a.Frames, b.tracedFrames(s.current.finder, reply.Frames)...)
 		}
+		if explain := step.First.Explain; explain != nil && errors.Is(reply.Err, protocol.ErrGarbled) {
+			var received []byte
+			for _, frame := range reply.Frames {
+				if !frame.Sent {
+					received = append(received, frame.Bytes...)
+				}
+			}
+			s.hear(s.current.finder.Name(), mode, explain(received))
+		}
 		return reply.Result.Address, reply.Err
 	}
 	var told time.Time
@@ -247,7 +258,7 @@ func (b *Bridge) runScan(r *request, keys scanKeys) (*reply, error) {
 	if err != nil && !started {
 		return nil, err
 	}
-	a.finding = &finding{Meters: s.meters(), Sure: sure}
+	a.finding = &finding{Meters: s.meters(), Sure: sure, Heard: s.riddles()}
 	if err != nil {
 		a.OK, a.Stopped = false, problemOf(err)
 	}

@@ -3,7 +3,9 @@ package bridge
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"dlt645-mqtt/bridge/bus"
@@ -33,6 +35,7 @@ type search struct {
 	width     int       // questions that one is narrowed to
 	only      *bus.Mode // the mode that counts, where the port does not really change modes
 	doubtful  bool      // something may be there that was not found
+	heard     []riddle  // what was understood and is no meter that was found
 	questions int       // asked so far
 	spent     time.Duration
 }
@@ -43,6 +46,35 @@ type foundMeter struct {
 	Protocol string `json:"protocol"`
 	Baud     int    `json:"baud"`
 	Parity   string `json:"parity"`
+}
+
+// A riddle is something that was understood during a scan though no meter was made out of it.
+type riddle struct {
+	Message  string `json:"message"`
+	Protocol string `json:"protocol"`
+	Baud     int    `json:"baud"`
+	Parity   string `json:"parity"`
+}
+
+// mostHeard bounds what a scan tells beside the meters that it found.
+const mostHeard = 20
+
+// hear takes note of something that was understood in a mode.
+func (s *search) hear(finder string, mode bus.Mode, message string) {
+	h := riddle{message, finder, mode.Baud, mode.Parity}
+	if message != "" && len(s.heard) < mostHeard && !slices.Contains(s.heard, h) {
+		s.heard = append(s.heard, h)
+	}
+}
+
+// riddles is what was heard of meters that were not found. A late answer of one that was is none.
+func (s *search) riddles() (left []riddle) {
+	for _, h := range s.heard {
+		if !slices.ContainsFunc(s.found, func(f foundMeter) bool { return strings.Contains(h.Message, f.Address) }) {
+			left = append(left, h)
+		}
+	}
+	return left
 }
 
 // A branch is a question at one speed and parity, and what came.
@@ -224,6 +256,7 @@ func (s *search) find(b *branch, address string) error {
 		confirmed = err == nil && answered == address
 	}
 	if !confirmed {
+		s.hear(b.finder.Name(), b.mode, fmt.Sprintf("meter %s answered, but not when it was asked by itself; several meters that answer at once may look like that", address))
 		b.garbled = true
 		return nil
 	}

@@ -352,3 +352,31 @@ func TestBrokerMissingAtStart(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 }
+
+// TestMessageOnTheBranchItself publishes to {root}/request, which the bridge's filter matches as well, and
+// to other topics without a verb. Each gets one answer.
+func TestMessageOnTheBranchItself(t *testing.T) {
+	eachBroker(t, func(t *testing.T, b *testBroker) {
+		root, _ := startBridge(t, map[string]string{"DLT645_MQTT_URL": "mqtt://" + b.address, "DLT645_BUS_URL": quickMeters})
+		c := newClient(t, dial(t, b.address), root+"/reply/#")
+		c.ready(root)
+		for _, tail := range []string{"", "/", "//", "/read/main/deeper"} {
+			for _, payload := range []string{"", "voltage_a", `{"id":"7"}`} {
+				for qos := range byte(2) {
+					c.publish(root+"/request"+tail, payload, func(p *paho.Publish) { p.QoS = qos })
+					r := parseReply(t, c.await(root+"/reply"+tail, nil).Payload)
+					if r.OK || r.Error == nil || r.ID != map[bool]string{true: "7"}[strings.HasPrefix(payload, "{")] {
+						t.Errorf("%q on %s: %+v", payload, root+"/request"+tail, r)
+					}
+				}
+			}
+			c.publish(root+"/request"+tail, "", func(p *paho.Publish) { p.Properties.ResponseTopic = root + "/reply/me" })
+			c.await(root+"/reply/me", nil)
+		}
+		select {
+		case p := <-c.messages:
+			t.Errorf("one more: %s on %s", p.Payload, p.Topic)
+		default:
+		}
+	})
+}

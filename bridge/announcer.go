@@ -24,6 +24,9 @@ const (
 	afterBirth       = 2 * time.Second // Home Assistant is busy then, and so are all bridges: up to four times as long
 )
 
+// mostDevices bounds the memory for what the broker has kept of devices that are none of ours.
+const mostDevices = 4096
+
 // An announcer tells Home Assistant of the meters: a device each, with an entity for each value
 // that the meter has proved to have. The broker keeps what was told; from there we know after
 // a start what there was before, and remove what has left the table.
@@ -124,6 +127,10 @@ func (a *announcer) hear(m message) bool {
 		return true
 	}
 	a.mu.Lock()
+	if len(a.known) >= mostDevices && a.known[id] == nil {
+		a.mu.Unlock()
+		return true // whoever may publish there can forge any number; the next start sees to the rest
+	}
 	a.learn(id, kept.Platforms)
 	a.left[id] = kept.Meter
 	a.mu.Unlock()
@@ -240,7 +247,7 @@ func (a *announcer) forget(ids map[string]bool, table *points.Table) {
 		a.clear(id, table)
 		delete(a.known, id)
 		delete(a.sent, id)
-		a.log.Info("removed a meter from Home Assistant that is not polled any more", "device", id)
+		a.limited.at(slog.LevelInfo, "removed device", "removed a meter from Home Assistant that is not polled any more", "device", id)
 	}
 }
 

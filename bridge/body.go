@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"dlt645-mqtt/protocol"
 )
 
 // The limits of a request.
@@ -35,6 +37,9 @@ func parseBody(payload []byte) (body, error) {
 	if !utf8.Valid(payload) {
 		return body{}, problemf(CodeBadRequest, "the payload is not UTF-8 text")
 	}
+	if bytes.HasPrefix(payload, []byte("\uFEFF")) {
+		return body{}, problemf(CodeBadRequest, "the payload begins with a byte order mark (EF BB BF); publish it without")
+	}
 	text := bytes.TrimSpace(payload)
 	if len(text) == 0 || text[0] != '{' {
 		return body{text: string(text)}, nil
@@ -55,6 +60,9 @@ func parseBody(payload []byte) (body, error) {
 		if _, twice := b.members[key]; twice {
 			return b, problemf(CodeBadRequest, "the key %s stands in the body twice", quote(key))
 		}
+		if inside, twice := twiceKey(value); twice {
+			return b, problemf(CodeBadRequest, "the key %s stands in an object of %s twice", quote(inside), quote(key))
+		}
 		b.members[key] = value
 	}
 	if err == nil {
@@ -65,6 +73,9 @@ func parseBody(payload []byte) (body, error) {
 	}
 	if _, err = d.Token(); !errors.Is(err, io.EOF) {
 		return b, problemf(CodeBadRequest, "something follows the JSON object of the body")
+	}
+	if hasHalfCharacter(text) {
+		return b, problemf(CodeBadRequest, `the body has half of a character: a \u escape from \ud800 to \udfff without the other half of its pair`)
 	}
 	return b, nil
 }
@@ -119,7 +130,8 @@ func (b *body) common(r *request) error {
 		return err
 	}
 	if ok {
-		r.bound(expires)
+		// So many seconds from receipt, whatever happens to the clock of this host meanwhile.
+		r.bound(r.received.Add(min(max(expires.Sub(r.received), 0), maxTTL)))
 	}
 	_, err = b.take("trace", "true or false", &r.trace)
 	return err
@@ -132,7 +144,7 @@ func (b *body) takeMoment(key string) (moment time.Time, ok bool, err error) {
 	if ok, err = b.take(key, want, &text); !ok || err != nil {
 		return moment, ok, err
 	}
-	if moment, err = time.Parse(time.RFC3339Nano, text); err != nil {
+	if moment, err = protocol.ParseMoment(text); err != nil {
 		return moment, ok, problemf(CodeBadRequest, "%q must be %s, not %s", key, want, quote(text))
 	}
 	return moment, ok, nil

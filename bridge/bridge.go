@@ -50,9 +50,11 @@ type Bridge struct {
 	poller    poller
 	errands   errands
 
-	configuring sync.Mutex   // held while one point table takes the place of another
-	configs     atomic.Int32 // point tables that clients have sent, in hand
-	restored    atomic.Bool  // what the broker kept of the point table does not matter any more
+	configuring sync.Mutex    // held while one point table takes the place of another
+	configs     atomic.Int32  // point tables that clients have sent, in hand
+	restored    atomic.Bool   // what the broker kept of the point table does not matter any more
+	settled     func()        // says that the table to begin with is in force
+	beginning   chan struct{} // closed by it
 
 	announcer *announcer
 	cache     cache
@@ -67,9 +69,9 @@ type Bridge struct {
 	frames    chan bus.Frame // to be published, if frames are traced
 	admission admission
 	started   chan struct{} // closed once Run serves
-	turned    atomic.Int64  // when the bridge's own loop last turned, Unix nanoseconds
+	turned    moment        // when the bridge's own loop last turned
 	listening atomic.Bool   // connected and subscribed
-	scanning  atomic.Int64  // when the scan under way is expected to end, Unix nanoseconds; 0: none is
+	scanning  moment        // when the scan under way is expected to end; none: none is
 }
 
 // New returns a bridge that does nothing until Run.
@@ -84,6 +86,11 @@ func New(config Config) *Bridge {
 		frames:    make(chan bus.Frame, framesWaiting),
 		stopping:  make(chan struct{}),
 		started:   make(chan struct{}),
+		beginning: make(chan struct{}),
+	}
+	b.settled = sync.OnceFunc(func() { close(b.beginning) })
+	if !config.Allow[verbConfig] { // whatever the broker has kept
+		b.settled()
 	}
 	b.outbox = newOutbox(&b.limited)
 	b.metrics = b.newMetrics()
@@ -137,7 +144,7 @@ func (b *Bridge) loop(ctx context.Context) {
 	defer tick.Stop()
 	var port portWatch
 	for {
-		b.turned.Store(time.Now().UnixNano())
+		b.turned.store(time.Now())
 		b.refreshInfo()
 		b.refreshPresence(&port)
 		b.announcer.refresh()

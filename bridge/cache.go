@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"dlt645-mqtt/bridge/bus"
 	"dlt645-mqtt/protocol"
 )
 
@@ -62,7 +63,7 @@ func (c *cache) get(key string, maxAge time.Duration) (protocol.Result, time.Tim
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := c.results[key]
-	if r == nil || time.Since(r.time) > maxAge {
+	if r == nil || bus.Age(r.time, time.Now()) > maxAge {
 		return protocol.Result{}, time.Time{}, false
 	}
 	return r.result, r.time, true

@@ -119,6 +119,7 @@ func (b *Bridge) reconfigure(r *request, in *body) (*reply, error) {
 	b.restored.Store(true) // what the broker keeps is older
 	b.outbox.put(kept)
 	b.setTable(table)
+	b.settled()
 	b.log.Info("another point table is in force", "points", len(table.Points), "hash", table.Hash(), "version", keys.version, "from_file", keys.table == nil)
 	return a, nil
 }
@@ -211,6 +212,7 @@ func (b *Bridge) restore(payload []byte) {
 	if b.restored.Swap(true) && b.config.Allow[verbConfig] || len(payload) == 0 {
 		return
 	}
+	defer b.settled()
 	table, err := b.kept(payload)
 	if err != nil {
 		b.log.Warn("the point table that came by MQTT is given up, and that of DLT645_POINTS holds", "why", err)

@@ -79,8 +79,11 @@ func (b *Bridge) begin(r *request, plan protocol.Plan, continued bool) (pending,
 		return p, nil
 	}
 	job := bus.Job{Steps: rest, Deadline: r.deadline, Continued: continued, Stranger: r.stranger}
-	if until := plan.Until; !until.IsZero() && (r.deadline.IsZero() || until.Before(r.deadline)) {
-		job.Deadline = until
+	if !plan.Until.IsZero() {
+		until := p.asked.Add(plan.Until.Sub(p.asked)) // by the monotonic clock as well
+		if r.deadline.IsZero() || until.Before(r.deadline) {
+			job.Deadline = until
+		}
 	}
 	if plan.Password != "" {
 		for i := range rest {

@@ -12,9 +12,11 @@
 //
 //	topics.go        the topic tree, verbs and error codes: the twin of topics.md
 //	mqtt.go          the connection to the broker
+//	redelivery.go    messages that the broker sends twice
 //	request.go       how a message becomes a request
 //	admission.go     who is let in until the bridge stops
 //	body.go          payloads: JSON objects and the plain-text forms
+//	strict.go        what package json lets pass and a request must not be
 //	meters.go        which meter a topic means
 //	conversation.go  how a plan is carried out
 //	cache.go         values that are still fresh enough
@@ -62,4 +64,5 @@
 //	health.go        health check and HTTP
 //	metrics.go       what /metrics shows
 //	limit.go         log lines that come at most once a minute
+//	moment.go        times that goroutines share
 package bridge

@@ -26,7 +26,7 @@ func (b *Bridge) Unhealthy() string {
 		name   string
 		turned time.Time
 	}{
-		{"the bridge", time.Unix(0, b.turned.Load())},
+		{"the bridge", b.turned.load()},
 		{"the bus", b.bus.State().Turned},
 	} {
 		if age := time.Since(part.turned); age > healthLimit {
@@ -59,7 +59,7 @@ func (b *Bridge) serveHealth(ctx context.Context) (stop func(), err error) {
 			_ = c.Close()
 		}
 	}
-	b.turned.Store(time.Now().UnixNano())
+	b.turned.store(time.Now())
 	if runtime.GOOS == "linux" { // no other system has abstract sockets
 		name := healthSocket(b.config.Root)
 		if socket, err := (&net.ListenConfig{}).Listen(ctx, "unix", name); err != nil {

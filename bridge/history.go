@@ -41,8 +41,12 @@ func (r *request) historyKeys(in *body) error {
 		return problemf(CodeBadRequest, `"max_age_ms" does not go with "from": a history is always read from the meter`)
 	}
 	r.from, r.to = from, to
-	if epoch := time.Unix(0, 0); from.Before(epoch) { // the zero time would be no history
+	epoch := time.Unix(0, 0) // before it nothing was stored
+	if from.Before(epoch) {  // the zero time would be no history
 		r.from = epoch
+	}
+	if bounded && !to.After(epoch) { // the zero time would be no bound
+		r.to = epoch.Add(time.Second)
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/VictoriaMetrics/metrics"
 
+	"dlt645-mqtt/bridge/bus"
 	"dlt645-mqtt/protocol"
 )
 
@@ -47,7 +48,7 @@ func (b *Bridge) writeMeters(out io.Writer) {
 		online, known, order := w.presence.online, w.presence.known, w.order
 		values := make(map[string]any, len(order))
 		for item, v := range w.state.values {
-			if p := w.points[item]; p != nil && now.Sub(v.time) <= max(readingsShown*p.Interval, shortestShown) {
+			if p := w.points[item]; p != nil && bus.Age(v.time, now) <= max(readingsShown*p.Interval, shortestShown) {
 				values[item] = v.data
 			}
 		}

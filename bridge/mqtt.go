@@ -54,7 +54,7 @@ type Broker struct {
 type link struct {
 	*Bridge
 	ctx       context.Context
-	stayAway  atomic.Int64  // Unix nanoseconds until which not to connect
+	stayAway  moment        // until when not to connect
 	connected atomic.Int64  // connections so far
 	patience  time.Duration // how long the broker may take to acknowledge a message
 	short     atomic.Int64  // how many of the last in a row were short
@@ -72,6 +72,7 @@ func (b *Bridge) newLink(ctx context.Context) *link {
 func (l *link) connect() (*autopaho.ConnectionManager, error) {
 	b := l.Bridge
 	status := b.topics.join(topicStatus)
+	var delivered deliveries
 	maximum, quota := uint32(maxConfigPayload), uint16(receiveMaximum)
 	debug := slog.NewLogLogger(b.log.With("from", "paho").Handler(), slog.LevelDebug)
 	return autopaho.NewConnection(l.ctx, autopaho.ClientConfig{
@@ -107,8 +108,10 @@ func (l *link) connect() (*autopaho.ConnectionManager, error) {
 			SendAcksInterval:           acksInterval,
 			OnPublishReceived: []func(paho.PublishReceived) (bool, error){
 				func(p paho.PublishReceived) (bool, error) {
-					if m := messageOf(p.Packet); !b.announcer.hear(m) {
-						b.receive(m)
+					if !delivered.again(p.Client, p.Packet) {
+						if m := messageOf(p.Packet); !b.announcer.hear(m) {
+							b.receive(m)
+						}
 					}
 					b.outbox.whenRoom(func() { _ = p.Client.Ack(p.Packet) }) // it fails if the connection has ended
 					return true, nil
@@ -150,7 +153,7 @@ func (l *link) backoff(attempt int) time.Duration {
 
 // wait keeps us away from a broker that has thrown us out for another client of our name.
 func (l *link) wait() {
-	pause := time.Until(time.Unix(0, l.stayAway.Load()))
+	pause := time.Until(l.stayAway.load())
 	if pause <= 0 {
 		return
 	}
@@ -175,7 +178,7 @@ func (l *link) thrownOut(d *paho.Disconnect) {
 // keepAway makes the next attempt wait.
 func (l *link) keepAway() time.Duration {
 	pause := stayAwayTakeover + rand.N(stayAwayTakeover/2)
-	l.stayAway.Store(time.Now().Add(pause).UnixNano())
+	l.stayAway.store(time.Now().Add(pause))
 	return pause
 }
 
@@ -300,6 +303,7 @@ func (l *link) askForTable(ctx context.Context, m *autopaho.ConnectionManager) {
 	if _, err := m.Subscribe(ctx, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: topic, QoS: 1}}}); err != nil {
 		if allowed {
 			l.limited.log("kept table", "the broker does not tell which point table it has kept; that of DLT645_POINTS holds", "topic", topic, "err", err)
+			l.settled()
 		}
 		return
 	}
@@ -310,7 +314,10 @@ func (l *link) askForTable(ctx context.Context, m *autopaho.ConnectionManager) {
 		return
 	case <-timer.C:
 	}
+	l.configuring.Lock()   // what came is in force
 	l.restored.Store(true) // there is none, or it has been read
+	l.settled()
+	l.configuring.Unlock()
 	if _, err := m.Unsubscribe(ctx, &paho.Unsubscribe{Topics: []string{topic}}); err != nil {
 		l.log.Debug("unsubscribe", "topic", topic, "err", err)
 	}

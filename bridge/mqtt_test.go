@@ -14,7 +14,8 @@ import (
 // was published to it.
 type deafBroker struct {
 	listener  net.Listener
-	published chan string // topics
+	published chan string                      // topics
+	requests  func(connection net.Conn, n int) // what it sends after the first subscription on the n-th connection; nil: nothing
 }
 
 // serve acknowledges the publishes on all but the first so many connections.
@@ -24,12 +25,13 @@ func (b *deafBroker) serve(deaf int) {
 		if err != nil {
 			return
 		}
-		go b.talk(connection, n >= deaf)
+		go b.talk(connection, n, n >= deaf)
 	}
 }
 
-func (b *deafBroker) talk(connection net.Conn, acknowledge bool) {
+func (b *deafBroker) talk(connection net.Conn, n int, acknowledge bool) {
 	defer func() { _ = connection.Close() }()
+	asked := false
 	for {
 		packet, err := packets.ReadPacket(connection)
 		if err != nil {
@@ -58,26 +60,36 @@ func (b *deafBroker) talk(connection net.Conn, acknowledge bool) {
 		if _, err := answer.WriteTo(connection); err != nil {
 			return
 		}
+		if _, subscribed := packet.Content.(*packets.Subscribe); subscribed && b.requests != nil && !asked {
+			asked = true
+			b.requests(connection, n)
+		}
 	}
+}
+
+// newDeafBroker returns a stage whose bridge connects to a broker of few words, which is deaf on its first
+// connections and then sends requests. It runs until the test ends.
+func newDeafBroker(t *testing.T, deaf int, requests func(connection net.Conn, n int), change func(*Config)) (*stage, *deafBroker, *link) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	broker := &deafBroker{listener, make(chan string, 100), requests}
+	t.Cleanup(func() { _ = listener.Close() })
+	go broker.serve(deaf)
+	s := newStage(t, change)
+	s.config.Broker = Broker{URL: &url.URL{Scheme: "mqtt", Host: listener.Addr().String()}, ClientID: "test"}
+	s.outbox.down() // the stage has its own way out
+	return s, broker, s.newLink(t.Context())
 }
 
 // TestBrokerThatDoesNotAcknowledge publishes to a broker that is there but acknowledges nothing
 // at first. The bridge ends that connection: only over another one may it send the same again.
 func TestBrokerThatDoesNotAcknowledge(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	broker := &deafBroker{listener, make(chan string, 100)}
-	t.Cleanup(func() { _ = listener.Close() })
-	go broker.serve(1)
-
-	s := newStage(t, nil)
-	s.config.Broker = Broker{URL: &url.URL{Scheme: "mqtt", Host: listener.Addr().String()}, ClientID: "test"}
+	s, broker, l := newDeafBroker(t, 1, nil, nil)
 	ctx, cancel := context.WithCancel(t.Context())
-	l := s.newLink(ctx)
-	l.patience = 10 * time.Millisecond
-	s.outbox.down() // the stage has its own way out
+	l.ctx, l.patience = ctx, 10*time.Millisecond
 	manager, err := l.connect()
 	if err != nil {
 		t.Fatal(err)

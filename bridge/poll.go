@@ -280,9 +280,26 @@ func (p *poller) watchOf(d *directory, o *outcome) *watch {
 	return p.watches[name]
 }
 
+// tablePatience is how long the rounds wait for a broker that may have kept a point table. Without one
+// nobody hears of what they bring, but the metrics show it, and the first state is newer.
+const tablePatience = 30 * time.Second
+
+// awaitTable waits until it is known which point table to begin with: the one that the broker has kept
+// of an earlier run, or that of the configuration, of which nothing is read if it is not in force.
+func (b *Bridge) awaitTable(ctx context.Context) {
+	timer := time.NewTimer(tablePatience)
+	defer timer.Stop()
+	select {
+	case <-b.beginning:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
 // poll begins the rounds when they are due, until ctx ends. Each round begins once at the start,
 // and named meters without points are asked once, so that it is known who is there.
 func (b *Bridge) poll(ctx context.Context) {
+	b.awaitTable(ctx)
 	for _, w := range b.poller.all() {
 		if !w.hasPoints() {
 			b.probe(w)

@@ -333,3 +333,58 @@ func TestTableChangeDuringARound(t *testing.T) {
 		}
 	})
 }
+
+// TestNothingIsReadBeforeTheTableIsKnown has the broker bring the point table of an earlier run: late, not
+// at all, or never a broker. Nothing of the file's table is read before that is known.
+func TestNothingIsReadBeforeTheTableIsKnown(t *testing.T) {
+	const file, kept = "meter,item\nmain,voltage_a\ndead,voltage_a\n", "meter,item\nmain,current_a\n"
+	for _, row := range []struct {
+		name  string
+		allow bool
+		come  func(p *post)
+		after time.Duration // when the first question is asked
+		asked string
+	}{
+		{"kept", true, func(p *post) {
+			first := newStage(p.t, func(c *Config) { configurable(c); c.Points = p.config.Points })
+			_, message := first.configure(p.t, kept)
+			p.restore([]byte(*message))
+		}, 4 * time.Second, "current_a"},
+		{"another one is sent", true, func(p *post) { p.configure(p.t, kept) }, 4 * time.Second, "current_a"},
+		{"spoilt", true, func(p *post) { p.restore([]byte("{}")) }, 4 * time.Second, "voltage_a"},
+		{"none, or it is not told", true, func(p *post) { p.settled() }, 4 * time.Second, "voltage_a"},
+		{"no broker", true, func(*post) {}, tablePatience - time.Second, "voltage_a"},
+		{"not allowed", false, func(*post) {}, 0, "voltage_a"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := &post{t: t}
+				p.stage = newStage(t, func(c *Config) {
+					if row.allow {
+						configurable(c)
+					}
+					c.Points = parseTable(t, c, file)
+				})
+				p.cage.say = always("1.00")
+				ctx, cancel := context.WithCancel(t.Context())
+				done := make(chan struct{})
+				go func() { p.poll(ctx); close(done) }()
+				begin := time.Now()
+				var asked time.Duration
+				for !strings.Contains(strings.Join(p.cage.said(), " "), "_a") {
+					if time.Since(begin) == 4*time.Second {
+						row.come(p)
+					}
+					time.Sleep(time.Second)
+					synctest.Wait()
+					asked = time.Since(begin) - time.Second
+				}
+				if said := strings.Join(p.cage.said(), " "); asked != row.after || !strings.Contains(said, row.asked) || row.asked == "current_a" && strings.Contains(said, "voltage_a") {
+					t.Errorf("asked after %s: %q", asked, said)
+				}
+				cancel()
+				<-done
+			})
+		})
+	}
+}

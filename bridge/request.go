@@ -73,7 +73,7 @@ func (r *request) bound(deadline time.Time) {
 	}
 }
 
-func (r *request) expired() bool { return !r.deadline.IsZero() && !time.Now().Before(r.deadline) }
+func (r *request) expired() bool { return !r.deadline.IsZero() && bus.Over(r.deadline, time.Now()) }
 
 // receive takes one message from the broker. It never waits: what takes time is queued, and
 // the reply comes later. Every message on a request topic gets exactly one.

@@ -88,14 +88,14 @@ func (b *Bridge) scan(r *request, in *body) error {
 	if r.expired() {
 		return bus.ErrExpired
 	}
-	if !b.scanning.CompareAndSwap(0, time.Now().UnixNano()) {
+	if !b.scanning.claim(time.Now()) {
 		p := problemf(CodeBusy, "a scan is under way already; %s tells how far it is", b.topics.join(topicScan))
-		p.RetryAfterMS = max(time.Until(time.Unix(0, b.scanning.Load())), time.Second).Milliseconds()
+		p.RetryAfterMS = max(time.Until(b.scanning.load()), time.Second).Milliseconds()
 		return p
 	}
 	b.later(func() {
 		a, err := b.runScan(r, keys)
-		b.scanning.Store(0) // whoever has the reply may scan again
+		b.scanning.clear() // whoever has the reply may scan again
 		if err != nil {
 			b.fail(r, err)
 			return
@@ -248,7 +248,7 @@ func (b *Bridge) runScan(r *request, keys scanKeys) (*reply, error) {
 	s.asked = func() {
 		now := time.Now()
 		remaining := s.remaining()
-		b.scanning.Store(now.Add(remaining).UnixNano())
+		b.scanning.store(now.Add(remaining))
 		if len(s.found) > found || now.Sub(told) >= progressInterval {
 			told, found = now, len(s.found)
 			watched = b.tell(r, s.progress("searching"))

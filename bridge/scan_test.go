@@ -45,7 +45,7 @@ func (f finder) Find(pattern string) (protocol.Question, error) {
 // TestScanAfterScan scans as soon as the reply to a scan is there.
 func TestScanAfterScan(t *testing.T) {
 	s := newStage(t, func(c *Config) { c.Finders = []protocol.Finder{finder{}} })
-	under := make(chan int64, 1)
+	under := make(chan time.Time, 1)
 	s.carryOut(&request{
 		message: message{topic: "scan", payload: []byte(`{"meters":1}`), received: time.Now()}, verb: verbScan,
 		progress: func(ScanProgress) bool { return true },
@@ -53,10 +53,10 @@ func TestScanAfterScan(t *testing.T) {
 			if reply := decoded(t, m.payload); len(reply["meters"].([]any)) != 1 || reply["ok"] != true {
 				t.Errorf("reply %s", m.payload)
 			}
-			under <- s.scanning.Load()
+			under <- s.scanning.load()
 		},
 	})
-	if until := <-under; until != 0 {
+	if until := <-under; !until.IsZero() {
 		t.Error("with its reply a scan is under way still")
 	}
 }

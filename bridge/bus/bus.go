@@ -243,7 +243,7 @@ func (b *Bus) choose(busy string) *task {
 	now := time.Now()
 	may := func(t *task) bool {
 		step := t.step()
-		expired := !t.job.Deadline.IsZero() && !now.Before(t.job.Deadline) // since the queue was looked through
+		expired := !t.job.Deadline.IsZero() && Over(t.job.Deadline, now) // since the queue was looked through
 		return !t.running && !expired && step.Meter != busy && !now.Before(b.held(step))
 	}
 	if busy != "" {

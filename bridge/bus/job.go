@@ -14,8 +14,8 @@ type Job struct {
 	// that other jobs' steps may come between them.
 	Steps []protocol.Step
 
-	// Deadline bounds the start of each step, not its end; a step that has not begun by then
-	// is answered with ErrExpired, or with ErrDown if the port is missing. The zero time is no
+	// Deadline bounds the start of each step, not its end, by the wall clock as well as by the
+	// monotonic one (see Over); a step that has not begun by then is answered with ErrExpired, or with ErrDown if the port is missing. The zero time is no
 	// deadline; such a job is answered with ErrDown once the port has kept it waiting for a
 	// minute.
 	Deadline time.Time

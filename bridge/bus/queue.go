@@ -13,6 +13,10 @@ import (
 // steps of other meters, so that nobody who floods one class starves another.
 const backgroundShare = 20
 
+// clockStep is by how much the wall clock must be off the monotonic one to have been set: less is
+// what the service that disciplines it does all the time.
+const clockStep = 100 * time.Millisecond
+
 // downPatience is how long a task without a deadline waits for a port that is missing.
 const downPatience = time.Minute
 
@@ -106,8 +110,12 @@ type queue struct {
 	reads  int // served in a row while the background waited
 	polls  int // served in a row while the scan waited
 
-	// sweep is the earliest time at which a task can expire; zero: none will.
+	// sweep is the earliest time at which a task can expire; zero: none will. swept is how far the
+	// wall clock was ahead of the monotonic one when the queue was looked through last: where it has
+	// been set since, the order in which tasks expire is another one.
 	sweep time.Time
+	swept time.Duration
+	began time.Time // when the queue was first looked through
 }
 
 func (q *queue) len() int { return q.jobs + q.commands }
@@ -136,7 +144,7 @@ func (q *queue) add(t *task, expires time.Time) {
 			q.equal[key][t] = struct{}{}
 		}
 	}
-	if !expires.IsZero() && (q.sweep.IsZero() || expires.Before(q.sweep)) {
+	if !expires.IsZero() && (q.sweep.IsZero() || left(expires, t.queued) < left(q.sweep, t.queued)) {
 		q.sweep = expires
 	}
 	q.enter(t)
@@ -378,9 +386,24 @@ func (q *queue) all() []*task {
 	return tasks
 }
 
+// clockWasSet reports whether the wall clock has been set since it was asked last, or the machine
+// has slept.
+func (q *queue) clockWasSet(now time.Time) bool {
+	if q.began.IsZero() {
+		q.began = now
+	}
+	ahead := now.Round(0).Sub(q.began.Round(0)) - now.Sub(q.began)
+	set := (ahead - q.swept).Abs() > clockStep
+	if set {
+		q.swept = ahead
+	}
+	return set
+}
+
 // expire answers the tasks whose time is over with err. down is as in task.expires.
 func (q *queue) expire(now, down time.Time, err error) {
-	if q.sweep.IsZero() || now.Before(q.sweep) {
+	set := q.clockWasSet(now)
+	if q.sweep.IsZero() || !set && !Over(q.sweep, now) {
 		return
 	}
 	q.sweep = time.Time{}
@@ -388,9 +411,9 @@ func (q *queue) expire(now, down time.Time, err error) {
 		at := t.expires(down)
 		switch {
 		case at.IsZero():
-		case !now.Before(at) && !t.running:
+		case Over(at, now) && !t.running:
 			q.fail(t, "", err)
-		case q.sweep.IsZero() || at.Before(q.sweep):
+		case q.sweep.IsZero() || left(at, now) < left(q.sweep, now):
 			q.sweep = at
 		}
 	}

@@ -68,7 +68,9 @@ func (r *Register) plausible(value protocol.Decimal, at time.Time, digits int, w
 	rise := value.Coefficient - r.value.Coefficient
 	most := span
 	if watts > 0 && !r.unlimited {
-		most = min(most, mostRise(watts, at.Sub(r.at), value.Scale))
+		// The host may have slept, which its monotonic clock does not know of; the meter has counted on.
+		passed := max(at.Sub(r.at), at.Round(0).Sub(r.at.Round(0)))
+		most = min(most, mostRise(watts, passed, value.Scale))
 	}
 	if rise < 0 {
 		rise += span

@@ -128,14 +128,24 @@ func (p Picture) decodeSchedule(data []byte) (any, error) {
 
 // parseMoment reads a moment as people write it; without offset it is in the zone.
 func parseMoment(text string, zone *time.Location) (time.Time, error) {
-	t, err := time.Parse(time.RFC3339, text)
+	t, err := protocol.ParseMoment(text)
 	if err == nil {
 		return t.In(zone), nil
 	}
 	for _, layout := range []string{"2006-01-02T15:04:05", time.DateTime, "2006-01-02T15:04", "2006-01-02 15:04"} {
-		if t, err = time.ParseInLocation(layout, text, zone); err == nil {
+		// Package time takes fractions, a decimal comma and hours of one digit for any layout.
+		if t, err := time.ParseInLocation(layout, text, zone); err == nil && t.Format(layout) == text {
 			return t, nil
 		}
+	}
+	return time.Time{}, err
+}
+
+// parseLayout reads a date or a time of day that is written as the layout has it, to the digit.
+func parseLayout(layout, text string) (time.Time, error) {
+	t, err := time.Parse(layout, text)
+	if err == nil && t.Format(layout) != text {
+		err = protocol.ErrMoment
 	}
 	return t, err
 }
@@ -150,7 +160,7 @@ func (p Picture) appendCalendar(dst []byte, value any, zone *time.Location) ([]b
 		if p.layout == time.RFC3339 {
 			t, err = parseMoment(v, zone)
 		} else {
-			t, err = time.Parse(p.layout, v)
+			t, err = parseLayout(p.layout, v)
 		}
 	default:
 		return nil, p.unfit(value, "it takes a string")

@@ -212,3 +212,32 @@ func TestWriteAllowed(t *testing.T) {
 		}
 	}
 }
+
+// TestMomentsToTheLetter writes moments in ways that package time would take and no standard knows.
+func TestMomentsToTheLetter(t *testing.T) {
+	for _, row := range []struct {
+		layout, text string
+		ok           bool
+	}{
+		{time.RFC3339, "2026-11-21T10:30:00+08:00", true},
+		{time.RFC3339, "2026-11-21 10:30", true},
+		{time.RFC3339, "2026-11-21T10:30:00+24:00", false},
+		{time.RFC3339, "2026-11-21T10:30:00,5", false},
+		{time.RFC3339, "2026-11-21 9:30", false},
+		{time.DateOnly, "2026-11-21", true},
+		{time.TimeOnly, "10:30:00", true},
+		{time.TimeOnly, "10:30:00.5", false},
+		{time.TimeOnly, "10:30:00,0", false},
+		{time.TimeOnly, "9:30:00", false},
+	} {
+		var err error
+		if row.layout == time.RFC3339 {
+			_, err = parseMoment(row.text, time.UTC)
+		} else {
+			_, err = parseLayout(row.layout, row.text)
+		}
+		if (err == nil) != row.ok {
+			t.Errorf("%q as %s: %v", row.text, row.layout, err)
+		}
+	}
+}

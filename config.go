@@ -79,7 +79,7 @@ type config struct {
 	protocol   protocol.Protocol
 	meters     []bridge.Meter
 	allow      map[string]bool
-	passwords  map[string]map[string]string
+	passwords  map[protocol.MeterKey]map[string]string
 	operator   string
 	relayValid time.Duration
 	clock      func() error

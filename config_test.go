@@ -63,7 +63,7 @@ func TestConfigMinimal(t *testing.T) {
 	}
 	for i, want := range []string{"main 000000000001 2007 false", "old AAAAAAAAAA12 1997 false", "only AAAAAAAAAAAA 2007 true"} {
 		m := c.meters[i]
-		got := strings.Join([]string{m.Name, m.Address, m.Protocol.Name(), map[bool]string{true: "true", false: "false"}[m.Wildcard]}, " ")
+		got := strings.Join([]string{m.Name, m.Address.Text, m.Protocol.Name(), map[bool]string{true: "true", false: "false"}[m.Address.Shared]}, " ")
 		if got != want {
 			t.Errorf("meter %s, want %s", got, want)
 		}

@@ -77,7 +77,7 @@ func demoMeter(c config) string {
 func demoFrame(c config) string {
 	address := dlt645.Anyone
 	if len(c.meters) > 0 {
-		if a, err := dlt645.ParseAddress(c.meters[0].Address, dlt645.V2007); err == nil {
+		if a, err := dlt645.ParseAddress(c.meters[0].Address.Text, dlt645.V2007); err == nil {
 			address = a
 		}
 	}

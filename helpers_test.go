@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"dlt645-mqtt/protocol"
 )
 
 // setAll sets variables for one test, and no other of ours.
@@ -122,4 +124,13 @@ func (w *watched) String() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.text.String()
+}
+
+// addressOf is an address known to be good.
+func addressOf(p protocol.Protocol, text string) protocol.Address {
+	address, err := p.ParseAddress(text)
+	if err != nil {
+		panic(err)
+	}
+	return address
 }

@@ -207,11 +207,24 @@ func newBridge(c config, log *slog.Logger) (*bridge.Bridge, *bus.Bus) {
 	line := bus.New(c.bus)
 	b = bridge.New(bridge.Config{
 		Root: c.root, Broker: c.broker, Bus: line, BusURL: c.bus.URL,
-		Meters: c.meters, Protocols: slices.Sorted(maps.Keys(c.protocols)), Protocol: c.protocol, Finders: finders(c.protocols),
-		Allow: c.allow, Passwords: c.passwords, Operator: c.operator, RelayValid: c.relayValid, Clock: c.clock,
+		Meters: c.meters, Protocols: sortedProtocols(c.protocols), Protocol: c.protocol, Finders: finders(c.protocols),
+		Allow: c.allow, Passwords: c.passwords, Settings: settingNames, Operator: c.operator, RelayValid: c.relayValid, Clock: c.clock,
 		Points: c.points, Discovery: c.discovery, Language: c.language, Zone: c.zone, HTTP: c.http, Version: version, Log: log,
 	})
 	return b, line
+}
+
+// settingNames are what protocols call our variables in sentences that say what to change.
+var settingNames = protocol.Settings{
+	Passwords: prefix + "_METER_PASSWORD", PasswordsFile: prefix + "_METER_PASSWORDS_FILE", Meters: prefix + "_METERS", Bus: prefix + "_BUS_URL",
+}
+
+// sortedProtocols returns all protocols in the order of their names.
+func sortedProtocols(protocols map[string]protocol.Protocol) (all []protocol.Protocol) {
+	for _, name := range slices.Sorted(maps.Keys(protocols)) {
+		all = append(all, protocols[name])
+	}
+	return all
 }
 
 // finders returns the protocols that can look for meters, the newer first, for most meters

@@ -53,7 +53,7 @@ func newWire(t testing.TB, kind string, baud, n int) *wire {
 	line := simulator.NewBus(simulator.BusOptions{Meters: w.meters, Baud: baud, Turnaround: benchTurnaround, WakeUp: benchWakeUp})
 	if kind == "virtual" {
 		w.config = bus.Config{
-			Settings: bus.Settings{Baud: baud, Preamble: benchWakeUp},
+			Settings: bus.Settings{Baud: baud, FixedWakeUps: true, WakeUps: benchWakeUp},
 			Open:     func(context.Context) (bus.Port, error) { return line.Port(), nil },
 		}
 		return w
@@ -174,7 +174,7 @@ func (m *master) plan(address string, together bool) (steps []protocol.Step) {
 		}
 	}
 	for _, items := range lists {
-		plan, err := spoken.Plan(protocol.Request{Verb: protocol.VerbRead, Class: protocol.ClassPoll, Address: address, Items: items}, m.Meter(address))
+		plan, err := spoken.Plan(protocol.Request{Verb: protocol.VerbRead, Class: protocol.ClassPoll, Address: addressOf(spoken, address), Items: items}, m.Meter(addressOf(spoken, address).MeterKey))
 		if err != nil || len(plan.Errors) > 0 {
 			m.t.Fatalf("plan for %s: %v %v", address, err, plan.Errors)
 		}

@@ -202,7 +202,7 @@ func measureEqual(t *testing.T) measure {
 
 // measureDecode decodes the answer with the block of all voltages.
 func measureDecode() measure {
-	plan, err := dlt645.New(dlt645.V2007, time.UTC).Plan(protocol.Request{Verb: protocol.VerbRead, Address: "000000000001", Items: pollItems[:3]}, nil)
+	plan, err := dlt645.New(dlt645.V2007, time.UTC).Plan(protocol.Request{Verb: protocol.VerbRead, Address: addressOf(dlt645.New(dlt645.V2007, time.UTC), "000000000001"), Items: pollItems[:3]}, nil)
 	if err != nil {
 		return measure{what: "decode a frame", ours: err.Error(), missed: true}
 	}

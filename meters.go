@@ -2,19 +2,24 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"maps"
 	"os"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 
 	"dlt645-mqtt/bridge"
 	"dlt645-mqtt/bridge/points"
+	"dlt645-mqtt/protocol"
 )
 
 var meterName = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,31}$`)
 
-// readMeters reads the meters that have names. No two may have the same name or address.
+// readMeters reads the meters that have names. No two may have the same name, or be the same meter.
 func (r *reader) readMeters(c *config) {
-	names, addresses := map[string]bool{}, map[string]string{}
+	names, meters := map[string]bool{}, map[protocol.MeterKey]string{}
 	for entry := range strings.SplitSeq(r.Meters, ",") {
 		if entry = strings.TrimSpace(entry); entry == "" {
 			continue
@@ -27,28 +32,110 @@ func (r *reader) readMeters(c *config) {
 		if !meterName.MatchString(name) {
 			r.complain("METERS", "%q is no meter name: lower case letters, digits, _ and -, a letter first, at most 32", name)
 		}
-		m := bridge.Meter{Name: name, Protocol: c.protocol}
-		address, version, chosen := strings.Cut(rest, "@")
-		if chosen {
-			if m.Protocol = c.protocols[version]; m.Protocol == nil {
-				r.complain("METERS", "%s: %q is no protocol; there are %s", name, version, c.protocolNames())
-				continue
-			}
-		}
-		var err error
-		if m.Address, m.Wildcard, err = m.Protocol.ParseAddress(address); err != nil {
+		m, err := c.meter(name, rest)
+		if err != nil {
 			r.complain("METERS", "%s: %w", name, err)
 			continue
 		}
 		if names[name] {
 			r.complain("METERS", "the name %s is given twice", name)
 		}
-		if other, twice := addresses[m.Address]; twice {
+		if other, twice := meters[m.Address.MeterKey]; twice {
 			r.complain("METERS", "%s and %s have the same address %s", other, name, m.Address)
 		}
-		names[name], addresses[m.Address] = true, name
+		names[name], meters[m.Address.MeterKey] = true, name
 		c.meters = append(c.meters, m)
 	}
+}
+
+// meter reads what stands behind the name of a meter: address@protocol?option=value&….
+func (c *config) meter(name, text string) (bridge.Meter, error) {
+	m := bridge.Meter{Name: name, Protocol: c.protocol}
+	text, query, _ := strings.Cut(text, "?")
+	address, version, chosen := strings.Cut(text, "@")
+	if chosen {
+		if m.Protocol = c.protocols[version]; m.Protocol == nil {
+			return m, fmt.Errorf("%q is no protocol; there are %s", version, c.protocolNames())
+		}
+	}
+	options, err := readOptions(query)
+	if err != nil {
+		return m, err
+	}
+	if m.Mode, err = c.mode(options); err != nil {
+		return m, err
+	}
+	switch configurer, ok := m.Protocol.(protocol.Configurer); {
+	case len(options) == 0:
+	case ok:
+		if m.Protocol, err = configurer.Configure(options); err != nil {
+			return m, err
+		}
+	default:
+		return m, fmt.Errorf("protocol %s has no option %q; a meter of it may have baud, parity and stop, as in %s?baud=9600", m.Protocol.Name(), slices.Sorted(maps.Keys(options))[0], address)
+	}
+	m.Address, err = m.Protocol.ParseAddress(address)
+	return m, err
+}
+
+// readOptions reads option=value&….
+func readOptions(query string) (map[string]string, error) {
+	options := map[string]string{}
+	for option := range strings.SplitSeq(query, "&") {
+		if option == "" {
+			continue
+		}
+		key, value, ok := strings.Cut(option, "=")
+		if !ok || value == "" {
+			return nil, fmt.Errorf("%q is no option: write %s=…", option, key)
+		}
+		if _, twice := options[key]; twice {
+			return nil, fmt.Errorf("option %s is given twice", key)
+		}
+		options[key] = value
+	}
+	return options, nil
+}
+
+// mode takes the settings of the line out of the options of a meter. Only a port of our own can have another
+// speed for each meter.
+func (c *config) mode(options map[string]string) (mode protocol.Mode, err error) {
+	given := false
+	for _, option := range []struct {
+		name string
+		read func(text string) error
+	}{
+		{"baud", func(text string) error { return number(text, &mode.Baud, protocol.LowestBaud, protocol.HighestBaud) }},
+		{"parity", func(text string) error {
+			mode.Parity = text
+			return protocol.CheckParity(text)
+		}},
+		{"stop", func(text string) error { return number(text, &mode.Stop, 1, 2) }},
+	} {
+		text, ok := options[option.name]
+		if !ok {
+			continue
+		}
+		delete(options, option.name)
+		given = true
+		if err := option.read(text); err != nil {
+			return mode, fmt.Errorf("%s=%s: %w", option.name, text, err)
+		}
+	}
+	if given && c.bus.URL != "" && !c.bus.Tunable {
+		return mode, errors.New("a meter has a speed, parity or stop bits of its own, but the serial server or the DTU behind DLT645_BUS_URL sets them for the whole line: leave them out here and set that device, or use a serial:// bus")
+	}
+	return mode, nil
+}
+
+// number reads a whole number within bounds.
+func number(text string, to *int, least, most int) error {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < least || n > most {
+		return fmt.Errorf("write a whole number from %d to %d", least, most)
+	}
+	*to = n
+	return nil
 }
 
 // points reads the point table: basic, off, or a file.

@@ -5,17 +5,19 @@ import (
 	"maps"
 	"os"
 	"strings"
+
+	"dlt645-mqtt/protocol"
 )
 
-// readPasswords reads the meters' passwords: level to digits, by the address of the meter, and
-// under "" those of all meters.
+// readPasswords reads the meters' passwords: level to digits, by meter, and
+// under the zero key those of all.
 func (r *reader) readPasswords(c *config) {
-	c.passwords = map[string]map[string]string{}
+	c.passwords = map[protocol.MeterKey]map[string]string{}
 	general, err := parsePasswords(r.secret("METER_PASSWORD", r.MeterPassword, r.MeterPasswordFile))
 	if err != nil {
 		r.complain("METER_PASSWORD", "%w", err)
 	}
-	c.passwords[""] = general
+	c.passwords[protocol.MeterKey{}] = general
 	if r.MeterPasswordsFile == "" {
 		return
 	}
@@ -36,7 +38,7 @@ func (r *reader) readPasswords(c *config) {
 			r.complain("METER_PASSWORDS_FILE", "line %d is not of the form meter=02123456,04000000", number)
 			continue
 		}
-		address, ok := c.addressOf(strings.TrimSpace(name))
+		meter, ok := c.meterOf(strings.TrimSpace(name))
 		if !ok {
 			r.complain("METER_PASSWORDS_FILE", "line %d: %q is neither a name of DLT645_METERS nor an address", number, strings.TrimSpace(name))
 			continue
@@ -45,23 +47,23 @@ func (r *reader) readPasswords(c *config) {
 		switch {
 		case err != nil:
 			r.complain("METER_PASSWORDS_FILE", "line %d: %w", number, err)
-		case c.passwords[address] != nil:
+		case c.passwords[meter] != nil:
 			r.complain("METER_PASSWORDS_FILE", "line %d: the meter has a line already", number)
 		default:
-			c.passwords[address] = own
+			c.passwords[meter] = own
 		}
 	}
 }
 
-// addressOf returns the address of a meter by its name, or by the address itself.
-func (c *config) addressOf(meter string) (string, bool) {
+// meterOf returns the meter that a name means, or an address.
+func (c *config) meterOf(text string) (protocol.MeterKey, bool) {
 	for _, m := range c.meters {
-		if m.Name == meter || m.Address == meter && !m.Wildcard {
-			return m.Address, true
+		if m.Name == text || m.Address.Text == text && !m.Address.Shared {
+			return m.Address.MeterKey, true
 		}
 	}
-	address, wildcard, err := c.protocol.ParseAddress(meter)
-	return address, err == nil && !wildcard && len(meter) == len(address)
+	address, err := c.protocol.ParseAddress(text)
+	return address.MeterKey, err == nil && !address.Shared && strings.EqualFold(address.Text, text)
 }
 
 // hasPassword tells whether any meter has a password of a level; "" is any level.

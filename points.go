@@ -209,8 +209,14 @@ func writeTemplate(ctx context.Context, c config, count uint, out, stderr io.Wri
 		var names []string
 		for i, m := range found.Meters {
 			name := fmt.Sprintf("meter%d", i+1)
-			c.meters = append(c.meters, bridge.Meter{Name: name, Address: m.Address, Protocol: c.protocols[m.Protocol]})
-			names = append(names, fmt.Sprintf("%s=%s@%s", name, m.Address, m.Protocol))
+			entry := m.Address + "@" + m.Protocol
+			meter, err := c.meter(name, entry)
+			if err != nil {
+				complain(stderr, "points", err)
+				return 1
+			}
+			c.meters = append(c.meters, meter)
+			names = append(names, name+"="+entry)
 		}
 		fmt.Fprintf(stderr, "the table needs the names of the meters that were found:\n  DLT645_METERS=%s\n", strings.Join(names, ","))
 	}

@@ -24,7 +24,7 @@ func TestShortAddressOf1997(t *testing.T) {
 			v.stop()
 			edition := dlt645.New(dlt645.V1997, time.FixedZone("", 8*60*60))
 			m := bridge.Meter{Name: "short", Protocol: edition}
-			if m.Address, m.Wildcard, err = edition.ParseAddress(given); err != nil {
+			if m.Address, err = edition.ParseAddress(given); err != nil {
 				t.Fatal(err)
 			}
 			v.meters = []bridge.Meter{m}

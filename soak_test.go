@@ -286,7 +286,7 @@ func (s *soak) read(random *rand.Rand, class protocol.Class) {
 	spoken := s.protocols[address]
 	lists := soakItems[spoken.Name()]
 	items := lists[random.IntN(len(lists))]
-	plan, err := spoken.Plan(protocol.Request{Verb: protocol.VerbRead, Class: class, Address: address, Items: items}, s.bus.Meter(address))
+	plan, err := spoken.Plan(protocol.Request{Verb: protocol.VerbRead, Class: class, Address: addressOf(spoken, address), Items: items}, s.bus.Meter(addressOf(spoken, address).MeterKey))
 	begin := time.Now()
 	for err == nil {
 		var report <-chan bus.Report
@@ -338,22 +338,23 @@ func (s *soak) check(step *protocol.Step, reply *bus.Reply) {
 // checkValues finds the exchange that all values of a reply come from. It must have been
 // begun by the step itself: by its first or its second try.
 func (s *soak) checkValues(step *protocol.Step, reply *bus.Reply) {
-	registers := s.registers(step.Meter, reply.Result.Values)
+	meter := step.Meter.Text
+	registers := s.registers(meter, reply.Result.Values)
 	before := s.exchangesBefore(reply.Frames[0])
 	if before == nil || len(registers) == 0 {
-		s.t.Errorf("%s %v: nothing to check in %+v", step.Meter, step.Items, reply)
+		s.t.Errorf("%s %v: nothing to check in %+v", meter, step.Items, reply)
 		return
 	}
-	last := s.meters[step.Meter].Counts().Exchanges
+	last := s.meters[meter].Counts().Exchanges
 	from := func(first, last int) bool {
 		for n := first; n <= last; n++ {
-			if !slices.ContainsFunc(registers, func(r register) bool { return !r.from(step.Meter, n) }) {
+			if !slices.ContainsFunc(registers, func(r register) bool { return !r.from(meter, n) }) {
 				return true
 			}
 		}
 		return false
 	}
-	right := from(before[step.Meter]+1, last)
+	right := from(before[meter]+1, last)
 	s.count(func(c *soakTally) {
 		c.values += len(registers)
 		if right {
@@ -362,8 +363,8 @@ func (s *soak) checkValues(step *protocol.Step, reply *bus.Reply) {
 	})
 	switch {
 	case right:
-	case from(before[step.Meter]-100, before[step.Meter]):
-		s.t.Errorf("%s %v: the values are older than the request, of exchange %d or before\n%s", step.Meter, step.Items, before[step.Meter], spell(reply.Frames))
+	case from(before[meter]-100, before[meter]):
+		s.t.Errorf("%s %v: the values are older than the request, of exchange %d or before\n%s", meter, step.Items, before[meter], spell(reply.Frames))
 	default:
 		s.count(func(c *soakTally) { c.forged++ })
 	}

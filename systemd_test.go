@@ -156,7 +156,7 @@ func TestSystemdEnvironment(t *testing.T) {
 	}
 	variables["DLT645_POINTS"] = "basic" // there is no such file here
 	setAll(t, variables)
-	if c, err := readConfig(true); err != nil || !c.allow["relay"] || c.meters[0].Address != "AAAAAAAAAAAA" {
+	if c, err := readConfig(true); err != nil || !c.allow["relay"] || c.meters[0].Address.Text != "AAAAAAAAAAAA" {
 		t.Errorf("%+v, %v", c, err)
 	}
 }

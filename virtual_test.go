@@ -4,14 +4,13 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
-	"maps"
-	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	"dlt645-mqtt/bridge"
 	"dlt645-mqtt/bridge/bus"
+	"dlt645-mqtt/protocol"
 	"dlt645-mqtt/simulator"
 )
 
@@ -34,7 +33,7 @@ func newVirtualSite(t testing.TB, o simulator.BusOptions, change func(*simulator
 	t.Helper()
 	v := &virtualSite{line: simulator.NewBus(o)}
 	v.config = bus.Config{
-		Settings: bus.Settings{Baud: o.Baud, Preamble: 4},
+		Settings: bus.Settings{Baud: o.Baud, FixedWakeUps: true, WakeUps: 4},
 		Open:     func(context.Context) (bus.Port, error) { return v.line.Port(), nil },
 		Queue:    10_000,
 	}
@@ -57,10 +56,10 @@ func (v *virtualSite) start(t testing.TB) {
 	line := bus.New(v.config)
 	v.bus = line
 	v.Bridge = bridge.New(bridge.Config{
-		Root: "test", Bus: line, Protocols: slices.Sorted(maps.Keys(protocols)), Protocol: protocols["2007"], Finders: finders(protocols),
+		Root: "test", Bus: line, Protocols: sortedProtocols(protocols), Protocol: protocols["2007"], Finders: finders(protocols),
 		Allow:      allow,
 		Meters:     v.meters,
-		Passwords:  map[string]map[string]string{"": {"02": "000000", "04": "000000"}},
+		Passwords:  map[protocol.MeterKey]map[string]string{{}: {"02": "000000", "04": "000000"}},
 		Operator:   "00000000",
 		RelayValid: 5 * time.Minute,
 		Zone:       time.UTC, Log: cmp.Or(v.log, slog.New(slog.DiscardHandler)),

@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"cmp"
 	"fmt"
 	"strings"
 	"testing"
@@ -14,28 +13,33 @@ import (
 // to it. Only A alone is a wildcard. What it is asked for its clock brings one, ten minutes ahead.
 type filled struct{ parrot }
 
-func (filled) ParseAddress(text string) (string, bool, error) {
-	if len(text) != 12 || strings.Trim(text, "0123456789A") != "" {
-		return "", false, fmt.Errorf("%w: not 12 digits", protocol.ErrBadRequest)
-	}
-	return text, text == "AAAAAAAAAAAA", nil
+func (f filled) ParseAddress(text string) (protocol.Address, error) {
+	address, err := f.parrot.ParseAddress(text)
+	address.Shared = text == "AAAAAAAAAAAA"
+	return address, err
 }
+
+// filledAt is the address of one filled parrot.
+func filledAt(text string) protocol.Address { return protocol.Address{MeterKey: parrotKey(text)} }
 
 func (p filled) Plan(request protocol.Request, known protocol.Known) (protocol.Plan, error) {
 	if request.Verb == protocol.VerbClock {
 		request.Verb, request.Items = protocol.VerbRead, []string{"clock"}
 	}
-	address := cmp.Or(request.Address, "000000000000")
-	request.Address = strings.ReplaceAll(address, "A", "0") // as the meters of these tests know it
+	address := request.Address
+	if address.IsZero() {
+		address = filledAt("000000000000")
+	}
+	request.Address = parrotAt(strings.ReplaceAll(address.Text, "A", "0")) // as the meters of these tests know it
 	plan, err := p.parrot.Plan(request, known)
 	plan.Address = address
 	for i := range plan.Steps {
 		step := &plan.Steps[i]
-		step.Meter = address
+		step.Meter = address.MeterKey
 		take := step.First.Take
 		step.First.Take = func(answer []byte) (*protocol.Exchange, protocol.Result, error) {
 			next, result, err := take(answer)
-			result.Address = "AAAAAAAAAA12"
+			result.Address = filledAt("AAAAAAAAAA12")
 			if step.Items[0] == "clock" {
 				result.Clock = time.Now().Add(10 * time.Minute)
 			}
@@ -52,14 +56,14 @@ func TestTheProtocolSaysWhatAWildcardIs(t *testing.T) {
 		s := newStage(t, func(c *Config) {
 			c.Allow["relay"], c.Allow["broadcast"] = true, true
 			c.Protocol = filled{}
-			c.Meters = []Meter{{Name: "short", Address: "AAAAAAAAAA12", Protocol: filled{}}}
+			c.Meters = []Meter{{Name: "short", Address: filledAt("AAAAAAAAAA12"), Protocol: filled{}}}
 			if name == "only" {
-				c.Meters = []Meter{{Name: "only", Address: "AAAAAAAAAAAA", Wildcard: true, Protocol: filled{}}}
+				c.Meters = []Meter{{Name: "only", Address: parrotAt("AAAAAAAAAAAA"), Protocol: filled{}}}
 			}
 		})
 		w := s.poller.watches[name]
 		s.ask(t, message{topic: "test/request/read/" + name, payload: []byte("voltage_a")})
-		if got := w.current(); got != "AAAAAAAAAA12" {
+		if got := w.current().Text; got != "AAAAAAAAAA12" {
 			t.Errorf("%s: after it has answered the meter is asked as %s", name, got)
 		}
 		s.ask(t, message{topic: "test/request/read/" + name, payload: []byte("voltage_a")})
@@ -100,9 +104,9 @@ func TestABroadcastOfTheTimeIsNotBlind(t *testing.T) {
 		s := newStage(t, func(c *Config) {
 			c.Allow["broadcast"], c.Allow["relay"] = true, true
 			c.Protocol = filled{}
-			c.Meters = []Meter{{Name: "short", Address: "AAAAAAAAAA12", Protocol: filled{}}}
+			c.Meters = []Meter{{Name: "short", Address: filledAt("AAAAAAAAAA12"), Protocol: filled{}}}
 			if test.only != "" {
-				c.Meters = []Meter{{Name: "only", Address: "AAAAAAAAAAAA", Wildcard: true, Protocol: filled{}}}
+				c.Meters = []Meter{{Name: "only", Address: parrotAt("AAAAAAAAAAAA"), Protocol: filled{}}}
 			}
 		})
 		s.meters(func() {

@@ -161,16 +161,28 @@ func (a *announcer) meters(table *points.Table) (meters []shownMeter, all bool) 
 		if w == nil {
 			continue // the table has changed just now
 		}
-		address := name
-		if m := a.directory.byName[name]; m != nil {
-			if address = m.current(); m.Wildcard && address == m.Address {
-				all = false
-				continue
-			}
+		address := w.current()
+		if address.Shared {
+			all = false
+			continue
 		}
-		meters = append(meters, shownMeter{w, a.site.MeterID(address), name, address})
+		meters = append(meters, shownMeter{w, a.site.MeterID(a.identity(w)), name, address.Text})
 	}
 	return meters, all
+}
+
+// identity is what the device of a meter is told from others by: its address, and beside that what else
+// it takes. Of meters that go by an address alone it is only that.
+func (a *announcer) identity(w *watch) string {
+	key := w.current().MeterKey
+	identity := key.Text
+	if key.Family != a.Bridge.config.Protocol.Family() {
+		identity = key.Family + "_" + identity
+	}
+	if key.Variant != "" {
+		identity += "_" + key.Variant
+	}
+	return identity
 }
 
 // refresh looks for what is new, and tells it when it is time.

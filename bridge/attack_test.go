@@ -22,7 +22,7 @@ import (
 func TestRepeatsThatWaitAreBounded(t *testing.T) {
 	var p repeats
 	again := func() (bool, error) {
-		repeat, _, err := p.enter(&request{message: message{topic: "t"}, id: json.RawMessage(`"1"`)}, "m", time.Now())
+		repeat, _, err := p.enter(&request{message: message{topic: "t"}, id: json.RawMessage(`"1"`)}, parrotKey("m"), time.Now())
 		return repeat, err
 	}
 	if repeat, err := again(); repeat || err != nil {
@@ -199,8 +199,8 @@ func TestCacheIsBounded(t *testing.T) {
 	var c cache
 	now := time.Now()
 	for i := range cacheSize + 100 {
-		c.put(fmt.Sprint(i), protocol.Result{Address: "000000000001"}, now, now.Add(time.Duration(i)))
-		c.forget(fmt.Sprintf("%012d", i+2), false, now)
+		c.put(&protocol.Step{Key: fmt.Sprint(i)}, protocol.Result{Address: parrotAt("000000000001")}, now, now.Add(time.Duration(i)))
+		c.forget(parrotAt(fmt.Sprintf("%012d", i+2)), now)
 	}
 	if len(c.results) > cacheSize || len(c.changed) > cacheSize {
 		t.Errorf("%d results and %d commands are kept", len(c.results), len(c.changed))

@@ -31,7 +31,7 @@ const (
 func (b *Bridge) judgePresence(w *watch, o *outcome) {
 	answered := heard(o)
 	w.presence.silent = errors.Is(o.Err, protocol.ErrSilent)
-	w.presence.onBus = b.bus.Meter(w.current()).Online()
+	w.presence.onBus = b.bus.Meter(w.current().MeterKey).Online()
 	switch {
 	case answered:
 		b.setPresence(w, true, "", o.time)
@@ -43,7 +43,7 @@ func (b *Bridge) judgePresence(w *watch, o *outcome) {
 // heard tells whether the meter was heard in a step.
 func heard(o *outcome) bool {
 	var refusal *protocol.Refusal
-	return o.Err == nil && o.First.Answer != nil || errors.As(o.Err, &refusal) || o.Result.Address != ""
+	return o.Err == nil && o.First.Answer != nil || errors.As(o.Err, &refusal) || !o.Result.Address.IsZero()
 }
 
 // setPresence publishes whether a meter is there, if that has changed.
@@ -105,7 +105,7 @@ func (b *Bridge) refreshPresence(port *portWatch) {
 	}
 	for _, w := range b.poller.all() {
 		w.mu.Lock()
-		onBus := b.bus.Meter(w.current()).Online()
+		onBus := b.bus.Meter(w.current().MeterKey).Online()
 		again := !w.presence.again.IsZero() && !now.Before(w.presence.again)
 		if again {
 			w.presence.again = time.Time{}

@@ -22,19 +22,20 @@ type Config struct {
 	Bus        *bus.Bus
 	BusURL     string // for people, without secrets
 	Meters     []Meter
-	Protocols  []string                     // names of all protocols there are
-	Protocol   protocol.Protocol            // of meters that are not configured
-	Finders    []protocol.Finder            // protocols that can look for meters, the likeliest first
-	Allow      map[string]bool              // classes of requests: the permissions of package protocol, raw, config
-	Passwords  map[string]map[string]string // level to digits, of each meter by its address; under "" of all
-	Operator   string                       // operator code for commands, 8 digits
-	RelayValid time.Duration                // how long a relay's command is valid
-	Clock      func() error                 // tells why our clock is none to set meters by; nil: it is
-	Points     *points.Table                // what to poll, by the configuration; nil: nothing
-	Discovery  string                       // prefix of the topics by which Home Assistant is told of the meters; empty: it is not
-	Language   string                       // of names that people read: "en" or "zh"
-	Zone       *time.Location               // for the times in replies
-	HTTP       string                       // address to serve health and metrics on; empty: not
+	Protocols  []protocol.Protocol                     // all that there are
+	Protocol   protocol.Protocol                       // of meters that are not configured
+	Finders    []protocol.Finder                       // protocols that can look for meters, the likeliest first
+	Allow      map[string]bool                         // classes of requests: the permissions of package protocol, raw, config
+	Passwords  map[protocol.MeterKey]map[string]string // level to digits, of each meter; under the zero key of all
+	Settings   protocol.Settings                       // what people call what is configured
+	Operator   string                                  // operator code for commands, 8 digits
+	RelayValid time.Duration                           // how long a relay's command is valid
+	Clock      func() error                            // tells why our clock is none to set meters by; nil: it is
+	Points     *points.Table                           // what to poll, by the configuration; nil: nothing
+	Discovery  string                                  // prefix of the topics by which Home Assistant is told of the meters; empty: it is not
+	Language   string                                  // of names that people read: "en" or "zh"
+	Zone       *time.Location                          // for the times in replies
+	HTTP       string                                  // address to serve health and metrics on; empty: not
 	Version    string
 	Log        *slog.Logger
 }

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"dlt645-mqtt/bridge/bus"
-	"dlt645-mqtt/bridge/points"
 	"dlt645-mqtt/protocol"
 )
 
@@ -228,11 +227,11 @@ type asking struct{ parrot }
 
 func (p asking) Plan(request protocol.Request, known protocol.Known) (protocol.Plan, error) {
 	plan, err := p.parrot.Plan(request, known)
-	if err != nil || request.Address != "AAAAAAAAAAAA" {
+	if err != nil || !request.Address.Shared {
 		return plan, err
 	}
 	rest := plan
-	plan.Steps = []protocol.Step{p.step(request.Address, "name")}
+	plan.Steps = []protocol.Step{p.step(request.Address.Text, "name")}
 	plan.Then = func([]protocol.Answer) (protocol.Plan, error) { return rest, nil }
 	return plan, nil
 }
@@ -248,12 +247,12 @@ func TestOnlyMeterThatDoesNotTellItsName(t *testing.T) {
 		}
 	})
 	s.ask(t, message{topic: "test/request/read/only", payload: []byte("voltage_a")})
-	if address := s.directory.byName["only"].current(); address != "000000000000" {
+	if address := s.directory.byName["only"].current().Text; address != "000000000000" {
 		t.Errorf("the meter that has answered is taken for %s", address)
 	}
-	s.directory.byName["only"].learn("", false)
+	s.directory.byName["only"].learn(protocol.Address{}, false)
 	_ = s.readAside(s.poller.named("only"), []string{"voltage_b"}) // errMissing: its name is
-	if address := s.directory.byName["only"].current(); address != "000000000000" {
+	if address := s.directory.byName["only"].current().Text; address != "000000000000" {
 		t.Errorf("the meter that has answered a poll is taken for %s", address)
 	}
 }
@@ -262,8 +261,8 @@ func TestBasicPoints(t *testing.T) {
 	s := newStage(t, nil)
 	_, reply := s.ask(t, message{topic: "test/request/read/main"})
 	values, _ := reply["values"].(map[string]any)
-	if len(values) != len(points.BasicItems) {
-		t.Errorf("values %v, want all of %v", values, points.BasicItems)
+	if len(values) != len(parrotBasic) {
+		t.Errorf("values %v, want all of %v", values, parrotBasic)
 	}
 }
 

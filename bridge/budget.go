@@ -11,13 +11,6 @@ import (
 	"dlt645-mqtt/protocol"
 )
 
-// How long a meter takes to begin its answer, at best and at worst, if nothing was learned of it
-// (DL/T 645-2007, clause 5.3).
-const (
-	quickTurnaround = 20 * time.Millisecond
-	slowTurnaround  = 500 * time.Millisecond
-)
-
 // A Budget is what a point table takes of the wire.
 type Budget struct {
 	Baud   int           // speed of the line
@@ -69,9 +62,9 @@ func (b *Bridge) Budget(t *points.Table) (Budget, error) {
 		for _, step := range steps {
 			r.Reads = append(r.Reads, BudgetRead{Block: step.Block, Items: step.Items})
 		}
-		r.Wire, r.Begin, r.Guessed = b.bus.Cost(steps, quickTurnaround)
+		r.Wire, r.Begin, r.Guessed = b.bus.Cost(steps, false)
 		budget.Share += r.share()
-		worst, _, _ := b.bus.Cost(steps, slowTurnaround)
+		worst, _, _ := b.bus.Cost(steps, true)
 		budget.Worst += worst.Seconds() / r.Interval.Seconds()
 	}
 	return budget, nil
@@ -81,13 +74,17 @@ func (b *Bridge) Budget(t *points.Table) (Budget, error) {
 // any other.
 func (b *Bridge) stepsOf(name string, items []string) ([]protocol.Step, error) {
 	m, address, spoken, err := b.directory.find(name)
-	if err == nil && m != nil && m.Wildcard && address == m.Address {
-		address, _, err = spoken.ParseAddress("000000000000")
+	if err == nil && address.Shared {
+		_, example := spoken.AddressForm()
+		address, err = spoken.ParseAddress(example)
 	}
 	if err != nil {
 		return nil, err
 	}
-	plan, err := spoken.Plan(protocol.Request{Verb: protocol.VerbRead, Class: protocol.ClassPoll, Address: address, Items: items}, b.bus.Meter(address))
+	plan, err := spoken.Plan(protocol.Request{Verb: protocol.VerbRead, Class: protocol.ClassPoll, Address: address, Items: items}, b.bus.Meter(address.MeterKey))
+	if m != nil {
+		setMode(plan.Steps, m.Mode)
+	}
 	return plan.Steps, err
 }
 

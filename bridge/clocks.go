@@ -13,10 +13,6 @@ const (
 	// clockMemory is how long it counts how far a meter's clock was off.
 	clockMemory = 24 * time.Hour
 
-	// broadcastReach is how far off a clock may be that a broadcast of the time still sets
-	// (DL/T 645-2007, the function 08H).
-	broadcastReach = 5 * time.Minute
-
 	// mostClocks bounds the memory for the clocks of meters.
 	mostClocks = 4096
 )
@@ -24,8 +20,8 @@ const (
 // clocks remembers how far the clocks of meters are ahead of ours. The zero value knows none.
 type clocks struct {
 	mu    sync.Mutex
-	known map[string]clock // by address
-	all   time.Time        // when a command that may have set all of them was last over
+	known map[protocol.MeterKey]clock
+	all   time.Time // when a command that may have set all of them was last over
 }
 
 type clock struct {
@@ -42,37 +38,37 @@ func (c *clocks) learn(o *outcome) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if o.Came.Before(c.all) || o.Came.Before(c.known[o.Result.Address].read) {
+	if o.Came.Before(c.all) || o.Came.Before(c.known[o.Result.Address.MeterKey].read) {
 		return
 	}
-	c.put(o.Result.Address, clock{o.Result.Clock.Sub(o.Came), o.Came, o.Came.Round(0)})
+	c.put(o.Result.Address.MeterKey, clock{o.Result.Clock.Sub(o.Came), o.Came, o.Came.Round(0)})
 }
 
-func (c *clocks) put(address string, known clock) {
+func (c *clocks) put(meter protocol.MeterKey, known clock) {
 	if c.known == nil || len(c.known) >= mostClocks {
-		c.known = map[string]clock{}
+		c.known = map[protocol.MeterKey]clock{}
 	}
-	c.known[address] = known
+	c.known[meter] = known
 }
 
 // forget drops what is known of a clock that a command, over now, may have set. An address that
 // several meters share drops everything.
-func (c *clocks) forget(address string, shared bool, now time.Time) {
+func (c *clocks) forget(address protocol.Address, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if shared {
+	if address.Shared {
 		c.known, c.all = nil, now
 	} else {
-		c.put(address, clock{read: now})
+		c.put(address.MeterKey, clock{read: now})
 	}
 }
 
 // offset returns how far a meter's clock is ahead of ours, if it was read within a day. Ours may have
 // been set since: many a host has no clock of its own, and learns the time only after its start.
-func (c *clocks) offset(address string) (ahead time.Duration, ok bool) {
+func (c *clocks) offset(meter protocol.MeterKey) (ahead time.Duration, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	known, ok := c.known[address]
+	known, ok := c.known[meter]
 	now := time.Now()
 	passed := now.Sub(known.read)
 	if !ok || known.shown.IsZero() || passed > clockMemory {
@@ -88,17 +84,17 @@ var errClockUnknown = errors.New("it does not tell the time")
 // lookAtClock returns how far a meter's clock is ahead of ours. It reads the clock if it was not
 // read within a day, as part of a request.
 func (b *Bridge) lookAtClock(r *request, m *meter) (ahead time.Duration, err error) {
-	if isShared(m.Protocol, m.current()) {
+	if m.current().Shared {
 		if err := b.findOnly(r, m); err != nil {
 			return 0, err
 		}
 	}
-	ahead, ok := b.clocks.offset(m.current())
+	ahead, ok := b.clocks.offset(m.current().MeterKey)
 	if !ok {
 		if err := b.readClock(r, m); err != nil {
 			return 0, err
 		}
-		ahead, ok = b.clocks.offset(m.current())
+		ahead, ok = b.clocks.offset(m.current().MeterKey)
 	}
 	if !ok {
 		return 0, errClockUnknown
@@ -108,7 +104,7 @@ func (b *Bridge) lookAtClock(r *request, m *meter) (ahead time.Duration, err err
 
 // readClock asks a meter for its clock, as part of a request.
 func (b *Bridge) readClock(r *request, m *meter) error {
-	plan, err := m.Protocol.Plan(protocol.Request{Verb: protocol.VerbClock, Class: protocol.ClassCommand, Address: m.current()}, b.bus.Meter(m.current()))
+	plan, err := m.Protocol.Plan(protocol.Request{Verb: protocol.VerbClock, Class: protocol.ClassCommand, Address: m.current()}, b.bus.Meter(m.current().MeterKey))
 	if err != nil {
 		return err
 	}
@@ -127,7 +123,7 @@ func (b *Bridge) readClock(r *request, m *meter) error {
 // is, if the meter answers.
 func (b *Bridge) findOnly(r *request, m *meter) error {
 	w := b.poller.named(m.Name)
-	plan, err := m.Protocol.Plan(protocol.Request{Verb: protocol.VerbRead, Class: protocol.ClassCommand, Address: m.current(), Items: w.trial()}, b.bus.Meter(m.current()))
+	plan, err := m.Protocol.Plan(protocol.Request{Verb: protocol.VerbRead, Class: protocol.ClassCommand, Address: m.current(), Items: w.trial()}, b.bus.Meter(m.current().MeterKey))
 	if err != nil {
 		return err
 	}
@@ -143,12 +139,12 @@ func (b *Bridge) findOnly(r *request, m *meter) error {
 	return c.err
 }
 
-// compareClocks refuses a broadcast of the time if the clock of a named meter is too far off to
-// take it, or cannot be told. Clocks that were not read within a day are read; a meter that is
+// compareClocks refuses a broadcast of the time if the clock of a named meter of its protocol is too far off to
+// take it, by reach or more, or cannot be told. Clocks that were not read within a day are read; a meter that is
 // silent does not count.
-func (b *Bridge) compareClocks(r *request) error {
+func (b *Bridge) compareClocks(r *request, reach time.Duration) error {
 	for _, m := range b.directory.meters {
-		if !b.bus.Meter(m.current()).Online() {
+		if m.Protocol.Family() != r.protocol.Family() || !b.bus.Meter(m.current().MeterKey).Online() {
 			continue
 		}
 		ahead, err := b.lookAtClock(r, m)
@@ -159,10 +155,10 @@ func (b *Bridge) compareClocks(r *request) error {
 		case errors.Is(err, bus.ErrBusy), errors.Is(err, bus.ErrExpired), errors.Is(err, bus.ErrDown), errors.Is(err, bus.ErrStopping):
 			return err
 		default:
-			return problemf(CodeRefused, "nothing was sent: a broadcast sets only clocks that are less than %s off, and how far that of meter %s is off could not be found out: %v; set the clocks one by one with sync_clock", broadcastReach, m.Name, err)
+			return problemf(CodeRefused, "nothing was sent: a broadcast sets only clocks that are less than %s off, and how far that of meter %s is off could not be found out: %v; set the clocks one by one with sync_clock", reach, m.Name, err)
 		}
-		if ahead.Abs() > broadcastReach {
-			return problemf(CodeRefused, "nothing was sent: the clock of meter %s is %s off, and a broadcast sets only clocks that are less than %s off; set it with sync_clock first", m.Name, ahead.Round(time.Second), broadcastReach)
+		if ahead.Abs() > reach {
+			return problemf(CodeRefused, "nothing was sent: the clock of meter %s is %s off, and a broadcast sets only clocks that are less than %s off; set it with sync_clock first", m.Name, ahead.Round(time.Second), reach)
 		}
 	}
 	return nil

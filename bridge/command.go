@@ -19,39 +19,17 @@ const (
 	longestVerify = 10 * time.Minute
 )
 
-// commandActions has the actions of each verb, and the keys of the body that belong to them. A write
-// has no action.
-var commandActions = map[string]map[string][]string{
-	verbWrite: {"": {"item", "value", "level", "retry_password"}},
-	verbRelay: {
-		"trip": relayKeys, "close": relayKeys, "permit_close": relayKeys,
-		"alarm": relayKeys, "alarm_off": relayKeys, "keep_power": relayKeys, "keep_power_off": relayKeys,
-	},
-	verbMaintenance: {
-		"sync_clock":   {"level", "retry_password"},
-		"freeze":       {"at"},
-		"clear_demand": {"level", "retry_password"},
-		"clear_events": {"item", "level", "retry_password"},
-		"clear_meter":  {"confirm", "level", "retry_password"},
-		"set_address":  {"address", "confirm"},
-		"set_baud":     {"baud", "confirm"},
-		"set_password": {"level", "new_password", "confirm", "retry_password"},
-		"output":       {"signal"},
-	},
-	verbBroadcast: {"time": {}, "freeze": {"at"}},
-}
+// commandVerbs are the verbs whose every request is a command. A raw frame may be one.
+var commandVerbs = []string{verbWrite, verbRelay, verbMaintenance, verbBroadcast}
 
-var relayKeys = []string{"verify_ms", "level", "retry_password"}
-
-// isCommandVerb tells of the verbs whose every request is a command. A raw frame may be one.
-func isCommandVerb(verb string) bool { return commandActions[verb] != nil }
+func isCommandVerb(verb string) bool { return slices.Contains(commandVerbs, verb) }
 
 // command answers the verbs write, relay, maintenance and broadcast.
 func (b *Bridge) command(r *request, in *body) error {
 	if err := b.permit(protocol.Permission(r.verb)); err != nil {
 		return err
 	}
-	command, err := r.commandKeys(in)
+	command, err := b.commandKeys(r, in)
 	if err != nil {
 		return err
 	}
@@ -70,17 +48,18 @@ func (b *Bridge) command(r *request, in *body) error {
 		if m, err = b.locate(r); err != nil {
 			return err
 		}
-		if m != nil && m.Wildcard && r.address == m.Address {
+		if m != nil && r.address == m.Address && m.Address.Shared {
 			return problemf(CodeUnknownMeter, "the address of %s is not known yet: it is found by the first read that the meter answers; read it first", r.target)
 		}
 	}
-	command.Passwords, command.Operator = b.passwords(m, r.address), b.config.Operator
+	command.Passwords, command.Operator = b.passwords(m, r.address.MeterKey), b.config.Operator
 	command.Deadline, command.Now = b.config.RelayValid, time.Now()
-	command.Offset, _ = b.clocks.offset(r.address)
+	command.Offset, _ = b.clocks.offset(r.address.MeterKey)
+	command.Settings = b.config.Settings
 	if b.config.Clock != nil {
 		command.Clock = b.config.Clock()
 	}
-	plan, err := r.protocol.Plan(protocol.Request{Verb: protocol.Verb(r.verb), Class: protocol.ClassCommand, Address: r.address, Command: command}, b.bus.Meter(r.address))
+	plan, err := r.protocol.Plan(protocol.Request{Verb: protocol.Verb(r.verb), Class: protocol.ClassCommand, Address: r.address, Command: command}, b.bus.Meter(r.address.MeterKey))
 	if err != nil {
 		return err
 	}
@@ -89,16 +68,16 @@ func (b *Bridge) command(r *request, in *body) error {
 	}
 	r.address = plan.Address
 	var prepare func() error
-	if r.verb == verbBroadcast && command.Action == "time" {
-		prepare = func() error { return b.compareClocks(r) }
+	if plan.Reach > 0 {
+		prepare = func() error { return b.compareClocks(r, plan.Reach) }
 	}
 	return b.run(r, plan, prepare, b.finishCommand)
 }
 
-// commandKeys reads what the body of a command says. Plain text is the action.
-func (r *request) commandKeys(in *body) (*protocol.Command, error) {
-	c := &protocol.Command{}
-	actions := commandActions[r.verb]
+// commandKeys reads what the body of a command says. Plain text is the action. The protocol says which actions
+// there are, and what goes with each.
+func (b *Bridge) commandKeys(r *request, in *body) (*protocol.Command, error) {
+	c := &protocol.Command{Arguments: protocol.Arguments{}}
 	if in.members == nil {
 		if r.verb == verbWrite {
 			return nil, problemf(CodeBadRequest, `a write takes a JSON object, such as {"item":"…","value":…}`)
@@ -110,29 +89,23 @@ func (r *request) commandKeys(in *body) (*protocol.Command, error) {
 		}
 	}
 	r.action = c.Action
-	keys, ok := actions[c.Action]
-	if !ok {
-		return nil, problemf(CodeBadRequest, "%s is no action of %s; there are %s", quote(c.Action), r.verb, strings.Join(slices.Sorted(maps.Keys(actions)), ", "))
+	action, err := b.actionOf(r, c.Action)
+	if err != nil {
+		return nil, err
+	}
+	for _, key := range action.Keys {
+		if err := r.argument(in, key, c.Arguments); err != nil {
+			return nil, err
+		}
 	}
 	verify := defaultVerify.Milliseconds()
-	fields := map[string]struct {
-		want string
-		to   any
-	}{
-		"item":           {"the name of an item, or its identifier as a string", &c.Item},
-		"value":          {"the value to write", &r.value},
-		"at":             {"a string", &c.At},
-		"address":        {"a string of up to 12 digits", &c.NewAddress},
-		"confirm":        {"the address of the meter, as a string", &c.Confirm},
-		"baud":           {"a whole number of bits per second", &c.Baud},
-		"signal":         {"a string", &c.Signal},
-		"level":          {"the level of a password, a string of two digits", &c.Level},
-		"new_password":   {"a string of six digits", &c.NewPassword},
-		"verify_ms":      {"a whole number of milliseconds", &verify},
-		"retry_password": {"true or false", &r.retryPassword},
+	if action.Watched {
+		if _, err := in.take("verify_ms", "a whole number of milliseconds", &verify); err != nil {
+			return nil, err
+		}
 	}
-	for _, key := range keys {
-		if _, err := in.take(key, fields[key].want, fields[key].to); err != nil {
+	if action.Level != "" {
+		if _, err := in.take("retry_password", "true or false", &r.retryPassword); err != nil {
 			return nil, err
 		}
 	}
@@ -143,31 +116,86 @@ func (r *request) commandKeys(in *body) (*protocol.Command, error) {
 		return nil, problemf(CodeBadRequest, `"verify_ms" must be from 0 to %d`, longestVerify.Milliseconds())
 	}
 	c.Verify = time.Duration(verify) * time.Millisecond
-	r.item = c.Item
-	if r.verb == verbWrite {
-		if c.Item == "" || r.value == nil {
-			return nil, problemf(CodeBadRequest, `a write needs "item" and "value"`)
-		}
-		d := json.NewDecoder(bytes.NewReader(r.value))
-		d.UseNumber() // no digit may get lost
-		if err := d.Decode(&c.Value); err != nil {
-			return nil, problemf(CodeBadRequest, `"value" cannot be read: %v`, err)
-		}
+	r.item = c.Arguments.Text(protocol.ArgumentItem)
+	if r.verb == verbWrite && (r.item == "" || r.value == nil) {
+		return nil, problemf(CodeBadRequest, `a write needs "item" and "value"`)
 	}
 	return c, nil
+}
+
+// actionOf returns the action of that name that the protocol of a request has. Of a meter that is not known, it
+// is the protocol of those without a name.
+func (b *Bridge) actionOf(r *request, name string) (protocol.Action, error) {
+	spoken := r.protocol
+	if spoken == nil {
+		spoken = b.config.Protocol
+	}
+	actions := spoken.Actions(protocol.Verb(r.verb))
+	var names []string
+	for _, action := range actions {
+		if action.Name == name {
+			return action, nil
+		}
+		names = append(names, action.Name)
+	}
+	if len(actions) == 0 {
+		return protocol.Action{}, problemf(CodeUnsupported, "meters of protocol %s have no %s", spoken.Name(), r.verb)
+	}
+	slices.Sort(names)
+	return protocol.Action{}, problemf(CodeBadRequest, "%s is no action of %s; there are %s", quote(name), r.verb, strings.Join(names, ", "))
+}
+
+// argument takes the member of a key into the arguments of a command.
+func (r *request) argument(in *body, key protocol.Key, arguments protocol.Arguments) error {
+	var to any
+	switch key.Type {
+	case protocol.KeyText:
+		to = new(string)
+	case protocol.KeyInteger:
+		to = new(int64)
+	case protocol.KeyFlag:
+		to = new(bool)
+	case protocol.KeyJSON:
+		to = new(json.RawMessage)
+	}
+	given, err := in.take(key.Name, key.Want, to)
+	if err != nil || !given {
+		return err
+	}
+	switch value := to.(type) {
+	case *string:
+		arguments[key.Name] = *value
+	case *int64:
+		arguments[key.Name] = *value
+	case *bool:
+		arguments[key.Name] = *value
+	case *json.RawMessage:
+		if key.Name == protocol.ArgumentValue {
+			r.value = *value
+		}
+		var decoded any
+		d := json.NewDecoder(bytes.NewReader(*value))
+		d.UseNumber() // no digit may get lost
+		if err := d.Decode(&decoded); err != nil {
+			return problemf(CodeBadRequest, "%q cannot be read: %v", key.Name, err)
+		}
+		arguments[key.Name] = decoded
+	}
+	return nil
 }
 
 // run carries a command out: once for each mark, not after its time, and with a password only
 // that the meter has not refused twice. prepare, unless nil, looks whether it is to be done, and
 // may wait; finish makes the reply.
 func (b *Bridge) run(r *request, plan protocol.Plan, prepare func() error, finish func(*request, conversation)) error {
-	if repeat, first, err := b.repeats.enter(r, plan.Address, r.received); err != nil || b.isRepeat(r, repeat, first) {
+	if repeat, first, err := b.repeats.enter(r, plan.Address.MeterKey, r.received); err != nil || b.isRepeat(r, repeat, first) {
 		return err
 	}
+	of := guarded{plan.Address.MeterKey, plan.Level}
 	if r.retryPassword {
-		b.guard.forgive(plan.Address, plan.Password)
+		b.guard.forgive(of)
 	}
-	err := b.guard.check(plan.Address, plan.Password)
+	err := b.guard.check(of)
 	if err == nil && r.expired() {
 		err = bus.ErrExpired
 	}
@@ -243,8 +271,8 @@ func (b *Bridge) settle(r *request, a *reply, c *conversation) {
 		a.OK, a.Error = false, c.failure()
 	case errors.As(last.Err, &refusal):
 		a.OK, a.Result, a.Reasons = false, resultRefused, refusal.Reasons
-		if isPasswordRefusal(refusal) && report.Note == "" { // the protocol knows no better reason
-			a.say(causesOfRefusal)
+		if refusal.Advice != "" && report.Note == "" { // the protocol knows no better reason
+			a.say(refusal.Advice)
 		}
 	case last.Err != nil && !last.Started:
 		a.OK, a.Result = false, resultUnknown
@@ -292,12 +320,12 @@ func seconds(d *time.Duration) *protocol.Decimal {
 
 // passwords returns what is configured for a meter: its own levels before those of all. Those of a
 // meter behind a wildcard stand under the wildcard. m is nil for an address that is not configured.
-func (b *Bridge) passwords(m *meter, address string) map[string]string {
+func (b *Bridge) passwords(m *meter, key protocol.MeterKey) map[string]string {
 	all := map[string]string{}
-	maps.Copy(all, b.config.Passwords[""])
+	maps.Copy(all, b.config.Passwords[protocol.MeterKey{}])
 	if m != nil {
-		maps.Copy(all, b.config.Passwords[m.Address])
+		maps.Copy(all, b.config.Passwords[m.Address.MeterKey])
 	}
-	maps.Copy(all, b.config.Passwords[address])
+	maps.Copy(all, b.config.Passwords[key])
 	return all
 }

@@ -16,7 +16,7 @@ import (
 // switching lets a stage switch relays, with a password.
 func switching(c *Config) {
 	c.Allow[verbRelay] = true
-	c.Passwords = map[string]map[string]string{"": {"02": "123456"}}
+	c.Passwords = map[protocol.MeterKey]map[string]string{{}: {"02": "123456"}}
 }
 
 // relay asks for an action and returns the reply.
@@ -195,10 +195,10 @@ func TestPasswordsOfTheOnlyMeter(t *testing.T) {
 		switching(c)
 		c.Protocol = eavesdropper{heard: &heard}
 		c.Meters[2].Protocol = c.Protocol
-		c.Passwords = map[string]map[string]string{
-			"":             {"02": "111111", "03": "111111", "04": "111111"},
-			"AAAAAAAAAAAA": {"02": "222222", "03": "222222"},
-			"000000000000": {"03": "333333"},
+		c.Passwords = map[protocol.MeterKey]map[string]string{
+			{}:                        {"02": "111111", "03": "111111", "04": "111111"},
+			parrotKey("AAAAAAAAAAAA"): {"02": "222222", "03": "222222"},
+			parrotKey("000000000000"): {"03": "333333"},
 		}
 	})
 	s.ask(t, message{topic: "test/request/read/only", payload: []byte("voltage")})
@@ -216,27 +216,26 @@ func TestPasswordsOfTheOnlyMeter(t *testing.T) {
 
 func TestGuardKnowsMetersAndLevelsApart(t *testing.T) {
 	var g guard
-	refusal := &protocol.Refusal{Code: 4, Reasons: []string{notAuthorised}}
-	for i := range refusalsOfPassword { // of two passwords, for the meter counts them together
-		g.note("m", fmt.Sprintf("02%06d", 111111*i), refusal)
-		g.note("other", "02111111", &protocol.Refusal{Code: 2, Reasons: []string{"no_such_data"}})
+	of := func(meter, level string) guarded { return guarded{parrotKey(meter), level} }
+	refusal := &protocol.Refusal{Code: 4, Means: protocol.ErrUnauthorised, Advice: "press the key"}
+	for range refusalsOfPassword { // of whatever passwords, for the meter counts them together
+		g.note(of("m", "02"), refusal)
+		g.note(of("other", "02"), &protocol.Refusal{Code: 2, Means: protocol.ErrNoSuchData})
 	}
-	for _, password := range []string{"02000000", "02111111", "02222222"} {
-		if err := g.check("m", password); err == nil || strings.Contains(err.Error(), password[2:]) {
-			t.Errorf("a password of the refused level: %v", err)
+	if err := g.check(of("m", "02")); err == nil || !strings.Contains(err.Error(), "press the key") || !strings.Contains(err.Error(), "level 02") {
+		t.Errorf("a password of the refused level: %v", err)
+	}
+	for _, other := range []guarded{of("m", "04"), of("other", "02"), of("m", ""), {protocol.MeterKey{Family: "others", Text: "m"}, "02"}} {
+		if err := g.check(other); err != nil {
+			t.Errorf("%v: %v", other, err)
 		}
 	}
-	for _, other := range [][2]string{{"m", "04111111"}, {"other", "02111111"}, {"m", ""}} {
-		if err := g.check(other[0], other[1]); err != nil {
-			t.Errorf("%q: %v", other, err)
-		}
-	}
-	g.forgive("m", "02222222")
-	if err := g.check("m", "02111111"); err != nil {
+	g.forgive(of("m", "02"))
+	if err := g.check(of("m", "02")); err != nil {
 		t.Errorf("after forgiving the level: %v", err)
 	}
 	for i := range 2 * mostGuarded {
-		g.note(fmt.Sprintf("%012d", i), "02111111", refusal)
+		g.note(of(fmt.Sprintf("%012d", i), "02"), refusal)
 	}
 	if len(g.refusals) > mostGuarded {
 		t.Errorf("%d refusals are remembered", len(g.refusals))
@@ -277,47 +276,47 @@ func TestClocksAreForgotten(t *testing.T) {
 	var c clocks
 	came := time.Now()
 	o := &outcome{}
-	o.Result = protocol.Result{Address: "m", Clock: came.Add(90 * time.Second)}
+	o.Result = protocol.Result{Address: parrotAt("m"), Clock: came.Add(90 * time.Second)}
 	c.learn(o)
-	if _, ok := c.offset("m"); ok {
+	if _, ok := c.offset(parrotKey("m")); ok {
 		t.Error("a clock counts although nothing came")
 	}
 	o.Came = came
 	c.learn(o)
-	if ahead, ok := c.offset("m"); !ok || ahead != 90*time.Second {
+	if ahead, ok := c.offset(parrotKey("m")); !ok || ahead != 90*time.Second {
 		t.Errorf("offset %v, %t", ahead, ok)
 	}
-	o.Result.Address, o.Came = "n", came.Add(-clockMemory-time.Second)
+	o.Result.Address, o.Came = parrotAt("n"), came.Add(-clockMemory-time.Second)
 	c.learn(o)
-	if _, ok := c.offset("n"); ok {
+	if _, ok := c.offset(parrotKey("n")); ok {
 		t.Error("an offset of yesterday counts")
 	}
-	o.Result.Address = "m"
+	o.Result.Address = parrotAt("m")
 	c.learn(o)
-	if _, ok := c.offset("m"); !ok {
+	if _, ok := c.offset(parrotKey("m")); !ok {
 		t.Error("an earlier reading takes the place of a later one")
 	}
-	for _, address := range []string{"m", "999999999999"} {
+	for _, address := range []protocol.Address{parrotAt("m"), {MeterKey: parrotKey("999999999999"), Shared: true}} {
 		o.Came = came.Add(time.Second)
 		c.learn(o)
-		c.forget(address, address != "m", came.Add(2*time.Second))
-		if _, ok := c.offset("m"); ok {
+		c.forget(address, came.Add(2*time.Second))
+		if _, ok := c.offset(parrotKey("m")); ok {
 			t.Errorf("an offset counts that a command to %s may have changed", address)
 		}
 		c.learn(o)
-		if _, ok := c.offset("m"); ok {
+		if _, ok := c.offset(parrotKey("m")); ok {
 			t.Errorf("a reading counts that came before a command to %s", address)
 		}
 		came = came.Add(2 * time.Second)
 	}
 	o.Came, o.Err = came, errors.New("no")
 	c.learn(o)
-	if _, ok := c.offset("m"); ok {
+	if _, ok := c.offset(parrotKey("m")); ok {
 		t.Error("an answer with an error counts")
 	}
 	o.Err = nil
 	c.learn(o)
-	if _, ok := c.offset("m"); !ok {
+	if _, ok := c.offset(parrotKey("m")); !ok {
 		t.Error("a reading after the command does not count")
 	}
 }
@@ -327,12 +326,12 @@ func TestOurClockIsSet(t *testing.T) {
 	var c clocks
 	o := &outcome{}
 	o.Came = time.Now()
-	o.Result = protocol.Result{Address: "m", Clock: o.Came.Add(90 * time.Second)}
+	o.Result = protocol.Result{Address: parrotAt("m"), Clock: o.Came.Add(90 * time.Second)}
 	c.learn(o)
-	read := c.known["m"]
+	read := c.known[parrotKey("m")]
 	read.shown = read.shown.Add(-time.Hour)
-	c.known["m"] = read
-	if ahead, ok := c.offset("m"); !ok || ahead != 90*time.Second-time.Hour {
+	c.known[parrotKey("m")] = read
+	if ahead, ok := c.offset(parrotKey("m")); !ok || ahead != 90*time.Second-time.Hour {
 		t.Errorf("offset %v, %t", ahead, ok)
 	}
 }

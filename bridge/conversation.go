@@ -23,7 +23,7 @@ type conversation struct {
 	outcomes []outcome
 	errors   []protocol.ItemError
 	effort   effort
-	address  string            // the meter that answered, else the one that was asked
+	address  protocol.Address  // the meter that answered, else the one that was asked
 	report   *protocol.Report  // of a command
 	history  *protocol.History // of a read of what is stored
 	err      error             // why the plan was not followed to its end
@@ -54,7 +54,6 @@ func (c *conversation) passing() bool {
 
 // A pending plan waits for the bus, as far as the cache did not know enough.
 type pending struct {
-	protocol protocol.Protocol
 	plan     protocol.Plan
 	outcomes []outcome // one for each step; those from the cache are complete
 	report   <-chan bus.Report
@@ -65,11 +64,12 @@ type pending struct {
 // before the deadline of the request. continued tells that the request was admitted before.
 func (b *Bridge) begin(r *request, plan protocol.Plan, continued bool) (pending, error) {
 	r.payload = nil // it may be long, and all that is in it has been read
-	p := pending{protocol: r.protocol, plan: plan, outcomes: make([]outcome, len(plan.Steps)), asked: time.Now()}
+	p := pending{plan: plan, outcomes: make([]outcome, len(plan.Steps)), asked: time.Now()}
 	var rest []protocol.Step
+	setMode(plan.Steps, r.mode)
 	for i, step := range plan.Steps {
 		p.outcomes[i].Step = step
-		if result, moment, ok := b.cache.get(step.Key, r.maxAge); ok {
+		if result, moment, ok := b.cache.get(&step, r.maxAge); ok {
 			p.outcomes[i].Result, p.outcomes[i].time, p.outcomes[i].cached = result, moment, true
 			continue
 		}
@@ -85,13 +85,14 @@ func (b *Bridge) begin(r *request, plan protocol.Plan, continued bool) (pending,
 			job.Deadline = until
 		}
 	}
-	if plan.Password != "" {
+	if plan.Level != "" {
+		of := guarded{plan.Address.MeterKey, plan.Level}
 		for i := range rest {
 			if rest[i].IsCommand() {
-				b.guard.watch(&rest[i], plan.Address, plan.Password)
+				b.guard.watch(&rest[i], of)
 			}
 		}
-		job.May = func() error { return b.guard.check(plan.Address, plan.Password) }
+		job.May = func() error { return b.guard.check(of) }
 	}
 	var err error
 	p.report, err = b.bus.Submit(job)
@@ -117,7 +118,7 @@ func (b *Bridge) hold(r *request, p pending) conversation {
 		var answers []protocol.Answer
 		for _, o := range p.outcomes {
 			answers = append(answers, o.Answer)
-			if o.Result.Address != "" {
+			if !o.Result.Address.IsZero() {
 				c.address = o.Result.Address
 			}
 		}
@@ -166,16 +167,15 @@ func (b *Bridge) record(p *pending, replies []bus.Reply) (acted bool) {
 		if !o.Came.IsZero() { // other work may have gone between this step and the last one
 			o.time = o.Came
 		}
-		shared := isShared(p.protocol, o.Meter)
 		switch {
 		case o.Step.IsCommand() && o.Started:
-			b.cache.forget(o.Meter, shared, now)
+			b.cache.forget(p.plan.Address, now)
 			if o.Class != protocol.ClassRelay { // which sets no clock
-				b.clocks.forget(o.Meter, shared, now)
+				b.clocks.forget(p.plan.Address, now)
 			}
 			acted = true
-		case o.Err == nil && !shared:
-			b.cache.put(o.Key, o.Result, p.asked, o.time)
+		case o.Err == nil && !p.plan.Address.Shared:
+			b.cache.put(&o.Step, o.Result, p.asked, o.time)
 		}
 		b.clocks.learn(o)
 	}

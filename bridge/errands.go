@@ -77,11 +77,11 @@ func (b *Bridge) readAside(w *watch, items []string) error {
 // it failed for a reason that may pass.
 func (b *Bridge) workAside(w *watch, ask protocol.Request) error {
 	ask.Class, ask.Address = protocol.ClassPoll, w.current()
-	plan, err := w.Protocol.Plan(ask, b.bus.Meter(ask.Address))
+	plan, err := w.Protocol.Plan(ask, b.bus.Meter(ask.Address.MeterKey))
 	if err != nil {
 		return err
 	}
-	r := &request{protocol: w.Protocol, items: ask.Items} // without a deadline
+	r := &request{protocol: w.Protocol, mode: w.Mode, items: ask.Items} // without a deadline
 	p, err := b.begin(r, plan, false)
 	if err != nil {
 		return err

@@ -35,7 +35,7 @@ const (
 
 // event publishes what has happened to a meter.
 func (b *Bridge) event(w *watch, kind string, at time.Time, details ...member) {
-	o := append(object{{"event_type", kind}, {"time", b.stamp(at)}, {"meter", w.Name}, {"address", w.current()}}, details...)
+	o := append(object{{"event_type", kind}, {"time", b.stamp(at)}, {"meter", w.Name}, {"address", w.current().Text}}, details...)
 	payload, err := encodeJSON(o)
 	if err != nil {
 		b.log.Error("event cannot be written as JSON", "meter", w.Name, "event", kind, "err", err)

@@ -37,7 +37,7 @@ func FuzzReceive(f *testing.F) {
 		}
 		b := New(Config{
 			Root: "test", Broker: Broker{URL: &url.URL{Scheme: "mqtt", Host: "127.0.0.1:1"}}, Bus: line, Protocol: parrot{}, Zone: time.UTC,
-			Meters: []Meter{{Name: "main", Address: "000000000001", Protocol: parrot{}}, {Name: "only", Address: "AAAAAAAAAAAA", Wildcard: true, Protocol: parrot{}}},
+			Meters: []Meter{{Name: "main", Address: parrotAt("000000000001"), Protocol: parrot{}}, {Name: "only", Address: parrotAt("AAAAAAAAAAAA"), Protocol: parrot{}}},
 			Allow:  map[string]bool{"read": true, "raw": true, "relay": true, "write": true, "maintenance": true, "broadcast": true, "config": true},
 			Log:    slog.New(slog.DiscardHandler), Version: "test",
 		})

@@ -2,7 +2,6 @@ package bridge
 
 import (
 	"errors"
-	"slices"
 	"sync"
 
 	"dlt645-mqtt/protocol"
@@ -15,61 +14,55 @@ const (
 
 	// mostGuarded bounds the memory for refusals.
 	mostGuarded = 10_000
-
-	notAuthorised = "not_authorised"
 )
-
-// causesOfRefusal says what to look at when a meter refuses for the password.
-const causesOfRefusal = "the meter did not authorise this: the password may be wrong for this level, the meter may want its programming key pressed, or it may take commands only through its security module (levels 98 and 99)"
 
 // A guard counts how often in a row a meter has refused the passwords of a level. The meter
 // counts them too, whatever they were, and raw frames may bring any. The zero value has seen none.
 type guard struct {
 	mu       sync.Mutex
-	refusals map[guarded]int
+	refusals map[guarded]refused
 }
 
-// guarded names a level of a meter's passwords.
-type guarded struct{ address, level string }
+// guarded names a level of a meter's passwords; without a level, none.
+type guarded struct {
+	meter protocol.MeterKey
+	level string
+}
 
-func guardedOf(address, password string) guarded { return guarded{address, password[:2]} }
+// refused is what a meter has said to the passwords of a level.
+type refused struct {
+	times  int    // in a row
+	advice string // what to look at
+}
 
-// check refuses a password of a level of which the meter has refused two in a row. password is
-// level and digits, or empty where a command has none.
-func (g *guard) check(address, password string) error {
-	if password == "" {
-		return nil
-	}
+// check refuses a password of a level of which the meter has refused two in a row.
+func (g *guard) check(of guarded) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if n := g.refusals[guardedOf(address, password)]; n >= refusalsOfPassword {
+	if r := g.refusals[of]; r.times >= refusalsOfPassword {
 		return problemf(CodeRefused, `nothing was sent: the meter has refused %d times in a row (%s); meters lock themselves for a day after some more, so passwords of level %s are held back from this meter until a request says "retry_password":true`,
-			n, causesOfRefusal, password[:2])
+			r.times, r.advice, of.level)
 	}
 	return nil
 }
 
 // forgive forgets what was refused of a meter's level.
-func (g *guard) forgive(address, password string) {
-	if password == "" {
-		return
-	}
+func (g *guard) forgive(of guarded) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	delete(g.refusals, guardedOf(address, password))
+	delete(g.refusals, of)
 }
 
 // note counts the answer of a meter to a command with a password.
-func (g *guard) note(address, password string, err error) {
-	var refusal *protocol.Refusal
+func (g *guard) note(of guarded, err error) {
 	switch {
 	case err == nil:
-		g.forgive(address, password)
-	case errors.As(err, &refusal) && isPasswordRefusal(refusal):
+		g.forgive(of)
+	case errors.Is(err, protocol.ErrUnauthorised):
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		if g.refusals == nil {
-			g.refusals = map[guarded]int{}
+			g.refusals = map[guarded]refused{}
 		}
 		for key := range g.refusals {
 			if len(g.refusals) < mostGuarded {
@@ -77,24 +70,29 @@ func (g *guard) note(address, password string, err error) {
 			}
 			delete(g.refusals, key)
 		}
-		g.refusals[guardedOf(address, password)]++
+		g.refusals[of] = refused{g.refusals[of].times + 1, adviceOf(err)}
 	}
 }
 
-func isPasswordRefusal(refusal *protocol.Refusal) bool {
-	return slices.Contains(refusal.Reasons, notAuthorised)
+// adviceOf returns what to look at after a refusal.
+func adviceOf(err error) string {
+	var refusal *protocol.Refusal
+	if errors.As(err, &refusal) && refusal.Advice != "" {
+		return refusal.Advice
+	}
+	return protocol.ErrUnauthorised.Error()
 }
 
 // watch has the answer to a step that carries a password noted as soon as it is read, before
 // another command can go to the meter.
-func (g *guard) watch(step *protocol.Step, address, password string) {
+func (g *guard) watch(step *protocol.Step, of guarded) {
 	take := step.First.Take
 	if take == nil {
 		return
 	}
 	step.First.Take = func(answer []byte) (*protocol.Exchange, protocol.Result, error) {
 		next, result, err := take(answer)
-		g.note(address, password, err)
+		g.note(of, err)
 		return next, result, err
 	}
 }

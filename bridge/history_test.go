@@ -29,7 +29,7 @@ func (p parrot) portion(request protocol.Request, sofar protocol.History, n int)
 		plan.History = &sofar
 		return plan
 	}
-	step := p.step(request.Address, request.Items[n])
+	step := p.step(request.Address.Text, request.Items[n])
 	step.Key, step.Items, step.Only = "", nil, []string{}
 	plan.Steps = []protocol.Step{step}
 	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {

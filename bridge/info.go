@@ -39,7 +39,7 @@ func (b *Bridge) info() info {
 	state := b.bus.State()
 	i := info{
 		Version:   b.config.Version,
-		Protocols: b.config.Protocols,
+		Protocols: b.protocolNames(),
 		Allow:     []string{},
 		Bus: infoBus{
 			URL: b.config.BusURL, State: "down", Baud: state.Baud, Echo: state.Echo, Queue: state.Queue,
@@ -57,8 +57,8 @@ func (b *Bridge) info() info {
 	}
 	for _, m := range b.directory.meters {
 		address := m.current()
-		known := b.bus.Meter(address)
-		meter := infoMeter{Name: m.Name, Address: address, Protocol: m.Protocol.Name(), Online: known.Online()}
+		known := b.bus.Meter(address.MeterKey)
+		meter := infoMeter{Name: m.Name, Address: address.Text, Protocol: m.Protocol.Name(), Online: known.Online()}
 		if turnaround, ok := known.Turnaround(); ok {
 			ms := turnaround.Milliseconds()
 			meter.TurnaroundMS = &ms

@@ -62,7 +62,7 @@ func (b *Bridge) inspectMeter(w *watch) error {
 			return errItems
 		}
 	}
-	if isShared(w.Protocol, w.current()) { // nobody has answered yet, and a clock is asked of one meter
+	if w.current().Shared { // nobody has answered yet, and a clock is asked of one meter
 		return errMissing
 	}
 	err := b.workAside(w, protocol.Request{Verb: protocol.VerbClock})

@@ -21,7 +21,7 @@ type lack struct {
 
 // A silence is a step that a meter did not answer.
 type silence struct {
-	meter string // its address
+	meter protocol.MeterKey
 	items []string
 	block string // empty: the items were not asked for as one
 	at    time.Time
@@ -37,8 +37,6 @@ const (
 
 	// muteWindow is how soon after a silence a meter must be heard to have been there.
 	muteWindow = 30 * time.Second
-
-	noSuchData = "no_such_data"
 )
 
 // asked returns the items that are worth asking for.
@@ -96,8 +94,7 @@ func (w *watch) noteRefusal(o *outcome) (lost []string) {
 		}
 		return lost
 	}
-	var refusal *protocol.Refusal
-	refused := errors.As(o.Err, &refusal) && slices.Contains(refusal.Reasons, noSuchData)
+	refused := errors.Is(o.Err, protocol.ErrNoSuchData)
 	for _, item := range o.Items {
 		switch l := w.lacking[item]; {
 		case o.Err == nil:

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"strings"
 	"sync"
 
 	"dlt645-mqtt/protocol"
@@ -9,23 +10,23 @@ import (
 // A Meter is a configured meter.
 type Meter struct {
 	Name     string
-	Address  string // as the protocol spells it
-	Wildcard bool   // the address is a wildcard: the only meter on the wire
+	Address  protocol.Address // Shared: that of the only meter on the wire
 	Protocol protocol.Protocol
+	Mode     protocol.Mode // of the line while it is spoken to
 }
 
 // A meter is a configured meter, and the address that was found behind a wildcard.
 type meter struct {
 	Meter
 	mu       sync.Mutex
-	resolved string
+	resolved protocol.Address
 }
 
 // current is the address to speak to: the one found, if it was.
-func (m *meter) current() string {
+func (m *meter) current() protocol.Address {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.resolved != "" {
+	if !m.resolved.IsZero() {
 		return m.resolved
 	}
 	return m.Address
@@ -33,70 +34,76 @@ func (m *meter) current() string {
 
 // learn takes note of who answered to a wildcard; silence forgets it, for then the meter may
 // have been exchanged.
-func (m *meter) learn(address string, answered bool) {
-	if !m.Wildcard {
+func (m *meter) learn(address protocol.Address, answered bool) {
+	if !m.Address.Shared {
 		return
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch {
 	case !answered:
-		m.resolved = ""
-	case !isShared(m.Protocol, address):
+		m.resolved = protocol.Address{}
+	case !address.Shared && !address.IsZero():
 		m.resolved = address
 	}
 }
 
-// isShared reports whether more than one meter may answer to an address, by the word of the
-// protocol that is spoken to it. The same text may be a wildcard in one and a meter in another.
-// What is no address at all, such as none, is nobody's own.
-func isShared(p protocol.Protocol, address string) bool {
-	_, shared, err := p.ParseAddress(address)
-	return shared || err != nil
-}
-
 // A directory finds meters by what a topic calls them.
 type directory struct {
-	byName    map[string]*meter
-	byAddress map[string]*meter
-	meters    []*meter
-	fallback  protocol.Protocol // of meters that are not configured
+	byName   map[string]*meter
+	byKey    map[protocol.MeterKey]*meter
+	meters   []*meter
+	fallback protocol.Protocol // of meters that are not configured
 }
 
 func newDirectory(meters []Meter, fallback protocol.Protocol) *directory {
-	d := &directory{byName: map[string]*meter{}, byAddress: map[string]*meter{}, fallback: fallback}
+	d := &directory{byName: map[string]*meter{}, byKey: map[protocol.MeterKey]*meter{}, fallback: fallback}
 	for _, configured := range meters {
 		m := &meter{Meter: configured}
 		d.meters = append(d.meters, m)
 		d.byName[m.Name] = m
-		d.byAddress[m.Address] = m
+		d.byKey[m.Address.MeterKey] = m
 	}
 	return d
 }
 
 // find looks a request's target up. m is nil for an address that is not configured.
-func (d *directory) find(target string) (m *meter, address string, p protocol.Protocol, err error) {
+func (d *directory) find(target string) (m *meter, address protocol.Address, p protocol.Protocol, err error) {
 	if m = d.byName[target]; m != nil {
 		return m, m.current(), m.Protocol, nil
 	}
+	words, example := d.fallback.AddressForm()
 	if target == "" {
-		return nil, "", nil, problemf(CodeUnknownMeter, "the request topic ends without a meter; add its name or its address of 12 digits, as in read/000000000001")
+		return nil, address, nil, problemf(CodeUnknownMeter, "the request topic ends without a meter; add its name or its address of %s, as in read/%s", words, example)
 	}
-	if len(target) != 12 {
-		hint := ""
-		if full, _, err := d.fallback.ParseAddress(target); err == nil {
-			hint = "; the address is " + full + " in full"
+	address, err = d.fallback.ParseAddress(target)
+	whole := err == nil && strings.EqualFold(address.Text, target)
+	if whole {
+		if m = d.at(address.MeterKey); m != nil {
+			return m, address, m.Protocol, nil
 		}
-		return nil, "", nil, problemf(CodeUnknownMeter, "%s is neither the name of a meter of this bridge nor an address of 12 digits%s", quote(target), hint)
 	}
-	address, _, err = d.fallback.ParseAddress(target)
-	if err != nil {
-		return nil, "", nil, problemf(CodeUnknownMeter, "%q is neither the name of a meter of this bridge nor an address: %v", target, err)
+	// An address of another protocol means the one meter that is configured with it.
+	for _, other := range d.meters {
+		if a := other.current(); a.Text != target || a.Family == d.fallback.Family() {
+			continue
+		}
+		if m != nil {
+			return nil, address, nil, problemf(CodeUnknownMeter, "%s and %s both have the address %s; name one of them", m.Name, other.Name, quote(target))
+		}
+		m = other
 	}
-	if m = d.at(address); m != nil {
-		return m, address, m.Protocol, nil
+	switch {
+	case m != nil:
+		return m, m.current(), m.Protocol, nil
+	case whole:
+		return nil, address, d.fallback, nil
+	case err == nil:
+		return nil, address, nil, problemf(CodeUnknownMeter, "%s is neither the name of a meter of this bridge nor an address of %s; the address is %s in full", quote(target), words, address.Text)
+	case len(target) == len(example):
+		return nil, address, nil, problemf(CodeUnknownMeter, "%q is neither the name of a meter of this bridge nor an address: %v", target, err)
 	}
-	return nil, address, d.fallback, nil
+	return nil, address, nil, problemf(CodeUnknownMeter, "%s is neither the name of a meter of this bridge nor an address of %s", quote(target), words)
 }
 
 // locate finds the meter that the topic of a request names. It returns nil for one that is not
@@ -106,22 +113,47 @@ func (b *Bridge) locate(r *request) (*meter, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.protocol, r.address, r.meter = spoken, address, address
+	r.protocol, r.address, r.meter = spoken, address, address.Text
 	if m != nil {
-		r.meter = m.Name
+		r.meter, r.mode = m.Name, m.Mode
 	}
 	return m, nil
 }
 
-// at returns the configured meter at a full address, or nil.
-func (d *directory) at(address string) *meter {
-	if m := d.byAddress[address]; m != nil && !m.Wildcard {
+// at returns the configured meter with that key, or nil.
+func (d *directory) at(key protocol.MeterKey) *meter {
+	if m := d.byKey[key]; m != nil && !m.Address.Shared {
 		return m
 	}
 	for _, m := range d.meters {
-		if m.Wildcard && m.current() == address {
+		if m.Address.Shared && m.current().MeterKey == key {
 			return m
 		}
 	}
 	return nil
+}
+
+// unnamed returns the address of a meter that has no name. The point table has been checked: it is one.
+func (d *directory) unnamed(text string) protocol.Address {
+	address, _ := d.fallback.ParseAddress(text)
+	return address
+}
+
+// setMode makes steps go at a mode.
+func setMode(steps []protocol.Step, mode protocol.Mode) {
+	if mode == (protocol.Mode{}) {
+		return
+	}
+	for i := range steps {
+		steps[i].Mode = mode
+	}
+}
+
+// protocolNames lists the names of all protocols.
+func (b *Bridge) protocolNames() []string {
+	names := make([]string, len(b.config.Protocols))
+	for i, p := range b.config.Protocols {
+		names[i] = p.Name()
+	}
+	return names
 }

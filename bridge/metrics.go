@@ -56,7 +56,7 @@ func (b *Bridge) writeMeters(out io.Writer) {
 		if known {
 			fmt.Fprintf(out, "dlt645_meter_online{meter=%q} %d\n", w.Name, oneIf(online))
 		}
-		if turnaround, known := b.bus.Meter(w.current()).Turnaround(); known {
+		if turnaround, known := b.bus.Meter(w.current().MeterKey).Turnaround(); known {
 			fmt.Fprintf(out, "dlt645_meter_turnaround_seconds{meter=%q} %g\n", w.Name, turnaround.Seconds())
 		}
 		for _, item := range order {

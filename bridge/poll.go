@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"dlt645-mqtt/bridge/points"
+	"dlt645-mqtt/protocol"
 )
 
 // longestNap is how long the schedule goes unlooked at: the clock of the host may be set.
@@ -120,7 +121,7 @@ func (p *poller) watchesFor(t *points.Table, d *directory) map[string]*watch {
 	}
 	for _, name := range t.Meters() {
 		if p.watches[name] == nil {
-			p.watches[name] = newWatch(&meter{Meter: Meter{Name: name, Address: name, Protocol: d.fallback}}, false)
+			p.watches[name] = newWatch(&meter{Meter: Meter{Name: name, Address: d.unnamed(name), Protocol: d.fallback}}, false)
 		}
 	}
 	return maps.Clone(p.watches)
@@ -265,13 +266,13 @@ func (p *poller) named(name string) *watch {
 
 // watchOf returns what is kept of the meter that a step was for, or nil.
 func (p *poller) watchOf(d *directory, o *outcome) *watch {
-	m := d.byAddress[o.Meter]
-	for _, address := range []string{o.Result.Address, o.Meter} {
-		if m == nil && address != "" {
-			m = d.at(address)
+	m := d.byKey[o.Meter]
+	for _, key := range []protocol.MeterKey{o.Result.Address.MeterKey, o.Meter} {
+		if m == nil && key.Text != "" {
+			m = d.at(key)
 		}
 	}
-	name := o.Meter
+	name := o.Meter.Text
 	if m != nil {
 		name = m.Name
 	}

@@ -27,20 +27,20 @@ func (b *Bridge) raw(r *request, in *body) error {
 	r.protocol = b.directory.fallback
 	plan, err := r.protocol.Plan(ask, nil)
 	// The frame itself does not say which protocol it is of; its meter's configuration does.
-	if m := b.directory.at(plan.Address); m != nil && m.Protocol != r.protocol {
+	if m := b.directory.at(plan.Address.MeterKey); m != nil && m.Protocol != r.protocol {
 		r.protocol = m.Protocol
 		plan, err = r.protocol.Plan(ask, nil)
 	}
-	r.address, r.meter = plan.Address, plan.Address
-	m := b.directory.at(plan.Address)
+	r.address, r.meter = plan.Address, plan.Address.Text
+	m := b.directory.at(plan.Address.MeterKey)
 	if m != nil {
-		r.meter = m.Name
+		r.meter, r.mode = m.Name, m.Mode
 	}
 	if err != nil {
 		return err
 	}
 	r.command = plan.Permission != protocol.PermitRead
-	if noAnswer && plan.Password != "" {
+	if noAnswer && plan.Level != "" {
 		return problemf(CodeBadRequest, `"answer":false cannot be had for a frame with a password: without the answer nobody knows whether the meter refused it, and some more would lock the meter`)
 	}
 	if err := b.permit(plan.Permission); err != nil {
@@ -55,7 +55,7 @@ func (b *Bridge) raw(r *request, in *body) error {
 	if r.expired() {
 		return bus.ErrExpired
 	}
-	r.stranger = m == nil && !b.bus.Meter(plan.Address).Answered()
+	r.stranger = m == nil && !b.bus.Meter(plan.Address.MeterKey).Answered()
 	p, err := b.begin(r, plan, false)
 	if err != nil {
 		return err
@@ -108,7 +108,7 @@ func (r *request) rawKeys(in *body) (frame []byte, noAnswer bool, err error) {
 func (b *Bridge) finishRaw(r *request, c conversation) {
 	said := &c.outcomes[0]
 	frame := r.protocol.Redact(said.Result.Frame)
-	if address := said.Result.Address; address != "" {
+	if address := said.Result.Address; !address.IsZero() {
 		r.address = address
 	}
 	a := b.newReply(r)

@@ -19,13 +19,13 @@ func (b *Bridge) read(r *request, in *body) error {
 	if err != nil {
 		return err
 	}
-	r.stranger = m == nil && !b.bus.Meter(r.address).Answered()
+	r.stranger = m == nil && !b.bus.Meter(r.address.MeterKey).Answered()
 	if len(r.items) == 0 {
 		if r.items = b.poller.itemsOf(r.meter, time.Now()); r.items == nil {
 			return problemf(CodeBadRequest, "the body names no items, and meter %s has no points of its own: name items, such as voltage_a", r.target)
 		}
 	}
-	plan, err := r.protocol.Plan(protocol.Request{Verb: protocol.VerbRead, Class: protocol.ClassRead, Address: r.address, Items: r.items, From: r.from, To: r.to}, b.bus.Meter(r.address))
+	plan, err := r.protocol.Plan(protocol.Request{Verb: protocol.VerbRead, Class: protocol.ClassRead, Address: r.address, Items: r.items, From: r.from, To: r.to}, b.bus.Meter(r.address.MeterKey))
 	if err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func (r *request) readKeys(in *body) error {
 func (b *Bridge) finishRead(r *request, m *meter, c conversation) {
 	r.address = c.address
 	if m == nil {
-		if m = b.directory.at(c.address); m != nil {
+		if m = b.directory.at(c.address.MeterKey); m != nil {
 			r.meter = m.Name
 		}
 	}

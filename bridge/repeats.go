@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"dlt645-mqtt/protocol"
 )
 
 // How long, and how many, commands are remembered. The bus carries some thousand in that time.
@@ -29,7 +31,7 @@ type repeats struct {
 type remembered struct {
 	key     mark
 	body    [sha256.Size]byte
-	meter   string
+	meter   protocol.MeterKey
 	since   time.Time
 	answer  *answer
 	waiting []*request // repeats that came before the answer
@@ -86,7 +88,7 @@ func (p *repeats) lookUp(r *request, now time.Time) (repeat bool, first *answer,
 }
 
 // enter admits a command to meter, unless it is a repeat: see find.
-func (p *repeats) enter(r *request, meter string, now time.Time) (repeat bool, first *answer, err error) {
+func (p *repeats) enter(r *request, meter protocol.MeterKey, now time.Time) (repeat bool, first *answer, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if repeat, first, err = p.lookUp(r, now); repeat || err != nil {

@@ -120,21 +120,21 @@ func TestRepeatsForget(t *testing.T) {
 		return &request{message: message{topic: "t"}, id: json.RawMessage(id)}
 	}
 	first := r(`"1"`)
-	if repeat, _, err := p.enter(first, "m", now); repeat || err != nil {
+	if repeat, _, err := p.enter(first, parrotKey("m"), now); repeat || err != nil {
 		t.Fatal(repeat, err)
 	}
-	if repeat, _, _ := p.enter(r(`"1"`), "m", now.Add(2*repeatMemory)); !repeat {
+	if repeat, _, _ := p.enter(r(`"1"`), parrotKey("m"), now.Add(2*repeatMemory)); !repeat {
 		t.Error("a command in hand was forgotten")
 	}
 	p.finish(first.remembered, &answer{})
-	if repeat, _, _ := p.enter(r(`"1"`), "m", now.Add(repeatMemory)); !repeat {
+	if repeat, _, _ := p.enter(r(`"1"`), parrotKey("m"), now.Add(repeatMemory)); !repeat {
 		t.Error("a command was forgotten too early")
 	}
-	if repeat, _, _ := p.enter(r(`"1"`), "m", now.Add(repeatMemory+time.Second)); repeat {
+	if repeat, _, _ := p.enter(r(`"1"`), parrotKey("m"), now.Add(repeatMemory+time.Second)); repeat {
 		t.Error("a command was remembered for too long")
 	}
 	for i := range repeatEntries {
-		_, _, err := p.enter(r(fmt.Sprint(i)), "m", now.Add(repeatMemory+time.Second))
+		_, _, err := p.enter(r(fmt.Sprint(i)), parrotKey("m"), now.Add(repeatMemory+time.Second))
 		if full := i == repeatEntries-1; (err != nil) != full {
 			t.Fatalf("command %d: %v", i, err)
 		}
@@ -169,7 +169,7 @@ func TestBusyCommandsLeaveNoTrace(t *testing.T) {
 		now := time.Now()
 		enter := func(id int) *request {
 			r := &request{id: json.RawMessage(fmt.Sprintf("%q", fmt.Sprint(id)))}
-			if repeat, _, err := p.enter(r, "m", now); repeat || err != nil {
+			if repeat, _, err := p.enter(r, parrotKey("m"), now); repeat || err != nil {
 				t.Fatal(repeat, err)
 			}
 			return r
@@ -177,12 +177,12 @@ func TestBusyCommandsLeaveNoTrace(t *testing.T) {
 		commands := []*request{enter(0), enter(1), enter(2)}
 		p.finish(commands[0].remembered, &answer{})
 		for _, i := range order {
-			if _, _, err := p.enter(&request{id: commands[0].id}, "m", now); err == nil || problemOf(err).Code != CodeConflict {
+			if _, _, err := p.enter(&request{id: commands[0].id}, parrotKey("m"), now); err == nil || problemOf(err).Code != CodeConflict {
 				t.Errorf("withdrawn in the order %v: a repeat before %d is withdrawn: %v", order, i, err)
 			}
 			p.withdraw(commands[i].remembered)
 		}
-		if repeat, first, err := p.enter(&request{id: commands[0].id}, "m", now); !repeat || first == nil || err != nil {
+		if repeat, first, err := p.enter(&request{id: commands[0].id}, parrotKey("m"), now); !repeat || first == nil || err != nil {
 			t.Errorf("withdrawn in the order %v: repeat %t, answer %v, error %v", order, repeat, first, err)
 		}
 	}

@@ -80,7 +80,7 @@ func (b *Bridge) stamp(t time.Time) string {
 
 // newReply begins the reply to a request; it says ok until something says otherwise.
 func (b *Bridge) newReply(r *request) *reply {
-	a := &reply{ID: r.id, Request: r.verb, Meter: r.meter, Address: r.address, OK: true}
+	a := &reply{ID: r.id, Request: r.verb, Meter: r.meter, Address: r.address.Text, OK: true}
 	if r.verb == verbRead {
 		a.reading = &reading{}
 	}

@@ -54,8 +54,10 @@ type request struct {
 
 	progress func(ScanProgress) bool // told how a scan goes, and whether to go on; nil: it is published
 
-	meter, address string
-	protocol       protocol.Protocol
+	meter    string           // its name, or its address if it has none
+	address  protocol.Address // of the meter
+	protocol protocol.Protocol
+	mode     protocol.Mode // of the line for the meter
 
 	// Of a command only.
 	action, item  string

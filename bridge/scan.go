@@ -55,7 +55,7 @@ type finding struct {
 // scanKeys is what a scan is asked for.
 type scanKeys struct {
 	finders []protocol.Finder
-	modes   []bus.Mode
+	modes   []protocol.Mode
 	meters  int
 }
 
@@ -160,7 +160,7 @@ func (b *Bridge) finders(names []string) ([]protocol.Finder, error) {
 	for _, name := range names {
 		i := slices.IndexFunc(b.config.Finders, func(f protocol.Finder) bool { return f.Name() == name })
 		if i < 0 {
-			return nil, problemf(CodeBadRequest, "%q is no protocol that can be scanned for; there are %s", name, strings.Join(b.config.Protocols, ", "))
+			return nil, problemf(CodeBadRequest, "%q is no protocol that can be scanned for; there are %s", name, strings.Join(b.protocolNames(), ", "))
 		}
 		if finder := b.config.Finders[i]; !slices.Contains(finders, finder) {
 			finders = append(finders, finder)
@@ -170,15 +170,15 @@ func (b *Bridge) finders(names []string) ([]protocol.Finder, error) {
 }
 
 // scanModes returns the speeds and parities to search at.
-func (b *Bridge) scanModes(speeds []int, parities []string) ([]bus.Mode, error) {
+func (b *Bridge) scanModes(speeds []int, parities []string) ([]protocol.Mode, error) {
 	own, tunable := b.bus.Mode()
 	for _, speed := range speeds {
-		if err := (bus.Mode{Baud: speed, Parity: own.Parity}).Check(); err != nil {
+		if err := protocol.CheckBaud(speed); err != nil {
 			return nil, problemf(CodeBadRequest, `"speeds": %v`, err)
 		}
 	}
 	for _, parity := range parities {
-		if err := (bus.Mode{Baud: own.Baud, Parity: parity}).Check(); err != nil {
+		if err := protocol.CheckParity(parity); err != nil {
 			return nil, problemf(CodeBadRequest, `"parities": %v`, err)
 		}
 	}
@@ -188,12 +188,12 @@ func (b *Bridge) scanModes(speeds []int, parities []string) ([]bus.Mode, error) 
 	if slices.ContainsFunc(speeds, func(speed int) bool { return speed != own.Baud }) || slices.ContainsFunc(parities, func(parity string) bool { return parity != own.Parity }) {
 		return nil, problemf(CodeBadRequest, "speeds and parities can be varied on a serial line only; behind a server or a modem they are set there, and this bus is configured for %d baud, parity %s", own.Baud, own.Parity)
 	}
-	return []bus.Mode{own}, nil
+	return []protocol.Mode{own}, nil
 }
 
 // modesToTry combines speeds and parities. Where none are given it takes that of the line and the
 // usual ones.
-func modesToTry(own bus.Mode, speeds []int, parities []string) (modes []bus.Mode) {
+func modesToTry(own protocol.Mode, speeds []int, parities []string) (modes []protocol.Mode) {
 	if len(speeds) == 0 {
 		speeds = append([]int{own.Baud}, scanSpeeds...)
 	}
@@ -202,7 +202,7 @@ func modesToTry(own bus.Mode, speeds []int, parities []string) (modes []bus.Mode
 	}
 	for _, parity := range parities {
 		for _, speed := range speeds {
-			if mode := (bus.Mode{Baud: speed, Parity: parity}); !slices.Contains(modes, mode) {
+			if mode := (protocol.Mode{Baud: speed, Parity: parity, Stop: own.Stop}); !slices.Contains(modes, mode) {
 				modes = append(modes, mode)
 			}
 		}
@@ -217,11 +217,12 @@ func (b *Bridge) runScan(r *request, keys scanKeys) (*reply, error) {
 	a.Bus = &effort{}
 	started, watched := false, true
 	s := search{wanted: keys.meters}
-	s.ask = func(mode bus.Mode, step protocol.Step) (string, error) {
+	s.ask = func(mode protocol.Mode, step protocol.Step) (string, error) {
 		if !watched {
 			return "", problemf(CodeStopping, "the scan was interrupted")
 		}
-		report, err := b.bus.Submit(bus.Job{Steps: []protocol.Step{step}, Mode: mode, Deadline: r.deadline, Continued: started})
+		step.Mode = mode
+		report, err := b.bus.Submit(bus.Job{Steps: []protocol.Step{step}, Deadline: r.deadline, Continued: started})
 		if err != nil {
 			return "", err
 		}
@@ -241,7 +242,7 @@ func (b *Bridge) runScan(r *request, keys scanKeys) (*reply, error) {
 			}
 			s.hear(s.current.finder.Name(), mode, explain(received))
 		}
-		return reply.Result.Address, reply.Err
+		return reply.Result.Address.Text, reply.Err
 	}
 	var told time.Time
 	found := 0

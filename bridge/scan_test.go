@@ -5,22 +5,21 @@ import (
 	"testing"
 	"time"
 
-	"dlt645-mqtt/bridge/bus"
 	"dlt645-mqtt/protocol"
 )
 
 // TestModesToTry has the speed and the parity of the line among what is tried, unless others are asked
 // for, and first of all.
 func TestModesToTry(t *testing.T) {
-	own := bus.Mode{Baud: 2400, Parity: "odd"}
+	own := protocol.Mode{Baud: 2400, Parity: "odd"}
 	for _, row := range []struct {
 		speeds   []int
 		parities []string
 		want     string
 	}{
-		{[]int{9600, 9600}, nil, "[{9600 odd} {9600 even} {9600 none}]"},
-		{nil, []string{"none"}, "[{2400 none} {9600 none} {1200 none} {4800 none} {19200 none} {600 none}]"},
-		{[]int{9600, 1200}, []string{"even"}, "[{9600 even} {1200 even}]"},
+		{[]int{9600, 9600}, nil, "[{9600 odd 0} {9600 even 0} {9600 none 0}]"},
+		{nil, []string{"none"}, "[{2400 none 0} {9600 none 0} {1200 none 0} {4800 none 0} {19200 none 0} {600 none 0}]"},
+		{[]int{9600, 1200}, []string{"even"}, "[{9600 even 0} {1200 even 0}]"},
 	} {
 		if got := fmt.Sprint(modesToTry(own, row.speeds, row.parities)); got != row.want {
 			t.Errorf("speeds %v, parities %v: %s, want %s", row.speeds, row.parities, got, row.want)

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"dlt645-mqtt/bridge/bus"
 	"dlt645-mqtt/protocol"
 )
 
@@ -22,7 +21,7 @@ const signalTries = 3
 type search struct {
 	// ask holds one conversation. The error wraps protocol.ErrSilent, ErrGarbled or, where the
 	// line cannot be set to the mode, ErrUnsupported; any other ends the search.
-	ask func(mode bus.Mode, step protocol.Step) (address string, err error)
+	ask func(mode protocol.Mode, step protocol.Step) (address string, err error)
 
 	asked  func() // unless nil, called after each question
 	wanted int    // the search ends when so many meters are found; 0: when everything was asked
@@ -30,13 +29,13 @@ type search struct {
 	found     []foundMeter
 	pending   []branch // still to be narrowed
 	current   branch
-	rest      int       // questions of the current branch still to be asked
-	roots     int       // questions about all meters still to be asked
-	width     int       // questions that one is narrowed to
-	only      *bus.Mode // the mode that counts, where the port does not really change modes
-	doubtful  bool      // something may be there that was not found
-	heard     []riddle  // what was understood and is no meter that was found
-	questions int       // asked so far
+	rest      int            // questions of the current branch still to be asked
+	roots     int            // questions about all meters still to be asked
+	width     int            // questions that one is narrowed to
+	only      *protocol.Mode // the mode that counts, where the port does not really change modes
+	doubtful  bool           // something may be there that was not found
+	heard     []riddle       // what was understood and is no meter that was found
+	questions int            // asked so far
 	spent     time.Duration
 }
 
@@ -60,7 +59,7 @@ type riddle struct {
 const mostHeard = 20
 
 // hear takes note of something that was understood in a mode.
-func (s *search) hear(finder string, mode bus.Mode, message string) {
+func (s *search) hear(finder string, mode protocol.Mode, message string) {
 	h := riddle{message, finder, mode.Baud, mode.Parity}
 	if message != "" && len(s.heard) < mostHeard && !slices.Contains(s.heard, h) {
 		s.heard = append(s.heard, h)
@@ -81,7 +80,7 @@ func (s *search) riddles() (left []riddle) {
 type branch struct {
 	protocol.Question
 	finder  protocol.Finder
-	mode    bus.Mode
+	mode    protocol.Mode
 	garbled bool
 	heard   []string // who answered
 }
@@ -89,7 +88,7 @@ type branch struct {
 func (b *branch) silent() bool { return !b.garbled && len(b.heard) == 0 }
 
 // run searches. It returns whether no other meter can be there, as far as asking tells.
-func (s *search) run(finders []protocol.Finder, modes []bus.Mode) (sure bool, err error) {
+func (s *search) run(finders []protocol.Finder, modes []protocol.Mode) (sure bool, err error) {
 	s.roots = len(finders) * len(modes)
 	for _, mode := range modes {
 		for _, finder := range finders {
@@ -120,7 +119,7 @@ func (s *search) run(finders []protocol.Finder, modes []bus.Mode) (sure bool, er
 
 func (s *search) enough() bool { return s.wanted > 0 && len(s.found) >= s.wanted }
 
-func (s *search) skips(mode bus.Mode) bool { return s.only != nil && *s.only != mode }
+func (s *search) skips(mode protocol.Mode) bool { return s.only != nil && *s.only != mode }
 
 // next takes the branch that promises most: where more than one meter must be, then where
 // most addresses are.
@@ -230,7 +229,7 @@ func (s *search) inquire(b *branch) error {
 // a sound answer of one that does not exist, so it must answer to its own address.
 func (s *search) find(b *branch, address string) error {
 	for _, f := range s.found {
-		mode := bus.Mode{Baud: f.Baud, Parity: f.Parity}
+		mode := protocol.Mode{Baud: f.Baud, Parity: f.Parity, Stop: b.mode.Stop}
 		switch {
 		case f.Address != address:
 		case mode == b.mode:
@@ -265,7 +264,7 @@ func (s *search) find(b *branch, address string) error {
 }
 
 // question asks once.
-func (s *search) question(mode bus.Mode, step protocol.Step) (address string, err error) {
+func (s *search) question(mode protocol.Mode, step protocol.Step) (address string, err error) {
 	begin := time.Now()
 	address, err = s.ask(mode, step)
 	s.questions++

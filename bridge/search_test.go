@@ -21,6 +21,10 @@ type seeker struct {
 
 func (s seeker) Name() string { return s.name }
 
+func (seeker) UsualModes() (speeds []int, parities []string) {
+	return []int{2400, 9600}, []string{"even"}
+}
+
 func (s seeker) Find(pattern string) (protocol.Question, error) {
 	if pattern == "" {
 		pattern = "AAA"
@@ -28,7 +32,7 @@ func (s seeker) Find(pattern string) (protocol.Question, error) {
 	levels := strings.Count(pattern, "A")
 	return protocol.Question{
 		Pattern: pattern, Levels: levels,
-		Steps:   []protocol.Step{{Meter: pattern, Items: []string{s.name}, Class: protocol.ClassScan}},
+		Steps:   []protocol.Step{{Meter: parrotKey(pattern), Items: []string{s.name}, Class: protocol.ClassScan}},
 		Matches: func(address string) bool { return strings.HasSuffix(address, pattern[levels:]) },
 		Narrow: func() (parts []protocol.Question) {
 			for digit := range 10 * min(levels, 1) {
@@ -41,24 +45,24 @@ func (s seeker) Find(pattern string) (protocol.Question, error) {
 }
 
 var (
-	slow = bus.Mode{Baud: 2400, Parity: "even"}
-	fast = bus.Mode{Baud: 9600, Parity: "even"}
+	slow = protocol.Mode{Baud: 2400, Parity: "even"}
+	fast = protocol.Mode{Baud: 9600, Parity: "even"}
 )
 
 // A town is a bus with meters on it.
 type town struct {
-	meters    map[string]bus.Mode // by protocol and address
-	deaf      bool                // the port has no modes
-	strongest bool                // of several meters one is heard, that with the highest address
-	phantom   string              // what several at once look like
-	lose      func(n int) bool    // tells whether the answer to question n is lost
-	noise     string              // a pattern to which there is always noise
-	err       error               // instead of the answer to question 5
+	meters    map[string]protocol.Mode // by protocol and address
+	deaf      bool                     // the port has no modes
+	strongest bool                     // of several meters one is heard, that with the highest address
+	phantom   string                   // what several at once look like
+	lose      func(n int) bool         // tells whether the answer to question n is lost
+	noise     string                   // a pattern to which there is always noise
+	err       error                    // instead of the answer to question 5
 	asked     []string
 }
 
-func (w *town) ask(mode bus.Mode, step protocol.Step) (string, error) {
-	pattern, spoken := step.Meter, step.Items[0]
+func (w *town) ask(mode protocol.Mode, step protocol.Step) (string, error) {
+	pattern, spoken := step.Meter.Text, step.Items[0]
 	w.asked = append(w.asked, pattern)
 	<-time.After(time.Second)
 	if w.err != nil && len(w.asked) == 5 {
@@ -86,7 +90,7 @@ func (w *town) ask(mode bus.Mode, step protocol.Step) (string, error) {
 }
 
 func TestSearch(t *testing.T) {
-	many := map[string]bus.Mode{}
+	many := map[string]protocol.Mode{}
 	for _, address := range []string{"111", "211", "121", "112", "900", "000", "999"} {
 		many["x "+address] = slow
 	}
@@ -100,22 +104,22 @@ func TestSearch(t *testing.T) {
 		most   int // questions
 	}{
 		{"nobody", town{}, 0, "", true, 4},
-		{"one", town{meters: map[string]bus.Mode{"x 123": slow}}, 0, "123", true, 4 + 1 + 30},
-		{"one, and we know", town{meters: map[string]bus.Mode{"x 123": slow}}, 1, "123", false, 2},
+		{"one", town{meters: map[string]protocol.Mode{"x 123": slow}}, 0, "123", true, 4 + 1 + 30},
+		{"one, and we know", town{meters: map[string]protocol.Mode{"x 123": slow}}, 1, "123", false, 2},
 		{"many, garbled", town{meters: many}, 0, all, true, 200},
 		{"many, the strongest wins", town{meters: many, strongest: true}, 0, all, true, 200},
 		{"many, and we know how many", town{meters: many}, 7, all, false, 100},
 		{"fewer than we thought", town{meters: many}, 8, all, false, 200},
 		{"several look like one that is not there", town{meters: many, phantom: "777"}, 0, all, true, 250},
-		{"answers are lost", town{meters: map[string]bus.Mode{"x 123": slow}, lose: func(n int) bool { return n > 5 && n%2 == 0 }}, 0, "123", true, 50},
-		{"answers to patterns are lost", town{meters: map[string]bus.Mode{"x 123": slow}, lose: func(n int) bool { return n > 5 }}, 0, "123", false, 50},
+		{"answers are lost", town{meters: map[string]protocol.Mode{"x 123": slow}, lose: func(n int) bool { return n > 5 && n%2 == 0 }}, 0, "123", true, 50},
+		{"answers to patterns are lost", town{meters: map[string]protocol.Mode{"x 123": slow}, lose: func(n int) bool { return n > 5 }}, 0, "123", false, 50},
 		{"noise", town{noise: "AA1"}, 0, "", true, 4},
 		{"noise at the root", town{noise: "AAA"}, 0, "", false, 90},
 		{"two of one address", town{meters: many, noise: "111"}, 0, "000 112 121 211 900 999", false, 200},
-		{"two speeds", town{meters: map[string]bus.Mode{"x 111": slow, "x 222": fast}}, 0, "111 222", true, 70},
-		{"two protocols", town{meters: map[string]bus.Mode{"x 111": slow, "y 222": fast}}, 0, "111 222", true, 70},
-		{"one meter of both", town{meters: map[string]bus.Mode{"x 111": slow, "y 111": slow, "y 222": slow}}, 0, "111 222", true, 150},
-		{"one address twice", town{meters: map[string]bus.Mode{"x 111": slow, "y 111": fast}}, 0, "111 111", true, 70},
+		{"two speeds", town{meters: map[string]protocol.Mode{"x 111": slow, "x 222": fast}}, 0, "111 222", true, 70},
+		{"two protocols", town{meters: map[string]protocol.Mode{"x 111": slow, "y 222": fast}}, 0, "111 222", true, 70},
+		{"one meter of both", town{meters: map[string]protocol.Mode{"x 111": slow, "y 111": slow, "y 222": slow}}, 0, "111 222", true, 150},
+		{"one address twice", town{meters: map[string]protocol.Mode{"x 111": slow, "y 111": fast}}, 0, "111 111", true, 70},
 		{"a port without speeds", town{meters: many, deaf: true}, 0, all, true, 220},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -129,14 +133,14 @@ func TestSearch(t *testing.T) {
 					least = max(least, s.progress("searching").Share())
 				}
 				begin := time.Now()
-				sure, err := s.run([]protocol.Finder{seeker{name: "x"}, seeker{name: "y"}}, []bus.Mode{slow, fast})
+				sure, err := s.run([]protocol.Finder{seeker{name: "x"}, seeker{name: "y"}}, []protocol.Mode{slow, fast})
 				if err != nil {
 					t.Fatal(err)
 				}
 				var found []string
 				for _, f := range s.found {
 					found = append(found, f.Address)
-					if mode := test.town.meters[f.Protocol+" "+f.Address]; !test.town.deaf && mode != (bus.Mode{Baud: f.Baud, Parity: f.Parity}) {
+					if mode := test.town.meters[f.Protocol+" "+f.Address]; !test.town.deaf && mode != (protocol.Mode{Baud: f.Baud, Parity: f.Parity}) {
 						t.Errorf("found %+v, which is at %v", f, mode)
 					}
 				}
@@ -157,9 +161,9 @@ func TestSearch(t *testing.T) {
 
 func TestSearchBreaksOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := town{meters: map[string]bus.Mode{"x 111": slow}, err: bus.ErrDown}
+		w := town{meters: map[string]protocol.Mode{"x 111": slow}, err: bus.ErrDown}
 		s := search{ask: w.ask}
-		sure, err := s.run([]protocol.Finder{seeker{name: "x"}}, []bus.Mode{slow})
+		sure, err := s.run([]protocol.Finder{seeker{name: "x"}}, []protocol.Mode{slow})
 		if sure || !errors.Is(err, bus.ErrDown) || len(s.found) != 1 || len(w.asked) != 5 {
 			t.Errorf("sure %t, %v, found %v after %d questions", sure, err, s.found, len(w.asked))
 		}
@@ -168,14 +172,14 @@ func TestSearchBreaksOff(t *testing.T) {
 
 func TestSearchSkipsModesThatThePortLacks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := town{meters: map[string]bus.Mode{"x 111": slow}}
-		s := search{ask: func(mode bus.Mode, step protocol.Step) (string, error) {
+		w := town{meters: map[string]protocol.Mode{"x 111": slow}}
+		s := search{ask: func(mode protocol.Mode, step protocol.Step) (string, error) {
 			if mode == fast {
 				return "", protocol.ErrUnsupported
 			}
 			return w.ask(mode, step)
 		}}
-		sure, err := s.run([]protocol.Finder{seeker{name: "x"}}, []bus.Mode{fast, slow})
+		sure, err := s.run([]protocol.Finder{seeker{name: "x"}}, []protocol.Mode{fast, slow})
 		if sure || err != nil || len(s.found) != 1 {
 			t.Errorf("sure %t, %v, found %v", sure, err, s.found)
 		}

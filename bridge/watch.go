@@ -25,7 +25,7 @@ type watch struct {
 	silence   *silence                    // the last one, if the meter has not been heard since
 	answered  string                      // the last item that it said something to; empty: none
 	inspected inspection
-	found     string // the address of the meter that all this is of, behind a wildcard; empty: none was found
+	found     protocol.MeterKey // the meter that all this is of, behind a wildcard; zero: none was found
 }
 
 func newWatch(m *meter, configured bool) *watch {
@@ -78,7 +78,10 @@ func (w *watch) trial() []string {
 	case len(w.order) > 0:
 		return w.order[:1]
 	}
-	return points.BasicItems[:1]
+	if catalogue, ok := w.Protocol.(protocol.Catalogue); ok {
+		return catalogue.Basic()[:1]
+	}
+	return nil
 }
 
 // undecided tells whether the meter was silent when it was last asked, and the bus does not yet
@@ -99,7 +102,7 @@ func (b *Bridge) observe(outcomes []outcome) {
 		if w == nil || o.cached {
 			continue
 		}
-		if o.Result.Address != "" {
+		if !o.Result.Address.IsZero() {
 			w.learn(o.Result.Address, true) // what follows comes from there, and is this meter's
 		}
 		if len(changed) == 0 || changed[len(changed)-1] != w {
@@ -116,7 +119,7 @@ func (b *Bridge) observeOne(w *watch, o *outcome) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.isAnother(o.Result.Address) {
-		b.log.Info("another meter answers than before; what was known of that one is dropped", "meter", w.Name, "address", o.Result.Address)
+		b.log.Info("another meter answers than before; what was known of that one is dropped", "meter", w.Name, "address", o.Result.Address.Text)
 		b.poller.hurry(w.Name)
 	}
 	b.countExchange(w, o)
@@ -144,12 +147,12 @@ func (b *Bridge) observeOne(w *watch, o *outcome) {
 
 // isAnother tells whether the meter behind a wildcard has been exchanged for the one at an address. Then
 // nothing is kept of what was known of the one before.
-func (w *watch) isAnother(address string) bool {
-	if !w.Wildcard || address == w.found || isShared(w.Protocol, address) {
+func (w *watch) isAnother(address protocol.Address) bool {
+	if !w.Address.Shared || address.MeterKey == w.found || address.Shared || address.IsZero() {
 		return false
 	}
-	first := w.found == ""
-	w.found = address
+	first := w.found == protocol.MeterKey{}
+	w.found = address.MeterKey
 	if first {
 		return false
 	}

@@ -23,8 +23,8 @@ func TestOnlyMeterExchanged(t *testing.T) {
 			return d
 		}
 		say := func(address string, values ...protocol.Value) {
-			o := outcome{Step: protocol.Step{Meter: "AAAAAAAAAAAA", Repeatable: true}, time: time.Now()}
-			o.Result = protocol.Result{Address: address, Values: values}
+			o := outcome{Step: protocol.Step{Meter: parrotKey("AAAAAAAAAAAA"), Repeatable: true}, time: time.Now()}
+			o.Result = protocol.Result{Address: parrotAt(address), Values: values}
 			p.observe([]outcome{o})
 		}
 		asked := len(p.cage.said())

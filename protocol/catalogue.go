@@ -1,5 +1,7 @@
 package protocol
 
+import "time"
+
 // A Catalogue is a [Protocol] that knows what the data items of its meters mean.
 type Catalogue interface {
 	Protocol
@@ -14,19 +16,65 @@ type Catalogue interface {
 	Match(pattern string) ([]string, error)
 
 	// Describe returns what is known of the item, or of the value of an item, that has this
-	// name. It tells whether there is one.
+	// name. It reports whether there is one.
 	Describe(name string) (Description, bool)
+
+	// Playing returns the name of the item, or of the value of an item, that has a role; empty if
+	// the meters have none.
+	Playing(role Role) string
+
+	// Basic returns the names of the points of a named meter that has no point table. The first is
+	// one that every meter answers.
+	Basic() []string
+
+	// Template returns the rows of a point table to begin with: items, or blocks of them, and how
+	// often each is worth reading.
+	Template() []TemplateRow
 }
+
+// A TemplateRow is a row of a point table to begin with.
+type TemplateRow struct {
+	Item     string
+	Interval time.Duration
+}
+
+// A Role is what an item means to the bridge itself, whatever its name.
+type Role uint8
+
+// The roles.
+const (
+	RoleNone           Role = iota
+	RoleRelay               // a flag that is true while the relay is open, and the meter supplies nothing
+	RoleValve               // a text: "open", "closed" or what else a valve can be
+	RoleClock               // the moment that the meter's clock shows
+	RolePowerFailures       // a number that rises with each power failure
+	RoleRatedVoltage        // volts of a phase, a number or a text such as "3*220V"
+	RoleMaximumCurrent      // amperes of a phase, a number or a text such as "5(60)A"
+)
+
+// A Ratio says by what a value must be multiplied where the meter sits behind transformers.
+type Ratio uint8
+
+// The ratios.
+const (
+	RatioNone    Ratio = iota // by nothing
+	RatioVoltage              // by that of the voltage transformers
+	RatioCurrent              // by that of the current transformers
+	RatioPower                // by both
+)
 
 // A Description says what a data item is.
 type Description struct {
 	Name     string
 	Unit     string // as in "kWh"; empty if there is none
 	Form     Form
-	Decimals int    // of a number: digits behind the point
-	Digits   int    // of a number: digits in all; a register of 8 digits begins anew after 99999999
-	Counter  bool   // a number that only rises, bit by bit, such as an energy, until it begins anew
-	Alarm    bool   // a flag that tells of trouble while it is true
+	Decimals int  // of a number: digits behind the point
+	Digits   int  // of a number: digits in all; a register of 8 digits begins anew after 99999999
+	Counter  bool // a number that only rises, bit by bit, such as an energy, until it begins anew
+	Alarm    bool // a flag that tells of trouble while it is true
+	Past     bool // kept from an earlier period, such as a settlement
+	Role     Role
+	Ratio    Ratio
 	English  string // a few words that say what it is
 	Chinese  string
 }

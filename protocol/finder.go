@@ -5,9 +5,13 @@ package protocol
 type Finder interface {
 	Protocol
 
-	// Find returns the question whether a meter is there that matches the pattern: an address
-	// as ParseAddress returns it, or "" for every meter. The error wraps ErrBadRequest.
+	// Find returns the question whether a meter is there that matches the pattern: the text of an
+	// address as ParseAddress returns it, or "" for every meter. The error wraps ErrBadRequest.
 	Find(pattern string) (Question, error)
+
+	// UsualModes returns the speeds and parities at which meters of the protocol are met, the
+	// most common first. A scan of a serial line tries each with each.
+	UsualModes() (speeds []int, parities []string)
 }
 
 // A Question asks all meters that match a pattern for a sign of life. One meter answers with
@@ -18,13 +22,14 @@ type Question struct {
 
 	// Steps ask the question, each in another way, since not every meter knows every way.
 	// They are of ClassScan and not shared. The Address of a result is the meter's; a refusal
-	// is no error here, for it is a sign of life as well.
+	// is no error here, for it is a sign of life as well. None: the protocol has no way to ask so
+	// many at once, and the question is narrowed unasked.
 	Steps []Step
 
 	// Levels is how often the question can be narrowed until it is about one address.
 	Levels int
 
-	// Matches tells whether a meter of this address is asked.
+	// Matches reports whether a meter with this address text is asked.
 	Matches func(address string) bool
 
 	// Narrow returns questions about parts of the pattern: no two have an address in common,

@@ -15,23 +15,56 @@ import (
 )
 
 // A Protocol turns requests into steps. It is pure: the same request gives the same plan,
-// nothing waits, and it may be called from many goroutines at once.
+// nothing waits, and it may be called from many goroutines at once. Values of it can be compared.
+//
+// It may also be a [Catalogue], a [Finder], a [Recogniser] and a [Configurer].
 type Protocol interface {
-	// Name is the word that chooses the protocol in a configuration ("2007", "1997").
+	// Name is the word that chooses the protocol in a configuration ("2007", "modbus/dtsu666").
 	Name() string
 
-	// ParseAddress reads a meter address as people write it and returns the one spelling
-	// used in topics and as a key (12 digits). A wildcard is an address that more than one
-	// meter could answer to; it serves reads only.
-	ParseAddress(text string) (address string, wildcard bool, err error)
+	// Family names what the protocol is an edition or a model of. Protocols of one family have the same
+	// frames, and their meters are the same devices under the same addresses: "645" for both
+	// editions of DL/T 645, "modbus" for every register map.
+	Family() string
+
+	// ParseAddress reads a meter address as people write it. The error wraps ErrBadRequest.
+	ParseAddress(text string) (Address, error)
+
+	// AddressForm returns what an address is, to follow "an address of" ("12 digits"), and the
+	// address of one meter as an example, in full ("000000000001").
+	AddressForm() (words, example string)
 
 	// Plan turns a request into steps. An error means that nothing of the request can be
 	// done: it is, or wraps, ErrBadRequest, ErrUnknownItem or ErrUnsupported. known may be nil.
 	Plan(request Request, known Known) (Plan, error)
 
+	// Actions returns what commands of a verb can do: VerbWrite, VerbRelay, VerbMaintenance or
+	// VerbBroadcast. None: the protocol does not have the verb.
+	Actions(verb Verb) []Action
+
 	// Redact returns frame as upper-case hex with every secret byte written as "**". It
-	// accepts any bytes, also damaged frames and several in a row.
+	// accepts any bytes, also damaged frames, several in a row and those of other protocols.
 	Redact(frame []byte) string
+}
+
+// A Recogniser is a [Protocol] that can tell its frames from those of other families by their own
+// checks: a length, a checksum.
+type Recogniser interface {
+	Protocol
+
+	// Recognises reports whether frame is one whole frame of the family, without wake-up bytes.
+	Recognises(frame []byte) bool
+}
+
+// A Configurer is a [Protocol] whose meters can be configured by options, as in
+// grid=000000000010@698?logical=1.
+type Configurer interface {
+	Protocol
+
+	// Configure returns the protocol as one meter needs it. ParseAddress of that puts into the
+	// Variant of an address what tells this meter from others with the same address. The error
+	// names the option that is unknown or cannot be.
+	Configure(options map[string]string) (Protocol, error)
 }
 
 // A Verb is what a request asks for, spelled as in its topic.
@@ -52,7 +85,7 @@ const (
 type Request struct {
 	Verb     Verb
 	Class    Class    // class of the steps; a protocol may raise it to that of a command
-	Address  string   // as ParseAddress returned it; empty for raw and broadcast
+	Address  Address  // as ParseAddress returned it; zero for raw and broadcast
 	Items    []string // read: names or identifiers, at least one
 	Frame    []byte   // raw: the frame to send
 	NoAnswer bool     // raw: send and do not wait
@@ -70,12 +103,16 @@ type Known interface {
 	// cannot be read, often enough that it is not worth asking again today. block is the
 	// Step.Block of an earlier step.
 	Lacks(block string) bool
+
+	// Learned returns what an answer of the meter has taught under a name: see Result.Learned.
+	// Empty: nothing, or the meter was offline since and may be another one.
+	Learned(name string) string
 }
 
 // A Plan is what is to be done for a request.
 type Plan struct {
 	Permission Permission  // what the sender must be allowed to do
-	Address    string      // the meter meant; for raw taken from the frame
+	Address    Address     // the meter meant; for raw taken from the frame
 	Steps      []Step      // in order; all to the same meter
 	Errors     []ItemError // items that no step will answer, and why
 
@@ -91,10 +128,13 @@ type Plan struct {
 	// Until, unless zero, is when it is too late to begin Steps, whatever the request says.
 	Until time.Time
 
-	// Password is the level and password in the frames of a command, as PPdddddd; empty if
-	// there is none. It tells refusals of one password from those of another, and is never
-	// shown.
-	Password string
+	// Level is the level of the password in the frames of a command, as the protocol spells it; empty: they
+	// have none. The meter counts the wrong passwords of a level, and so must we.
+	Level string
+
+	// Reach, unless zero, is about a command that sets the clocks of all meters: only those take it
+	// that are less than so far off.
+	Reach time.Duration
 
 	// Report is what is known of a command by the time of this plan; nil: nothing new.
 	Report *Report
@@ -172,7 +212,10 @@ const (
 
 // A Step is one conversation with one meter: one identifier read to its end, or one command.
 type Step struct {
-	Meter string   // the meter's address; steps of one meter never interleave
+	Meter MeterKey // steps of one meter never interleave
+	Line  *Line    // what its protocol needs of the wire; nil: nothing
+	Mode  Mode     // of the line while the step lasts; whoever submits the step sets it
+
 	Items []string // the items that it answers, by the name that an error goes under
 	Only  []string // the values wanted of the result, by name; nil: all of them
 	Block string   // names the block that is read, if it is one: see Known.Lacks
@@ -181,6 +224,7 @@ type Step struct {
 
 	// Key is the same in steps whose results are interchangeable (before Only takes its
 	// choice); they share one conversation. Empty: never shared.
+	// Only steps of the same meter are compared.
 	Key string
 	// Repeatable steps may be tried twice. A command never is.
 	Repeatable bool
@@ -251,11 +295,15 @@ type Exchange struct {
 
 // A Result is what a conversation brought.
 type Result struct {
-	Address string    // the meter that answered
+	Address Address   // the meter that answered; zero: not known
 	Values  []Value   // in the order of the frame
 	Clock   time.Time // what the meter's clock showed, if that was read; else zero
 	Frame   []byte    // raw: the answer as it came, without wake-up bytes
 	Samples []Sample  // of a load record, in place of Values, as they came; one without values is not valid
+
+	// Learned is what the answer teaches of the meter beside values, by name: in which order it
+	// sends something, what it refuses. It is kept until the meter was offline: see Known.Learned.
+	Learned map[string]string
 }
 
 // A Value is one decoded value. Data is nil (the meter has no such value), bool, string,
@@ -276,11 +324,26 @@ var (
 	ErrGarbled     = errors.New("no valid answer") // something came, but not the answer
 )
 
+// What a refusal may mean, beside being one. They are matched with errors.Is.
+var (
+	ErrNoSuchData   = errors.New("the meter has no such data")
+	ErrUnauthorised = errors.New("the meter did not authorise this")
+)
+
 // A Refusal is a meter's error answer.
 type Refusal struct {
 	Code    uint16   // as sent
 	Reasons []string // in words, from the closed list of the contract
+
+	// Means is, or joins, ErrNoSuchData and ErrUnauthorised; nil: neither.
+	Means error
+
+	// Advice says what to look at, without a full stop; empty: nothing in particular.
+	Advice string
 }
+
+// Unwrap returns what the refusal means.
+func (r *Refusal) Unwrap() error { return r.Means }
 
 func (r *Refusal) Error() string {
 	return fmt.Sprintf("the meter refused (code %02XH): %s", r.Code, strings.Join(r.Reasons, ", "))

@@ -3,6 +3,7 @@ package simulator_test
 import (
 	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -128,7 +129,17 @@ func (s *site) give(verb protocol.Verb, c protocol.Command) ending {
 		c.Passwords = map[string]string{"02": "000000", "04": "000000"}
 	}
 	c.Deadline, c.Verify, c.Now = 5*time.Minute, 10*time.Second, s.now
-	return s.do(protocol.Request{Verb: verb, Class: protocol.ClassCommand, Address: s.meters[0].Address(), Command: &c})
+	return s.do(protocol.Request{Verb: verb, Class: protocol.ClassCommand, Address: s.address(s.meters[0].Address()), Command: &c})
+}
+
+// address is an address as package protocol has it.
+func (s *site) address(text string) protocol.Address {
+	s.t.Helper()
+	address, err := s.spoken.ParseAddress(text)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return address
 }
 
 // expect compares how a request ended.
@@ -210,12 +221,12 @@ func TestPlannedWriteOfEveryItem(t *testing.T) {
 			if row.Access != "RW" || strings.HasSuffix(row.Name, "_baud") || row.Name == "address" {
 				continue
 			}
-			read := s.do(protocol.Request{Verb: protocol.VerbRead, Class: protocol.ClassRead, Address: s.meters[0].Address(), Items: []string{row.Name}})
+			read := s.do(protocol.Request{Verb: protocol.VerbRead, Class: protocol.ClassRead, Address: s.address(s.meters[0].Address()), Items: []string{row.Name}})
 			given, ok := asGiven(t, row.Name, read.values)
 			if !ok {
 				continue // it was never set
 			}
-			e := s.give(protocol.VerbWrite, protocol.Command{Item: row.Name, Value: given})
+			e := s.give(protocol.VerbWrite, protocol.Command{Arguments: protocol.Arguments{"item": row.Name, "value": given}})
 			var refusal *protocol.Refusal
 			if errors.As(e.command, &refusal) {
 				continue // zero is no value for it
@@ -292,18 +303,23 @@ func TestPlannedMaintenance(t *testing.T) {
 		counted func(simulator.Counts) int
 	}{
 		{dlt645.V2007, protocol.Command{Action: "freeze"}, func(c simulator.Counts) int { return c.Freezes }},
-		{dlt645.V2007, protocol.Command{Action: "freeze", At: "99990130"}, func(c simulator.Counts) int { return c.Freezes }},
+		{dlt645.V2007, protocol.Command{Action: "freeze", Arguments: protocol.Arguments{"at": "99990130"}}, func(c simulator.Counts) int { return c.Freezes }},
 		{dlt645.V2007, protocol.Command{Action: "clear_demand"}, func(c simulator.Counts) int { return c.DemandClears }},
 		{dlt645.V1997, protocol.Command{Action: "clear_demand"}, func(c simulator.Counts) int { return c.DemandClears }},
 		{dlt645.V2007, protocol.Command{Action: "clear_meter"}, func(c simulator.Counts) int { return c.MeterClears }},
-		{dlt645.V2007, protocol.Command{Action: "clear_events", Item: "all"}, func(c simulator.Counts) int { return c.EventClears }},
-		{dlt645.V2007, protocol.Command{Action: "clear_events", Item: "programming_record_1"}, func(c simulator.Counts) int { return c.EventClears }},
-		{dlt645.V2007, protocol.Command{Action: "set_baud", Baud: 9600}, func(c simulator.Counts) int { return c.BaudRates }},
-		{dlt645.V1997, protocol.Command{Action: "set_baud", Baud: 9600}, func(c simulator.Counts) int { return c.BaudRates }},
-		{dlt645.V2007, protocol.Command{Action: "output", Signal: "tariff_switch"}, func(c simulator.Counts) int { return c.Outputs }},
+		{dlt645.V2007, protocol.Command{Action: "clear_events", Arguments: protocol.Arguments{"item": "all"}}, func(c simulator.Counts) int { return c.EventClears }},
+		{dlt645.V2007, protocol.Command{Action: "clear_events", Arguments: protocol.Arguments{"item": "programming_record_1"}}, func(c simulator.Counts) int { return c.EventClears }},
+		{dlt645.V2007, protocol.Command{Action: "set_baud", Arguments: protocol.Arguments{"baud": int64(9600)}}, func(c simulator.Counts) int { return c.BaudRates }},
+		{dlt645.V1997, protocol.Command{Action: "set_baud", Arguments: protocol.Arguments{"baud": int64(9600)}}, func(c simulator.Counts) int { return c.BaudRates }},
+		{dlt645.V2007, protocol.Command{Action: "output", Arguments: protocol.Arguments{"signal": "tariff_switch"}}, func(c simulator.Counts) int { return c.Outputs }},
 	} {
 		s := newSite(t, test.version, simulator.MeterOptions{Address: meterOne})
-		test.command.Confirm = s.meters[0].Address()
+		arguments := maps.Clone(test.command.Arguments)
+		if arguments == nil {
+			arguments = protocol.Arguments{}
+		}
+		arguments["confirm"] = s.meters[0].Address()
+		test.command.Arguments = arguments
 		s.expect(s.give(protocol.VerbMaintenance, test.command), false, nil)
 		if n := test.counted(s.meters[0].Counts()); n != 1 {
 			t.Errorf("%s %s was carried out %d times", test.version, test.command.Action, n)
@@ -314,7 +330,7 @@ func TestPlannedMaintenance(t *testing.T) {
 func TestPlannedPassword(t *testing.T) {
 	for _, version := range []dlt645.Version{dlt645.V2007, dlt645.V1997} {
 		s := newSite(t, version, simulator.MeterOptions{Address: meterOne})
-		s.expect(s.give(protocol.VerbMaintenance, protocol.Command{Action: "set_password", Level: "04", NewPassword: "123456", Confirm: s.meters[0].Address()}), false, nil)
+		s.expect(s.give(protocol.VerbMaintenance, protocol.Command{Action: "set_password", Arguments: protocol.Arguments{"level": "04", "new_password": "123456", "confirm": s.meters[0].Address()}}), false, nil)
 		s.expect(s.give(protocol.VerbMaintenance, protocol.Command{Action: "clear_demand"}), false, refusedByMeter)
 		s.expect(s.give(protocol.VerbMaintenance, protocol.Command{Action: "clear_demand", Passwords: map[string]string{"04": "123456"}}), false, nil)
 	}
@@ -323,7 +339,7 @@ func TestPlannedPassword(t *testing.T) {
 func TestPlannedAddress(t *testing.T) {
 	for _, version := range []dlt645.Version{dlt645.V2007, dlt645.V1997} {
 		s := newSite(t, version, simulator.MeterOptions{Address: meterOne})
-		move := protocol.Command{Action: "set_address", NewAddress: "112233445566", Confirm: s.meters[0].Address()}
+		move := protocol.Command{Action: "set_address", Arguments: protocol.Arguments{"address": "112233445566", "confirm": s.meters[0].Address()}}
 		s.expect(s.give(protocol.VerbMaintenance, move), true, nil)
 		if got := s.meters[0].Address(); got != "112233445566" {
 			t.Errorf("%s: the meter has the address %s", version, got)
@@ -338,7 +354,7 @@ func TestPlannedAddress(t *testing.T) {
 		// Nor if the only meter is another one.
 		s = newSite(t, version, simulator.MeterOptions{Address: meterTwo})
 		c := move
-		e = s.do(protocol.Request{Verb: protocol.VerbMaintenance, Address: meterOne, Command: &c})
+		e = s.do(protocol.Request{Verb: protocol.VerbMaintenance, Address: s.address(meterOne), Command: &c})
 		if !errors.Is(e.err, protocol.ErrUnsafe) || e.sent != 0 {
 			t.Errorf("%s: %v after %d commands", version, e.err, e.sent)
 		}

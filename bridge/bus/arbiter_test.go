@@ -28,7 +28,7 @@ func TestReportTellsValuesAndTimes(t *testing.T) {
 		equal(t, "wire", r.Wire, 2*promptTime)
 		equal(t, "steps", r.Steps, 2)
 		equal(t, "started", started(r), "ss")
-		equal(t, "address", r.Replies[0].Result.Address, "b")
+		equal(t, "address", r.Replies[0].Result.Address.Text, "b")
 	})
 }
 
@@ -127,7 +127,7 @@ func TestNoClassStarvesTheOthers(t *testing.T) {
 			var steps []protocol.Step
 			for i := range 50 {
 				step := test.flood(i)
-				step.Meter = fmt.Sprint("a", i/commandsOfMeter) // of one meter so many are not taken
+				step.Meter = keyOf(fmt.Sprint("a", i/commandsOfMeter)) // of one meter so many are not taken
 				steps = append(steps, step)
 			}
 			steps = append(steps, withClass(read("b", "p"), protocol.ClassPoll), read("b", "r"))
@@ -520,7 +520,7 @@ func TestStrangersHarmNobody(t *testing.T) {
 		for i := range 200 {
 			stranger := string(rune(0x80 + i))
 			step := read("a", "v")
-			step.Meter, step.Key = stranger, stranger
+			step.Meter, step.Key = keyOf(stranger), stranger
 			if _, err := l.bus.Submit(Job{Steps: []protocol.Step{step}, Stranger: true}); err == nil {
 				taken++
 			}
@@ -541,10 +541,10 @@ func TestStrangersHarmNobody(t *testing.T) {
 		equal(t, "sent on an idle line", len(l.sentAt())-sent, 0)
 		for range timeoutsToOffline { // one of them comes to be offline
 			step := read("a", "v")
-			step.Meter, step.Key = "stranger", "stranger"
+			step.Meter, step.Key = keyOf("stranger"), "stranger"
 			<-l.submitJob(Job{Steps: []protocol.Step{step}, Stranger: true})
 		}
-		equal(t, "online", l.bus.Meter("stranger").Online(), false)
+		equal(t, "online", l.bus.Meter(keyOf("stranger")).Online(), false)
 		l.stop()
 		equal(t, "logged", strings.Contains(log.String(), "offline"), false)
 	})
@@ -686,8 +686,8 @@ func TestFramesAreTold(t *testing.T) {
 		spell := func(f Frame) string {
 			return fmt.Sprintf("%s sent=%t ignored=%t %v", f.Bytes, f.Sent, f.Ignored, time.Until(f.Time))
 		}
-		config := Config{OnFrame: func(e FrameEvent) { seen = append(seen, e.Meter+" "+spell(e.Frame)) }}
-		config.Preamble = 2
+		config := Config{OnFrame: func(e FrameEvent) { seen = append(seen, e.Meter.Text+" "+spell(e.Frame)) }}
+		config.FixedWakeUps, config.WakeUps = true, 2
 		l := start(t, config, func(request string) []arrival {
 			return after(70*time.Millisecond, "..."+prompt(request)[0].text)
 		})

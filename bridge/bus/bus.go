@@ -60,7 +60,7 @@ type Bus struct {
 
 	mu        sync.Mutex
 	queue     queue
-	meters    map[string]*meter
+	meters    map[protocol.MeterKey]*meter
 	state     State
 	usage     usage
 	stopped   bool          // Run has ended or is about to
@@ -96,7 +96,7 @@ func New(config Config) *Bus {
 	b := &Bus{
 		config: config,
 		wake:   make(chan struct{}, 1),
-		meters: make(map[string]*meter),
+		meters: make(map[protocol.MeterKey]*meter),
 		state:  State{Baud: config.Baud, Turned: now},
 		usage:  usage{zero: now},
 		pace:   firstStepGuess,
@@ -108,9 +108,8 @@ func New(config Config) *Bus {
 	return b
 }
 
-// Mode returns the speed and parity that the line is configured for, and whether single jobs
-// may have others.
-func (b *Bus) Mode() (mode Mode, tunable bool) { return b.config.mode(), b.config.Tunable }
+// Mode returns the mode that the line is configured for, and whether single steps may have others.
+func (b *Bus) Mode() (mode protocol.Mode, tunable bool) { return b.config.mode(), b.config.Tunable }
 
 // Submit queues a job. It never waits: exactly one report comes on the channel. The error is a
 // *BusyError, which is an ErrBusy, or ErrStopping; then nothing of the job is done.
@@ -207,7 +206,7 @@ func (b *Bus) Run(ctx context.Context) error {
 		default:
 			t := b.trial(now)
 			if t == nil {
-				t = b.choose("")
+				t = b.choose(protocol.MeterKey{})
 			}
 			if t == nil {
 				b.idle(ctx, now)
@@ -237,7 +236,7 @@ func (b *Bus) turn(now time.Time) {
 
 // choose returns the task whose turn it is, or nil. While a conversation with the meter
 // busy goes on, only relay steps of other meters have a turn.
-func (b *Bus) choose(busy string) *task {
+func (b *Bus) choose(busy protocol.MeterKey) *task {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := time.Now()
@@ -246,7 +245,7 @@ func (b *Bus) choose(busy string) *task {
 		expired := !t.job.Deadline.IsZero() && Over(t.job.Deadline, now) // since the queue was looked through
 		return !t.running && !expired && step.Meter != busy && !now.Before(b.held(step))
 	}
-	if busy != "" {
+	if busy != (protocol.MeterKey{}) {
 		return b.queue.rings[protocol.ClassRelay].choose(may)
 	}
 	return b.queue.choose(may)
@@ -320,7 +319,7 @@ func (b *Bus) stop() {
 	b.stopped = true
 	b.down = time.Now()
 	for _, t := range b.queue.all() {
-		b.queue.fail(t, "", ErrStopping)
+		b.queue.fail(t, protocol.MeterKey{}, ErrStopping)
 	}
 	b.mu.Unlock()
 

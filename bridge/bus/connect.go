@@ -49,7 +49,7 @@ func (b *Bus) connected(ctx context.Context, o opened) {
 		}
 		return
 	}
-	b.line.port = o.port
+	b.line.port, b.line.mode = o.port, b.config.mode()
 	if b.config.Successor && b.since.IsZero() {
 		b.quiet = time.Now().Add(2 * b.ceiling()) // as conversation.over, for a request of just before
 	}

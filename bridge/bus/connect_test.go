@@ -156,7 +156,7 @@ func TestProbesThatBreakThePort(t *testing.T) {
 		defer l.stop()
 		<-l.submit(read("a", "v"))
 		<-l.submit(read("a", "v"))
-		equal(t, "online", l.bus.Meter("a").Online(), false)
+		equal(t, "online", l.bus.Meter(keyOf("a")).Online(), false)
 		hangsUp.Store(true)
 		sent := len(l.sentAt())
 		<-time.After(time.Hour)
@@ -175,7 +175,7 @@ func TestProbesThatBreakThePort(t *testing.T) {
 		hangsUp.Store(false)
 		dead.Store(false)
 		<-time.After(longestProbePause + longestBackOff)
-		equal(t, "online", l.bus.Meter("a").Online(), true)
+		equal(t, "online", l.bus.Meter(keyOf("a")).Online(), true)
 	})
 }
 

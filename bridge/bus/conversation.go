@@ -43,11 +43,7 @@ func (b *Bus) serve(ctx context.Context, t *task, nested bool) {
 	b.mu.Unlock()
 
 	c := &conversation{bus: b, step: step, nested: nested, late: late, stranger: t.job.Stranger}
-	if mode := t.job.Mode; mode == (Mode{}) {
-		c.run(ctx)
-	} else {
-		c.runIn(ctx, mode)
-	}
+	c.run(ctx)
 
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -63,7 +59,7 @@ func (b *Bus) serve(ctx context.Context, t *task, nested bool) {
 		// one more there; if it were due at once, nobody else would have a turn.
 		m := b.meter(step.Meter)
 		m.putOff(time.Now(), 2*m.pause)
-		b.queue.fail(t, "", c.reply.Err)
+		b.queue.fail(t, protocol.MeterKey{}, c.reply.Err)
 		return
 	}
 	c.reply.Frames = append(t.frames, c.reply.Frames...)
@@ -78,8 +74,9 @@ func (b *Bus) serve(ctx context.Context, t *task, nested bool) {
 	c.reply.Started = c.reply.Started || t.began
 	b.queue.rotate(t)
 
-	c.reply.Unreadable = !c.silent && errors.Is(c.reply.Err, protocol.ErrGarbled) && c.reply.Result.Address != ""
+	c.reply.Unreadable = !c.silent && errors.Is(c.reply.Err, protocol.ErrGarbled) && !c.reply.Result.Address.IsZero()
 	b.learnBlock(step, &c.reply)
+	b.learn(step, &c.reply.Result)
 	b.pace += (c.wire/time.Duration(1+len(riders)) - b.pace) / 8
 	b.queue.answerFrom(t, index, c.reply, c.wire, c.silent)
 	for _, r := range riders {
@@ -142,23 +139,6 @@ func (c *conversation) run(ctx context.Context) {
 	}
 }
 
-// runIn holds the conversation at another speed and parity than those of the line.
-func (c *conversation) runIn(ctx context.Context, mode Mode) {
-	b := c.bus
-	c.nested = true // nobody else can be asked meanwhile
-	if err := b.line.tune(mode); err != nil {
-		c.reply.Err = fmt.Errorf("%w: %w", protocol.ErrUnsupported, err)
-	} else {
-		c.run(ctx)
-	}
-	if b.line.port == nil {
-		b.line.settings = b.config.Settings
-	} else if err := b.line.tune(b.config.mode()); err != nil {
-		b.line.settings = b.config.Settings
-		b.fail(err)
-	}
-}
-
 // pause lets the line rest and other meters' relay steps go before the next frame, but not so
 // many that they would keep the meter waiting without end. It returns false if that ended the
 // conversation.
@@ -207,17 +187,22 @@ func (c *conversation) exchange(e *protocol.Exchange) *protocol.Exchange {
 	c.silent, c.reply.Answer = false, protocol.Answer{}
 	patience := b.patience(c.step, c.tries)
 	begin := time.Now()
+	if !c.tune() {
+		return nil
+	}
+	needs := needsOf(c.step)
+	b.rest(context.Background(), b.line.active.Add(needs.quiet(b.line.mode)))
 	preamble := b.preamble(c.step, c.tries)
 	if e.Stamp != nil {
 		stamped := *e
-		stamped.Request = e.Stamp(begin.Add(b.line.settings.duration(preamble + len(e.Request))))
+		stamped.Request = e.Stamp(begin.Add(b.line.mode.Duration(preamble + len(e.Request))))
 		e = &stamped
 	}
-	wait := b.wait(e, patience)
+	wait := b.wait(e, needs, patience)
 	if first {
 		wait = b.probeWait(c.step, wait)
 	}
-	h, err := b.line.exchange(e, preamble, wait, func(answer []byte) time.Time {
+	h, err := b.line.exchange(e, needs, preamble, wait, func(answer []byte) time.Time {
 		if c.late {
 			return time.Time{}
 		}
@@ -241,7 +226,7 @@ func (c *conversation) exchange(e *protocol.Exchange) *protocol.Exchange {
 		c.doubt(e, &h)
 		return nil
 	case h.answer == nil:
-		c.short = preamble < b.config.Preamble
+		c.short = preamble < b.config.wakeUps(needs)
 		c.unanswered(e, &h, first, min(wait, patience+b.config.Latency))
 		return nil
 	}
@@ -264,6 +249,24 @@ func (c *conversation) exchange(e *protocol.Exchange) *protocol.Exchange {
 	return next
 }
 
+// tune sets the line to the mode of the step. It reports whether it could.
+func (c *conversation) tune() bool {
+	b := c.bus
+	own := b.config.mode()
+	mode := c.step.Mode.Or(own)
+	err := b.line.tune(mode)
+	switch {
+	case err == nil:
+		return true
+	case mode == own:
+		b.fail(err)
+		c.breakOff(err)
+	default:
+		c.reply.Err = fmt.Errorf("%w: %w", protocol.ErrUnsupported, err)
+	}
+	return false
+}
+
 // turnaround returns how long the meter took to begin the answer. An answer in a second try
 // may be that to the first, which then took longer than was thought.
 func (c *conversation) turnaround(h *hearing) time.Duration {
@@ -271,7 +274,7 @@ func (c *conversation) turnaround(h *hearing) time.Duration {
 	if !c.overdue.IsZero() {
 		end = c.overdue
 	}
-	took := h.came.Sub(end) - c.bus.line.settings.duration(len(h.answer))
+	took := h.came.Sub(end) - c.bus.line.mode.Duration(len(h.answer))
 	return min(max(0, took), c.bus.config.Timeout)
 }
 
@@ -289,13 +292,13 @@ func (c *conversation) unanswered(e *protocol.Exchange, h *hearing, first bool, 
 			protocol.ErrGarbled, c.step.Meter, b.config.Timeout, b.config.Latency)
 	case h.garbled:
 		c.reply.Err = fmt.Errorf("%w: bytes came after the request to %s, but no frame that answers it; check baud rate (%d), parity (%s) and wiring, that only one meter answers to this address, and that no second master is on the bus",
-			protocol.ErrGarbled, c.step.Meter, b.line.settings.Baud, b.line.settings.Parity)
+			protocol.ErrGarbled, c.step.Meter, b.line.mode.Baud, b.line.mode.Parity)
 	case c.step.Repeatable && b.Meter(c.step.Meter).Answered():
 		c.reply.Err = fmt.Errorf("%w: nothing came from %s within %s, though it has answered before: it has lost its power or its line, or says nothing to what it does not have",
 			protocol.ErrSilent, c.step.Meter, waited)
 	default:
 		c.reply.Err = fmt.Errorf("%w: nothing came from %s within %s; check its address, baud rate (%d), parity (%s) and wiring",
-			protocol.ErrSilent, c.step.Meter, waited, b.line.settings.Baud, b.line.settings.Parity)
+			protocol.ErrSilent, c.step.Meter, waited, b.line.mode.Baud, b.line.mode.Parity)
 	}
 	c.absent = b.missing(c.step, c.tries, h.garbled, c.stranger)
 	if c.overdue.IsZero() {
@@ -351,7 +354,7 @@ func (c *conversation) note(e *protocol.Exchange, h *hearing) {
 	}
 	c.reply.Started = true
 	c.frame(Frame{Sent: true, Time: h.sent, Bytes: e.Request})
-	if len(h.ignored) > 0 {
+	if len(h.ignored) > 0 && !needsOf(c.step).isWakeUp(h.ignored) { // which are no news before an answer
 		c.frame(Frame{Ignored: true, Time: h.came, Bytes: h.ignored})
 	}
 	if h.answer != nil {

@@ -6,29 +6,31 @@ import (
 	"dlt645-mqtt/protocol"
 )
 
-// wakeUpOfAnswer is how many wake-up bytes meters send before an answer.
-const wakeUpOfAnswer = 4
-
 // Cost returns how long steps take on the wire if all goes well: requests and answers at the
 // speed of the line, the pause between them, and the time that meters take to begin. The latter
-// is what a meter usually takes, or guess where nothing was learned of it. Of the times that went
-// into cost, turnaround is the longest, and guessed tells whether it is the guess.
-func (b *Bus) Cost(steps []protocol.Step, guess time.Duration) (cost, turnaround time.Duration, guessed bool) {
+// is what a meter usually takes; where nothing was learned of it, as little as its protocol allows, or
+// if late is set as much. Of the times that went into cost, turnaround is the longest, and guessed tells
+// whether it is a guess.
+func (b *Bus) Cost(steps []protocol.Step, late bool) (cost, turnaround time.Duration, guessed bool) {
 	for i := range steps {
 		step := &steps[i]
-		begin, known := guess, false
+		needs, mode := needsOf(step), step.Mode.Or(b.config.mode())
+		begin, known := needs.Soonest, false
+		if late {
+			begin = needs.latest(b.config.Timeout)
+		}
 		if t := b.Meter(step.Meter).known().turnaround[kind(step)]; t.known {
 			begin, known = t.usual(), true
 		}
 		if step.First.Answer != nil && begin >= turnaround {
 			turnaround, guessed = begin, !known
 		}
-		sent := b.config.Preamble + len(step.First.Request)
+		sent := b.config.wakeUps(needs) + len(step.First.Request)
 		if step.First.Answer == nil {
-			cost += b.config.duration(sent) + step.First.Rest
+			cost += mode.Duration(sent) + step.First.Rest
 			continue
 		}
-		cost += b.config.duration(sent+wakeUpOfAnswer+step.Expected) + begin + b.config.Gap
+		cost += mode.Duration(sent+needs.Leading+step.Expected) + begin + max(b.config.Gap, needs.quiet(mode))
 	}
 	return cost, turnaround, guessed
 }

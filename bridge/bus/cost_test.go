@@ -11,13 +11,13 @@ import (
 // TestCost compares the estimate with what the same step takes on a line.
 func TestCost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := New(Config{Settings: Settings{Baud: 2400, Parity: "even", Stop: 1, Preamble: 4, Gap: 10 * time.Millisecond}})
-		read := protocol.Step{Meter: "m", Expected: 20, First: protocol.Exchange{Request: make([]byte, 16), Answer: neverCut}}
+		b := New(Config{Settings: Settings{Baud: 2400, Parity: "even", Stop: 1, Gap: 10 * time.Millisecond}})
+		read := protocol.Step{Meter: keyOf("m"), Line: &testLine, Expected: 20, First: protocol.Exchange{Request: make([]byte, 16), Answer: neverCut}}
 		// 4+16 bytes out, 4+20 bytes back, 11 bits each.
 		const bytes = (20 + 24) * 11 * time.Second / 2400
 		check := func(what string, want, begin time.Duration, guessed bool, steps ...protocol.Step) {
 			t.Helper()
-			got, turnaround, guess := b.Cost(steps, 20*time.Millisecond)
+			got, turnaround, guess := b.Cost(steps, false)
 			if (got-want).Abs() > time.Millisecond || turnaround != begin || guess != guessed {
 				t.Errorf("%s: %v, with %v (guessed %v), want %v with %v (%v)", what, got, turnaround, guess, want, begin, guessed)
 			}
@@ -25,7 +25,7 @@ func TestCost(t *testing.T) {
 		check("two reads", 2*(bytes+30*time.Millisecond), 20*time.Millisecond, true, read, read)
 		learn := func(times int, d time.Duration) {
 			for range times {
-				b.meter("m").turnaround[protocol.KindValue].learn(d)
+				b.meter(keyOf("m")).turnaround[protocol.KindValue].learn(d)
 			}
 		}
 		learn(1, 100*time.Millisecond)
@@ -35,7 +35,7 @@ func TestCost(t *testing.T) {
 		check("when one answer was late", bytes+40*time.Millisecond, 30*time.Millisecond, false, read)
 		learn(medianOf/2, time.Second)
 		check("when most were", bytes+1010*time.Millisecond, time.Second, false, read)
-		broadcast := protocol.Step{First: protocol.Exchange{Request: make([]byte, 16), Rest: 50 * time.Millisecond}}
+		broadcast := protocol.Step{Line: &testLine, First: protocol.Exchange{Request: make([]byte, 16), Rest: 50 * time.Millisecond}}
 		check("a broadcast", 20*11*time.Second/2400+50*time.Millisecond, 0, false, broadcast)
 	})
 }

@@ -61,7 +61,7 @@ func TestOverByEitherClock(t *testing.T) {
 func TestQueueWhenTheClockIsSet(t *testing.T) {
 	begin := time.Now()
 	begun := func(at time.Time, in time.Duration) *task {
-		t := newTask(Job{Steps: []protocol.Step{{Meter: "m", Class: protocol.ClassRead}}, Deadline: at.Add(in)})
+		t := newTask(Job{Steps: []protocol.Step{{Meter: keyOf("m"), Class: protocol.ClassRead}}, Deadline: at.Add(in)})
 		t.queued = at
 		return t
 	}

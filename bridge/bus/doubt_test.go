@@ -236,7 +236,7 @@ func TestBlockIsLackingAfterTwoRefusals(t *testing.T) {
 		defer l.stop()
 		block := read("a", "v")
 		block.Block = "all"
-		meter := l.bus.Meter("a")
+		meter := l.bus.Meter(keyOf("a"))
 		ask := func(want bool) {
 			t.Helper()
 			<-l.submit(block)
@@ -249,7 +249,7 @@ func TestBlockIsLackingAfterTwoRefusals(t *testing.T) {
 		ask(false)
 		ask(true)
 		equal(t, "another block", meter.Lacks("other"), false)
-		equal(t, "another meter", l.bus.Meter("b").Lacks("all"), false)
+		equal(t, "another meter", l.bus.Meter(keyOf("b")).Lacks("all"), false)
 		<-time.After(24 * time.Hour)
 		equal(t, "a day later", meter.Lacks("all"), false)
 	})

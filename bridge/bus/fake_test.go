@@ -30,6 +30,16 @@ const (
 	valueTime   = 50 * time.Millisecond
 )
 
+// What the meters of these tests need of the line.
+const (
+	firstGuess  = 500 * time.Millisecond
+	testByteGap = 550 * time.Millisecond
+)
+
+var testLine = protocol.Line{WakeUp: 0xFE, WakeUps: 4, Fewest: 2, Leading: 4, Soonest: 20 * time.Millisecond, Latest: firstGuess, ByteGap: testByteGap}
+
+func keyOf(meter string) protocol.MeterKey { return protocol.MeterKey{Family: "letters", Text: meter} }
+
 // splitter cuts what begins with one of the prefixes; '_' in a prefix stands for any byte.
 func splitter(prefixes ...string) func([]byte, bool) (int, []byte, error) {
 	return func(data []byte, atEOF bool) (int, []byte, error) {
@@ -56,12 +66,12 @@ func splitter(prefixes ...string) func([]byte, bool) (int, []byte, error) {
 	}
 }
 
-var errRefused = &protocol.Refusal{Code: 2, Reasons: []string{noSuchData}}
+var errRefused = &protocol.Refusal{Code: 2, Reasons: []string{"no_such_data"}, Means: protocol.ErrNoSuchData}
 
 // read returns the step that reads one register, in as many frames as it has letters.
 func read(meter string, registers string) protocol.Step {
 	return protocol.Step{
-		Meter: meter, Items: []string{registers}, Class: protocol.ClassRead,
+		Meter: keyOf(meter), Line: &testLine, Items: []string{registers}, Class: protocol.ClassRead,
 		Key: meter + registers, Repeatable: true,
 		First: readExchange(meter, registers, ""),
 	}
@@ -89,7 +99,7 @@ func readExchange(meter, registers, before string) protocol.Exchange {
 			if value == "x" {
 				return nil, protocol.Result{}, protocol.ErrGarbled
 			}
-			return nil, protocol.Result{Address: meter, Values: []protocol.Value{{Name: registers, Data: value}}}, nil
+			return nil, protocol.Result{Address: protocol.Address{MeterKey: keyOf(meter)}, Values: []protocol.Value{{Name: registers, Data: value}}}, nil
 		},
 	}
 }
@@ -97,7 +107,7 @@ func readExchange(meter, registers, before string) protocol.Exchange {
 // command returns the step that makes a meter do something.
 func command(class protocol.Class, meter, what string) protocol.Step {
 	return protocol.Step{
-		Meter: meter, Items: []string{what}, Class: class, Kind: protocol.KindCommand,
+		Meter: keyOf(meter), Line: &testLine, Items: []string{what}, Class: class, Kind: protocol.KindCommand,
 		First: protocol.Exchange{
 			Request: []byte("!" + meter + what + "."),
 			Answer:  splitter(":"+meter+".", "%"+meter+"."),
@@ -106,7 +116,7 @@ func command(class protocol.Class, meter, what string) protocol.Step {
 				if answer[0] == '%' {
 					return nil, protocol.Result{}, errRefused
 				}
-				return nil, protocol.Result{Address: meter}, nil
+				return nil, protocol.Result{Address: protocol.Address{MeterKey: keyOf(meter)}}, nil
 			},
 		},
 	}
@@ -165,6 +175,7 @@ func start(t *testing.T, config Config, answer func(request string) []arrival) *
 func (l *lineTest) run(config Config) {
 	t := l.t
 	config.Baud = 1100
+	config.FixedWakeUps = config.FixedWakeUps || config.WakeUps == 0 // none, if a test does not say how many
 	if config.Timeout == 0 {
 		config.Timeout = firstGuess // so that the first try waits as long as the second
 	}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"dlt645-mqtt/protocol"
 )
 
 // FuzzParseURL reads any bus URL. What is taken can be opened, is within the ranges, and is
@@ -29,7 +31,7 @@ func FuzzParseURL(f *testing.F) {
 			return
 		}
 		s := config.Settings
-		if config.Open == nil || s.Baud < lowestBaud || s.Baud > highestBaud || s.Preamble > mostWakeUp || s.Gap > longestGap || s.Timeout < shortestAnswer || s.Timeout > longestAnswer || s.Latency < 0 || s.Latency > longestLatency {
+		if config.Open == nil || s.Baud < protocol.LowestBaud || s.Baud > protocol.HighestBaud || s.WakeUps > mostWakeUp || s.Gap > longestGap || s.Timeout < shortestAnswer || s.Timeout > longestAnswer || s.Latency < 0 || s.Latency > longestLatency {
 			t.Errorf("%q: %+v", text, config)
 		}
 		if u, err := url.Parse(text); err == nil {

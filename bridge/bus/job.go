@@ -11,7 +11,8 @@ import (
 // A Job is what one request still has to do on the wire.
 type Job struct {
 	// Steps are done in order. Each is arbitrated for itself by its class and meter, so
-	// that other jobs' steps may come between them.
+	// that other jobs' steps may come between them. For a step with a Mode of its own the port
+	// must be a Tuner; else, and if it cannot be set so, the step ends with protocol.ErrUnsupported.
 	Steps []protocol.Step
 
 	// Deadline bounds the start of each step, not its end, by the wall clock as well as by the
@@ -19,11 +20,6 @@ type Job struct {
 	// deadline; such a job is answered with ErrDown once the port has kept it waiting for a
 	// minute.
 	Deadline time.Time
-
-	// Mode is the speed and parity for the job's steps, where they are not those of the line.
-	// The line has its own again as soon as a step is done. Only a port that is a Tuner can do
-	// that; else, and if it cannot be set so, the steps end with protocol.ErrUnsupported.
-	Mode Mode
 
 	// May is asked for each step that is not to be repeated when its first byte is about to go
 	// out; an error ends the step instead. It must not wait. Nil: all may.
@@ -71,7 +67,7 @@ type Frame struct {
 
 // A FrameEvent is a frame as [Config].OnFrame sees it, at the time it passes.
 type FrameEvent struct {
-	Meter string // Step.Meter of the step for whose sake it was sent or heard
+	Meter protocol.MeterKey // Step.Meter of the step for whose sake it was sent or heard
 	Frame
 }
 
@@ -99,7 +95,7 @@ func (e *BusyError) Is(target error) bool { return target == ErrBusy }
 // An OfflineError tells that a meter was not asked because it has stopped answering. It is a
 // protocol.ErrSilent.
 type OfflineError struct {
-	Meter      string
+	Meter      protocol.MeterKey
 	RetryAfter time.Duration // when the meter is tried again; a request that comes then is the trial
 }
 

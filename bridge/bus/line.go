@@ -10,15 +10,10 @@ import (
 )
 
 const (
-	// wakeUp is the byte that goes before a request. Meters do not count it as part of a frame.
-	wakeUp = 0xFE
-
-	// byteGap is the longest silence within a frame (DL/T 645-2007 allows 500 ms), and a
-	// little for drivers that hand over bytes in lots.
-	byteGap = 550 * time.Millisecond
-
-	// longestFrame bounds, in bytes, what a server waits for before it passes an answer on.
-	longestFrame = 256
+	// What holds of lines of which a protocol does not say it: the longest silence within a frame, with what
+	// drivers take that hand over bytes in lots, and the longest frame in bytes.
+	usualByteGap = 100 * time.Millisecond
+	usualLongest = 256
 
 	// patienceWithinFrame bounds how long an answer that has begun may drag on beyond the
 	// time its bytes need.
@@ -33,6 +28,8 @@ const (
 type line struct {
 	port     Port
 	settings Settings
+	mode     protocol.Mode       // of the port now; without a speed: not known
+	active   time.Time           // when a byte was last sent or heard
 	free     time.Time           // when the next request may go
 	echo     bool                // the last exchange heard its own request
 	turn     func(now time.Time) // is called while the line listens, at least once in idleTurn
@@ -53,21 +50,22 @@ type hearing struct {
 // must have begun to arrive a wait after the last bit of the request. A cut frame is no answer while
 // doubtful returns a time for it: then the line listens at least until that time for a better
 // one. An error means that the port is broken.
-func (l *line) exchange(e *protocol.Exchange, preamble int, wait time.Duration, doubtful func(answer []byte) time.Time) (hearing, error) {
+func (l *line) exchange(e *protocol.Exchange, n needs, preamble int, wait time.Duration, doubtful func(answer []byte) time.Time) (hearing, error) {
 	var h hearing
 	// What arrived before the request cannot be its answer.
 	if err := l.discard(); err != nil {
 		return h, err
 	}
 
-	out := append(bytes.Repeat([]byte{wakeUp}, preamble), e.Request...)
+	out := append(bytes.Repeat([]byte{n.WakeUp}, preamble), e.Request...)
 	h.sent = time.Now()
 	_, err := l.port.Write(out)
 	// A driver takes the bytes at once and lets them go at the line's speed.
-	h.end = h.sent.Add(l.settings.duration(len(out)))
+	h.end = h.sent.Add(l.mode.Duration(len(out)))
 	if now := time.Now(); now.After(h.end) {
 		h.end = now
 	}
+	l.active = h.end
 	if err != nil {
 		return h, err
 	}
@@ -76,20 +74,21 @@ func (l *line) exchange(e *protocol.Exchange, preamble int, wait time.Duration, 
 		return h, nil
 	}
 
-	err = l.listen(&h, e.Answer, h.end.Add(wait), doubtful)
+	err = l.listen(&h, n, e.Answer, h.end.Add(wait), doubtful)
 	if !h.came.IsZero() {
 		l.echo = bytes.Contains(h.ignored, e.Request)
+		l.active = h.came
 	}
-	h.garbled = len(remainder(h.ignored, e.Request)) > 0
+	h.garbled = len(n.remainder(h.ignored, e.Request)) > 0
 	if h.answer != nil {
 		l.free = h.came.Add(l.settings.Gap)
 	}
 	return h, err
 }
 
-// tune gives the line another speed and parity.
-func (l *line) tune(mode Mode) error {
-	if mode == l.settings.mode() {
+// tune gives the line another mode.
+func (l *line) tune(mode protocol.Mode) error {
+	if mode == l.mode {
 		return nil
 	}
 	port, ok := l.port.(Tuner)
@@ -97,32 +96,42 @@ func (l *line) tune(mode Mode) error {
 		return errors.New("only a serial line can be set to another speed or parity")
 	}
 	if err := port.Tune(mode); err != nil {
-		l.settings.Baud = 0 // a part of it may have taken effect, so that no mode is the present one
+		l.mode = protocol.Mode{} // a part of it may have taken effect
 		return err
 	}
-	l.settings.Baud, l.settings.Parity = mode.Baud, mode.Parity
+	l.mode = mode
 	return nil
 }
 
 // listen waits for the answer. Noise does not make it wait longer than until latest; an
-// unfinished frame does, from byte to byte.
-func (l *line) listen(h *hearing, split bufio.SplitFunc, latest time.Time, doubtful func([]byte) time.Time) error {
-	limit := latest.Add(patienceWithinFrame + l.settings.duration(longestFrame))
+// unfinished frame does, from byte to byte. Where only silence ends a frame, what has come is looked at after
+// each.
+func (l *line) listen(h *hearing, needs needs, split bufio.SplitFunc, latest time.Time, doubtful func([]byte) time.Time) error {
+	limit := latest.Add(patienceWithinFrame + l.mode.Duration(needs.longest()))
+	gap, lull := needs.byteGap()+l.settings.Latency, needs.lull(l.mode)
+	if lull > 0 && l.settings.Packed {
+		lull += l.settings.Latency
+	}
 	until := latest
 	var pending []byte
 	overtime := false // what came until then has been read
 	for {
 		var n int
 		var err error
-		if wait := time.Until(until); wait > 0 {
+		next := until
+		lulled := false // the silence is over that ends a frame
+		if end := h.came.Add(lull); lull > 0 && len(pending) > 0 && end.Before(until) {
+			next, lulled = end, !time.Now().Before(end)
+		}
+		if wait := time.Until(next); wait > 0 {
 			n, err = l.port.Read(l.buffer[:], min(wait, idleTurn))
 		}
 		expired := !time.Now().Before(until)
-		if expired && n == 0 && err == nil && !overtime {
+		if (expired && !overtime || lulled) && n == 0 && err == nil {
 			// A process that was stopped for longer than it would have waited finds here what
 			// came meanwhile.
 			n, err = l.port.Read(l.buffer[:], 0)
-			overtime = true
+			overtime = overtime || expired
 		}
 		if err != nil {
 			return err
@@ -133,9 +142,10 @@ func (l *line) listen(h *hearing, split bufio.SplitFunc, latest time.Time, doubt
 			pending = append(pending, l.buffer[:n]...)
 		}
 		quiet := expired && n == 0 || len(pending) > mostPending
+		lulled = lulled && n == 0
 
 		for {
-			token, passed, rest := cut(pending, split, quiet)
+			token, passed, rest := cut(pending, split, quiet || lulled)
 			h.ignore(passed)
 			pending = rest
 			if token == nil {
@@ -152,13 +162,16 @@ func (l *line) listen(h *hearing, split bufio.SplitFunc, latest time.Time, doubt
 				quiet = false
 			}
 		}
-		if quiet {
+		if quiet || lulled {
 			h.ignore(pending)
+			pending = nil
+		}
+		if quiet {
 			return nil
 		}
 		until = latest
-		if gap := h.came.Add(byteGap + l.settings.Latency); len(pending) > 0 && gap.After(until) {
-			until = gap
+		if more := h.came.Add(gap); len(pending) > 0 && more.After(until) {
+			until = more
 		}
 		if until.After(limit) {
 			until = limit
@@ -170,9 +183,11 @@ func (l *line) listen(h *hearing, split bufio.SplitFunc, latest time.Time, doubt
 // is left to the split function.
 func (l *line) discard() error {
 	for range 64 {
-		if n, err := l.port.Read(l.buffer[:], 0); n == 0 || err != nil {
+		n, err := l.port.Read(l.buffer[:], 0)
+		if n == 0 || err != nil {
 			return err
 		}
+		l.active = time.Now()
 	}
 	return nil
 }
@@ -202,12 +217,4 @@ func cut(data []byte, split bufio.SplitFunc, atEOF bool) (token, passed, rest []
 		}
 	}
 	return nil, data[:len(data)-len(rest)], rest
-}
-
-// remainder returns what is left of heard without our own request and its wake-up bytes.
-func remainder(heard, request []byte) []byte {
-	if before, after, echo := bytes.Cut(heard, request); echo {
-		heard = append(bytes.Clone(before), after...)
-	}
-	return bytes.Trim(heard, "\xFE")
 }

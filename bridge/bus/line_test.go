@@ -23,7 +23,7 @@ func one(t *testing.T, config Config, answer func(request string) []arrival) (re
 func TestListening(t *testing.T) {
 	const ms = time.Millisecond
 	packed := Config{Settings: Settings{Packed: true, Latency: 200 * ms}}
-	longest := longestFrame * 10 * ms
+	longest := usualLongest * 10 * ms
 	for _, test := range []struct {
 		name   string
 		config Config
@@ -44,7 +44,7 @@ func TestListening(t *testing.T) {
 		{"our echo only", Config{}, after(0, "\xFE?av."), "[silent]", firstGuess, 2},
 		{"noise only", Config{}, after(40*ms, "....."), "[garbled]", firstGuess, 2},
 		{"noise without end", Config{}, []arrival{{0, "..", nil}, {400 * ms, "..", nil}, {499 * ms, "..", nil}, {501 * ms, "..", nil}}, "[garbled]", firstGuess, 2},
-		{"the beginning of an answer", Config{}, []arrival{{490 * ms, "=av", nil}}, "[garbled]", 490*ms + byteGap, 2},
+		{"the beginning of an answer", Config{}, []arrival{{490 * ms, "=av", nil}}, "[garbled]", 490*ms + testByteGap, 2},
 		{"packed, late", packed, after(700*ms+longest-1, "=av1."), "1", 700*ms + longest - 1, 1},
 		{"packed, nothing", packed, nil, "[silent]", 700*ms + longest, 2},
 		{"packed, in two parts", packed, []arrival{{600*ms + longest, "=a", nil}, {1100*ms + longest, "v1.", nil}}, "1", 1100*ms + longest, 1},
@@ -73,7 +73,7 @@ func TestListeningIsBounded(t *testing.T) {
 		return drip
 	})
 	equal(t, "result", result, "1")
-	equal(t, "took", took, requestTime+firstGuess+patienceWithinFrame+longestFrame*10*time.Millisecond+promptTime)
+	equal(t, "took", took, requestTime+firstGuess+patienceWithinFrame+usualLongest*10*time.Millisecond+promptTime)
 }
 
 // A line that floods us costs time, but not memory without bound.
@@ -90,7 +90,7 @@ func TestFloodIsBounded(t *testing.T) {
 
 func TestWakeUpBytesLeaveWithTheFrame(t *testing.T) {
 	config := Config{}
-	config.Preamble = 4
+	config.FixedWakeUps, config.WakeUps = true, 4
 	_, _, took := one(t, config, prompt)
 	equal(t, "took", took, 40*time.Millisecond+promptTime)
 }
@@ -156,7 +156,7 @@ func TestRestAfterAFrameWithoutAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := start(t, Config{}, prompt)
 		defer l.stop()
-		broadcast := protocol.Step{Meter: "*", Class: protocol.ClassCommand, First: protocol.Exchange{Request: []byte("!*s."), Rest: 70 * time.Millisecond}}
+		broadcast := protocol.Step{Meter: keyOf("*"), Class: protocol.ClassCommand, First: protocol.Exchange{Request: []byte("!*s."), Rest: 70 * time.Millisecond}}
 		sent, next := l.submit(broadcast), l.submit(read("a", "v"))
 		r := <-sent
 		equal(t, "sent", values(r), "ok")
@@ -196,6 +196,6 @@ func TestCharacterTime(t *testing.T) {
 		{Settings{Baud: 2400, Parity: "none", Stop: 1}, 16 * 10 * time.Second / 2400},
 		{Settings{Baud: 9600, Parity: "odd", Stop: 2}, 16 * 12 * time.Second / 9600},
 	} {
-		equal(t, test.settings.Parity, test.settings.duration(16), test.want)
+		equal(t, test.settings.Parity, test.settings.mode().Duration(16), test.want)
 	}
 }

@@ -2,7 +2,6 @@ package bus
 
 import (
 	"errors"
-	"slices"
 	"time"
 
 	"dlt645-mqtt/protocol"
@@ -12,9 +11,6 @@ const (
 	// refusalsOfBlock make a block be dropped for a meter, blockRetry is for how long.
 	refusalsOfBlock = 2
 	blockRetry      = 24 * time.Hour
-
-	// noSuchData is the reason of a refusal that speaks against a block.
-	noSuchData = "no_such_data"
 
 	// mostMeters bounds the memory for addresses that somebody asked for.
 	mostMeters = 4096
@@ -27,8 +23,9 @@ type meter struct {
 	turnaround [protocol.Kinds]turnaround
 	blocks     map[string]block
 	preamble   preamble
-	trial      *protocol.Step // what it is probed with: the first read that it answered, else the first that it did not
-	proven     bool           // it has answered the trial
+	learned    map[string]string // by its answers: see protocol.Result
+	trial      *protocol.Step    // what it is probed with: the first read that it answered, else the first that it did not
+	proven     bool              // it has answered the trial
 	presence
 }
 
@@ -38,15 +35,15 @@ type block struct {
 	retry    time.Time // when it is worth asking again, if there were too many
 }
 
-// meter returns what is kept of the meter with that address, making room for it if need be.
-func (b *Bus) meter(address string) *meter {
-	m := b.meters[address]
+// meter returns what is kept of a meter, making room for it if need be.
+func (b *Bus) meter(key protocol.MeterKey) *meter {
+	m := b.meters[key]
 	if m == nil {
 		if len(b.meters) >= mostMeters {
 			b.forgetMeters()
 		}
 		m = new(meter)
-		b.meters[address] = m
+		b.meters[key] = m
 	}
 	return m
 }
@@ -54,17 +51,17 @@ func (b *Bus) meter(address string) *meter {
 // forgetMeters drops the addresses that never answered; if it must be, others.
 func (b *Bus) forgetMeters() {
 	now := time.Now()
-	for address, m := range b.meters {
+	for key, m := range b.meters {
 		if m.heard.IsZero() && !now.Before(m.hold) {
-			delete(b.meters, address)
+			delete(b.meters, key)
 		}
 	}
-	for address, m := range b.meters {
+	for key, m := range b.meters {
 		if len(b.meters) < mostMeters {
 			break
 		}
 		if !now.Before(m.hold) {
-			delete(b.meters, address)
+			delete(b.meters, key)
 		}
 	}
 }
@@ -86,10 +83,10 @@ func (b *Bus) held(step *protocol.Step) time.Time {
 }
 
 // hold keeps commands from the meter until then.
-func (b *Bus) hold(address string, until time.Time) {
+func (b *Bus) hold(key protocol.MeterKey, until time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.meter(address).hold = until
+	b.meter(key).hold = until
 }
 
 // learnBlock draws from the reply to a step whether the meter has the block that was read.
@@ -98,8 +95,7 @@ func (b *Bus) learnBlock(step *protocol.Step, reply *Reply) {
 		return
 	}
 	m := b.meter(step.Meter)
-	var refusal *protocol.Refusal
-	refused := errors.As(reply.Err, &refusal) && slices.Contains(refusal.Reasons, noSuchData)
+	refused := errors.Is(reply.Err, protocol.ErrNoSuchData)
 	switch {
 	case reply.Err == nil:
 		delete(m.blocks, step.Block)
@@ -121,19 +117,18 @@ func (m *meter) setBlock(name string, seen block) {
 
 // A Meter is a view of what the bus has learned of one meter. It is a protocol.Known.
 type Meter struct {
-	bus     *Bus
-	address string
+	bus *Bus
+	key protocol.MeterKey
 }
 
-// Meter returns what the bus has learned of the meter with that address, and goes on to learn.
-// It is never nil.
-func (b *Bus) Meter(address string) *Meter { return &Meter{b, address} }
+// Meter returns what the bus has learned of a meter, and goes on to learn. It is never nil.
+func (b *Bus) Meter(key protocol.MeterKey) *Meter { return &Meter{b, key} }
 
 // known returns what is kept of the meter at this moment.
 func (m *Meter) known() meter {
 	m.bus.mu.Lock()
 	defer m.bus.mu.Unlock()
-	if known := m.bus.meters[m.address]; known != nil {
+	if known := m.bus.meters[m.key]; known != nil {
 		return *known
 	}
 	return meter{}
@@ -144,8 +139,34 @@ func (m *Meter) known() meter {
 func (m *Meter) Lacks(name string) bool {
 	m.bus.mu.Lock()
 	defer m.bus.mu.Unlock()
-	known := m.bus.meters[m.address]
+	known := m.bus.meters[m.key]
 	return known != nil && time.Now().Before(known.blocks[name].retry)
+}
+
+// Learned returns what an answer of the meter has taught under a name, unless it was offline since.
+func (m *Meter) Learned(name string) string {
+	m.bus.mu.Lock()
+	defer m.bus.mu.Unlock()
+	if known := m.bus.meters[m.key]; known != nil {
+		return known.learned[name]
+	}
+	return ""
+}
+
+// learn keeps what an answer teaches, also of the meter behind a wildcard.
+func (b *Bus) learn(step *protocol.Step, result *protocol.Result) {
+	for name, value := range result.Learned {
+		for _, key := range []protocol.MeterKey{step.Meter, result.Address.MeterKey} {
+			if key.Text == "" {
+				continue
+			}
+			m := b.meter(key)
+			if m.learned == nil {
+				m.learned = map[string]string{}
+			}
+			m.learned[name] = value
+		}
+	}
 }
 
 // Avoid has a block not read of the meter for a day, unless it is offline meanwhile: it is known
@@ -153,7 +174,7 @@ func (m *Meter) Lacks(name string) bool {
 func (m *Meter) Avoid(name string) {
 	m.bus.mu.Lock()
 	defer m.bus.mu.Unlock()
-	m.bus.meter(m.address).setBlock(name, block{refusalsOfBlock, time.Now().Add(blockRetry)})
+	m.bus.meter(m.key).setBlock(name, block{refusalsOfBlock, time.Now().Add(blockRetry)})
 }
 
 // Online tells whether the meter answers, as far as is known: a meter that was never asked

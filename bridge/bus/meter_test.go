@@ -16,9 +16,9 @@ func TestBlockInAnotherLayoutIsLacking(t *testing.T) {
 		block := read("a", "v")
 		block.Block = "all"
 		block.First.Take = func([]byte) (*protocol.Exchange, protocol.Result, error) {
-			return nil, protocol.Result{Address: "a"}, protocol.ErrGarbled
+			return nil, protocol.Result{Address: protocol.Address{MeterKey: keyOf("a")}}, protocol.ErrGarbled
 		}
-		meter := l.bus.Meter("a")
+		meter := l.bus.Meter(keyOf("a"))
 		for _, want := range []bool{false, true} {
 			<-l.submit(block)
 			equal(t, "lacks", meter.Lacks("all"), want)

@@ -3,10 +3,6 @@ package bus
 import "dlt645-mqtt/protocol"
 
 const (
-	// leastPreamble is how far learning goes: the wake-up bytes are also the gap in which the
-	// meter that spoke last lets go of the line.
-	leastPreamble = 2
-
 	// provenAnswers in a row, to requests with all wake-up bytes, make a meter worth trying
 	// with fewer; after each failure twice as many.
 	provenAnswers = 8
@@ -17,20 +13,29 @@ const (
 // found out with reads that may be tried again: the second try has all of them.
 type preamble struct {
 	answers  int  // in a row
-	short    bool // the meter gets leastPreamble
+	short    bool // the meter gets the fewest that its protocol allows
 	failures int  // how often it was silent to those and answered to all
+}
+
+// wakeUps returns how many wake-up bytes go before a request if nothing was learned.
+func (s *Settings) wakeUps(n needs) int {
+	if s.FixedWakeUps && n.WakeUps > 0 {
+		return s.WakeUps
+	}
+	return n.WakeUps
 }
 
 // preamble returns how many wake-up bytes go before a request in a try of a step.
 func (b *Bus) preamble(step *protocol.Step, tries int) int {
-	all := b.config.Preamble
-	if !b.config.LearnPreamble || all <= leastPreamble || tries > 1 || !step.Repeatable || step.Class == protocol.ClassScan {
+	needs := needsOf(step)
+	all := b.config.wakeUps(needs)
+	if b.config.FixedWakeUps || needs.Fewest == 0 || all <= needs.Fewest || tries > 1 || !step.Repeatable || step.Class == protocol.ClassScan {
 		return all
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if m := b.meters[step.Meter]; m != nil && m.preamble.short && !m.offline {
-		return leastPreamble
+		return needs.Fewest
 	}
 	return all
 }

@@ -10,10 +10,10 @@ import (
 	"dlt645-mqtt/protocol"
 )
 
-// withPreamble is a bus that sends so many wake-up bytes, and maybe learns to send fewer.
+// withPreamble is a bus that sends so many wake-up bytes, or learns how many of those that the protocol wants.
 func withPreamble(n int, learn bool) Config {
 	config := Config{}
-	config.Preamble, config.LearnPreamble = n, learn
+	config.WakeUps, config.FixedWakeUps = n, !learn
 	return config
 }
 
@@ -93,14 +93,14 @@ func TestWakeUpBytesOfALongAnswer(t *testing.T) {
 }
 
 func TestWakeUpBytesAsConfigured(t *testing.T) {
-	for _, config := range []Config{withPreamble(4, false), withPreamble(2, true), withPreamble(1, true), withPreamble(0, true)} {
+	for _, config := range []Config{withPreamble(4, false), withPreamble(2, false), withPreamble(1, false), withPreamble(0, false)} {
 		synctest.Test(t, func(t *testing.T) {
 			l := start(t, config, prompt)
 			defer l.stop()
 			for range 12 {
 				<-l.submit(read("a", "v"))
 			}
-			equal(t, "wake-up bytes", l.preambles(), strings.TrimSpace(strings.Repeat(fmt.Sprint(config.Preamble)+" ", 12)))
+			equal(t, "wake-up bytes", l.preambles(), strings.TrimSpace(strings.Repeat(fmt.Sprint(config.WakeUps)+" ", 12)))
 		})
 	}
 }

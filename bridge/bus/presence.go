@@ -140,8 +140,8 @@ func (b *Bus) present(step *protocol.Step, tries int, took time.Duration, short 
 	defer b.mu.Unlock()
 	m := b.meter(step.Meter)
 	if m.offline {
-		m.blocks, m.preamble = nil, preamble{} // it may have been exchanged, or have got a new program
-		b.config.Log.Info("meter is online again", "meter", step.Meter)
+		m.blocks, m.learned, m.preamble = nil, nil, preamble{} // it may have been exchanged, or have got a new program
+		b.config.Log.Info("meter is online again", "meter", step.Meter.Text)
 	}
 	m.heard, b.suspected = time.Now(), false
 	m.presence = presence{}
@@ -191,7 +191,7 @@ func (b *Bus) missing(step *protocol.Step, tries int, garbled, stranger bool) bo
 		if stranger { // or whoever asks for many fills the log
 			level = slog.LevelDebug
 		}
-		b.config.Log.Log(context.Background(), level, "meter is offline: it has not answered three times in a row; check its address, power and wiring", "meter", step.Meter)
+		b.config.Log.Log(context.Background(), level, "meter is offline: it has not answered three times in a row; check its address, power and wiring", "meter", step.Meter.Text)
 	}
 	// Who waits for it is not kept waiting.
 	for _, t := range b.queue.all() {

@@ -39,9 +39,9 @@ func TestSlowMeterIsLearned(t *testing.T) {
 		defer l.stop()
 		equal(t, "values", values(<-l.submit(read("a", "v"), read("a", "w"))), "1 1")
 		equal(t, "sent", l.log(), "?av. ?av. ?aw.")
-		turnaround, known := l.bus.Meter("a").Turnaround()
+		turnaround, known := l.bus.Meter(keyOf("a")).Turnaround()
 		equal(t, "turnaround", turnaround >= slow && known, true)
-		_, known = l.bus.Meter("b").Turnaround()
+		_, known = l.bus.Meter(keyOf("b")).Turnaround()
 		equal(t, "known of a stranger", known, false)
 	})
 }
@@ -58,7 +58,7 @@ func TestFastMeterIsLearned(t *testing.T) {
 		})
 		defer l.stop()
 		<-l.submit(read("a", "v"))
-		turnaround, _ := l.bus.Meter("a").Turnaround()
+		turnaround, _ := l.bus.Meter(keyOf("a")).Turnaround()
 		equal(t, "turnaround", turnaround, 20*time.Millisecond)
 		lost = true
 		begin := l.since()
@@ -128,7 +128,7 @@ func TestMeterGoesOfflineAndComesBack(t *testing.T) {
 			return prompt(request)
 		})
 		defer l.stop()
-		meter := l.bus.Meter("a")
+		meter := l.bus.Meter(keyOf("a"))
 		<-l.submit(read("b", "v")) // so that not all meters are silent
 		equal(t, "values", values(<-l.submit(read("a", "v"))), "[silent]")
 		equal(t, "online after two", meter.Online(), true)
@@ -182,13 +182,13 @@ func TestCommandLooksAtOfflineMeter(t *testing.T) {
 		defer l.stop()
 		<-l.submit(read("a", "v"))
 		<-l.submit(read("a", "v"))
-		equal(t, "online", l.bus.Meter("a").Online(), false)
+		equal(t, "online", l.bus.Meter(keyOf("a")).Online(), false)
 		look := withClass(read("a", "w"), protocol.ClassCommand)
 		equal(t, "look after a command", started(<-l.submitJob(Job{Steps: []protocol.Step{look}, Continued: true})), "-")
 		equal(t, "look before one", started(<-l.submit(look)), "s")
 		dead = false
 		equal(t, "values", values(<-l.submit(look)), "1")
-		equal(t, "online", l.bus.Meter("a").Online(), true)
+		equal(t, "online", l.bus.Meter(keyOf("a")).Online(), true)
 	})
 }
 
@@ -206,9 +206,9 @@ func TestMeterIsProbedWithWhatItKnows(t *testing.T) {
 		<-l.submit(read("a", "v"))
 		<-l.submit(read("a", "x"))
 		<-l.submit(read("a", "x"))
-		equal(t, "online after three", l.bus.Meter("a").Online(), false)
+		equal(t, "online after three", l.bus.Meter(keyOf("a")).Online(), false)
 		<-time.After(shortestProbePause + time.Second)
-		equal(t, "online after a probe", l.bus.Meter("a").Online(), true)
+		equal(t, "online after a probe", l.bus.Meter(keyOf("a")).Online(), true)
 		equal(t, "sent", l.log(), "?av. ?ax. ?ax. ?ax. ?av.")
 	})
 }
@@ -228,13 +228,13 @@ func TestExchangedMeterIsProbedWithWhatIsWanted(t *testing.T) {
 		knows = "nothing"
 		<-l.submit(read("a", "v"))
 		<-l.submit(read("a", "v"))
-		equal(t, "online when it has gone", l.bus.Meter("a").Online(), false)
+		equal(t, "online when it has gone", l.bus.Meter(keyOf("a")).Online(), false)
 		knows = "?aw"
 		for range 3 { // as polls do
 			<-l.submit(read("a", "w"))
 			<-time.After(4 * shortestProbePause)
 		}
-		equal(t, "online after two probes", l.bus.Meter("a").Online(), true)
+		equal(t, "online after two probes", l.bus.Meter(keyOf("a")).Online(), true)
 	})
 }
 
@@ -246,7 +246,7 @@ func TestScanAsksWhoeverMayBeThere(t *testing.T) {
 			<-l.submit(withClass(read("a", "s"), protocol.ClassScan))
 		}
 		equal(t, "sent", l.log(), "?as. ?as. ?as.") // and none of them twice
-		equal(t, "online", l.bus.Meter("a").Online(), true)
+		equal(t, "online", l.bus.Meter(keyOf("a")).Online(), true)
 	})
 }
 
@@ -257,10 +257,10 @@ func TestAnyAnswerBringsAMeterBack(t *testing.T) {
 		defer l.stop()
 		<-l.submit(read("a", "v"))
 		<-l.submit(read("a", "v"))
-		equal(t, "online", l.bus.Meter("a").Online(), false)
+		equal(t, "online", l.bus.Meter(keyOf("a")).Online(), false)
 		dead = false
 		<-l.submit(command(protocol.ClassRelay, "a", "t"))
-		equal(t, "online", l.bus.Meter("a").Online(), true)
+		equal(t, "online", l.bus.Meter(keyOf("a")).Online(), true)
 	})
 }
 
@@ -383,7 +383,7 @@ func TestMeterThatHasJustDiedHarmsNobody(t *testing.T) {
 					}
 				})
 			}
-			for l.bus.Meter("a").Online() {
+			for l.bus.Meter(keyOf("a")).Online() {
 				<-l.submit(expected)
 			}
 			offline := l.since()
@@ -425,10 +425,10 @@ func TestExchangedMeterMayBeSlower(t *testing.T) {
 		dead = true
 		<-l.submit(read("a", "v"))
 		<-l.submit(read("a", "v"))
-		equal(t, "online when it has gone", l.bus.Meter("a").Online(), false)
+		equal(t, "online when it has gone", l.bus.Meter(keyOf("a")).Online(), false)
 		slow = true
 		<-time.After(time.Minute)
-		equal(t, "online with the slower one", l.bus.Meter("a").Online(), true)
+		equal(t, "online with the slower one", l.bus.Meter(keyOf("a")).Online(), true)
 	})
 }
 
@@ -463,7 +463,7 @@ func TestIdleProbesAreNotHeldAgainstBusyTimes(t *testing.T) {
 		}
 		flood.Wait()
 		for _, meter := range "abcdefgh" {
-			equal(t, "online "+string(meter), l.bus.Meter(string(meter)).Online(), true)
+			equal(t, "online "+string(meter), l.bus.Meter(keyOf(string(meter))).Online(), true)
 		}
 	})
 }
@@ -472,7 +472,7 @@ func TestManyAddressesAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New(Config{})
 		for i := range 2 * mostMeters {
-			if m := b.meter(fmt.Sprint(i)); i%3 == 0 {
+			if m := b.meter(keyOf(fmt.Sprint(i))); i%3 == 0 {
 				m.heard = time.Now()
 			}
 		}
@@ -485,12 +485,12 @@ func TestManyAddressesAreForgotten(t *testing.T) {
 func TestTurnaround(t *testing.T) {
 	const ms = time.Millisecond
 	var a turnaround
-	equal(t, "unknown", a.patience(), firstGuess)
+	equal(t, "unknown", a.patience(firstGuess), firstGuess)
 	a.learn(300 * ms)
-	equal(t, "patience", a.patience(), 700*ms)
+	equal(t, "patience", a.patience(firstGuess), 700*ms)
 	for range 50 {
 		a.learn(20 * ms)
 	}
 	equal(t, "forgotten", a.slowest < 21*ms, true)
-	equal(t, "patience", a.patience(), shortestPatience)
+	equal(t, "patience", a.patience(firstGuess), shortestPatience)
 }

@@ -61,10 +61,10 @@ func newTask(job Job) *task {
 // step returns the step whose turn it is.
 func (t *task) step() *protocol.Step { return &t.job.Steps[t.next] }
 
-// meter returns the meter with which the task has its turn; empty: with all strangers.
-func (t *task) meter() string {
+// meter returns the meter with which the task has its turn; zero: with all strangers.
+func (t *task) meter() protocol.MeterKey {
 	if t.job.Stranger {
-		return ""
+		return protocol.MeterKey{}
 	}
 	return t.step().Meter
 }
@@ -87,7 +87,7 @@ func (t *task) expires(down time.Time) time.Time {
 // A lane holds the tasks of one class whose next step goes to one meter, oldest first.
 type lane struct {
 	class protocol.Class
-	meter string // as in task.meter
+	meter protocol.MeterKey // as in task.meter
 	tasks list.List
 	place *list.Element // in ring.turns
 }
@@ -95,7 +95,7 @@ type lane struct {
 // A ring holds the lanes of one class; the one whose turn is next comes first.
 type ring struct {
 	turns list.List
-	lanes map[string]*lane
+	lanes map[protocol.MeterKey]*lane
 }
 
 // A queue holds the tasks that wait. It is guarded by Bus.mu.
@@ -161,7 +161,7 @@ func (q *queue) enter(t *task) {
 	}
 	r := &q.rings[class]
 	if r.lanes == nil {
-		r.lanes = make(map[string]*lane)
+		r.lanes = make(map[protocol.MeterKey]*lane)
 	}
 	l := r.lanes[meter]
 	if l == nil {
@@ -287,7 +287,7 @@ func (q *queue) riders(t *task) []rider {
 			if step.Key == "" {
 				break
 			}
-			if step.Key == key && (other != t || i != t.next) {
+			if step.Key == key && step.Meter == t.step().Meter && step.Mode == t.step().Mode && (other != t || i != t.next) {
 				found = append(found, rider{other, i})
 			}
 		}
@@ -338,10 +338,10 @@ func (q *queue) answer(t *task, i int, reply Reply) {
 	}
 }
 
-// fail answers what is left of a task for one meter, or for all if meter is empty.
-func (q *queue) fail(t *task, meter string, err error) {
+// fail answers what is left of a task for one meter, or for all if meter is zero.
+func (q *queue) fail(t *task, meter protocol.MeterKey, err error) {
 	for i := range t.job.Steps {
-		if !t.answered[i] && (meter == "" || meter == t.job.Steps[i].Meter) {
+		if !t.answered[i] && (meter == (protocol.MeterKey{}) || meter == t.job.Steps[i].Meter) {
 			reply := Reply{}
 			if i == t.next {
 				reply.Started, reply.Frames = t.began, t.frames
@@ -354,7 +354,7 @@ func (q *queue) fail(t *task, meter string, err error) {
 
 // commandsOf returns how many commands wait for a meter, so that one that everybody wants to
 // switch leaves places for the others.
-func (q *queue) commandsOf(meter string) (n int) {
+func (q *queue) commandsOf(meter protocol.MeterKey) (n int) {
 	for _, class := range []protocol.Class{protocol.ClassRelay, protocol.ClassCommand} {
 		if l := q.rings[class].lanes[meter]; l != nil {
 			n += l.tasks.Len()
@@ -364,7 +364,7 @@ func (q *queue) commandsOf(meter string) (n int) {
 }
 
 // tasksOf returns how many tasks wait with the turn of a meter, commands aside.
-func (q *queue) tasksOf(meter string) (n int) {
+func (q *queue) tasksOf(meter protocol.MeterKey) (n int) {
 	for class := protocol.ClassRead; class < protocol.Classes; class++ {
 		if l := q.rings[class].lanes[meter]; l != nil {
 			n += l.tasks.Len()
@@ -412,7 +412,7 @@ func (q *queue) expire(now, down time.Time, err error) {
 		switch {
 		case at.IsZero():
 		case Over(at, now) && !t.running:
-			q.fail(t, "", err)
+			q.fail(t, protocol.MeterKey{}, err)
 		case q.sweep.IsZero() || left(at, now) < left(q.sweep, now):
 			q.sweep = at
 		}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"go.bug.st/serial"
+
+	"dlt645-mqtt/protocol"
 )
 
 // serialPort is a serial line. The library's reads time out with 0 and no error, which is what
@@ -16,7 +18,6 @@ import (
 type serialPort struct {
 	port serial.Port
 	path string
-	stop int // stop bits
 }
 
 var _ Tuner = (*serialPort)(nil)
@@ -31,21 +32,21 @@ func openSerial(path string, s Settings, rs485 bool) Opener {
 			return nil, serialError(path, err)
 		}
 		defer release()
-		port, err := serial.Open(path, serialMode(s.mode(), s.Stop))
+		port, err := serial.Open(path, serialMode(s.mode()))
 		if err != nil {
 			return nil, serialError(path, err)
 		}
-		return &serialPort{port, path, s.Stop}, nil
+		return &serialPort{port, path}, nil
 	}
 }
 
 // serialMode is what the library calls a mode.
-func serialMode(m Mode, stop int) *serial.Mode {
+func serialMode(m protocol.Mode) *serial.Mode {
 	return &serial.Mode{
 		BaudRate: m.Baud,
 		DataBits: 8,
 		Parity:   map[string]serial.Parity{"even": serial.EvenParity, "odd": serial.OddParity, "none": serial.NoParity}[m.Parity],
-		StopBits: map[int]serial.StopBits{1: serial.OneStopBit, 2: serial.TwoStopBits}[stop],
+		StopBits: map[int]serial.StopBits{1: serial.OneStopBit, 2: serial.TwoStopBits}[m.Stop],
 	}
 }
 
@@ -93,9 +94,9 @@ func (p *serialPort) Write(data []byte) (int, error) {
 }
 
 // Tune takes effect at once: the line must be silent.
-func (p *serialPort) Tune(mode Mode) error {
-	if err := p.port.SetMode(serialMode(mode, p.stop)); err != nil {
-		return fmt.Errorf("set %s to %d baud, parity %s: %w", p.path, mode.Baud, mode.Parity, err)
+func (p *serialPort) Tune(mode protocol.Mode) error {
+	if err := p.port.SetMode(serialMode(mode)); err != nil {
+		return fmt.Errorf("set %s to %d baud, parity %s, stop bits %d: %w", p.path, mode.Baud, mode.Parity, mode.Stop, err)
 	}
 	return nil
 }

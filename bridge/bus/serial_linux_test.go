@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"dlt645-mqtt/protocol"
 )
 
 // pty opens a pseudoterminal. master is the far end of the line at path.
@@ -158,9 +160,9 @@ func TestSerialPortIsTuned(t *testing.T) {
 	master, path := pty(t)
 	port := open(t, "serial://"+path+"?baud=9600").(Tuner)
 	for _, test := range []struct {
-		mode Mode
+		mode protocol.Mode
 		want uint32
-	}{{Mode{1200, "even"}, unix.B1200}, {Mode{19200, "none"}, unix.B19200}, {Mode{9600, "odd"}, unix.B9600}} {
+	}{{modeOf(1200, "even"), unix.B1200}, {modeOf(19200, "none"), unix.B19200}, {modeOf(9600, "odd"), unix.B9600}} {
 		if err := port.Tune(test.mode); err != nil {
 			t.Fatal(err)
 		}
@@ -171,7 +173,7 @@ func TestSerialPortIsTuned(t *testing.T) {
 		equal(t, "speed", settings.Cflag&unix.CBAUD, test.want)
 	}
 	master.Close()
-	if err := port.Tune(Mode{2400, "even"}); err == nil || !strings.Contains(err.Error(), path+" to 2400 baud") {
+	if err := port.Tune(modeOf(2400, "even")); err == nil || !strings.Contains(err.Error(), path+" to 2400 baud") {
 		t.Errorf("tuned though it is unplugged: %v", err)
 	}
 }

@@ -8,15 +8,11 @@ import (
 )
 
 const (
-	// firstGuess is how long a meter is waited for whose turnaround is not known: the longest
-	// that DL/T 645 allows.
-	firstGuess = 500 * time.Millisecond
-
 	// shortestPatience is for meters that answer at once, and now and then do not.
 	shortestPatience = 200 * time.Millisecond
 
-	// scanPatience is for the longest turnaround that DL/T 645 allows and the first byte.
-	scanPatience = 550 * time.Millisecond
+	// firstByte is what a scan adds to the longest turnaround that a protocol allows, for the first byte.
+	firstByte = 50 * time.Millisecond
 
 	// waryAnswers is for how many answers a meter gets the time of the first guess that has left both
 	// tries unanswered. If it was just about to answer the first, it did not hear the second, nor we the
@@ -63,14 +59,14 @@ func (t *turnaround) usual() time.Duration {
 	return sorted[len(sorted)/2]
 }
 
-// patience returns how long it is worth waiting.
-func (t *turnaround) patience() time.Duration {
+// patience returns how long it is worth waiting. guess is the longest turnaround that the protocol allows.
+func (t *turnaround) patience(guess time.Duration) time.Duration {
 	if !t.known {
-		return firstGuess
+		return guess
 	}
-	least := shortestPatience
+	least := min(shortestPatience, guess)
 	if t.wary > 0 {
-		least = firstGuess
+		least = guess
 	}
 	return max(2*t.slowest+100*time.Millisecond, least)
 }
@@ -79,17 +75,18 @@ func (t *turnaround) patience() time.Duration {
 // always get the longest time, since they cannot be tried again, and so does the last try of
 // a read, in which the answer to the first may still come.
 func (b *Bus) patience(step *protocol.Step, tries int) time.Duration {
+	guess := needsOf(step).latest(b.config.Timeout)
 	if step.Class == protocol.ClassScan {
-		return min(scanPatience, b.config.Timeout)
+		return min(guess+firstByte, b.config.Timeout)
 	}
 	if !step.Repeatable || step.Kind == protocol.KindCommand || tries > 1 {
 		return b.config.Timeout
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	wait := firstGuess
+	wait := guess
 	if m := b.meters[step.Meter]; m != nil {
-		wait = m.turnaround[kind(step)].patience()
+		wait = m.turnaround[kind(step)].patience(guess)
 	}
 	return min(wait, b.config.Timeout)
 }
@@ -100,14 +97,14 @@ func (b *Bus) ceiling() time.Duration { return b.config.Timeout + b.config.Laten
 
 // wait returns how long after the last bit of a request the answer must have begun to arrive, where
 // the meter begins it within patience.
-func (b *Bus) wait(e *protocol.Exchange, patience time.Duration) time.Duration {
+func (b *Bus) wait(e *protocol.Exchange, n needs, patience time.Duration) time.Duration {
 	wait := patience + b.config.Latency
 	if b.config.Packed {
-		longest := longestFrame
+		longest := n.longest()
 		if e.Longest > 0 {
 			longest = e.Longest
 		}
-		wait += b.line.settings.duration(longest)
+		wait += b.line.mode.Duration(longest)
 	}
 	return wait
 }
@@ -133,11 +130,11 @@ func (b *Bus) probeWait(step *protocol.Step, usual time.Duration) time.Duration 
 	wait := t.longest + probeSlack
 	if b.config.Packed {
 		// A turnaround is what a whole answer takes beyond the time of its bytes.
-		longest := longestFrame
+		longest := needsOf(step).longest()
 		if step.Expected > 0 {
-			longest = wakeUpOfAnswer + step.Expected
+			longest = needsOf(step).Leading + step.Expected
 		}
-		wait += b.line.settings.duration(longest)
+		wait += b.line.mode.Duration(longest)
 	}
 	return min(wait, usual)
 }

@@ -12,13 +12,13 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"dlt645-mqtt/protocol"
 )
 
 // The ranges of the parameters. The longest waits keep one exchange well within the 30
 // seconds after which the health check gives the bridge up.
 const (
-	lowestBaud     = 300
-	highestBaud    = 921600
 	mostWakeUp     = 32
 	longestGap     = 5 * time.Second
 	shortestAnswer = 50 * time.Millisecond
@@ -67,7 +67,7 @@ func ParseURL(text string, extra map[string]OpenFunc) (Config, error) {
 		p.complain("the bus URL has a part after #, which means nothing here")
 	}
 
-	config := Config{URL: withoutSecrets(u, p.values), Settings: Settings{Preamble: 4, LearnPreamble: !p.values.Has("fe")}.defaults()}
+	config := Config{URL: withoutSecrets(u, p.values), Settings: Settings{FixedWakeUps: p.values.Has("fe")}.defaults()}
 	p.settings(&config.Settings)
 	switch u.Scheme {
 	case "serial":
@@ -152,12 +152,12 @@ func (p *parameters) take(name string) (string, bool) {
 
 // settings reads what every port understands, but for the latency, which depends on the port.
 func (p *parameters) settings(s *Settings) {
-	p.number("baud", &s.Baud, lowestBaud, highestBaud)
+	p.number("baud", &s.Baud, protocol.LowestBaud, protocol.HighestBaud)
 	p.number("stop", &s.Stop, 1, 2)
-	p.number("fe", &s.Preamble, 0, mostWakeUp)
+	p.number("fe", &s.WakeUps, 0, mostWakeUp)
 	if parity, ok := p.take("parity"); ok {
 		s.Parity = parity
-		if !slices.Contains(parities, parity) {
+		if !slices.Contains(protocol.Parities, parity) {
 			p.complain("parity=%s of the bus URL: write even, odd or none", parity)
 		}
 	}

@@ -20,16 +20,16 @@ func TestParseURL(t *testing.T) {
 		shown string // if it differs
 		want  Settings
 	}{
-		{"serial:///dev/ttyUSB0", "", Settings{Baud: 2400, Parity: "even", Stop: 1, Preamble: 4, LearnPreamble: true, Timeout: 2 * time.Second}},
+		{"serial:///dev/ttyUSB0", "", Settings{Baud: 2400, Parity: "even", Stop: 1, Timeout: 2 * time.Second}},
 		{"serial:///dev/ttyS1?baud=9600&parity=none&stop=2&fe=0&gap=30&timeout=800ms&latency=20ms&rs485=rts",
 			"serial:///dev/ttyS1?baud=9600&fe=0&gap=30&latency=20ms&parity=none&rs485=rts&stop=2&timeout=800ms",
-			Settings{Baud: 9600, Parity: "none", Stop: 2, Gap: 30 * time.Millisecond, Timeout: 800 * time.Millisecond, Latency: 20 * time.Millisecond}},
-		{"tcp://10.0.0.1:4001?gap=1s", "", Settings{Baud: 2400, Parity: "even", Stop: 1, Preamble: 4, LearnPreamble: true, Gap: time.Second, Timeout: 2 * time.Second, Latency: 200 * time.Millisecond, Packed: true}},
-		{"tcp://[fe80::1]:4001?latency=0", "", Settings{Baud: 2400, Parity: "even", Stop: 1, Preamble: 4, LearnPreamble: true, Timeout: 2 * time.Second, Packed: true}},
+			Settings{Baud: 9600, Parity: "none", Stop: 2, FixedWakeUps: true, Gap: 30 * time.Millisecond, Timeout: 800 * time.Millisecond, Latency: 20 * time.Millisecond}},
+		{"tcp://10.0.0.1:4001?gap=1s", "", Settings{Baud: 2400, Parity: "even", Stop: 1, Gap: time.Second, Timeout: 2 * time.Second, Latency: 200 * time.Millisecond, Packed: true}},
+		{"tcp://[fe80::1]:4001?latency=0", "", Settings{Baud: 2400, Parity: "even", Stop: 1, Timeout: 2 * time.Second, Packed: true}},
 		{"listen://:4001?register=DTU-7&heartbeat=hex:0d0a", "listen://:4001?heartbeat=hex%3A0d0a&register=hidden",
-			Settings{Baud: 2400, Parity: "even", Stop: 1, Preamble: 4, LearnPreamble: true, Timeout: 2 * time.Second, Latency: 2 * time.Second, Packed: true}},
-		{"listen://192.168.1.2:4001", "", Settings{Baud: 2400, Parity: "even", Stop: 1, Preamble: 4, LearnPreamble: true, Timeout: 2 * time.Second, Latency: 2 * time.Second, Packed: true}},
-		{"sim://?meters=4", "", Settings{Baud: 2400, Parity: "even", Stop: 1, Preamble: 4, LearnPreamble: true, Timeout: 2 * time.Second}},
+			Settings{Baud: 2400, Parity: "even", Stop: 1, Timeout: 2 * time.Second, Latency: 2 * time.Second, Packed: true}},
+		{"listen://192.168.1.2:4001", "", Settings{Baud: 2400, Parity: "even", Stop: 1, Timeout: 2 * time.Second, Latency: 2 * time.Second, Packed: true}},
+		{"sim://?meters=4", "", Settings{Baud: 2400, Parity: "even", Stop: 1, Timeout: 2 * time.Second}},
 	} {
 		t.Run(test.text, func(t *testing.T) {
 			config, err := ParseURL(test.text, map[string]OpenFunc{"sim": sim})

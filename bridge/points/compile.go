@@ -138,7 +138,8 @@ func (c *compiler) meters(r row) []Meter {
 	text := r.cells[columnMeter]
 	switch text {
 	case "":
-		c.complain(r, columnMeter, "is missing: write the name of a meter, or its address of 12 digits")
+		words, _ := c.site.Default.AddressForm()
+		c.complain(r, columnMeter, "is missing: write the name of a meter, or its address of %s", words)
 		return nil
 	case everyMeter:
 		if len(c.site.Meters) == 0 {
@@ -151,16 +152,17 @@ func (c *compiler) meters(r row) []Meter {
 			return []Meter{m}
 		}
 	}
-	if hint := spoilt(text, 12); hint != "" {
+	words, example := c.site.Default.AddressForm()
+	address, err := c.site.Default.ParseAddress(text)
+	if err == nil && !address.Shared && strings.EqualFold(address.Text, text) {
+		return []Meter{{Name: address.Text, Address: address.Text, Items: c.site.Default}}
+	}
+	if hint := spoilt(text, len(example)); hint != "" {
 		c.complain(r, columnMeter, "%q %s", cut(text), hint)
 		return nil
 	}
-	address, wildcard, err := c.site.Default.ParseAddress(text)
-	if err != nil || len(text) != 12 || wildcard {
-		c.complain(r, columnMeter, "%q is neither the name of a meter (DLT645_METERS) nor the address of one, 12 digits", cut(text))
-		return nil
-	}
-	return []Meter{{Name: address, Address: address, Items: c.site.Default}}
+	c.complain(r, columnMeter, "%q is neither the name of a meter (DLT645_METERS) nor the address of one, %s", cut(text), words)
+	return nil
 }
 
 var (

@@ -101,38 +101,35 @@ func (t *Table) Meters() (meters []string) {
 	return meters
 }
 
-// BasicItems are the points of a named meter that has no table: those of them that its
-// dictionary knows.
-var BasicItems = []string{
-	"forward_active_energy", "active_power",
-	"voltage_a", "voltage_b", "voltage_c", "current_a", "current_b", "current_c", "status_3",
-}
-
-// templateRows are a table to begin with.
-var templateRows = [][2]string{
-	{"forward_active_energy", "15m"}, {"active_power", "1m"}, {"voltage_block", "1m"}, {"current_block", "1m"}, {"power_factor", "1m"}, {"status_3", "1m"},
-}
-
 // Template returns a table to begin with, in CSV: a row for each meter and each of the usual
 // items that its dictionary knows, with room for limits.
 func Template(site Site) string {
 	var b strings.Builder
 	b.WriteString(strings.Join(Columns[:6], ",") + "\n")
 	for _, m := range site.Meters {
-		for _, row := range templateRows {
-			if _, err := m.Items.Match(row[0]); err == nil {
-				fmt.Fprintf(&b, "%s,%s,%s,,,\n", m.Name, row[0], row[1])
-			}
+		for _, row := range m.Items.Template() {
+			fmt.Fprintf(&b, "%s,%s,%s,,,\n", m.Name, row.Item, shortest(row.Interval))
 		}
 	}
 	return b.String()
+}
+
+// shortest writes an interval as people do: 15m, not 15m0s.
+func shortest(d time.Duration) string {
+	text := d.String()
+	for _, none := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, none) {
+			text = text[:len(text)-2]
+		}
+	}
+	return text
 }
 
 // Basic returns the table of the basic points of every named meter.
 func Basic(site Site) *Table {
 	t := &Table{Text: BasicText}
 	for _, m := range site.Meters {
-		for _, item := range BasicItems {
+		for _, item := range m.Items.Basic() {
 			if description, ok := m.Items.Describe(item); ok {
 				t.Points = append(t.Points, Point{
 					Meter: m.Name, Item: item, Interval: DefaultInterval, Retain: true, Discovery: true, Description: description,

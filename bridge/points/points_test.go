@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/text/encoding/simplifiedchinese"
 
@@ -19,11 +20,33 @@ type dictionary struct {
 	items []protocol.Description
 }
 
-func (d *dictionary) ParseAddress(text string) (string, bool, error) {
-	if strings.Trim(text, "0123456789A") != "" {
-		return "", false, errors.New("not an address")
+func (d *dictionary) ParseAddress(text string) (protocol.Address, error) {
+	if len(text) > 12 || strings.Trim(text, "0123456789A") != "" {
+		return protocol.Address{}, errors.New("not an address")
 	}
-	return text, strings.Contains(text, "A"), nil
+	return protocol.Address{MeterKey: protocol.MeterKey{Text: fmt.Sprintf("%012s", text)}, Shared: strings.Contains(text, "A")}, nil
+}
+
+func (d *dictionary) AddressForm() (words, example string) { return "12 digits", "000000000001" }
+
+func (d *dictionary) Playing(protocol.Role) string { return "" }
+
+func (d *dictionary) Basic() (names []string) {
+	for _, name := range []string{"forward_active_energy", "voltage_a", "voltage_b", "status_3"} {
+		if _, ok := d.Describe(name); ok {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func (d *dictionary) Template() (rows []protocol.TemplateRow) {
+	for _, row := range []protocol.TemplateRow{{Item: "forward_active_energy", Interval: 15 * time.Minute}, {Item: "voltage_block", Interval: time.Minute}, {Item: "status_3", Interval: time.Minute}} {
+		if _, ok := d.Describe(row.Item); ok {
+			rows = append(rows, row)
+		}
+	}
+	return rows
 }
 
 func (d *dictionary) Match(pattern string) (names []string, err error) {

@@ -94,7 +94,7 @@ func worthwhile(block DI, v Version) int {
 func (r *reader) notGiven(registers []register, answers []protocol.Answer) (singles []register) {
 	for i, answer := range answers {
 		var refusal *protocol.Refusal
-		if answer.Result.Address == "" && !errors.As(answer.Err, &refusal) {
+		if answer.Result.Address.IsZero() && !errors.As(answer.Err, &refusal) {
 			continue
 		}
 		if r.class == protocol.ClassPoll && answer.Err == nil && hasAny(answer.Result.Values, registers[i].only) {

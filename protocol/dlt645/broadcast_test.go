@@ -25,15 +25,15 @@ func TestBroadcast(t *testing.T) {
 	} {
 		c := command(test.action)
 		c.At, c.Now = test.at, now
-		plan, err := New(test.version, shanghai).Plan(protocol.Request{Verb: protocol.VerbBroadcast, Command: &c}, nil)
+		plan, err := New(test.version, shanghai).Plan(protocol.Request{Verb: protocol.VerbBroadcast, Command: c.command()}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if plan.Permission != protocol.PermitBroadcast || plan.Address != "999999999999" || plan.Password != "" || plan.Then != nil || plan.Report != nil {
+		if plan.Permission != protocol.PermitBroadcast || plan.Address.Text != "999999999999" || plan.Level != "" || plan.Then != nil || plan.Report != nil {
 			t.Errorf("%s: %+v", test.action, plan)
 		}
 		step := plan.Steps[0]
-		if step.Meter != "999999999999" || step.Class != protocol.ClassCommand || step.First.Answer != nil || step.First.Take != nil || step.First.Rest != 500*time.Millisecond {
+		if step.Meter.Text != "999999999999" || step.Class != protocol.ClassCommand || step.First.Answer != nil || step.First.Take != nil || step.First.Rest != 500*time.Millisecond {
 			t.Errorf("%s: %+v", test.action, step)
 		}
 		p := perform(t, plan, now.Add(-sendTime), says())
@@ -49,17 +49,17 @@ func TestBroadcastErrors(t *testing.T) {
 	for _, test := range []struct {
 		version Version
 		action  string
-		change  func(*protocol.Command)
+		change  func(*order)
 		kind    error
 		words   string
 	}{
 		{V2007, "reboot", nil, protocol.ErrBadRequest, "the actions are time, freeze"},
-		{V2007, "time", func(c *protocol.Command) { c.Clock = errors.New("not synchronised") }, protocol.ErrUnsafe, "not synchronised"},
-		{V2007, "time", func(c *protocol.Command) { c.Now = noon.Add(11*time.Hour + 50*time.Minute) }, protocol.ErrUnsafe, "it is 23:50"},
-		{V1997, "time", func(c *protocol.Command) { c.Now = noon.Add(12*time.Hour + 9*time.Minute) }, protocol.ErrUnsafe, "it is 00:09"},
-		{V2007, "freeze", func(c *protocol.Command) { c.At = "never" }, protocol.ErrBadRequest, "no time of a freeze"},
-		{V2007, "freeze", func(c *protocol.Command) { c.At = "2026-11-21T12:00" }, protocol.ErrBadRequest, "for that of every year write 11211200"},
-		{V2007, "freeze", func(c *protocol.Command) { c.At = "2027-11-21T12:00" }, protocol.ErrBadRequest, "not within a year"},
+		{V2007, "time", func(c *order) { c.Clock = errors.New("not synchronised") }, protocol.ErrUnsafe, "not synchronised"},
+		{V2007, "time", func(c *order) { c.Now = noon.Add(11*time.Hour + 50*time.Minute) }, protocol.ErrUnsafe, "it is 23:50"},
+		{V1997, "time", func(c *order) { c.Now = noon.Add(12*time.Hour + 9*time.Minute) }, protocol.ErrUnsafe, "it is 00:09"},
+		{V2007, "freeze", func(c *order) { c.At = "never" }, protocol.ErrBadRequest, "no time of a freeze"},
+		{V2007, "freeze", func(c *order) { c.At = "2026-11-21T12:00" }, protocol.ErrBadRequest, "for that of every year write 11211200"},
+		{V2007, "freeze", func(c *order) { c.At = "2027-11-21T12:00" }, protocol.ErrBadRequest, "not within a year"},
 		{V1997, "freeze", nil, protocol.ErrUnsupported, "no function that freezes"},
 	} {
 		c := command(test.action)
@@ -67,7 +67,7 @@ func TestBroadcastErrors(t *testing.T) {
 		if test.change != nil {
 			test.change(&c)
 		}
-		_, err := New(test.version, shanghai).Plan(protocol.Request{Verb: protocol.VerbBroadcast, Command: &c}, nil)
+		_, err := New(test.version, shanghai).Plan(protocol.Request{Verb: protocol.VerbBroadcast, Command: c.command()}, nil)
 		t.Run(fmt.Sprint(test.version, test.action), func(t *testing.T) { isError(t, err, test.kind, test.words) })
 	}
 	_, err := New(V2007, shanghai).Plan(protocol.Request{Verb: protocol.VerbBroadcast}, nil)

@@ -3,6 +3,7 @@ package dlt645
 import (
 	"fmt"
 	"iter"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -32,6 +33,55 @@ func (m *Meters) Match(pattern string) ([]string, error) {
 	}
 	return registers[0].names, nil
 }
+
+// roles are the items that mean something to the bridge itself.
+var roles = map[string]protocol.Role{
+	relayOpen:          protocol.RoleRelay,
+	"clock":            protocol.RoleClock,
+	"power_down_count": protocol.RolePowerFailures,
+	"rated_voltage":    protocol.RoleRatedVoltage,
+	"maximum_current":  protocol.RoleMaximumCurrent,
+}
+
+// Playing returns the item with a role.
+func (m *Meters) Playing(role protocol.Role) string {
+	for name, r := range roles {
+		if _, known := m.items.Find(name); r == role && known {
+			return name
+		}
+	}
+	return ""
+}
+
+// Basic returns the points of a meter that has no table: those of them that the edition knows.
+func (m *Meters) Basic() (names []string) {
+	for _, name := range []string{
+		"forward_active_energy", "active_power",
+		"voltage_a", "voltage_b", "voltage_c", "current_a", "current_b", "current_c", "status_3",
+	} {
+		if _, known := m.items.Find(name); known {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// Template returns the rows of a table to begin with: those of them that the edition knows.
+func (m *Meters) Template() (rows []protocol.TemplateRow) {
+	for _, row := range []protocol.TemplateRow{
+		{Item: "forward_active_energy", Interval: 15 * time.Minute}, {Item: "active_power", Interval: time.Minute},
+		{Item: "voltage_block", Interval: time.Minute}, {Item: "current_block", Interval: time.Minute},
+		{Item: "power_factor", Interval: time.Minute}, {Item: "status_3", Interval: time.Minute},
+	} {
+		if _, err := m.Match(row.Item); err == nil {
+			rows = append(rows, row)
+		}
+	}
+	return rows
+}
+
+// settled matches the names of values that a meter has kept from an earlier settlement.
+var settled = regexp.MustCompile(`_h[0-9]+(_|$)`)
 
 // A likeness is a pattern of names, cut at each *, which stands for any number of characters
 // other than _ and the point; as all that follows a point it stands for any flag.
@@ -137,7 +187,10 @@ func (m *Meters) Describe(name string) (protocol.Description, bool) {
 	if !ok {
 		return protocol.Description{}, false
 	}
-	d := protocol.Description{Name: name, Unit: item.Unit, English: item.Text("en"), Chinese: item.Text("zh")}
+	d := protocol.Description{
+		Name: name, Unit: item.Unit, English: item.Text("en"), Chinese: item.Text("zh"),
+		Past: settled.MatchString(name), Role: roles[name],
+	}
 	word, _, flagged := strings.Cut(name, ".")
 	switch {
 	case flagged:

@@ -77,7 +77,7 @@ type clockReader func(clockReading, error) (protocol.Plan, error)
 // is told by the Clock of a result.
 func (m *Meters) planClock(request protocol.Request) (protocol.Plan, error) {
 	c := &commander{Meters: m, class: request.Class, permission: protocol.PermitRead}
-	if err := c.meet(request.Address); err != nil {
+	if err := c.meet(request.Address.Text); err != nil {
 		return protocol.Plan{}, err
 	}
 	return c.readClock(func(_ clockReading, err error) (protocol.Plan, error) { return c.plan(), err }), nil

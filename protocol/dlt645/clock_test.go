@@ -28,7 +28,7 @@ func TestReadTellsClock(t *testing.T) {
 		{V1997, "clock", wire(meterA, 0x81, fromHex("1FC0 06 21 11 26")...), time.Time{}},
 		{V1997, "clock_time", wire(meterA, 0x81, fromHex("11C0 05 00 18")...), time.Time{}},
 	} {
-		plan, err := New(test.version, shanghai).Plan(protocol.Request{Verb: protocol.VerbRead, Address: meterA, Items: []string{test.item}}, nil)
+		plan, err := New(test.version, shanghai).Plan(protocol.Request{Verb: protocol.VerbRead, Address: meterAt(meterA), Items: []string{test.item}}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -187,8 +187,8 @@ func TestSyncClock(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			test.meter.address = meterB
 			plan := planned(t, test.meter.version, protocol.VerbMaintenance, meterB, command("sync_clock"))
-			if plan.Password != "04563412" {
-				t.Errorf("password %q", plan.Password)
+			if plan.Level != "04" {
+				t.Errorf("password %q", plan.Level)
 			}
 			p := perform(t, plan, begin, test.meter.hear(t))
 			var sent []string
@@ -232,11 +232,11 @@ func TestSyncClockRefused(t *testing.T) {
 		begin  time.Time
 		ahead  time.Duration
 		lacks  bool
-		change func(*protocol.Command)
+		change func(*order)
 		words  string // none: it is set
 	}{
-		{name: "our clock may be wrong", begin: evening, change: func(c *protocol.Command) { c.Clock = errors.New("older than this program") }, words: "older than this program"},
-		{name: "our midnight as known before", begin: evening, change: func(c *protocol.Command) { c.Now = time.Date(2026, 11, 21, 23, 55, 0, 0, shanghai) }, words: "it is 23:55 where the meter is"},
+		{name: "our clock may be wrong", begin: evening, change: func(c *order) { c.Clock = errors.New("older than this program") }, words: "older than this program"},
+		{name: "our midnight as known before", begin: evening, change: func(c *order) { c.Now = time.Date(2026, 11, 21, 23, 55, 0, 0, shanghai) }, words: "it is 23:55 where the meter is"},
 		{name: "our midnight", begin: time.Date(2026, 11, 21, 23, 49, 59, 900e6, shanghai), words: "it is 23:50 where the meter is"},
 		{name: "before our midnight", begin: time.Date(2026, 11, 21, 23, 49, 50, 0, shanghai)},
 		{name: "after our midnight", begin: time.Date(2026, 11, 22, 0, 9, 59, 0, shanghai), words: "it is 00:09"},
@@ -250,7 +250,7 @@ func TestSyncClockRefused(t *testing.T) {
 			if test.change != nil {
 				test.change(&c)
 			}
-			plan, err := New(V2007, shanghai).Plan(protocol.Request{Verb: protocol.VerbMaintenance, Address: meterB, Command: &c}, nil)
+			plan, err := New(V2007, shanghai).Plan(protocol.Request{Verb: protocol.VerbMaintenance, Address: meterAt(meterB), Command: c.command()}, nil)
 			if err == nil {
 				meter := testClock{version: V2007, address: meterB, ahead: test.ahead, lacks: test.lacks}
 				p := perform(t, plan, test.begin, meter.hear(t))
@@ -343,8 +343,8 @@ func TestPlanClock(t *testing.T) {
 		{testClock{version: V2007, empty: true}, 0, errNoClock},
 	} {
 		test.meter.address = meterB
-		plan, err := New(test.meter.version, shanghai).Plan(protocol.Request{Verb: protocol.VerbClock, Class: protocol.ClassCommand, Address: meterB}, nil)
-		if err != nil || plan.Permission != protocol.PermitRead || plan.Password != "" {
+		plan, err := New(test.meter.version, shanghai).Plan(protocol.Request{Verb: protocol.VerbClock, Class: protocol.ClassCommand, Address: meterAt(meterB)}, nil)
+		if err != nil || plan.Permission != protocol.PermitRead || plan.Level != "" {
 			t.Fatalf("%+v, %v", plan, err)
 		}
 		p := perform(t, plan, begin, test.meter.hear(t))
@@ -357,6 +357,6 @@ func TestPlanClock(t *testing.T) {
 			}
 		}
 	}
-	_, err := New(V2007, shanghai).Plan(protocol.Request{Verb: protocol.VerbClock, Address: "AAAAAAAAAAAA"}, nil)
+	_, err := New(V2007, shanghai).Plan(protocol.Request{Verb: protocol.VerbClock, Address: meterAt("AAAAAAAAAAAA")}, nil)
 	isError(t, err, protocol.ErrBadRequest, "several meters")
 }

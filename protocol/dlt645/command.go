@@ -21,15 +21,47 @@ const (
 // its security module has to check: ciphertext, or a message authentication code.
 var securityLevels = []string{"96", "98", "99"}
 
+// The keys of commands, beside those that every protocol has.
+const (
+	keyAt          = "at"
+	keyNewAddress  = "address"
+	keyConfirm     = "confirm"
+	keyBaud        = "baud"
+	keySignal      = "signal"
+	keyLevel       = "level"
+	keyNewPassword = "new_password"
+)
+
+// arguments are what the body of a command says.
+type arguments struct {
+	Item        string // write, clear_events: the name of an item, or its identifier
+	Value       any    // write: as decoded with json.Decoder.UseNumber
+	At          string // freeze: a moment, a pattern or "now"
+	NewAddress  string // set_address
+	Confirm     string // what was given to confirm the meter that is meant: its address; or empty
+	Baud        int64  // set_baud: bits per second
+	Signal      string // output: one of outputSignals
+	Level       string // of the password: two digits; empty: the one that the command needs
+	NewPassword string // set_password: six digits
+}
+
+func argumentsOf(a protocol.Arguments) arguments {
+	return arguments{
+		Item: a.Text(protocol.ArgumentItem), Value: a[protocol.ArgumentValue], At: a.Text(keyAt), NewAddress: a.Text(keyNewAddress),
+		Confirm: a.Text(keyConfirm), Baud: a.Integer(keyBaud), Signal: a.Text(keySignal), Level: a.Text(keyLevel), NewPassword: a.Text(keyNewPassword),
+	}
+}
+
 // A commander plans what a request wants done to one meter.
 type commander struct {
 	*Meters
 	*protocol.Command
+	arguments
 	address    Address
 	meter      string // the address once more
 	permission protocol.Permission
 	class      protocol.Class // of the command and of what is read back
-	password   string         // in the frames, as in Plan.Password
+	level      string         // of the password in the frames, as in Plan.Level
 }
 
 // planCommand plans a request to write, to switch, to maintain, or to all meters at once.
@@ -38,6 +70,7 @@ func (m *Meters) planCommand(request protocol.Request) (protocol.Plan, error) {
 	if c.Command == nil {
 		return protocol.Plan{}, badRequest("the request to %s does not say what is to be done", request.Verb)
 	}
+	c.arguments = argumentsOf(c.Arguments)
 	plan := c.planWrite
 	switch request.Verb {
 	case protocol.VerbRelay:
@@ -50,7 +83,7 @@ func (m *Meters) planCommand(request protocol.Request) (protocol.Plan, error) {
 	default:
 		c.permission = protocol.PermitWrite
 	}
-	if err := c.meet(request.Address); err != nil {
+	if err := c.meet(request.Address.Text); err != nil {
 		return protocol.Plan{}, err
 	}
 	return plan()
@@ -80,7 +113,7 @@ func (c *commander) lacking(what string) error {
 
 // plan returns a plan with these steps.
 func (c *commander) plan(steps ...protocol.Step) protocol.Plan {
-	return protocol.Plan{Permission: c.permission, Address: c.meter, Steps: steps, Password: c.password}
+	return protocol.Plan{Permission: c.permission, Address: c.named(c.address), Steps: steps, Level: c.level}
 }
 
 // noting is a plan of one command with a sentence for whoever gave it, unless it was refused.
@@ -121,13 +154,13 @@ func (c *commander) authorise(level string) ([]byte, error) {
 	}
 	digits, ok := c.Passwords[level]
 	if !ok {
-		return nil, badRequest("there is no password of level %s for meter %s: add it, level first, to DLT645_METER_PASSWORD, or give another level in the request", level, c.meter)
+		return nil, badRequest("there is no password of level %s for meter %s: add it, level first, to %s, or give another level in the request", level, c.meter, c.Settings.Passwords)
 	}
 	password, err := reversedDigits(digits, 3)
 	if err != nil {
-		return nil, badRequest("the password of level %s for meter %s in DLT645_METER_PASSWORD is not six digits", level, c.meter)
+		return nil, badRequest("the password of level %s for meter %s in %s is not six digits", level, c.meter, c.Settings.Passwords)
 	}
-	c.password = level + digits
+	c.level = level
 	pa, _ := reversedDigits(level, 1)
 	return append(pa, password...), nil
 }
@@ -170,7 +203,7 @@ func (c *commander) send(function Function, data []byte) protocol.Step {
 func (c *commander) command(to Address, function Function, data []byte, answer *awaited) protocol.Step {
 	request := Frame{Address: to, Control: Control(function), Data: data}
 	return protocol.Step{
-		Meter: c.meter, Class: c.class, Kind: protocol.KindCommand,
+		Meter: c.key(c.address), Line: &line, Class: c.class, Kind: protocol.KindCommand,
 		First: protocol.Exchange{
 			Request: mustAppend(request),
 			Answer:  answer.split,
@@ -204,7 +237,7 @@ func (c *commander) takeAcknowledgement(answer []byte) (*protocol.Exchange, prot
 	if err != nil {
 		return nil, protocol.Result{}, err
 	}
-	result := protocol.Result{Address: frame.Address.String()}
+	result := protocol.Result{Address: c.named(frame.Address)}
 	if frame.Control.Refused() {
 		return nil, result, refusedBy(frame, c.version)
 	}

@@ -19,20 +19,37 @@ const (
 )
 
 // command returns what is configured for the meters, to be filled in.
-func command(action string) protocol.Command {
-	return protocol.Command{
+func command(action string) order {
+	return order{Command: protocol.Command{
 		Action:    action,
 		Passwords: map[string]string{"02": "563412", "04": "563412"},
 		Operator:  "00000001",
 		Deadline:  5 * time.Minute,
 		Verify:    10 * time.Second,
+		Settings:  protocol.Settings{Passwords: "PASSWORDS", PasswordsFile: "PASSWORDS_FILE", Meters: "METERS", Bus: "BUS"},
+	}}
+}
+
+// An order is a command whose arguments are told apart.
+type order struct {
+	protocol.Command
+	arguments
+}
+
+// command returns the command as a bridge gives it.
+func (o order) command() *protocol.Command {
+	c := o.Command
+	c.Arguments = protocol.Arguments{
+		protocol.ArgumentItem: o.Item, protocol.ArgumentValue: o.Value, keyAt: o.At, keyNewAddress: o.NewAddress, keyConfirm: o.Confirm,
+		keyBaud: o.Baud, keySignal: o.Signal, keyLevel: o.Level, keyNewPassword: o.NewPassword,
 	}
+	return &c
 }
 
 // planned plans a command and fails the test if that cannot be done.
-func planned(t *testing.T, v Version, verb protocol.Verb, address string, c protocol.Command) protocol.Plan {
+func planned(t *testing.T, v Version, verb protocol.Verb, address string, c order) protocol.Plan {
 	t.Helper()
-	plan, err := New(v, shanghai).Plan(protocol.Request{Verb: verb, Address: address, Command: &c}, nil)
+	plan, err := New(v, shanghai).Plan(protocol.Request{Verb: verb, Address: meterAt(address), Command: c.command()}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

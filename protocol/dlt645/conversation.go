@@ -17,8 +17,8 @@ const maximumParts = 255
 type conversation struct {
 	meters  *Meters
 	address Address
-	meter   string // the address once more
-	item    Item   // only the identifier where the table lacks it
+	meter   protocol.Address // the address once more
+	item    Item             // only the identifier where the table lacks it
 }
 
 // first asks for the register.
@@ -71,7 +71,7 @@ func (c *conversation) take(answer []byte, seq int, sofar []byte) (*protocol.Exc
 	v := c.meters.version
 	result := protocol.Result{Address: c.meter}
 	if frame.Address != c.address {
-		result.Address = frame.Address.String()
+		result.Address = c.meters.named(frame.Address)
 	}
 	if frame.Control.Refused() {
 		refusal := refusedBy(frame, v)
@@ -129,7 +129,7 @@ const mostShown = 64
 
 // garbled is the error for frames that are sound and yet no answer. It shows the data that
 // came, without identifier.
-func (c *conversation) garbled(from string, data []byte, format string, args ...any) error {
+func (c *conversation) garbled(from protocol.Address, data []byte, format string, args ...any) error {
 	v := c.meters.version
 	shown := fmt.Sprintf("% X", data[:min(len(data), mostShown)])
 	switch {

@@ -67,7 +67,7 @@ func TestReadGarbled(t *testing.T) {
 			p := plan(t, New(test.version, shanghai), nil, "112233445566", test.item)
 			result, requests, err := test.answers.run(t, &p.Steps[0])
 			var refusal *protocol.Refusal
-			if !errors.Is(err, protocol.ErrGarbled) || errors.As(err, &refusal) || result.Values != nil || result.Address != "112233445566" {
+			if !errors.Is(err, protocol.ErrGarbled) || errors.As(err, &refusal) || result.Values != nil || result.Address.Text != "112233445566" {
 				t.Fatalf("got %+v, %v, want garbled from 112233445566", result, err)
 			}
 			for _, want := range test.want {

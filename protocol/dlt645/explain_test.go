@@ -10,7 +10,7 @@ import (
 // TestExplain says what came in place of the answer to a read of the voltage of phase A.
 func TestExplain(t *testing.T) {
 	const other = "000000000002"
-	plan, err := New(V2007, shanghai).Plan(protocol.Request{Verb: protocol.VerbRead, Address: meterA, Items: []string{"voltage_a"}}, nil)
+	plan, err := New(V2007, shanghai).Plan(protocol.Request{Verb: protocol.VerbRead, Address: meterAt(meterA), Items: []string{"voltage_a"}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,27 +23,27 @@ func stepsOf(t *testing.T, v Version) (steps []protocol.Step) {
 		}
 	}
 	passwords := map[string]string{"02": "000000", "04": "000000"}
-	command := func(verb protocol.Verb, c protocol.Command) {
+	command := func(verb protocol.Verb, c order) {
 		c.Passwords, c.Deadline, c.Confirm = passwords, time.Minute, "000000000001"
-		plan, err := m.Plan(protocol.Request{Verb: verb, Address: "000000000001", Command: &c}, nil)
+		plan, err := m.Plan(protocol.Request{Verb: verb, Address: meterAt("000000000001"), Command: c.command()}, nil)
 		if err == nil {
 			steps = append(steps, plan.Steps...)
 		}
 	}
-	command(protocol.VerbRelay, protocol.Command{Action: "trip"})
-	command(protocol.VerbWrite, protocol.Command{Item: "meter_number", Value: "000000000001"})
-	for _, c := range []protocol.Command{
-		{Action: "freeze", At: "now"},
-		{Action: "clear_demand"},
-		{Action: "clear_meter"},
-		{Action: "clear_events", Item: "all"},
-		{Action: "set_baud", Baud: 9600},
-		{Action: "set_password", Level: "04", NewPassword: "123456"},
-		{Action: "output", Signal: "second"},
+	command(protocol.VerbRelay, order{Command: protocol.Command{Action: "trip"}})
+	command(protocol.VerbWrite, order{arguments: arguments{Item: "meter_number", Value: "000000000001"}})
+	for _, c := range []order{
+		{Command: protocol.Command{Action: "freeze"}, arguments: arguments{At: "now"}},
+		{Command: protocol.Command{Action: "clear_demand"}},
+		{Command: protocol.Command{Action: "clear_meter"}},
+		{Command: protocol.Command{Action: "clear_events"}, arguments: arguments{Item: "all"}},
+		{Command: protocol.Command{Action: "set_baud"}, arguments: arguments{Baud: 9600}},
+		{Command: protocol.Command{Action: "set_password"}, arguments: arguments{Level: "04", NewPassword: "123456"}},
+		{Command: protocol.Command{Action: "output"}, arguments: arguments{Signal: "second"}},
 	} {
 		command(protocol.VerbMaintenance, c)
 	}
-	read, err := m.Plan(protocol.Request{Verb: protocol.VerbRead, Address: "000000000001", Items: []string{"voltage_a"}}, nil)
+	read, err := m.Plan(protocol.Request{Verb: protocol.VerbRead, Address: meterAt("000000000001"), Items: []string{"voltage_a"}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

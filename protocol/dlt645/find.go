@@ -32,6 +32,12 @@ func (m *Meters) Find(pattern string) (protocol.Question, error) {
 	return m.question(address, openPairs(address)), nil
 }
 
+// UsualModes returns the speeds of DL/T 645-2007, the most common first, and even parity, or none as
+// some gateways have it.
+func (m *Meters) UsualModes() (speeds []int, parities []string) {
+	return []int{2400, 9600, 1200, 4800, 19200, 600}, []string{"even", "none"}
+}
+
 // openPairs counts the pairs of digits on the left of a that are not given.
 func openPairs(a Address) int {
 	for i, b := range a {
@@ -97,7 +103,7 @@ func (m *Meters) readSignal(pattern Address, di DI) protocol.Step {
 func (m *Meters) signal(pattern Address, function Function, data []byte, answer *awaited) protocol.Step {
 	request := Frame{Address: pattern, Control: Control(function), Data: data}
 	return protocol.Step{
-		Meter: pattern.String(), Class: protocol.ClassScan, Kind: protocol.KindValue, Repeatable: true,
+		Meter: m.key(pattern), Line: &line, Class: protocol.ClassScan, Kind: protocol.KindValue, Repeatable: true,
 		First: protocol.Exchange{
 			Request: mustAppend(request),
 			Answer:  answer.split,
@@ -123,5 +129,5 @@ func (m *Meters) takeSignal(answer []byte) (*protocol.Exchange, protocol.Result,
 	if err != nil || address == Anyone || m.version == V2007 && address.IsWildcard() {
 		return nil, protocol.Result{}, garbled("a meter answers as %s, which is no address", address)
 	}
-	return nil, protocol.Result{Address: address.String()}, nil
+	return nil, protocol.Result{Address: m.named(address)}, nil
 }

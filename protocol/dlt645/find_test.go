@@ -48,7 +48,7 @@ func TestFindAsks(t *testing.T) {
 			t.Errorf("%v %q: %d levels, want %d", test.version, test.pattern, q.Levels, test.levels)
 		}
 		for _, step := range q.Steps {
-			if step.Class != protocol.ClassScan || !step.Repeatable || step.Key != "" || step.Meter != q.Pattern {
+			if step.Class != protocol.ClassScan || !step.Repeatable || step.Key != "" || step.Meter.Text != q.Pattern {
 				t.Errorf("%v %q: step %+v", test.version, test.pattern, step)
 			}
 		}
@@ -132,7 +132,7 @@ func TestSignals(t *testing.T) {
 				t.Fatalf("cut % X out of % X", token, frame)
 			}
 			_, result, err := step.First.Take(token)
-			if result.Address != test.address || (err != nil) != (test.garbled != "") {
+			if result.Address.Text != test.address || (err != nil) != (test.garbled != "") {
 				t.Errorf("got %q, %v; want %q", result.Address, err, test.address)
 			}
 			if err != nil && (!errors.Is(err, protocol.ErrGarbled) || !strings.Contains(err.Error(), test.garbled)) {

@@ -195,7 +195,7 @@ func FuzzWrite(f *testing.F) {
 			return
 		}
 		m := New(v, shanghai)
-		plan, err := m.Plan(protocol.Request{Verb: protocol.VerbWrite, Address: meterB, Command: &c}, nil)
+		plan, err := m.Plan(protocol.Request{Verb: protocol.VerbWrite, Address: meterAt(meterB), Command: c.command()}, nil)
 		if err != nil {
 			if !errors.Is(err, protocol.ErrBadRequest) && !errors.Is(err, protocol.ErrUnknownItem) {
 				t.Errorf("%s=%s: %v", item, text, err)
@@ -268,11 +268,11 @@ func FuzzPlanRaw(f *testing.F) {
 			return
 		}
 		wild := frame.Address.IsBroadcast() || frame.Address == Anyone || frame.Control != 0x04 && frame.Address.IsWildcard() && frame.Control.Function().Version() == V2007 && !old
-		if plan.Password != "" && wild {
+		if plan.Level != "" && wild {
 			t.Errorf("%X takes a password to many meters", sent)
 		}
-		if plan.Password != "" {
-			digits := fromHex(plan.Password[2:])
+		if plan.Level != "" {
+			digits := fromHex(plan.Level[2:])
 			slices.Reverse(digits)
 			if shown := Redact(sent); !strings.Contains(shown, "******") && bytes.Contains(frame.Data, digits) {
 				t.Errorf("%X is shown as %s", sent, shown)
@@ -293,17 +293,17 @@ func FuzzParseAddress(f *testing.F) {
 		if old {
 			m = New(V1997, time.UTC)
 		}
-		address, shared, err := m.ParseAddress(text)
+		address, err := m.ParseAddress(text)
 		if err != nil {
-			if !errors.Is(err, protocol.ErrBadRequest) || address != "" {
-				t.Errorf("%q: %q, %v", text, address, err)
+			if !errors.Is(err, protocol.ErrBadRequest) || !address.IsZero() {
+				t.Errorf("%q: %v, %v", text, address, err)
 			}
 			return
 		}
-		if again, stillShared, err := m.ParseAddress(address); again != address || stillShared != shared || err != nil || len(address) != 12 {
-			t.Errorf("%q: %q, then %q, %v", text, address, again, err)
+		if again, err := m.ParseAddress(address.Text); again != address || err != nil || len(address.Text) != 12 {
+			t.Errorf("%q: %v, then %v, %v", text, address, again, err)
 		}
-		if len(text) == 12 && !strings.EqualFold(text, address) {
+		if len(text) == 12 && !strings.EqualFold(text, address.Text) {
 			t.Errorf("%q became %q", text, address)
 		}
 	})

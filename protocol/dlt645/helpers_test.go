@@ -38,6 +38,11 @@ func address(text string) Address {
 	return a
 }
 
+// meterAt is an address as package protocol has it, of a text known to be good.
+func meterAt(text string) protocol.Address {
+	return protocol.Address{MeterKey: protocol.MeterKey{Family: familyName, Text: text}}
+}
+
 // fromHex reads hex known to be good, in which spaces do not count.
 func fromHex(text string) []byte {
 	b, err := hex.DecodeString(strings.ReplaceAll(text, " ", ""))
@@ -92,7 +97,7 @@ func show(values []protocol.Value) string {
 // plan plans a read.
 func plan(t testing.TB, m *Meters, known protocol.Known, address string, items ...string) protocol.Plan {
 	t.Helper()
-	plan, err := m.Plan(protocol.Request{Verb: protocol.VerbRead, Class: protocol.ClassRead, Address: address, Items: items}, known)
+	plan, err := m.Plan(protocol.Request{Verb: protocol.VerbRead, Class: protocol.ClassRead, Address: meterAt(address), Items: items}, known)
 	if err != nil {
 		t.Fatal(err)
 	}

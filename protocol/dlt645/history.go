@@ -145,9 +145,9 @@ func storedName(name, occasion string, record int) string {
 // step is the conversation that reads one item for its samples; data go behind its
 // identifier. It is shared with nobody.
 func (h *history) step(item Item, data ...byte) protocol.Step {
-	c := &conversation{meters: h.Meters, address: h.address, meter: h.address.String(), item: item}
+	c := &conversation{meters: h.Meters, address: h.address, meter: h.named(h.address), item: item}
 	return protocol.Step{
-		Meter: c.meter, Only: []string{}, Class: h.class, Kind: protocol.KindRecord, Repeatable: true,
+		Meter: c.meter.MeterKey, Line: &line, Only: []string{}, Class: h.class, Kind: protocol.KindRecord, Repeatable: true,
 		First: c.exchange(c.address, FunctionRead, append(c.item.DI.Append(nil, h.version), data...), 0, nil),
 	}
 }

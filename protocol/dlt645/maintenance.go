@@ -124,7 +124,7 @@ func (c *commander) planSetBaud() (protocol.Plan, error) {
 	if c.version == V1997 {
 		function, known = FunctionSetBaud1997, speeds[:len(speeds)-1]
 	}
-	i := slices.Index(known, int64(c.Baud))
+	i := slices.Index(known, c.Baud)
 	if i < 0 {
 		return protocol.Plan{}, badRequest("%d bit/s is no speed of DL/T 645-%s: there are %v", c.Baud, c.version, known)
 	}
@@ -134,7 +134,7 @@ func (c *commander) planSetBaud() (protocol.Plan, error) {
 	z := []byte{1 << (i + 1)}
 	answer := &awaited{from: c.address, function: function, data: shifted(z), most: len(z), refusable: true}
 	step := c.command(c.address, function, z, answer)
-	return c.noting(step, "The meter has the new speed from now on, and the bridge does not follow: it reaches the meter again once baud in DLT645_BUS_URL is changed. Other meters on the wire keep their speed."), nil
+	return c.noting(step, "The meter has the new speed from now on, and the bridge does not follow: it reaches the meter again once baud in "+c.Settings.Bus+" is changed. Other meters on the wire keep their speed."), nil
 }
 
 // diPasswords is the identifier before that of the password of level 0.
@@ -173,7 +173,7 @@ func (c *commander) planSetPassword() (protocol.Plan, error) {
 		answer.item = shifted(data[:diSize(c.version)])
 	}
 	step := c.command(c.address, function, data, answer)
-	return c.noting(step, "The bridge still has the old password of level "+c.Level+": put the new one into DLT645_METER_PASSWORD, or into the file DLT645_METER_PASSWORDS_FILE, and start it again, before the meter locks after some wrong ones."), nil
+	return c.noting(step, "The bridge still has the old password of level "+c.Level+": put the new one into "+c.Settings.Passwords+", or into the file "+c.Settings.PasswordsFile+", and start it again, before the meter locks after some wrong ones."), nil
 }
 
 // outputSignals are those that the multifunction terminal may have, by their code.

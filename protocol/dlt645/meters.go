@@ -15,7 +15,7 @@ type Meters struct {
 	items   *Dictionary
 }
 
-var _ protocol.Protocol = (*Meters)(nil)
+var _ protocol.Recogniser = (*Meters)(nil)
 
 // New returns the protocol of version v, V2007 or V1997, for meters whose clocks show the
 // time of zone.
@@ -26,16 +26,51 @@ func New(v Version, zone *time.Location) *Meters {
 // Name returns "2007" or "1997".
 func (m *Meters) Name() string { return m.version.String() }
 
+// familyName is that of both editions, whose meters have the same frames and addresses.
+const familyName = "645"
+
+// Family returns "645".
+func (m *Meters) Family() string { return familyName }
+
+// line is what meters of both editions need of the wire. Clauses 5.2.1, 5.3 and 6 of DL/T 645-2007: one to
+// four bytes FE before a frame, an answer that begins 20 to 500 ms after the request, and no silence
+// of more than 500 ms within it; the rest is for drivers that hand over bytes in lots. That two bytes may do
+// is the experience with meters; they are also the gap in which the one that spoke last lets go of the line.
+var line = protocol.Line{
+	WakeUp: wakeUp, WakeUps: 4, Fewest: 2, Leading: 4,
+	Soonest: 20 * time.Millisecond, Latest: 500 * time.Millisecond, ByteGap: 550 * time.Millisecond,
+	Longest: 256,
+}
+
+// key returns the key of the meter at an address.
+func (m *Meters) key(a Address) protocol.MeterKey {
+	return protocol.MeterKey{Family: familyName, Text: a.String()}
+}
+
+// named returns an address as package protocol has it.
+func (m *Meters) named(a Address) protocol.Address {
+	return protocol.Address{MeterKey: m.key(a), Shared: m.isShared(a)}
+}
+
+// AddressForm says what an address is.
+func (m *Meters) AddressForm() (words, example string) { return "12 digits", "000000000001" }
+
+// Recognises reports whether frame is a frame of DL/T 645, of either edition.
+func (m *Meters) Recognises(frame []byte) bool {
+	_, err := ParseFrame(frame)
+	return err == nil
+}
+
 // ParseAddress returns the 12 characters of an address: see the function [ParseAddress].
 // In the 2007 edition any AA makes it a wildcard. In 1997 AA above digits fills up a short
 // address and belongs to it; only AAAAAAAAAAAA, and 999999999999, which meters of 1997
 // answer too, mean more than one meter.
-func (m *Meters) ParseAddress(text string) (address string, wildcard bool, err error) {
+func (m *Meters) ParseAddress(text string) (protocol.Address, error) {
 	a, err := ParseAddress(text, m.version)
 	if err != nil {
-		return "", false, badRequest("%w", err)
+		return protocol.Address{}, badRequest("%w", err)
 	}
-	return a.String(), m.isShared(a), nil
+	return m.named(a), nil
 }
 
 // isShared tells whether more than one meter may answer to a.

@@ -41,9 +41,8 @@ func (m *Meters) planRaw(request protocol.Request) (protocol.Plan, error) {
 	if err != nil {
 		return protocol.Plan{}, badRequest("%w", err)
 	}
-	address := r.Address.String()
 	step := protocol.Step{
-		Meter: address, Class: r.class(request.Class), Kind: protocol.KindCommand,
+		Meter: m.key(r.Address), Line: &line, Class: r.class(request.Class), Kind: protocol.KindCommand,
 		First: protocol.Exchange{Request: mustAppend(r.Frame)},
 	}
 	switch answer := r.answer(); {
@@ -63,12 +62,12 @@ func (m *Meters) planRaw(request protocol.Request) (protocol.Plan, error) {
 			step.Key, step.Repeatable = "raw "+string(step.First.Request), true
 		}
 	}
-	return protocol.Plan{Permission: r.permission(), Address: address, Steps: []protocol.Step{step}, Password: r.password()}, nil
+	return protocol.Plan{Permission: r.permission(), Address: m.named(r.Address), Steps: []protocol.Step{step}, Level: r.level()}, nil
 }
 
-// password returns the level and password in the frame, as in [protocol.Plan]. What stands in
-// their place in frames for the security module is none.
-func (r rawRequest) password() string {
+// level returns the level of the password in the frame, as in [protocol.Plan]. What stands in
+// its place in frames for the security module is none.
+func (r rawRequest) level() string {
 	hidden := secrets(r.Control, r.Data)
 	if len(hidden) == 0 || len(r.Data) < hidden[0].to {
 		return ""
@@ -78,7 +77,7 @@ func (r rawRequest) password() string {
 	if slices.Contains(securityLevels, level) {
 		return ""
 	}
-	return level + hexOf(r.Data[from:hidden[0].to])
+	return level
 }
 
 // check refuses requests whose answer could not be told from others for want of data.
@@ -207,7 +206,7 @@ func (r rawRequest) take(answer []byte) (*protocol.Exchange, protocol.Result, er
 	if err != nil {
 		return nil, protocol.Result{}, err
 	}
-	result := protocol.Result{Address: frame.Address.String(), Frame: answer}
+	result := protocol.Result{Address: (&Meters{version: r.version}).named(frame.Address), Frame: answer}
 	if frame.Control.Refused() && !r.isRead() {
 		return nil, result, refusedBy(frame, r.version)
 	}

@@ -144,7 +144,7 @@ func TestPlanRaw(t *testing.T) {
 				t.Fatal(err)
 			}
 			step := plan.Steps[0]
-			if len(plan.Steps) != 1 || plan.Then != nil || plan.Permission != test.permission || plan.Address != addressIn(test.request).String() || step.Meter != plan.Address {
+			if len(plan.Steps) != 1 || plan.Then != nil || plan.Permission != test.permission || plan.Address.Text != addressIn(test.request).String() || step.Meter != plan.Address.MeterKey {
 				t.Errorf("plan: %+v, want one step that needs %s", plan, test.permission)
 			}
 			if step.Class != test.class || step.Kind != test.kind || step.Repeatable != test.repeatable || (step.Key != "") != test.repeatable {
@@ -172,7 +172,7 @@ func TestPlanRaw(t *testing.T) {
 				next, result, err := exchange.Take(got)
 				var refusal *protocol.Refusal
 				wantRefusal := Control(got[8]).Refused() && test.permission != protocol.PermitRead
-				if next != nil || !bytes.Equal(result.Frame, answer) || result.Address != addressIn(answer).String() || errors.As(err, &refusal) != wantRefusal {
+				if next != nil || !bytes.Equal(result.Frame, answer) || result.Address.Text != addressIn(answer).String() || errors.As(err, &refusal) != wantRefusal {
 					t.Errorf("%X: took %v, %+v, %v, want the frame", got, next, result, err)
 				}
 			}
@@ -230,15 +230,15 @@ func TestPlanRawPassword(t *testing.T) {
 		frame []byte
 		want  string
 	}{
-		{wire("1", 0x14, fromHex("03010004 04 563412 00000000 15")...), "04123456"},
-		{wire("1", 0x18, fromHex("050C0004 02 563412 04 214365")...), "02123456"},
-		{wire("1", 0x19, fromHex("04 563412 00000000")...), "04123456"},
-		{wire("1", 0x1A, fromHex("02 563412 00000000")...), "02123456"},
-		{wire("1", 0x1B, fromHex("02 563412 00000000 FFFFFFFF")...), "02123456"},
-		{wire("1", 0x1C, fromHex("02 563412 00000000 1A00 000000010130")...), "02123456"},
-		{wire("1", 0x04, fromHex("10C0 03 563412 06150624")...), "03123456"},
-		{wire("1", 0x0F, fromHex("02 563412 02 214365")...), "02123456"},
-		{wire("1", 0x10, fromHex("04 563412")...), "04123456"},
+		{wire("1", 0x14, fromHex("03010004 04 563412 00000000 15")...), "04"},
+		{wire("1", 0x18, fromHex("050C0004 02 563412 04 214365")...), "02"},
+		{wire("1", 0x19, fromHex("04 563412 00000000")...), "04"},
+		{wire("1", 0x1A, fromHex("02 563412 00000000")...), "02"},
+		{wire("1", 0x1B, fromHex("02 563412 00000000 FFFFFFFF")...), "02"},
+		{wire("1", 0x1C, fromHex("02 563412 00000000 1A00 000000010130")...), "02"},
+		{wire("1", 0x04, fromHex("10C0 03 563412 06150624")...), "03"},
+		{wire("1", 0x0F, fromHex("02 563412 02 214365")...), "02"},
+		{wire("1", 0x10, fromHex("04 563412")...), "04"},
 		// No passwords: the marks of the security module, other functions, frames too short for one.
 		{wire("1", 0x1C, append(fromHex("98 000000 00000000"), make([]byte, 20)...)...), ""},
 		{wire("1", 0x14, fromHex("03010004 99 000000 00000000 15 11223344")...), ""},
@@ -248,8 +248,8 @@ func TestPlanRawPassword(t *testing.T) {
 		{wire("1", 0x16, fromHex("99999999")...), ""},
 	} {
 		plan, err := New(V2007, time.UTC).Plan(protocol.Request{Verb: protocol.VerbRaw, Frame: test.frame}, nil)
-		if err != nil || plan.Password != test.want {
-			t.Errorf("%X: password %q, %v, want %q", test.frame, plan.Password, err, test.want)
+		if err != nil || plan.Level != test.want {
+			t.Errorf("%X: password %q, %v, want %q", test.frame, plan.Level, err, test.want)
 		}
 	}
 }

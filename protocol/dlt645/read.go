@@ -53,7 +53,7 @@ type reader struct {
 
 // planRead plans a request to read.
 func (m *Meters) planRead(request protocol.Request, known protocol.Known) (protocol.Plan, error) {
-	address, err := ParseAddress(request.Address, m.version)
+	address, err := ParseAddress(request.Address.Text, m.version)
 	switch {
 	case err != nil:
 		return protocol.Plan{}, badRequest("%w", err)
@@ -174,7 +174,7 @@ func (m *Meters) identifier(di DI) ([]byte, error) {
 
 // plan returns a plan to read with these steps.
 func (r *reader) plan(address Address, steps ...protocol.Step) protocol.Plan {
-	return protocol.Plan{Permission: protocol.PermitRead, Address: address.String(), Steps: steps}
+	return protocol.Plan{Permission: protocol.PermitRead, Address: r.named(address), Steps: steps}
 }
 
 // read plans the reads of one meter. Members of a block that the meter did not give are
@@ -266,7 +266,7 @@ func (r *reader) failed(address Address, registers []register, err error) protoc
 
 // answeredBy returns the meter that gave the answer, be it a value or a refusal.
 func answeredBy(answer protocol.Answer) (a Address, ok bool) {
-	b, err := hex.DecodeString(answer.Result.Address)
+	b, err := hex.DecodeString(answer.Result.Address.Text)
 	return a, err == nil && copy(a[:], b) == len(a)
 }
 
@@ -275,26 +275,26 @@ func (r *reader) addressStep() protocol.Step {
 	frame := Frame{Address: Anyone, Control: Control(FunctionReadAddress)}
 	request := mustAppend(frame)
 	return protocol.Step{
-		Meter: Anyone.String(), Class: r.class, Kind: protocol.KindValue,
+		Meter: r.key(Anyone), Line: &line, Class: r.class, Kind: protocol.KindValue,
 		Key: string(request), Repeatable: true,
-		First: protocol.Exchange{Request: request, Answer: addressAnswer(Anyone).split, Explain: r.explainer(frame, r.version), Take: takeAddress},
+		First: protocol.Exchange{Request: request, Answer: addressAnswer(Anyone).split, Explain: r.explainer(frame, r.version), Take: r.takeAddress},
 	}
 }
 
-func takeAddress(answer []byte) (*protocol.Exchange, protocol.Result, error) {
+func (m *Meters) takeAddress(answer []byte) (*protocol.Exchange, protocol.Result, error) {
 	frame, err := parseAnswer(answer)
 	if err != nil {
 		return nil, protocol.Result{}, err
 	}
-	return nil, protocol.Result{Address: reversedAddress(frame.Data).String()}, nil
+	return nil, protocol.Result{Address: m.named(reversedAddress(frame.Data))}, nil
 }
 
 // step is the conversation that reads one register.
 func (r *reader) step(address Address, register register) protocol.Step {
-	c := &conversation{r.Meters, address, address.String(), register.item}
+	c := &conversation{r.Meters, address, r.named(address), register.item}
 	first, di := c.first(), register.item.DI
 	step := protocol.Step{
-		Meter: c.meter, Items: register.names, Only: register.only,
+		Meter: c.meter.MeterKey, Line: &line, Items: register.names, Only: register.only,
 		Class: r.class, Kind: kindOf(di, r.version),
 		Key: string(first.Request), Repeatable: true, First: first,
 		Expected: frameOverhead + diSize(r.version) + register.item.expected(),

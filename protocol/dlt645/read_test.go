@@ -123,8 +123,8 @@ func play(t *testing.T, plan protocol.Plan, meters ...*testMeter) outcome {
 				}
 				o.values[value.Name] = string(text)
 			}
-			if result.Address != "" {
-				o.from = result.Address
+			if !result.Address.IsZero() {
+				o.from = result.Address.Text
 			}
 			answers = append(answers, protocol.Answer{Result: result, Err: err})
 		}
@@ -157,6 +157,8 @@ type lacks []string
 
 func (l lacks) Lacks(block string) bool { return slices.Contains(l, block) }
 
+func (l lacks) Learned(string) string { return "" }
+
 func testMeter2007() *testMeter {
 	return &testMeter{version: V2007, address: address("112233445566"), memory: map[DI][]byte{
 		0x00010000: {0x33, 0x09, 0x00, 0x00},
@@ -178,7 +180,7 @@ func TestRead(t *testing.T) {
 	step := p.Steps[0]
 	want := fromHex("68 665544332211 68 11 04 33333433 17 16")
 	if !bytes.Equal(step.First.Request, want) || step.Key != string(want) || !step.Repeatable || step.Class != protocol.ClassRead ||
-		step.Kind != protocol.KindValue || step.Meter != "112233445566" || p.Address != "112233445566" || step.Block != "" || p.Then != nil {
+		step.Kind != protocol.KindValue || step.Meter.Text != "112233445566" || p.Address.Text != "112233445566" || step.Block != "" || p.Then != nil {
 		t.Errorf("got %+v", p)
 	}
 	o := play(t, p, testMeter2007())
@@ -312,7 +314,7 @@ func TestReadBlocks(t *testing.T) {
 
 	// A poll takes a block that ends early at its word, if it has anything that is wanted.
 	poll := func(items ...string) protocol.Plan {
-		p, err := New(V2007, shanghai).Plan(protocol.Request{Verb: protocol.VerbRead, Class: protocol.ClassPoll, Address: "112233445566", Items: items}, nil)
+		p, err := New(V2007, shanghai).Plan(protocol.Request{Verb: protocol.VerbRead, Class: protocol.ClassPoll, Address: meterAt("112233445566"), Items: items}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -485,9 +487,9 @@ func TestPlanErrors(t *testing.T) {
 		request protocol.Request
 		want    error
 	}{
-		{protocol.Request{Verb: protocol.VerbRead, Address: "12AA", Items: []string{"voltage_a"}}, protocol.ErrBadRequest},
-		{protocol.Request{Verb: protocol.VerbRead, Address: "999999999999", Items: []string{"voltage_a"}}, protocol.ErrBadRequest},
-		{protocol.Request{Verb: "dance", Address: "1"}, protocol.ErrUnsupported},
+		{protocol.Request{Verb: protocol.VerbRead, Address: meterAt("12AA"), Items: []string{"voltage_a"}}, protocol.ErrBadRequest},
+		{protocol.Request{Verb: protocol.VerbRead, Address: meterAt("999999999999"), Items: []string{"voltage_a"}}, protocol.ErrBadRequest},
+		{protocol.Request{Verb: "dance", Address: meterAt("1")}, protocol.ErrUnsupported},
 	} {
 		if p, err := m.Plan(test.request, nil); !errors.Is(err, test.want) {
 			t.Errorf("%+v: got %+v, %v, want %v", test.request, p, err, test.want)
@@ -511,12 +513,12 @@ func TestMeters(t *testing.T) {
 		{V1997, "999999999999", "999999999999", true},
 	} {
 		m := New(test.version, shanghai)
-		address, wildcard, err := m.ParseAddress(test.text)
-		if m.Name() != test.version.String() || address != test.address || wildcard != test.wildcard || err != nil {
-			t.Errorf("%s %s: got %s, %t, %v, want %s, %t", m.Name(), test.text, address, wildcard, err, test.address, test.wildcard)
+		address, err := m.ParseAddress(test.text)
+		if m.Name() != test.version.String() || address.Text != test.address || address.Shared != test.wildcard || address.Family != "645" || err != nil {
+			t.Errorf("%s %s: got %+v, %v, want %s, %t", m.Name(), test.text, address, err, test.address, test.wildcard)
 		}
 	}
-	if _, _, err := New(V2007, shanghai).ParseAddress("x"); !errors.Is(err, protocol.ErrBadRequest) {
+	if _, err := New(V2007, shanghai).ParseAddress("x"); !errors.Is(err, protocol.ErrBadRequest) {
 		t.Errorf("address x: got %v, want a bad request", err)
 	}
 	if got := New(V2007, shanghai).Redact([]byte{0x68, 0xAB}); got != "68AB" {

@@ -56,6 +56,12 @@ func splitRefusal(f Function, v Version, data []byte) (di, word []byte) {
 	return nil, nil
 }
 
+// meanings are what the reasons mean to those who do not know the standard.
+var meanings = map[string]error{"no_such_data": protocol.ErrNoSuchData, "not_authorised": protocol.ErrUnauthorised}
+
+// unauthorised says what to look at when a meter refuses for the password.
+const unauthorised = "the meter did not authorise this: the password may be wrong for this level, the meter may want its programming key pressed, or it may take commands only through its security module (levels 98 and 99)"
+
 // refusalOf reads the data of an error answer, which has one byte at least. It returns the
 // code as sent and the words for its bits. Reasons are never empty: a code without a known bit,
 // or an answer of unknown length, is "other". The error says what is odd: bits that are reserved,
@@ -97,6 +103,14 @@ func refusalOf(f Function, v Version, data []byte) (*protocol.Refusal, error) {
 	if len(refusal.Reasons) == 0 {
 		refusal.Reasons = []string{"other"}
 	}
+	for reason, means := range meanings {
+		if slices.Contains(refusal.Reasons, reason) {
+			refusal.Means = errors.Join(refusal.Means, means)
+		}
+	}
+	if errors.Is(refusal, protocol.ErrUnauthorised) {
+		refusal.Advice = unauthorised
+	}
 	if reserved != 0 {
 		return refusal, fmt.Errorf("error code %02XH has reserved bits set: %02XH", code, reserved)
 	}
@@ -125,6 +139,5 @@ func refusesVaguely(v Version) func(answer []byte) bool {
 
 // hasNone tells whether an error is the meter's word that it has no such data.
 func hasNone(err error) bool {
-	var refusal *protocol.Refusal
-	return errors.As(err, &refusal) && slices.Contains(refusal.Reasons, "no_such_data")
+	return errors.Is(err, protocol.ErrNoSuchData)
 }

@@ -29,11 +29,11 @@ func TestRelayFrames(t *testing.T) {
 		c := command(test.action)
 		c.Passwords, c.Operator, c.Verify = map[string]string{"02": "000000"}, test.operator, 0
 		plan := planned(t, V2007, protocol.VerbRelay, meterA, c)
-		if plan.Permission != protocol.PermitRelay || plan.Address != meterA || plan.Password != "02000000" || len(plan.Steps) != 1 {
+		if plan.Permission != protocol.PermitRelay || plan.Address.Text != meterA || plan.Level != "02" || len(plan.Steps) != 1 {
 			t.Errorf("%s: %+v", test.action, plan)
 		}
 		step := plan.Steps[0]
-		if step.Class != protocol.ClassRelay || step.Kind != protocol.KindCommand || step.Repeatable || step.Key != "" || step.Meter != meterA {
+		if step.Class != protocol.ClassRelay || step.Kind != protocol.KindCommand || step.Repeatable || step.Key != "" || step.Meter.Text != meterA {
 			t.Errorf("%s: step %+v", test.action, step)
 		}
 		if got, want := step.First.Stamp(sent), fromHex(test.frame); !slices.Equal(got, want) {
@@ -233,30 +233,30 @@ func TestRelayErrors(t *testing.T) {
 		name    string
 		version Version
 		address string
-		change  func(*protocol.Command)
+		change  func(*order)
 		kind    error
 		words   string
 	}{
-		{"no action", V2007, meterA, func(c *protocol.Command) { c.Action = "open" }, protocol.ErrBadRequest, `"open": the actions are trip, close, permit_close, alarm, alarm_off, keep_power, keep_power_off`},
-		{"1997", V1997, meterA, func(*protocol.Command) {}, protocol.ErrUnsupported, "DL/T 645-1997 has no function that moves a relay"},
-		{"no time", V2007, meterA, func(c *protocol.Command) { c.Deadline = 0 }, protocol.ErrBadRequest, "valid for some time"},
-		{"no password", V2007, meterA, func(c *protocol.Command) { delete(c.Passwords, "02") }, protocol.ErrBadRequest, "no password of level 02 for meter 000000000001: add it, level first, to DLT645_METER_PASSWORD"},
-		{"another level", V2007, meterA, func(c *protocol.Command) { c.Level = "03" }, protocol.ErrBadRequest, "level 03"},
-		{"no level", V2007, meterA, func(c *protocol.Command) { c.Level = "2" }, protocol.ErrBadRequest, "two digits"},
-		{"security module", V2007, meterA, func(c *protocol.Command) { c.Level = "98" }, protocol.ErrUnsupported, "key server"},
-		{"a bad password", V2007, meterA, func(c *protocol.Command) { c.Passwords["02"] = "5634123" }, protocol.ErrBadRequest, "not six digits"},
-		{"a password of letters", V2007, meterA, func(c *protocol.Command) { c.Passwords["02"] = "56341A" }, protocol.ErrBadRequest, "not six digits"},
-		{"a bad operator", V2007, meterA, func(c *protocol.Command) { c.Operator = "1" }, protocol.ErrBadRequest, "eight digits"},
-		{"all", V2007, "999999999999", func(*protocol.Command) {}, protocol.ErrBadRequest, "several meters may answer to 999999999999"},
-		{"whoever", V2007, "AAAAAAAAAAAA", func(*protocol.Command) {}, protocol.ErrBadRequest, "several meters"},
-		{"some", V2007, "AAAAAAAAAA01", func(*protocol.Command) {}, protocol.ErrBadRequest, "several meters"},
-		{"no address", V2007, "1A", func(*protocol.Command) {}, protocol.ErrBadRequest, "address"},
+		{"no action", V2007, meterA, func(c *order) { c.Action = "open" }, protocol.ErrBadRequest, `"open": the actions are trip, close, permit_close, alarm, alarm_off, keep_power, keep_power_off`},
+		{"1997", V1997, meterA, func(*order) {}, protocol.ErrUnsupported, "DL/T 645-1997 has no function that moves a relay"},
+		{"no time", V2007, meterA, func(c *order) { c.Deadline = 0 }, protocol.ErrBadRequest, "valid for some time"},
+		{"no password", V2007, meterA, func(c *order) { delete(c.Passwords, "02") }, protocol.ErrBadRequest, "no password of level 02 for meter 000000000001: add it, level first, to PASSWORDS"},
+		{"another level", V2007, meterA, func(c *order) { c.Level = "03" }, protocol.ErrBadRequest, "level 03"},
+		{"no level", V2007, meterA, func(c *order) { c.Level = "2" }, protocol.ErrBadRequest, "two digits"},
+		{"security module", V2007, meterA, func(c *order) { c.Level = "98" }, protocol.ErrUnsupported, "key server"},
+		{"a bad password", V2007, meterA, func(c *order) { c.Passwords["02"] = "5634123" }, protocol.ErrBadRequest, "not six digits"},
+		{"a password of letters", V2007, meterA, func(c *order) { c.Passwords["02"] = "56341A" }, protocol.ErrBadRequest, "not six digits"},
+		{"a bad operator", V2007, meterA, func(c *order) { c.Operator = "1" }, protocol.ErrBadRequest, "eight digits"},
+		{"all", V2007, "999999999999", func(*order) {}, protocol.ErrBadRequest, "several meters may answer to 999999999999"},
+		{"whoever", V2007, "AAAAAAAAAAAA", func(*order) {}, protocol.ErrBadRequest, "several meters"},
+		{"some", V2007, "AAAAAAAAAA01", func(*order) {}, protocol.ErrBadRequest, "several meters"},
+		{"no address", V2007, "1A", func(*order) {}, protocol.ErrBadRequest, "address"},
 	} {
 		c := command("trip")
 		test.change(&c)
-		_, err := New(test.version, shanghai).Plan(protocol.Request{Verb: protocol.VerbRelay, Address: test.address, Command: &c}, nil)
+		_, err := New(test.version, shanghai).Plan(protocol.Request{Verb: protocol.VerbRelay, Address: meterAt(test.address), Command: c.command()}, nil)
 		t.Run(test.name, func(t *testing.T) { isError(t, err, test.kind, test.words) })
 	}
-	_, err := New(V2007, shanghai).Plan(protocol.Request{Verb: protocol.VerbRelay, Address: meterA}, nil)
+	_, err := New(V2007, shanghai).Plan(protocol.Request{Verb: protocol.VerbRelay, Address: meterAt(meterA)}, nil)
 	isError(t, err, protocol.ErrBadRequest, "what is to be done")
 }

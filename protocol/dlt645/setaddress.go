@@ -53,7 +53,7 @@ func (a *addressing) whoIsThere() protocol.Step {
 	if a.version == V1997 {
 		step = a.readSignal(Anyone, diEnergy1997)
 	}
-	step.Meter, step.Class, step.Kind = a.meter, a.class, protocol.KindCommand
+	step.Meter, step.Class, step.Kind = a.key(a.address), a.class, protocol.KindCommand
 	step.First.Answer = alone(step.First.Answer, step.First.Request)
 	return step
 }
@@ -89,7 +89,7 @@ func (a *addressing) isAlone(answer protocol.Answer) error {
 		return fmt.Errorf("%w: several meters seem to answer at once when asked for their address; %s", protocol.ErrUnsafe, why)
 	case err != nil:
 		return fmt.Errorf("before a new address is given the meter is asked for its own: %w", err)
-	case answer.Result.Address != a.meter:
+	case answer.Result.Address.Text != a.meter:
 		return fmt.Errorf("%w: meter %s answers where %s is meant; %s", protocol.ErrUnsafe, answer.Result.Address, a.meter, why)
 	}
 	return nil
@@ -115,7 +115,7 @@ func (a *addressing) give() protocol.Plan {
 // look plans to read the meter at its new address, and at the old one if it did not say that
 // it took the new one.
 func (a *addressing) look(was fate) protocol.Plan {
-	const change = "Change the address in DLT645_METERS and start the bridge again."
+	change := "Change the address in " + a.Settings.Meters + " and start the bridge again."
 	plan := a.plan(a.sign(a.next))
 	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
 		moved := isSign(answers[0])

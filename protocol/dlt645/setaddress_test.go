@@ -39,16 +39,16 @@ func TestSetAddress(t *testing.T) {
 		report  string
 		note    string
 	}{
-		{"done", V2007, [][]byte{there, there, done95, moved}, []string{who, who, give, atNew}, done, "readable true verified true pending false", "answers as 000000000001 now. Change the address in DLT645_METERS"},
+		{"done", V2007, [][]byte{there, there, done95, moved}, []string{who, who, give, atNew}, done, "readable true verified true pending false", "answers as 000000000001 now. Change the address in METERS"},
 		{"done, and cannot be read", V2007, [][]byte{there, there, done95}, []string{who, who, give, atNew}, done, "readable false verified false pending false", "could not be read there"},
-		{"done, and refuses to be read", V2007, [][]byte{there, there, done95, wire(meterA, 0xD1, 2)}, []string{who, who, give, atNew}, done, "readable true verified true pending false", "DLT645_METERS"},
+		{"done, and refuses to be read", V2007, [][]byte{there, there, done95, wire(meterA, 0xD1, 2)}, []string{who, who, give, atNew}, done, "readable true verified true pending false", "METERS"},
 		{"the answer is lost", V2007, [][]byte{there, there, nil, moved}, []string{who, who, give, atNew}, unknown, "readable true verified false pending false", "A meter answers as 000000000001 now"},
 		{"it does not do it", V2007, [][]byte{there, there, nil, nil, value(meterB, diAddress, 0x23, 1, 0, 0, 0, 0)}, []string{who, who, give, atNew, atOld}, unknown, "readable true verified false pending false", "still answers as 000000000123: it may want its programming key"},
 		{"it is gone", V2007, [][]byte{there, there}, []string{who, who, give, atNew, atOld}, unknown, "readable false verified false pending false", "neither as 000000000001 nor as 000000000123"},
 		{"an answer from the old address is none", V2007, [][]byte{there, there, wire(meterB, 0x95)}, []string{who, who, give, atNew, atOld}, unknown, "readable false verified false pending false", "neither"},
 		{
 			"1997", V1997, [][]byte{energy, energy, wire(meterA, 0x8A), wire(meterA, 0xC1, 2)}, []string{who97, who97, give97, readFrame(meterA, diEnergy1997, V1997)}, done,
-			"readable true verified true pending false", "DLT645_METERS",
+			"readable true verified true pending false", "METERS",
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -59,7 +59,7 @@ func TestSetAddress(t *testing.T) {
 			}
 			for i, step := range p.steps {
 				asks := i < 2
-				if step.Class != protocol.ClassCommand || asks && (!step.Repeatable || step.Key != "" || step.Meter != meterB) {
+				if step.Class != protocol.ClassCommand || asks && (!step.Repeatable || step.Key != "" || step.Meter.Text != meterB) {
 					t.Errorf("step %d: %+v", i, step)
 				}
 			}
@@ -129,7 +129,7 @@ func TestSetAddressErrors(t *testing.T) {
 	for _, test := range []struct {
 		version Version
 		next    string
-		change  func(*protocol.Command)
+		change  func(*order)
 		words   string
 	}{
 		{V2007, "", nil, "the new address"},
@@ -138,14 +138,14 @@ func TestSetAddressErrors(t *testing.T) {
 		{V2007, "AAAAAAAAAA01", nil, "cannot be the address of a meter"},
 		{V1997, "AAAAAAAAAAAA", nil, "cannot be the address of a meter"},
 		{V2007, "123", nil, "has that address"},
-		{V2007, "124", func(c *protocol.Command) { c.Confirm = "124" }, "meter 000000000123 is meant"},
+		{V2007, "124", func(c *order) { c.Confirm = "124" }, "meter 000000000123 is meant"},
 	} {
 		c := command("set_address")
 		c.NewAddress, c.Confirm = test.next, meterB
 		if test.change != nil {
 			test.change(&c)
 		}
-		_, err := New(test.version, shanghai).Plan(protocol.Request{Verb: protocol.VerbMaintenance, Address: meterB, Command: &c}, nil)
+		_, err := New(test.version, shanghai).Plan(protocol.Request{Verb: protocol.VerbMaintenance, Address: meterAt(meterB), Command: c.command()}, nil)
 		t.Run(test.next, func(t *testing.T) { isError(t, err, protocol.ErrBadRequest, test.words) })
 	}
 }

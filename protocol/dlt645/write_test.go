@@ -12,7 +12,7 @@ import (
 )
 
 // writing returns the command to write a value that came as JSON.
-func writing(t *testing.T, item, text string) protocol.Command {
+func writing(t *testing.T, item, text string) order {
 	t.Helper()
 	c := command("")
 	c.Item = item
@@ -52,7 +52,7 @@ func TestWriteFrames(t *testing.T) {
 	} {
 		c := writing(t, test.item, test.value)
 		plan := planned(t, test.version, protocol.VerbWrite, meterB, c)
-		if plan.Permission != protocol.PermitWrite || plan.Address != meterB || plan.Password != "04563412" || len(plan.Steps) != 1 {
+		if plan.Permission != protocol.PermitWrite || plan.Address.Text != meterB || plan.Level != "04" || len(plan.Steps) != 1 {
 			t.Errorf("%s: %+v", test.item, plan)
 		}
 		step := plan.Steps[0]
@@ -138,7 +138,7 @@ func TestWriteErrors(t *testing.T) {
 	for _, test := range []struct {
 		version     Version
 		item, value string
-		change      func(*protocol.Command)
+		change      func(*order)
 		kind        error
 		words       string
 	}{
@@ -157,7 +157,7 @@ func TestWriteErrors(t *testing.T) {
 		{V1997, "C2FF", `"00123456"`, nil, protocol.ErrBadRequest, "set_password"},
 		{V2007, "040004FF", `"000000000002"`, nil, protocol.ErrBadRequest, "set_address"},
 		{V2007, "040007FF", `"0808"`, nil, protocol.ErrBadRequest, "set_baud"},
-		{V2007, "040001FF", `"26112106180000"`, func(c *protocol.Command) { c.Clock = wrong }, protocol.ErrUnsafe, "the host's clock is not synchronised"},
+		{V2007, "040001FF", `"26112106180000"`, func(c *order) { c.Clock = wrong }, protocol.ErrUnsafe, "the host's clock is not synchronised"},
 		{V2007, "demand_period", "100", nil, protocol.ErrBadRequest, "bad request: demand_period: 100 does not fit NN: it takes 0 to 99"},
 		{V2007, "demand_period", "1.5", nil, protocol.ErrBadRequest, "1.5 does not fit NN"},
 		{V2007, "demand_period", "true", nil, protocol.ErrBadRequest, "true does not fit NN"},
@@ -174,18 +174,18 @@ func TestWriteErrors(t *testing.T) {
 		{V2007, "04EE0001", "12", nil, protocol.ErrBadRequest, "string of hexadecimal digits"},
 		{V2007, "04EE0001", `"123"`, nil, protocol.ErrBadRequest, "string of hexadecimal digits"},
 		{V2007, "04EE0001", `"` + strings.Repeat("00", 189) + `"`, nil, protocol.ErrBadRequest, "would take 201 bytes of data in a frame; the most are 200"},
-		{V2007, "clock", `"2026-11-21T18:00:00"`, func(c *protocol.Command) { c.Clock = wrong }, protocol.ErrUnsafe, "the host's clock is not synchronised"},
-		{V1997, "clock_time", `"18:00:00"`, func(c *protocol.Command) { c.Clock = wrong }, protocol.ErrUnsafe, "ours may be wrong"},
-		{V2007, "clock_date", `"2026-11-21"`, func(c *protocol.Command) { c.Now = time.Date(2026, 11, 20, 15, 50, 0, 0, time.UTC) }, protocol.ErrUnsafe, "it is 23:50 where the meter is"},
-		{V2007, "clock_date", `"2026-11-21"`, func(c *protocol.Command) { c.Now = time.Date(2026, 11, 20, 16, 9, 59, 0, time.UTC) }, protocol.ErrUnsafe, "it is 00:09"},
-		{V2007, "demand_period", "15", func(c *protocol.Command) { delete(c.Passwords, "04") }, protocol.ErrBadRequest, "no password of level 04"},
-		{V2007, "demand_period", "15", func(c *protocol.Command) { c.Level = "99" }, protocol.ErrUnsupported, "security module"},
+		{V2007, "clock", `"2026-11-21T18:00:00"`, func(c *order) { c.Clock = wrong }, protocol.ErrUnsafe, "the host's clock is not synchronised"},
+		{V1997, "clock_time", `"18:00:00"`, func(c *order) { c.Clock = wrong }, protocol.ErrUnsafe, "ours may be wrong"},
+		{V2007, "clock_date", `"2026-11-21"`, func(c *order) { c.Now = time.Date(2026, 11, 20, 15, 50, 0, 0, time.UTC) }, protocol.ErrUnsafe, "it is 23:50 where the meter is"},
+		{V2007, "clock_date", `"2026-11-21"`, func(c *order) { c.Now = time.Date(2026, 11, 20, 16, 9, 59, 0, time.UTC) }, protocol.ErrUnsafe, "it is 00:09"},
+		{V2007, "demand_period", "15", func(c *order) { delete(c.Passwords, "04") }, protocol.ErrBadRequest, "no password of level 04"},
+		{V2007, "demand_period", "15", func(c *order) { c.Level = "99" }, protocol.ErrUnsupported, "security module"},
 	} {
 		c := writing(t, test.item, test.value)
 		if test.change != nil {
 			test.change(&c)
 		}
-		_, err := New(test.version, shanghai).Plan(protocol.Request{Verb: protocol.VerbWrite, Address: meterB, Command: &c}, nil)
+		_, err := New(test.version, shanghai).Plan(protocol.Request{Verb: protocol.VerbWrite, Address: meterAt(meterB), Command: c.command()}, nil)
 		t.Run(test.item+"="+test.value[:min(len(test.value), 30)], func(t *testing.T) { isError(t, err, test.kind, test.words) })
 	}
 }
@@ -194,13 +194,13 @@ func TestWriteErrors(t *testing.T) {
 func TestWriteAllowed(t *testing.T) {
 	for _, test := range []struct {
 		item, value string
-		change      func(*protocol.Command)
+		change      func(*order)
 	}{
 		{"infrared_baud", `"08"`, nil},
 		{"auto_display_item_1", `{"auto_display_item_1":"FFFFFFFF"}`, nil},
-		{"clock_date", `"2026-11-21"`, func(c *protocol.Command) { c.Now = time.Date(2026, 11, 20, 16, 10, 0, 0, time.UTC) }},
-		{"demand_period", "15", func(c *protocol.Command) { c.Level, c.Passwords = "02", map[string]string{"02": "000000"} }},
-		{"demand_period", "15", func(c *protocol.Command) { c.Clock = errors.New("wrong") }},
+		{"clock_date", `"2026-11-21"`, func(c *order) { c.Now = time.Date(2026, 11, 20, 16, 10, 0, 0, time.UTC) }},
+		{"demand_period", "15", func(c *order) { c.Level, c.Passwords = "02", map[string]string{"02": "000000"} }},
+		{"demand_period", "15", func(c *order) { c.Clock = errors.New("wrong") }},
 	} {
 		c := writing(t, test.item, test.value)
 		if test.change != nil {

@@ -1,0 +1,395 @@
+package dlt698
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"dlt645-mqtt/protocol"
+)
+
+// A Description is a frame explained: what [Describe] makes of it. Its JSON form begins with the
+// keys that frames of DL/T 645 have too: hex, protocol, direction, address, control, function,
+// di (the OAD, where there is just one), values, units and more. Then come logical, client, and
+// what the frame has of form, piid, acd, security, entries, follow, time_tag, fragment, data and
+// reasons. Values keep the order of the frame.
+type Description struct {
+	Hex      string // the frame without wake-up bytes, upper case, nothing masked
+	Frame    Frame
+	APDU     *APDU // nil of a fragment
+	Inner    *APDU // what was secured, if it is plain text
+	Fragment *Fragment
+	Values   []protocol.Value
+	Refusal  *protocol.Refusal // why there are no values at all
+
+	zone *time.Location
+}
+
+// Describe explains one frame, request or answer, perhaps with wake-up bytes before it. Moments are
+// in the time of zone. An error says what is wrong with the frame, or with what it carries.
+func Describe(frame []byte, zone *time.Location) (Description, error) {
+	f, err := ParseFrame(frame)
+	if err != nil {
+		return Description{}, err
+	}
+	d := Description{Hex: hexOf(trimWakeUp(frame)), Frame: f, zone: zone}
+	if f.Control.Fragmented() {
+		fragment, err := ParseFragment(f.Data)
+		d.Fragment = &fragment
+		return d, err
+	}
+	a, err := ParseAPDU(f.Data)
+	if err != nil {
+		return Description{}, fmt.Errorf("frame from %s to %s: %w", d.from(), d.to(), err)
+	}
+	d.APDU = &a
+	if s := a.Sealed; s != nil && !s.Cipher && s.APDU != nil {
+		inner, err := ParseAPDU(s.APDU)
+		if err != nil {
+			return Description{}, fmt.Errorf("frame from %s to %s, the secured part: %w", d.from(), d.to(), err)
+		}
+		d.Inner = &inner
+	}
+	d.collect(d.plain())
+	return d, nil
+}
+
+// plain returns the APDU that says something.
+func (d *Description) plain() *APDU {
+	if d.Inner != nil {
+		return d.Inner
+	}
+	return d.APDU
+}
+
+func (d *Description) from() string {
+	if d.Frame.Control.FromServer() {
+		return d.Frame.Address.String()
+	}
+	return "the client"
+}
+
+func (d *Description) to() string {
+	if d.Frame.Control.FromServer() {
+		return "the client"
+	}
+	return d.Frame.Address.String()
+}
+
+// collect puts together what the entries say by the dictionary.
+func (d *Description) collect(a *APDU) {
+	refused := 0
+	for i := range a.Entries {
+		e := &a.Entries[i]
+		switch {
+		case e.DAR != darSuccess:
+			refused++
+			d.Refusal = e.DAR.refusal(a.Service&^Answered != Get)
+		case e.Has && e.Columns != nil:
+			d.Values = append(d.Values, protocol.Value{Name: nameOf(e.OAD), Data: rowsOf(e, d.zone)})
+		case e.hasData(a):
+			d.Values = append(d.Values, valuesOf(e.OAD, e.Data, d.zone)...)
+		}
+		if e.Then != nil && e.Then.Has {
+			d.Values = append(d.Values, valuesOf(e.Then.OAD, e.Then.Data, d.zone)...)
+		}
+	}
+	if a.DAR != darSuccess && a.Service&^Answered != Fault {
+		d.Refusal = a.DAR.refusal(false)
+	} else if refused != len(a.Entries) {
+		d.Refusal = nil
+	}
+}
+
+// hasData reports whether the entry carries data in that APDU.
+func (e *Entry) hasData(a *APDU) bool {
+	return e.Has && e.Columns == nil || a.Service == Set || a.Service == Action
+}
+
+// nameOf returns the name of an attribute, the OAD itself if the dictionary has none.
+func nameOf(oad OAD) string {
+	if item, ok := Items().Lookup(oad); ok {
+		return item.Name
+	}
+	if a := Items().byOAD[oad.whole()]; a != nil && oad.Index() == 0 {
+		return a.base // a record
+	}
+	return oad.String()
+}
+
+// valuesOf returns what an attribute's data say: by the dictionary if they are laid out as it has
+// it, else as they are.
+func valuesOf(oad OAD, data Data, zone *time.Location) []protocol.Value {
+	if item, ok := Items().Lookup(oad); ok && !item.IsRecord() {
+		if values, err := item.Decode(data, zone); err == nil {
+			return values
+		}
+	}
+	return []protocol.Value{{Name: oad.String(), Data: data.Value(zone)}}
+}
+
+// rowsOf returns the rows of a record as objects.
+func rowsOf(e *Entry, zone *time.Location) []any {
+	rows := make([]any, 0, e.Rows())
+	for i := range e.Rows() {
+		var row object
+		for k, cell := range e.Row(i) {
+			if c := e.Columns[k]; c.Related != nil {
+				row = append(row, member{c.OAD.String(), cell.Value(zone)})
+				continue
+			}
+			for _, value := range valuesOf(e.Columns[k].OAD, cell, zone) {
+				row = append(row, member{value.Name, value.Data})
+			}
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// MarshalJSON writes the description as one object.
+func (d Description) MarshalJSON() ([]byte, error) {
+	direction := "request"
+	if d.Frame.Control.FromServer() == (d.Frame.Control&byClient != 0) {
+		direction = "response"
+	}
+	if d.APDU != nil && d.APDU.Service == Report|Answered {
+		direction = "report"
+	}
+	values, units := object{}, object{}
+	for _, value := range d.Values {
+		values = append(values, member{value.Name, value.Data})
+		if value.Unit != "" {
+			units = append(units, member{value.Name, value.Unit})
+		}
+	}
+	members := object{
+		{"hex", d.Hex},
+		{"protocol", name},
+		{"direction", direction},
+		{"address", d.Frame.Address.String()},
+		{"control", d.Frame.Control.String()},
+		{"function", d.function()},
+		{"di", d.only()},
+		{"values", values},
+		{"units", units},
+		{"more", d.more()},
+		{"address_type", d.Frame.Address.Kind.String()},
+		{"logical", d.Frame.Address.Logical},
+		{"client", fmt.Sprintf("%02X", d.Frame.Client)},
+	}
+	return json.Marshal(append(members, d.details()...))
+}
+
+func (d *Description) function() string {
+	switch {
+	case d.APDU == nil:
+		return "fragment"
+	case d.Inner != nil:
+		return d.APDU.Service.String() + " of " + d.Inner.Service.String()
+	}
+	return d.APDU.Service.String()
+}
+
+// only returns the OAD where there is just one, else nil.
+func (d *Description) only() any {
+	if d.APDU == nil || len(d.plain().Entries) != 1 {
+		return nil
+	}
+	return d.plain().Entries[0].OAD.String()
+}
+
+// more reports whether another part is to come.
+func (d *Description) more() bool {
+	if d.APDU == nil {
+		return d.Fragment.Kind == FirstFragment || d.Fragment.Kind == MiddleFragment
+	}
+	a := d.plain()
+	return a.Service == Get|Answered && a.Choice == Next && !a.Last && a.DAR == darSuccess
+}
+
+// details are the keys that frames of DL/T 645 do not have.
+func (d *Description) details() (o object) {
+	if d.APDU == nil {
+		return object{{"fragment", object{{"kind", d.Fragment.Kind.String()}, {"number", d.Fragment.Number}}}, {"data", hexOf(d.Fragment.Data)}}
+	}
+	a := d.plain()
+	if names := choiceNames[a.Service&^Answered]; int(a.Choice) < len(names) && a.Choice > 0 {
+		o = append(o, member{"form", names[a.Choice]})
+	}
+	if a.Sealed == nil {
+		o = append(o, member{"piid", a.PIID & piidNumber})
+	}
+	if a.Service&Answered != 0 && a.PIID&piidACD != 0 {
+		o = append(o, member{"acd", true})
+	}
+	if s := d.APDU.Sealed; s != nil {
+		o = append(o, member{"security", s.describe()})
+	}
+	if a.Choice == Next && a.Service&^Answered == Get {
+		o = append(o, member{"block", a.Block})
+	}
+	if a.Entries != nil {
+		o = append(o, member{"entries", describeEntries(a, a.Entries, d.zone)})
+	}
+	if a.Follow != nil {
+		o = append(o, member{"follow", describeEntries(&APDU{Service: Get | Answered}, a.Follow, d.zone)})
+	}
+	if a.TimeTag != nil {
+		o = append(o, member{"time_tag", object{
+			{"sent", momentText(Data{Tag: DateTimeS, Bytes: a.TimeTag[:7]}, d.zone)}, {"valid_for", spanText(a.TimeTag[7:])},
+		}})
+	}
+	switch {
+	case a.Service&^Answered == Fault:
+		o = append(o, member{"reasons", []string{faultText(a.DAR)}})
+	case a.Body != nil:
+		o = append(o, a.describeBody(d.zone)...)
+	}
+	if d.Refusal != nil {
+		o = append(o, member{"reasons", d.Refusal.Reasons})
+	}
+	return o
+}
+
+// faultText says why an APDU was not understood.
+func faultText(kind DAR) string {
+	switch kind {
+	case 1:
+		return "apdu_not_understood"
+	case 2:
+		return "service_not_supported"
+	}
+	return reasonOther
+}
+
+func (s *Sealed) describe() object {
+	mode := "plaintext"
+	if s.Cipher {
+		mode = "ciphertext"
+	}
+	o := object{{"mode", mode}}
+	if s.Cipher {
+		o = append(o, member{"data", hexOf(s.APDU)})
+	}
+	if s.ID != nil {
+		o = append(o, member{"sid", hexOf(s.ID)}, member{"attached", hexOf(s.Extra)})
+	}
+	if s.RN != nil {
+		o = append(o, member{"rn", hexOf(s.RN)})
+	}
+	if s.MAC != nil {
+		o = append(o, member{"mac", hexOf(s.MAC)})
+	}
+	return o
+}
+
+// describeEntries shows entries as they travel, type by type.
+func describeEntries(a *APDU, entries []Entry, zone *time.Location) []any {
+	list := make([]any, len(entries))
+	for i := range entries {
+		e := &entries[i]
+		o := object{{"oad", e.OAD.String()}}
+		if a.Service&^Answered == Action {
+			o[0].name = "omd"
+		}
+		answered := a.Service&Answered != 0
+		if e.Columns != nil {
+			if !answered {
+				o = append(o, member{"rows", e.RSD.value(zone)})
+			}
+			o = append(o, member{"columns", columnTexts(e.Columns)})
+		}
+		switch {
+		case answered && (e.DAR != darSuccess || a.Service&^Answered != Get && a.Service&^Answered != Report):
+			o = append(o, member{"dar", byte(e.DAR)}, member{"text", e.DAR.String()})
+		case answered && e.Columns != nil:
+			rows := make([]any, e.Rows())
+			for k := range rows {
+				row := make([]any, len(e.Columns))
+				for c, cell := range e.Row(k) {
+					row[c] = cell.Value(zone)
+				}
+				rows[k] = row
+			}
+			o = append(o, member{"rows", rows})
+		}
+		if e.hasData(a) {
+			o = append(o, member{"type", e.Data.Tag.String()}, member{"data", e.Data.Value(zone)})
+		}
+		if e.Then != nil {
+			then := describeEntries(&APDU{Service: Get | a.Service&Answered}, []Entry{*e.Then}, zone)
+			o = append(o, member{"then", then[0]})
+		}
+		list[i] = o
+	}
+	return list
+}
+
+// describeBody shows what is no access to data: how a terminal and its master keep in touch. What
+// is not known is shown as hex.
+func (a *APDU) describeBody(zone *time.Location) object {
+	b := a.Body
+	moment := func(b []byte) any { return Data{Tag: DateTime, Bytes: b}.Value(zone) }
+	switch {
+	case a.Service == Link && len(b) == 1+2+10:
+		kinds := []string{"login", "heartbeat", "logout"}
+		kind := any(b[0])
+		if int(b[0]) < len(kinds) {
+			kind = kinds[b[0]]
+		}
+		return object{{"type", kind}, {"cycle_seconds", binary.BigEndian.Uint16(b[1:])}, {"time", moment(b[3:])}}
+	case a.Service == Link|Answered && len(b) == 1+3*10:
+		return object{{"result", b[0]}, {"times", []any{moment(b[1:11]), moment(b[11:21]), moment(b[21:])}}}
+	case a.Service == Connect && len(b) > connectSize:
+		mechanisms := []string{"public", "password", "symmetric", "signature"}
+		mechanism := any(b[connectSize-1])
+		if int(b[connectSize-1]) < len(mechanisms) {
+			mechanism = mechanisms[b[connectSize-1]]
+		}
+		return object{
+			{"version", binary.BigEndian.Uint16(b)}, {"protocol_conformance", hexOf(b[2:10])}, {"function_conformance", hexOf(b[10:26])},
+			{"send_size", binary.BigEndian.Uint16(b[26:])}, {"receive_size", binary.BigEndian.Uint16(b[28:])}, {"window", b[30]},
+			{"apdu_size", binary.BigEndian.Uint16(b[31:])}, {"timeout_seconds", binary.BigEndian.Uint32(b[33:])}, {"mechanism", mechanism},
+			{"data", hexOf(b[connectSize:])},
+		}
+	}
+	return object{{"data", hexOf(b)}}
+}
+
+// connectSize is a request to connect up to and with its mechanism: version, conformance of the
+// protocol (8 bytes) and of its functions (16), sizes, window, timeout.
+const connectSize = 2 + 8 + 16 + 2 + 2 + 1 + 2 + 4 + 1
+
+// An object is a JSON object whose members keep their order.
+type object []member
+
+type member struct {
+	name  string
+	value any
+}
+
+func (o object) MarshalJSON() ([]byte, error) {
+	var b bytes.Buffer
+	b.WriteByte('{')
+	for i, m := range o {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		name, err := json.Marshal(m.name)
+		if err != nil {
+			return nil, err
+		}
+		value, err := json.Marshal(m.value)
+		if err != nil {
+			return nil, err
+		}
+		b.Write(name)
+		b.WriteByte(':')
+		b.Write(value)
+	}
+	b.WriteByte('}')
+	return b.Bytes(), nil
+}

@@ -1,0 +1,18 @@
+package dlt698
+
+import (
+	"fmt"
+
+	"dlt645-mqtt/protocol"
+)
+
+// badRequest makes an error for whoever sent the request; it wraps [protocol.ErrBadRequest].
+func badRequest(format string, args ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{protocol.ErrBadRequest}, args...)...)
+}
+
+// garbled makes an error of bytes that are not what they should be; it wraps
+// [protocol.ErrGarbled].
+func garbled(format string, args ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{protocol.ErrGarbled}, args...)...)
+}

@@ -1,0 +1,50 @@
+package dlt698
+
+import "bytes"
+
+// ScanFrame is a [bufio.SplitFunc] that cuts every valid frame out of a stream, whatever
+// stands between them; the token is the frame without wake-up bytes. The frames found do
+// not depend on how the stream was chopped: a start byte is given up only when the bytes
+// after it make no frame, or when the stream ends.
+func ScanFrame(data []byte, atEOF bool) (advance int, token []byte, err error) {
+	for i := 0; ; i++ {
+		next := bytes.IndexByte(data[i:], start)
+		if next < 0 {
+			return len(data), nil, nil
+		}
+		i += next
+		size := sizeOfFrame(data[i:])
+		switch {
+		case size == 0:
+		case size <= len(data)-i:
+			return i + size, data[i : i+size : i+size], nil
+		case !atEOF:
+			return i, nil, nil
+		}
+	}
+}
+
+// sizeOfFrame returns how long the frame is that b begins with: more than len(b) if it may yet
+// become one, 0 if there is none. The header has a checksum of its own, so that its length can
+// be trusted before the rest has come.
+func sizeOfFrame(b []byte) int {
+	if len(b) <= placeOfAddress {
+		return emptyFrame + 1
+	}
+	length := int(b[1]) | int(b[2])<<8
+	data := placeOfData(b)
+	size := length&mostLength + around
+	switch {
+	case length&^mostLength != 0, size < data+3:
+		return 0
+	case len(b) < data:
+		return size
+	case !isChecked(b[1:data]):
+		return 0
+	case len(b) < size:
+		return size
+	case b[size-1] != end || !isChecked(b[1:size-1]):
+		return 0
+	}
+	return size
+}

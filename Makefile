@@ -116,13 +116,12 @@ $(NODE_RED)/node_modules/.package-lock.json: $(NODE_RED)/package-lock.json
 
 # Status 75 is that of a setup that has said why it cannot be done here.
 .PHONY: home-assistant
-home-assistant: ## try the meters in a real Home Assistant, in a Debian of its own (root; some minutes, the first time)
-	@status=0; root=$$(test/homeassistant/setup) || status=$$?; \
-	if [ "$$status" = 0 ]; then \
-		set -x; go test -run '^TestHomeAssistant$$' -count 1 -timeout 8m -v -home-assistant "$$root" .; \
-	else \
-		[ "$$status" = 75 ]; \
-	fi
+home-assistant: ## try the meters in a real Home Assistant, old and new, each in a Debian of its own (root; some minutes, the first time)
+	@roots=; for which in oldest newest; do \
+		status=0; root=$$(test/homeassistant/setup "$$which") || status=$$?; \
+		case $$status in 0) roots=$${roots:+$$roots,}$$root ;; 75) ;; *) exit "$$status" ;; esac; \
+	done; \
+	[ -z "$$roots" ] || { set -x; go test -run '^TestHomeAssistant$$' -count 1 -timeout 12m -v -home-assistant "$$roots" .; }
 
 .PHONY: demo
 demo: ## run the bridge with a broker and simulated meters inside

@@ -27,10 +27,10 @@ const (
 )
 
 // deviceClasses by unit. A class takes only its own units, and an entity whose unit does not
-// fit is refused, so that units that are not here go without a class.
+// fit is refused, so that units that are not here go without a class: kvarh, kvar and kVA, which
+// Home Assistant knows since 2025.6, 2025.5 and 2025.10 only.
 var deviceClasses = map[string]string{
-	"kWh": classEnergy, "kvarh": "reactive_energy",
-	"kW": "power", "kvar": "reactive_power", "kVA": "apparent_power",
+	"kWh": classEnergy, "kW": "power",
 	"V": "voltage", "A": "current", "Hz": "frequency", "°C": "temperature",
 	"ms": classDuration, "s": classDuration, "min": classDuration,
 	"CNY": classMonetary,

@@ -22,7 +22,8 @@ const itemClock = "clock"
 
 // patience is how many seconds a command of Home Assistant may be under way. The broker keeps
 // none for us, but Home Assistant itself sends what it could not send when it is connected again.
-// It allows for clocks that differ a little.
+// It allows for clocks that differ a little. The message expires as well, where Home Assistant can say
+// so, so that the broker hands nothing over too late.
 const patience = 60
 
 // commandTemplate makes a command with a time after which nothing is done any more.
@@ -43,21 +44,24 @@ func (s *Site) Meter(m Meter) *Config {
 	if s.Relay && m.Relay {
 		b.add(keyRelay, s.text("relay", "继电器"), component{
 			Platform: platformSwitch, ValueTemplate: value(keyRelay), StateOn: "closed", StateOff: "open",
+			// It cuts the supply: a command to all switches of an area or a voice assistant leaves out what is
+			// for configuration.
+			Category:     configuration,
 			CommandTopic: s.Root + "/request/relay/" + m.Name, CommandTemplate: commandTemplate,
-			PayloadOn: "close", PayloadOff: "trip", Optimistic: new(bool), QoS: 1,
+			PayloadOn: "close", PayloadOff: "trip", Optimistic: new(bool), QoS: 1, MessageExpiry: patience,
 		})
 	}
 	if s.Read {
 		b.add(keyRead, s.text("read now", "立即抄读"), component{
 			Platform: platformButton, Category: diagnostic, Availability: bridgeOnly,
-			CommandTopic: s.Root + "/request/read/" + m.Name, PayloadPress: new(string), QoS: 1,
+			CommandTopic: s.Root + "/request/read/" + m.Name, PayloadPress: new(string), QoS: 1, MessageExpiry: patience,
 		})
 	}
 	if s.Maintenance {
 		action := "sync_clock"
 		b.add(keySetClock, s.text("set clock", "校时"), component{
 			Platform: platformButton, Category: configuration,
-			CommandTopic: s.Root + "/request/maintenance/" + m.Name, CommandTemplate: commandTemplate, PayloadPress: &action, QoS: 1,
+			CommandTopic: s.Root + "/request/maintenance/" + m.Name, CommandTemplate: commandTemplate, PayloadPress: &action, QoS: 1, MessageExpiry: patience,
 		})
 	}
 	if len(s.EventTypes) > 0 {

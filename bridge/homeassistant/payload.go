@@ -61,6 +61,7 @@ type component struct {
 	CommandTemplate string         `json:"command_template,omitempty"`
 	Optimistic      *bool          `json:"optimistic,omitempty"`
 	QoS             int            `json:"qos,omitempty"`
+	MessageExpiry   int            `json:"message_expiry_interval,omitempty"` // seconds; older versions pass over it here, and would refuse the device for it at the top
 	EventTypes      []string       `json:"event_types,omitempty"`
 }
 

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"strings"
 	"time"
 
 	"dlt645-mqtt/bridge/points"
@@ -19,12 +20,14 @@ const (
 	eventPowerFailure = "power_failure"     // the meter has recorded that its power failed
 	eventImplausible  = "implausible_value" // a register fell or rose too fast: the value was withheld
 	eventReset        = "meter_reset"       // it stayed there: the value is taken from now on
+	eventRefused      = "command_refused"   // a command was not carried out
+	eventUnknown      = "command_unknown"   // nobody knows whether a command was carried out
 )
 
 // EventTypes lists the types of events about a meter.
 var EventTypes = []string{
 	eventLimitPassed, eventLimitCleared, eventOffline, eventOnline, eventRelay, eventClock, eventClockRight, eventPowerFailure,
-	eventImplausible, eventReset,
+	eventImplausible, eventReset, eventRefused, eventUnknown,
 }
 
 // The limits of a point.
@@ -42,6 +45,65 @@ func (b *Bridge) event(w *watch, kind string, at time.Time, details ...member) {
 		return
 	}
 	b.outbox.put(outgoing{topic: b.topics.ofMeter(w.Name, topicEvent), payload: payload, contentType: contentJSON, ordered: true})
+}
+
+// refusalsInterval is the shortest time between two events that a command of a meter was not sent: such
+// commands cost the bus nothing, and may come in any number.
+const refusalsInterval = time.Second
+
+// unsent are the errors of commands that are worth an event although nothing was sent: whoever gave the
+// command did nothing wrong, and may see nothing but a switch that stays as it was.
+var unsent = map[Code]bool{
+	CodeBusy: true, CodeExpired: true, CodeTimeout: true, CodeGarbled: true, CodeRefused: true, CodeBusDown: true, CodeUnsupported: true, CodeInternal: true,
+}
+
+// reportCommand publishes that a command for a meter that is looked after has failed, for those who did not
+// wait for the reply. Repeats of it are not reported again.
+func (b *Bridge) reportCommand(r *request, a *reply) {
+	w := b.poller.named(a.Meter)
+	if a.OK || a.Meter == "" || w == nil {
+		return
+	}
+	kind, message, reasons := eventRefused, a.Message, a.Reasons
+	details := []member{{"verb", r.verb}}
+	if r.action != "" {
+		details = append(details, member{"action", cropped(r.action)})
+	}
+	if r.item != "" {
+		details = append(details, member{"item", cropped(r.item)})
+	}
+	now := time.Now()
+	switch {
+	case a.Error != nil:
+		if !unsent[a.Error.Code] || !w.mayRefuse(now) {
+			return
+		}
+		message, reasons = a.Error.Message, a.Error.Reasons
+		details = append(details, member{"code", a.Error.Code})
+	case a.Result == resultRefused:
+		details = append(details, member{"result", a.Result})
+		if message == "" {
+			message = "the meter has said no: " + strings.Join(reasons, ", ")
+		}
+	default:
+		kind = eventUnknown
+		details = append(details, member{"result", a.Result})
+	}
+	if len(reasons) > 0 {
+		details = append(details, member{"reasons", reasons})
+	}
+	b.event(w, kind, now, append(details, member{"message", message})...)
+}
+
+// mayRefuse tells whether an event may say that a command was not sent, and takes note that one does.
+func (w *watch) mayRefuse(now time.Time) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.refused.IsZero() && now.Sub(w.refused) < refusalsInterval {
+		return false
+	}
+	w.refused = now
+	return true
 }
 
 // judgeLimits tells once that a value is beyond a limit, and once that it is not any more.

@@ -90,3 +90,70 @@ func TestImplausibleEnergy(t *testing.T) {
 		}
 	})
 }
+
+// TestFailedCommandIsAnEvent shows a command that failed to those who do not see its reply, such as people
+// at a switch that stays as it was. A repeat of it is no news, and neither is a fault of the sender.
+func TestFailedCommandIsAnEvent(t *testing.T) {
+	for _, row := range []struct{ topic, payload, want string }{
+		{"relay/main", "trip", "[]"},
+		{"relay/main", "close", "[command_refused relay close refused <nil> [not_authorised]]"},
+		{"relay/000000000001", "close", "[command_refused relay close refused <nil> [not_authorised]]"},
+		{"relay/main", "alarm", "[command_unknown relay alarm unknown <nil> <nil>]"},
+		{"relay/main", `{"action":"trip","expires":"1999-01-01T00:00:00Z"}`, "[command_refused relay trip <nil> expired <nil>]"},
+		{"raw", "3030303030303030303030312063 6F6D6D616E640A", "[]"},
+		{"relay/main", "no such action", "[]"},
+		{"maintenance/main", "sync_clock", "[]"}, // not allowed
+		{"relay/000000000009", "close", "[]"},    // nobody looks after it
+	} {
+		t.Run(row.topic+" "+row.payload, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newStage(t, switching)
+				for range 2 {
+					s.ask(t, message{topic: "test/request/" + row.topic, payload: []byte(row.payload), correlation: []byte("correlation")})
+				}
+				synctest.Wait()
+				var events []string
+				for len(s.told) > 0 {
+					m := <-s.told
+					if m.topic != "test/meter/main/event" {
+						continue
+					}
+					e := decoded(t, m.payload)
+					if e["event_type"] == eventOffline { // it is, after enough of this
+						continue
+					}
+					events = append(events, fmt.Sprint(e["event_type"], " ", e["verb"], " ", e["action"], " ", e["result"], " ", e["code"], " ", e["reasons"]))
+					if message, _ := e["message"].(string); len(message) < 10 {
+						t.Errorf("the event %s has no message for people", m.payload)
+					}
+				}
+				if got := "[" + strings.Join(events, " ") + "]"; got != row.want {
+					t.Errorf("events %s, want %s", got, row.want)
+				}
+			})
+		})
+	}
+}
+
+// TestUnsentCommandsFloodNoEvents: what costs the bus nothing may come in any number.
+func TestUnsentCommandsFloodNoEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, switching)
+		for range 3 {
+			for range 100 {
+				s.ask(t, message{topic: "test/request/relay/main", payload: []byte(`{"action":"trip","expires":"1999-01-01T00:00:00Z"}`)})
+			}
+			time.Sleep(refusalsInterval)
+		}
+		synctest.Wait()
+		got := 0
+		for len(s.told) > 0 {
+			if m := <-s.told; m.topic == "test/meter/main/event" {
+				got++
+			}
+		}
+		if got != 3 {
+			t.Errorf("%d events in 3 s, want 3", got)
+		}
+	})
+}

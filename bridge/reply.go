@@ -133,6 +133,7 @@ func (b *Bridge) sendFirst(r *request, a *reply, kept *answer, payload []byte, c
 	b.publishReply(r, a, payload, contentType)
 	if r.command {
 		b.audit(r, a)
+		b.reportCommand(r, a)
 	}
 	b.repeatAll(waiting, kept)
 }

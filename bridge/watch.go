@@ -25,6 +25,7 @@ type watch struct {
 	silence   *silence                    // the last one, if the meter has not been heard since
 	answered  string                      // the last item that it said something to; empty: none
 	inspected inspection
+	refused   time.Time         // when an event last said that a command was not sent
 	found     protocol.MeterKey // the meter that all this is of, behind a wildcard; zero: none was found
 }
 

@@ -229,7 +229,21 @@ func (a *announcer) config(m shownMeter, table *points.Table) *homeassistant.Con
 		return told || m.has(item)
 	}
 	shown := slices.DeleteFunc(table.Of(m.name), func(p points.Point) bool { return !p.Discovery || !has(p.Item) })
-	return a.site.Meter(homeassistant.Meter{Name: m.name, Address: m.address, Points: shown, Relay: has(itemRelay)})
+	return a.site.Meter(homeassistant.Meter{
+		Name: m.name, Address: m.address, Points: shown,
+		Relay: has(itemRelay) && can(m.Protocol, protocol.VerbRelay, "trip", "close"), Clock: can(m.Protocol, protocol.VerbMaintenance, "sync_clock"),
+	})
+}
+
+// can reports whether a protocol has actions of a verb.
+func can(p protocol.Protocol, verb protocol.Verb, names ...string) bool {
+	actions := p.Actions(verb)
+	for _, name := range names {
+		if !slices.ContainsFunc(actions, func(a protocol.Action) bool { return a.Name == name }) {
+			return false
+		}
+	}
+	return true
 }
 
 // tell publishes the config of a device if it has changed.

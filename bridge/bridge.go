@@ -47,6 +47,7 @@ type Bridge struct {
 	bus       *bus.Bus
 	topics    tree
 	directory *directory
+	families  map[string]protocol.Protocol // a protocol of each
 	points    tableInForce
 	poller    poller
 	errands   errands
@@ -67,7 +68,7 @@ type Bridge struct {
 	metrics   *metrics.Set
 	infoState infoState
 	outbox    *outbox
-	frames    chan bus.Frame // to be published, if frames are traced
+	frames    chan bus.FrameEvent // to be published, if frames are traced
 	admission admission
 	started   chan struct{} // closed once Run serves
 	turned    moment        // when the bridge's own loop last turned
@@ -83,8 +84,9 @@ func New(config Config) *Bridge {
 		bus:       config.Bus,
 		topics:    tree(config.Root),
 		directory: newDirectory(config.Meters, config.Protocol),
+		families:  familiesOf(config.Protocols),
 		limited:   limiter{logger: config.Log},
-		frames:    make(chan bus.Frame, framesWaiting),
+		frames:    make(chan bus.FrameEvent, framesWaiting),
 		stopping:  make(chan struct{}),
 		started:   make(chan struct{}),
 		beginning: make(chan struct{}),

@@ -2,7 +2,6 @@ package bridge
 
 import (
 	"context"
-	"slices"
 
 	"dlt645-mqtt/bridge/bus"
 	"dlt645-mqtt/protocol"
@@ -15,19 +14,10 @@ type tracedFrame struct {
 	Hex       string `json:"hex"`
 }
 
-// isWakeUp tells of bytes that are there only to wake a receiver up.
-func isWakeUp(b []byte) bool {
-	const wakeUp = 0xFE
-	return !slices.ContainsFunc(b, func(c byte) bool { return c != wakeUp })
-}
-
 // tracedFrames lists what a step said and heard, secrets masked.
 func (b *Bridge) tracedFrames(p protocol.Protocol, frames []bus.Frame) []tracedFrame {
 	var list []tracedFrame
 	for _, f := range frames {
-		if f.Ignored && isWakeUp(f.Bytes) {
-			continue // wake-up bytes before an answer are no news
-		}
 		direction := "received"
 		switch {
 		case f.Sent:
@@ -35,9 +25,40 @@ func (b *Bridge) tracedFrames(p protocol.Protocol, frames []bus.Frame) []tracedF
 		case f.Ignored:
 			direction = "ignored"
 		}
-		list = append(list, tracedFrame{direction, b.stamp(f.Time), p.Redact(f.Bytes)})
+		list = append(list, tracedFrame{direction, b.stamp(f.Time), b.redact(p, f)})
 	}
 	return list
+}
+
+// redact spells a frame that went or came for a step of a protocol, its secrets masked. What is no part of
+// an answer may be a frame of any protocol that is spoken here.
+func (b *Bridge) redact(p protocol.Protocol, f bus.Frame) string {
+	text := []byte(p.Redact(f.Bytes))
+	if !f.Ignored {
+		return string(text)
+	}
+	for family, other := range b.families {
+		if family == p.Family() {
+			continue
+		}
+		for i, c := range []byte(other.Redact(f.Bytes)) {
+			if c == '*' && i < len(text) {
+				text[i] = c
+			}
+		}
+	}
+	return string(text)
+}
+
+// familiesOf returns a protocol of each family.
+func familiesOf(protocols []protocol.Protocol) map[string]protocol.Protocol {
+	families := map[string]protocol.Protocol{}
+	for _, p := range protocols {
+		if families[p.Family()] == nil {
+			families[p.Family()] = p
+		}
+	}
+	return families
 }
 
 // framesWaiting bounds the frames that wait to be published.
@@ -50,7 +71,7 @@ func (b *Bridge) PublishFrame(f bus.FrameEvent) {
 		return
 	}
 	select {
-	case b.frames <- f.Frame:
+	case b.frames <- f:
 	default:
 	}
 }
@@ -62,7 +83,11 @@ func (b *Bridge) publishFrames(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case f := <-b.frames:
-			for _, traced := range b.tracedFrames(b.config.Protocol, []bus.Frame{f}) {
+			spoken := b.families[f.Meter.Family]
+			if spoken == nil {
+				spoken = b.config.Protocol
+			}
+			for _, traced := range b.tracedFrames(spoken, []bus.Frame{f.Frame}) {
 				if payload, err := encodeJSON(traced); err == nil { // a struct of strings always encodes
 					b.outbox.pass(ctx, outgoing{topic: b.topics.join(topicFrame), payload: payload, contentType: contentJSON, transient: true})
 				}

@@ -19,10 +19,6 @@ const (
 	// clockBound is how far a meter's clock may be off. What is more than five minutes can no
 	// longer be set by a broadcast.
 	clockBound = time.Minute
-
-	itemPowerFailures = "power_down_count"
-	itemMaximum       = "maximum_current"
-	itemVoltage       = "rated_voltage"
 )
 
 // An inspection is what was found out about a meter beside its points.
@@ -38,23 +34,47 @@ type inspection struct {
 // voltage a quarter above the rated one; 0 if that is not known.
 func (i *inspection) watts() int64 { return 3 * i.amperes * i.volts * 5 / 4 }
 
-// inspectedItems are what is read of a meter beside its points, if it has them.
-var inspectedItems = []string{itemPowerFailures, itemMaximum, itemVoltage}
+// inspectedRoles are those of what is read of a meter beside its points, if it has them.
+var inspectedRoles = []protocol.Role{protocol.RolePowerFailures, protocol.RoleMaximumCurrent, protocol.RoleRatedVoltage}
+
+// roles are what items of a meter mean to the bridge, by their names.
+type roles map[string]protocol.Role
+
+// rolesOf asks a protocol for the items that mean something to the bridge.
+func rolesOf(p protocol.Protocol) roles {
+	catalogue, ok := p.(protocol.Catalogue)
+	if !ok {
+		return nil
+	}
+	of := roles{}
+	for _, role := range append([]protocol.Role{protocol.RoleRelay}, inspectedRoles...) {
+		if item := catalogue.Playing(role); item != "" {
+			of[item] = role
+		}
+	}
+	return of
+}
+
+// inspected lists the items that are read of a meter beside its points, in the order of their roles.
+func (r roles) inspected() (items []string) {
+	for _, role := range inspectedRoles {
+		for item, is := range r {
+			if is == role {
+				items = append(items, item)
+			}
+		}
+	}
+	return items
+}
 
 // inspectMeter reads what the table does not ask for.
 func (b *Bridge) inspectMeter(w *watch) error {
-	items := w.arranged(inspectedItems, time.Now())
-	if catalogue, ok := w.Protocol.(protocol.Catalogue); ok {
-		items = slices.DeleteFunc(items, func(item string) bool {
-			_, known := catalogue.Describe(item)
-			return !known
-		})
-	}
+	items := w.arranged(w.roles.inspected(), time.Now())
 	w.mu.Lock()
 	rated := w.inspected.watts() > 0
 	w.mu.Unlock()
 	if rated {
-		items = slices.DeleteFunc(items, func(item string) bool { return item == itemMaximum || item == itemVoltage })
+		items = slices.DeleteFunc(items, func(item string) bool { return w.roles[item] != protocol.RolePowerFailures })
 	}
 	var errItems error
 	if len(items) > 0 {
@@ -75,22 +95,26 @@ func (b *Bridge) inspectMeter(w *watch) error {
 // inspect draws from a value what it tells beside being a point's.
 func (b *Bridge) inspect(w *watch, value protocol.Value, at time.Time) {
 	i := &w.inspected
-	switch data := value.Data.(type) {
-	case string:
-		switch value.Name {
-		case itemMaximum:
-			i.amperes = rating(data)
-		case itemVoltage:
-			i.volts = rating(data)
+	number, isNumber := value.Data.(protocol.Decimal)
+	text, isText := value.Data.(string)
+	if isNumber {
+		text = number.String()
+	}
+	switch role := w.roles[value.Name]; {
+	case role == protocol.RoleRelay:
+		if open, ok := value.Data.(bool); ok {
+			b.takeRelay(w, open, at)
 		}
-	case protocol.Decimal:
-		if value.Name != itemPowerFailures {
-			return
+	case !isNumber && !isText:
+	case role == protocol.RoleMaximumCurrent:
+		i.amperes = rating(text)
+	case role == protocol.RoleRatedVoltage:
+		i.volts = rating(text)
+	case role == protocol.RolePowerFailures && isNumber:
+		if i.failures != nil && number.Compare(*i.failures) > 0 {
+			b.event(w, eventPowerFailure, at, member{"count", number}, member{"before", *i.failures})
 		}
-		if i.failures != nil && data.Compare(*i.failures) > 0 {
-			b.event(w, eventPowerFailure, at, member{"count", data}, member{"before", *i.failures})
-		}
-		i.failures = &data
+		i.failures = &number
 	}
 }
 

@@ -13,11 +13,11 @@ func TestInspection(t *testing.T) {
 	failures, energy := "3", "10.00"
 	poll(t, "meter,item,interval\nmain,energy,1m\n", 0, func(_, item string) string {
 		switch item {
-		case itemPowerFailures:
+		case "power_down_count":
 			return failures
-		case itemMaximum:
+		case "maximum_current":
 			return "\"5(60)A\""
-		case itemVoltage:
+		case "rated_voltage":
 			return "\"220V\""
 		}
 		return energy

@@ -112,7 +112,8 @@ func (w *watch) noteRefusal(o *outcome) (lost []string) {
 
 // cares tells whether an item is one that the bridge itself asks for.
 func (w *watch) cares(item string) bool {
-	return w.points[item] != nil || slices.Contains(inspectedItems, item)
+	role := w.roles[item]
+	return w.points[item] != nil || slices.Contains(inspectedRoles, role)
 }
 
 // noteAnswer takes note of what the meter says something to, be it a refusal. That it refuses a block

@@ -170,7 +170,7 @@ func TestMuteToItsPoints(t *testing.T) {
 func TestExchangedForAMuteOne(t *testing.T) {
 	exchanged, away := false, false
 	say := func(address, item string) string {
-		if address == "000000000001" && (away || exchanged && (item == "a" || item == itemPowerFailures)) {
+		if address == "000000000001" && (away || exchanged && (item == "a" || item == "power_down_count")) {
 			return ""
 		}
 		return "1.0"

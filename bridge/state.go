@@ -16,9 +16,6 @@ const (
 	// than the newest has no time of its own.
 	sameReading = 2 * time.Second
 
-	// itemRelayOpen is the flag that tells how the relay is.
-	itemRelayOpen = "status_3.relay_open"
-
 	// itemRelay is what the state calls the relay.
 	itemRelay = "relay"
 )

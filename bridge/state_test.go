@@ -186,12 +186,12 @@ func TestStateUnretainedAfterAnotherTable(t *testing.T) {
 func TestStateOfRelay(t *testing.T) {
 	open := "false"
 	say := func(_, item string) string {
-		if item == itemRelayOpen {
+		if item == "status_3.relay_open" {
 			return open
 		}
 		return "1.0"
 	}
-	poll(t, "meter,item,interval\nmain,voltage_a,1h\nmain,"+itemRelayOpen+",10s\n", 0, say, func(p *post) {
+	poll(t, "meter,item,interval\nmain,voltage_a,1h\nmain,status_3.relay_open,10s\n", 0, say, func(p *post) {
 		time.Sleep(time.Second)
 		if got := p.heard("main/state"); len(got) == 0 || !strings.Contains(got[len(got)-1], `"relay":"closed"`) {
 			t.Errorf("published %q", got)

@@ -12,7 +12,8 @@ import (
 // those that the point table gives by their address.
 type watch struct {
 	*meter
-	configured bool // it has a name
+	configured bool  // it has a name
+	roles      roles // of its items; they never change
 
 	mu        sync.Mutex
 	points    map[string]*points.Point // by item
@@ -31,7 +32,7 @@ type watch struct {
 
 func newWatch(m *meter, configured bool) *watch {
 	return &watch{
-		meter: m, configured: configured,
+		meter: m, configured: configured, roles: rolesOf(m.Protocol),
 		limits: map[string]string{}, registers: map[string]*points.Register{}, lacking: map[string]lack{},
 	}
 }
@@ -137,9 +138,6 @@ func (b *Bridge) observeOne(w *watch, o *outcome) {
 			b.take(w, p, value, o, o.time)
 		}
 		b.inspect(w, value, o.time)
-		if open, ok := value.Data.(bool); ok && value.Name == itemRelayOpen {
-			b.takeRelay(w, open, o.time)
-		}
 	}
 	if !o.Result.Clock.IsZero() && !o.Came.IsZero() {
 		b.judgeClock(w, o.Result.Clock.Sub(o.Came), o.Came)

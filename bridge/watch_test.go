@@ -28,7 +28,7 @@ func TestOnlyMeterExchanged(t *testing.T) {
 			p.observe([]outcome{o})
 		}
 		asked := len(p.cage.said())
-		say("000000000011", protocol.Value{Name: "energy", Data: number("800.00")}, protocol.Value{Name: "voltage_a", Data: number("240.0")}, protocol.Value{Name: itemRelayOpen, Data: true})
+		say("000000000011", protocol.Value{Name: "energy", Data: number("800.00")}, protocol.Value{Name: "voltage_a", Data: number("240.0")}, protocol.Value{Name: "status_3.relay_open", Data: true})
 		time.Sleep(time.Minute)
 		say("000000000012", protocol.Value{Name: "energy", Data: number("0.05")})
 		var told []string

@@ -1,7 +1,6 @@
 package homeassistant
 
 import (
-	"regexp"
 	"strings"
 
 	"dlt645-mqtt/bridge/points"
@@ -39,9 +38,6 @@ var deviceClasses = map[string]string{
 // energies are the units of registers.
 var energies = map[string]bool{"kWh": true, "kvarh": true, "kVAh": true}
 
-// settled matches the names of values that a meter has kept from an earlier settlement.
-var settled = regexp.MustCompile(`_h[0-9]+(_|$)`)
-
 // pointComponent is how a point is shown.
 func pointComponent(p points.Point) component {
 	d := p.Description
@@ -68,7 +64,7 @@ func number(c *component, d protocol.Description) {
 		c.DeviceClass = classPowerFactor
 	}
 	switch {
-	case settled.MatchString(d.Name): // in statistics it would count twice
+	case d.Past: // in statistics it would count twice
 	case d.Counter:
 		c.StateClass = totalIncreasing
 	case energies[d.Unit] || c.DeviceClass == classMonetary:

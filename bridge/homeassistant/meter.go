@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"dlt645-mqtt/bridge/points"
+	"dlt645-mqtt/protocol"
 )
 
 // The keys of the entities that are no points.
@@ -16,9 +17,6 @@ const (
 	keyTurnaround = "turnaround"
 	keyDrift      = "clock_drift"
 )
-
-// The item that tells the time of a meter.
-const itemClock = "clock"
 
 // patience is how many seconds a command of Home Assistant may be under way. The broker keeps
 // none for us, but Home Assistant itself sends what it could not send when it is connected again.
@@ -57,7 +55,7 @@ func (s *Site) Meter(m Meter) *Config {
 			CommandTopic: s.Root + "/request/read/" + m.Name, PayloadPress: new(string), QoS: 1, MessageExpiry: patience,
 		})
 	}
-	if s.Maintenance {
+	if s.Maintenance && m.Clock {
 		action := "sync_clock"
 		b.add(keySetClock, s.text("set clock", "校时"), component{
 			Platform: platformButton, Category: configuration,
@@ -94,10 +92,10 @@ func (b *builder) point(p points.Point) {
 		name = p.Item
 	}
 	b.add(p.Item, name, pointComponent(p))
-	if p.Item == itemClock {
+	if p.Description.Role == protocol.RoleClock {
 		b.add(keyDrift, b.text("clock drift", "时钟误差"), component{
 			Platform: platformSensor, DeviceClass: classDuration, StateClass: measurement, Unit: "s", Category: diagnostic, Precision: new(int),
-			ValueTemplate: "{{ (as_datetime(value_json.clock) - as_datetime(value_json.get('times', {}).get('clock', value_json.time))).total_seconds() if " + state + ".get('clock') else 'None' }}",
+			ValueTemplate: fmt.Sprintf("{{ (as_datetime(value_json.%[1]s) - as_datetime(value_json.get('times', {}).get('%[1]s', value_json.time))).total_seconds() if %[2]s.get('%[1]s') else 'None' }}", p.Item, state),
 		})
 	}
 }

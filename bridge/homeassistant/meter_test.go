@@ -34,10 +34,14 @@ func all() []points.Point {
 	alarm.Description.Alarm = true
 	named := numeric("active_power", "kW", 4, false, "total active power", "总有功功率")
 	named.Name = "House"
+	settled := numeric("forward_active_energy_h1", "kWh", 2, true, "forward active energy, settlement 1", "(上1结算日)正向有功总电能")
+	settled.Description.Past = true
+	clock := other("clock", protocol.FormMoment, "date and time", "日期时间")
+	clock.Description.Role = protocol.RoleClock
 	return []points.Point{
 		numeric("forward_active_energy", "kWh", 2, true, "forward active energy", "正向有功总电能"),
 		numeric("combined_active_energy", "kWh", 2, false, "combined active energy", "组合有功总电能"),
-		numeric("forward_active_energy_h1", "kWh", 2, true, "forward active energy, settlement 1", "(上1结算日)正向有功总电能"),
+		settled,
 		numeric("quadrant_1_reactive_energy", "kvarh", 2, true, "quadrant I reactive energy", "第一象限无功总电能"),
 		numeric("forward_apparent_energy", "kVAh", 2, true, "forward apparent energy", "正向视在总电能"),
 		numeric("remaining_money", "CNY", 2, false, "remaining money", "剩余金额"),
@@ -47,7 +51,7 @@ func all() []points.Point {
 		named,
 		numeric("power_factor", "", 3, false, "total power factor", "总功率因数"),
 		numeric("power_down_count", "", 0, false, "power down count", "掉电总次数"),
-		other("clock", protocol.FormMoment, "date and time", "日期时间"),
+		clock,
 		other("status_3", protocol.FormText, "status word 3", "电表运行状态字3"),
 		other("status_3.supply", protocol.FormText, "supply", "供电方式"),
 		other("status_3.relay_open", protocol.FormFlag, "relay open", "继电器断开"),
@@ -66,8 +70,8 @@ func site() *Site {
 func TestPayloads(t *testing.T) {
 	chinese := &Site{Root: "site/2", Prefix: "ha", Language: Chinese, Read: true}
 	for name, config := range map[string]*Config{
-		"meter":   site().Meter(Meter{Name: "main", Address: "000000000001", Relay: true, Points: all()}),
-		"reading": chinese.Meter(Meter{Name: "AAAAAAAAAA12", Address: "AAAAAAAAAA12", Relay: true, Points: all()[:1]}),
+		"meter":   site().Meter(Meter{Name: "main", Address: "000000000001", Relay: true, Clock: true, Points: all()}),
+		"reading": chinese.Meter(Meter{Name: "AAAAAAAAAA12", Address: "AAAAAAAAAA12", Relay: true, Clock: true, Points: all()[:1]}),
 		"bridge":  site().Bridge(),
 	} {
 		var got bytes.Buffer
@@ -96,7 +100,7 @@ func TestPayloads(t *testing.T) {
 // What Home Assistant wants of every entity, whatever the point.
 func TestComponents(t *testing.T) {
 	s := site()
-	config := s.Meter(Meter{Name: "main-2", Address: "000000000001", Relay: true, Points: all()})
+	config := s.Meter(Meter{Name: "main-2", Address: "000000000001", Relay: true, Clock: true, Points: all()})
 	id := regexp.MustCompile(`^[a-z0-9_]+$`)
 	seen := map[string]bool{}
 	for key, c := range config.Components {
@@ -132,9 +136,10 @@ func TestOffered(t *testing.T) {
 		{"relay", Site{Relay: true}, true, []string{keyRelay}},
 		{"relay of a meter without", Site{Relay: true}, false, nil},
 		{"maintenance", Site{Maintenance: true}, true, []string{keySetClock}},
+		{"maintenance of a meter without", Site{Maintenance: true}, false, nil},
 		{"events", Site{EventTypes: []string{"online"}}, true, []string{keyEvent}},
 	} {
-		got := slices.Sorted(maps.Keys(row.site.Meter(Meter{Name: "main", Address: "1", Relay: row.has}).Components))
+		got := slices.Sorted(maps.Keys(row.site.Meter(Meter{Name: "main", Address: "1", Relay: row.has, Clock: row.has}).Components))
 		want := slices.Sorted(slices.Values(append(row.want, keyConnection, keyTurnaround)))
 		if !slices.Equal(got, want) {
 			t.Errorf("%s: %v, want %v", row.name, got, want)

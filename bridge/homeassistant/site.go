@@ -41,7 +41,8 @@ type Meter struct {
 	Name    string         // as in its topics
 	Address string         // that it answers to
 	Points  []points.Point // to be shown
-	Relay   bool           // its state tells of a relay
+	Relay   bool           // its state tells of a relay, which can be switched
+	Clock   bool           // its clock can be set
 }
 
 // BirthTopic is where Home Assistant says that it has started.

@@ -19,13 +19,6 @@ const progressInterval = time.Second
 // mostToVary is how many protocols, speeds and parities a scan may be asked to try.
 const mostToVary = 16
 
-// The speeds and parities that a scan of a serial line tries if it is not told which, after
-// those that the line is configured for: the speeds of DL/T 645-2007, the most common first.
-var (
-	scanSpeeds   = []int{2400, 9600, 1200, 4800, 19200, 600}
-	scanParities = []string{"even", "none"}
-)
-
 // ScanProgress is what bridge/scan says of a scan under way.
 type ScanProgress struct {
 	ID          json.RawMessage `json:"id,omitempty"`
@@ -54,9 +47,8 @@ type finding struct {
 
 // scanKeys is what a scan is asked for.
 type scanKeys struct {
-	finders []protocol.Finder
-	modes   []protocol.Mode
-	meters  int
+	roots  []root
+	meters int
 }
 
 // Scan carries out a scan without a broker and returns its reply; payload is the body of the
@@ -139,28 +131,42 @@ func (b *Bridge) scanKeys(r *request, in *body) (keys scanKeys, err error) {
 		}
 	}
 	keys.meters = int(meters)
-	if keys.finders, err = b.finders(protocols); err != nil {
+	finders, err := b.finders(protocols)
+	if err != nil {
 		return keys, err
 	}
-	keys.modes, err = b.scanModes(speeds, parities)
+	keys.roots, err = b.scanRoots(finders, speeds, parities)
 	return keys, err
 }
 
-// finders returns the protocols to search with; all if none is named.
+// finders returns the protocols to search with; if none is named, all that can ask many addresses at once.
 func (b *Bridge) finders(names []string) ([]protocol.Finder, error) {
 	if len(b.config.Finders) == 0 {
 		return nil, problemf(CodeUnsupported, "none of the protocols of this bridge can look for meters")
 	}
+	var known []string
+	for _, finder := range b.config.Finders {
+		known = append(known, finder.Name())
+	}
+	slices.Sort(known)
 	if len(names) == 0 {
 		for _, finder := range b.config.Finders {
-			names = append(names, finder.Name())
+			if question, err := finder.Find(""); err == nil && len(question.Steps) > 0 {
+				names = append(names, finder.Name())
+			}
+		}
+		if len(names) == 0 {
+			return nil, problemf(CodeBadRequest, `each address of these protocols must be asked by itself, which takes long; name in "protocols" the one to look for: %s`, strings.Join(known, ", "))
 		}
 	}
 	var finders []protocol.Finder
 	for _, name := range names {
 		i := slices.IndexFunc(b.config.Finders, func(f protocol.Finder) bool { return f.Name() == name })
 		if i < 0 {
-			return nil, problemf(CodeBadRequest, "%q is no protocol that can be scanned for; there are %s", name, strings.Join(b.protocolNames(), ", "))
+			i = slices.IndexFunc(b.config.Finders, func(f protocol.Finder) bool { return f.Family() == name })
+		}
+		if i < 0 {
+			return nil, problemf(CodeBadRequest, "%q is no protocol that can be scanned for; there are %s", name, strings.Join(known, ", "))
 		}
 		if finder := b.config.Finders[i]; !slices.Contains(finders, finder) {
 			finders = append(finders, finder)
@@ -169,8 +175,9 @@ func (b *Bridge) finders(names []string) ([]protocol.Finder, error) {
 	return finders, nil
 }
 
-// scanModes returns the speeds and parities to search at.
-func (b *Bridge) scanModes(speeds []int, parities []string) ([]protocol.Mode, error) {
+// scanRoots returns where to search: each protocol at its usual modes, or at those that are asked for. It goes
+// mode by mode, so that the line is set anew as seldom as possible.
+func (b *Bridge) scanRoots(finders []protocol.Finder, speeds []int, parities []string) (roots []root, err error) {
 	own, tunable := b.bus.Mode()
 	for _, speed := range speeds {
 		if err := protocol.CheckBaud(speed); err != nil {
@@ -182,23 +189,40 @@ func (b *Bridge) scanModes(speeds []int, parities []string) ([]protocol.Mode, er
 			return nil, problemf(CodeBadRequest, `"parities": %v`, err)
 		}
 	}
-	if tunable {
-		return modesToTry(own, speeds, parities), nil
-	}
-	if slices.ContainsFunc(speeds, func(speed int) bool { return speed != own.Baud }) || slices.ContainsFunc(parities, func(parity string) bool { return parity != own.Parity }) {
+	if !tunable && (slices.ContainsFunc(speeds, func(speed int) bool { return speed != own.Baud }) || slices.ContainsFunc(parities, func(parity string) bool { return parity != own.Parity })) {
 		return nil, problemf(CodeBadRequest, "speeds and parities can be varied on a serial line only; behind a server or a modem they are set there, and this bus is configured for %d baud, parity %s", own.Baud, own.Parity)
 	}
-	return []protocol.Mode{own}, nil
+	var order []protocol.Mode
+	of := map[protocol.Mode][]protocol.Finder{}
+	for _, finder := range finders {
+		modes := []protocol.Mode{own}
+		if tunable {
+			modes = modesToTry(own, speeds, parities, finder)
+		}
+		for _, mode := range modes {
+			if of[mode] == nil {
+				order = append(order, mode)
+			}
+			of[mode] = append(of[mode], finder)
+		}
+	}
+	for _, mode := range order {
+		for _, finder := range of[mode] {
+			roots = append(roots, root{finder, mode})
+		}
+	}
+	return roots, nil
 }
 
-// modesToTry combines speeds and parities. Where none are given it takes that of the line and the
-// usual ones.
-func modesToTry(own protocol.Mode, speeds []int, parities []string) (modes []protocol.Mode) {
+// modesToTry combines speeds and parities. Where none are given it takes that of the line and those
+// that are usual for a protocol.
+func modesToTry(own protocol.Mode, speeds []int, parities []string, finder protocol.Finder) (modes []protocol.Mode) {
+	usualSpeeds, usualParities := finder.UsualModes()
 	if len(speeds) == 0 {
-		speeds = append([]int{own.Baud}, scanSpeeds...)
+		speeds = append([]int{own.Baud}, usualSpeeds...)
 	}
 	if len(parities) == 0 {
-		parities = append([]string{own.Parity}, scanParities...)
+		parities = append([]string{own.Parity}, usualParities...)
 	}
 	for _, parity := range parities {
 		for _, speed := range speeds {
@@ -217,14 +241,14 @@ func (b *Bridge) runScan(r *request, keys scanKeys) (*reply, error) {
 	a.Bus = &effort{}
 	started, watched := false, true
 	s := search{wanted: keys.meters}
-	s.ask = func(mode protocol.Mode, step protocol.Step) (string, error) {
+	s.ask = func(mode protocol.Mode, step protocol.Step) (protocol.Address, error) {
 		if !watched {
-			return "", problemf(CodeStopping, "the scan was interrupted")
+			return protocol.Address{}, problemf(CodeStopping, "the scan was interrupted")
 		}
 		step.Mode = mode
 		report, err := b.bus.Submit(bus.Job{Steps: []protocol.Step{step}, Deadline: r.deadline, Continued: started})
 		if err != nil {
-			return "", err
+			return protocol.Address{}, err
 		}
 		ended := <-report
 		a.Bus.add(ended)
@@ -242,7 +266,7 @@ func (b *Bridge) runScan(r *request, keys scanKeys) (*reply, error) {
 			}
 			s.hear(s.current.finder.Name(), mode, explain(received))
 		}
-		return reply.Result.Address.Text, reply.Err
+		return reply.Result.Address, reply.Err
 	}
 	var told time.Time
 	found := 0
@@ -255,7 +279,7 @@ func (b *Bridge) runScan(r *request, keys scanKeys) (*reply, error) {
 			watched = b.tell(r, s.progress("searching"))
 		}
 	}
-	sure, err := s.run(keys.finders, keys.modes)
+	sure, err := s.run(keys.roots)
 	if err != nil && !started {
 		return nil, err
 	}

@@ -8,6 +8,13 @@ import (
 	"dlt645-mqtt/protocol"
 )
 
+// everySpeed is a protocol with many usual modes.
+type everySpeed struct{ seeker }
+
+func (everySpeed) UsualModes() (speeds []int, parities []string) {
+	return []int{2400, 9600, 1200, 4800, 19200, 600}, []string{"even", "none"}
+}
+
 // TestModesToTry has the speed and the parity of the line among what is tried, unless others are asked
 // for, and first of all.
 func TestModesToTry(t *testing.T) {
@@ -21,11 +28,11 @@ func TestModesToTry(t *testing.T) {
 		{nil, []string{"none"}, "[{2400 none 0} {9600 none 0} {1200 none 0} {4800 none 0} {19200 none 0} {600 none 0}]"},
 		{[]int{9600, 1200}, []string{"even"}, "[{9600 even 0} {1200 even 0}]"},
 	} {
-		if got := fmt.Sprint(modesToTry(own, row.speeds, row.parities)); got != row.want {
+		if got := fmt.Sprint(modesToTry(own, row.speeds, row.parities, everySpeed{})); got != row.want {
 			t.Errorf("speeds %v, parities %v: %s, want %s", row.speeds, row.parities, got, row.want)
 		}
 	}
-	if got := modesToTry(own, nil, nil); got[0] != own || len(got) != len(scanSpeeds)*(len(scanParities)+1) {
+	if got := modesToTry(own, nil, nil, everySpeed{}); got[0] != own || len(got) != 6*3 {
 		t.Errorf("of nothing: %v", got)
 	}
 }

@@ -21,7 +21,7 @@ const signalTries = 3
 type search struct {
 	// ask holds one conversation. The error wraps protocol.ErrSilent, ErrGarbled or, where the
 	// line cannot be set to the mode, ErrUnsupported; any other ends the search.
-	ask func(mode protocol.Mode, step protocol.Step) (address string, err error)
+	ask func(mode protocol.Mode, step protocol.Step) (address protocol.Address, err error)
 
 	asked  func() // unless nil, called after each question
 	wanted int    // the search ends when so many meters are found; 0: when everything was asked
@@ -31,7 +31,6 @@ type search struct {
 	current   branch
 	rest      int            // questions of the current branch still to be asked
 	roots     int            // questions about all meters still to be asked
-	width     int            // questions that one is narrowed to
 	only      *protocol.Mode // the mode that counts, where the port does not really change modes
 	doubtful  bool           // something may be there that was not found
 	heard     []riddle       // what was understood and is no meter that was found
@@ -43,8 +42,11 @@ type search struct {
 type foundMeter struct {
 	Address  string `json:"address"`
 	Protocol string `json:"protocol"`
+	Options  string `json:"options,omitempty"` // what a configuration adds to reach it
 	Baud     int    `json:"baud"`
 	Parity   string `json:"parity"`
+
+	key protocol.MeterKey
 }
 
 // A riddle is something that was understood during a scan though no meter was made out of it.
@@ -79,29 +81,32 @@ func (s *search) riddles() (left []riddle) {
 // A branch is a question at one speed and parity, and what came.
 type branch struct {
 	protocol.Question
-	finder  protocol.Finder
-	mode    protocol.Mode
+	root
+	width   int // questions that one is narrowed to
 	garbled bool
-	heard   []string // who answered
+	heard   []protocol.MeterKey // who answered
+}
+
+// A root is where a search begins: a protocol, and a mode of the line.
+type root struct {
+	finder protocol.Finder
+	mode   protocol.Mode
 }
 
 func (b *branch) silent() bool { return !b.garbled && len(b.heard) == 0 }
 
 // run searches. It returns whether no other meter can be there, as far as asking tells.
-func (s *search) run(finders []protocol.Finder, modes []protocol.Mode) (sure bool, err error) {
-	s.roots = len(finders) * len(modes)
-	for _, mode := range modes {
-		for _, finder := range finders {
-			question, err := finder.Find("")
-			if err != nil {
-				return false, err
-			}
-			s.roots--
-			s.width = len(question.Narrow())
-			s.current = branch{Question: question, finder: finder, mode: mode}
-			if err := s.inquire(&s.current); err != nil || s.enough() {
-				return false, err
-			}
+func (s *search) run(roots []root) (sure bool, err error) {
+	s.roots = len(roots)
+	for _, r := range roots {
+		question, err := r.finder.Find("")
+		if err != nil {
+			return false, err
+		}
+		s.roots--
+		s.current = branch{Question: question, root: r, width: len(question.Narrow())}
+		if err := s.inquire(&s.current); err != nil || s.enough() {
+			return false, err
 		}
 	}
 	for len(s.pending) > 0 {
@@ -146,17 +151,20 @@ func promise(garbled bool) int {
 // there, the parts to which nothing came are asked once more: an answer may have been lost.
 func (s *search) narrow(b *branch) error {
 	expected := 1
-	if b.garbled {
+	switch {
+	case b.garbled:
 		expected = 2
+	case len(b.Steps) == 0: // nobody was asked
+		expected = 0
 	}
-	parts := make([]branch, 0, s.width)
+	parts := make([]branch, 0, b.width)
 	for _, question := range b.Narrow() {
-		parts = append(parts, branch{Question: question, finder: b.finder, mode: b.mode})
+		parts = append(parts, branch{Question: question, root: b.root, width: b.width})
 	}
-	for _, address := range b.heard {
+	for _, key := range b.heard {
 		// Where the address of a meter is itself a pattern, like the short ones of 1997, it answers
 		// to the pattern and not to its parts.
-		if !slices.ContainsFunc(parts, func(part branch) bool { return part.Matches(address) }) {
+		if !slices.ContainsFunc(parts, func(part branch) bool { return part.Matches(key.Text) }) {
 			expected--
 		}
 	}
@@ -167,7 +175,7 @@ func (s *search) narrow(b *branch) error {
 			s.rest--
 			part := &parts[i]
 			// Who answered to the whole must be in one of the parts.
-			known := slices.ContainsFunc(b.heard, part.Matches)
+			known := slices.ContainsFunc(b.heard, func(key protocol.MeterKey) bool { return part.Matches(key.Text) })
 			for try := 0; part.silent() && (try == 0 || known && try < signalTries); try++ {
 				if err := s.inquire(part); err != nil || s.enough() || s.skips(b.mode) {
 					return err
@@ -190,8 +198,12 @@ func (s *search) narrow(b *branch) error {
 }
 
 // inquire asks the question of a branch in every way. If anything comes the branch is to be
-// narrowed, unless it is about one address.
+// narrowed, unless it is about one address; also if there is no way to ask it.
 func (s *search) inquire(b *branch) error {
+	if len(b.Steps) == 0 && b.Levels > 0 && !s.skips(b.mode) {
+		s.pending = append(s.pending, *b)
+		return nil
+	}
 	for try := 0; try == 0 || b.Levels == 0 && b.garbled && len(b.heard) == 0 && try < signalTries; try++ {
 		for _, step := range b.Steps {
 			if s.skips(b.mode) {
@@ -207,9 +219,9 @@ func (s *search) inquire(b *branch) error {
 				return nil
 			case err != nil:
 				return err
-			case !slices.Contains(b.heard, address):
-				b.heard = append(b.heard, address)
-				if err := s.find(b, address); err != nil {
+			case !slices.Contains(b.heard, address.MeterKey):
+				b.heard = append(b.heard, address.MeterKey)
+				if err := s.find(b, address.MeterKey); err != nil {
 					return err
 				}
 			}
@@ -227,13 +239,13 @@ func (s *search) inquire(b *branch) error {
 
 // find takes note of an address that answered. What several meters sent at once may look like
 // a sound answer of one that does not exist, so it must answer to its own address.
-func (s *search) find(b *branch, address string) error {
+func (s *search) find(b *branch, key protocol.MeterKey) error {
 	for _, f := range s.found {
 		mode := protocol.Mode{Baud: f.Baud, Parity: f.Parity, Stop: b.mode.Stop}
 		switch {
-		case f.Address != address:
+		case f.key != key:
 		case mode == b.mode:
-			return nil // a meter of both editions is one meter
+			return nil // a meter that answers to several protocols of one family is one meter
 		case f.Protocol == b.finder.Name():
 			// A meter hears one speed and one parity. One that answers at another tells that the
 			// port has none, like a pseudo terminal: then one mode is as good as all.
@@ -243,28 +255,28 @@ func (s *search) find(b *branch, address string) error {
 		}
 	}
 	confirmed := b.Levels == 0
-	own, err := b.finder.Find(address)
+	own, err := b.finder.Find(key.Text)
 	if err != nil {
 		return err
 	}
-	for try := 0; !confirmed && try < signalTries; try++ {
+	for try := 0; !confirmed && len(own.Steps) > 0 && try < signalTries; try++ {
 		answered, err := s.question(b.mode, own.Steps[0])
 		if err != nil && !errors.Is(err, protocol.ErrSilent) && !errors.Is(err, protocol.ErrGarbled) {
 			return err
 		}
-		confirmed = err == nil && answered == address
+		confirmed = err == nil && answered.MeterKey == key
 	}
 	if !confirmed {
-		s.hear(b.finder.Name(), b.mode, fmt.Sprintf("meter %s answered, but not when it was asked by itself; several meters that answer at once may look like that", address))
+		s.hear(b.finder.Name(), b.mode, fmt.Sprintf("meter %s answered, but not when it was asked by itself; several meters that answer at once may look like that", key.Text))
 		b.garbled = true
 		return nil
 	}
-	s.found = append(s.found, foundMeter{address, b.finder.Name(), b.mode.Baud, b.mode.Parity})
+	s.found = append(s.found, foundMeter{key.Text, b.finder.Name(), key.Variant, b.mode.Baud, b.mode.Parity, key})
 	return nil
 }
 
 // question asks once.
-func (s *search) question(mode protocol.Mode, step protocol.Step) (address string, err error) {
+func (s *search) question(mode protocol.Mode, step protocol.Step) (address protocol.Address, err error) {
 	begin := time.Now()
 	address, err = s.ask(mode, step)
 	s.questions++
@@ -279,10 +291,10 @@ func (s *search) question(mode protocol.Mode, step protocol.Step) (address strin
 func (s *search) left() int {
 	left := s.roots + s.rest
 	if s.rest > 0 {
-		left += (s.current.Levels - 1) * s.width
+		left += (s.current.Levels - 1) * s.current.width
 	}
 	for _, b := range s.pending {
-		left += b.Levels * s.width
+		left += b.Levels * b.width
 	}
 	return left
 }

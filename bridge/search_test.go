@@ -61,7 +61,12 @@ type town struct {
 	asked     []string
 }
 
-func (w *town) ask(mode protocol.Mode, step protocol.Step) (string, error) {
+func (w *town) ask(mode protocol.Mode, step protocol.Step) (protocol.Address, error) {
+	address, err := w.answer(mode, step)
+	return parrotAt(address), err
+}
+
+func (w *town) answer(mode protocol.Mode, step protocol.Step) (string, error) {
 	pattern, spoken := step.Meter.Text, step.Items[0]
 	w.asked = append(w.asked, pattern)
 	<-time.After(time.Second)
@@ -133,7 +138,7 @@ func TestSearch(t *testing.T) {
 					least = max(least, s.progress("searching").Share())
 				}
 				begin := time.Now()
-				sure, err := s.run([]protocol.Finder{seeker{name: "x"}, seeker{name: "y"}}, []protocol.Mode{slow, fast})
+				sure, err := s.run([]root{{seeker{name: "x"}, slow}, {seeker{name: "y"}, slow}, {seeker{name: "x"}, fast}, {seeker{name: "y"}, fast}})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -163,7 +168,7 @@ func TestSearchBreaksOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := town{meters: map[string]protocol.Mode{"x 111": slow}, err: bus.ErrDown}
 		s := search{ask: w.ask}
-		sure, err := s.run([]protocol.Finder{seeker{name: "x"}}, []protocol.Mode{slow})
+		sure, err := s.run([]root{{seeker{name: "x"}, slow}})
 		if sure || !errors.Is(err, bus.ErrDown) || len(s.found) != 1 || len(w.asked) != 5 {
 			t.Errorf("sure %t, %v, found %v after %d questions", sure, err, s.found, len(w.asked))
 		}
@@ -173,13 +178,13 @@ func TestSearchBreaksOff(t *testing.T) {
 func TestSearchSkipsModesThatThePortLacks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := town{meters: map[string]protocol.Mode{"x 111": slow}}
-		s := search{ask: func(mode protocol.Mode, step protocol.Step) (string, error) {
+		s := search{ask: func(mode protocol.Mode, step protocol.Step) (protocol.Address, error) {
 			if mode == fast {
-				return "", protocol.ErrUnsupported
+				return protocol.Address{}, protocol.ErrUnsupported
 			}
 			return w.ask(mode, step)
 		}}
-		sure, err := s.run([]protocol.Finder{seeker{name: "x"}}, []protocol.Mode{fast, slow})
+		sure, err := s.run([]root{{seeker{name: "x"}, fast}, {seeker{name: "x"}, slow}})
 		if sure || err != nil || len(s.found) != 1 {
 			t.Errorf("sure %t, %v, found %v", sure, err, s.found)
 		}

@@ -14,8 +14,10 @@ SEED      ?=
 RATE      ?= 10000
 SPEEDS    ?= 2400,9600,115200
 PICTURE   ?=
+PICTURES  ?=
 
 NODE_RED := examples/node-red/test
+CONSOLE  := console/web
 
 LINTER_VERSION := v2.15.0
 LINTER         := .tools/golangci-lint-$(LINTER_VERSION)/golangci-lint
@@ -106,6 +108,18 @@ compose: .tools/compose ## check compose.yaml with the reference implementation
 .PHONY: qemu
 qemu: ## try the binaries for ARM on emulated processors, if qemu-user is installed
 	.ci/qemu
+
+.PHONY: console
+console: $(CONSOLE)/node_modules/.package-lock.json ## build the console's page from console/web into console/page
+	cd $(CONSOLE) && npm run --silent build
+
+.PHONY: console-test
+console-test: $(CONSOLE)/node_modules/.package-lock.json ## compare the console's page with a fresh build, and try it in a real browser (PICTURES=/tmp/pictures)
+	cd $(CONSOLE) && npm run --silent build -- --check
+	cd $(CONSOLE) && PICTURES=$(abspath $(PICTURES)) npm test --silent
+
+$(CONSOLE)/node_modules/.package-lock.json: $(CONSOLE)/package-lock.json
+	cd $(CONSOLE) && npm ci --prefer-offline
 
 .PHONY: node-red
 node-red: $(NODE_RED)/node_modules/.package-lock.json ## try the flows in a real Node-RED and a real browser (PICTURE=/tmp/page.png)

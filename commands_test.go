@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"net"
+	"net/http"
 	"os/exec"
 	"regexp"
 	"strings"
@@ -184,6 +185,12 @@ func TestDemo(t *testing.T) {
 		if !strings.Contains(text, want) {
 			t.Errorf("the demo does not print %q:\n%s", want, text)
 		}
+	}
+	first := regexp.MustCompile(`^(http://127\.0\.0\.1:[0-9]+/) `).FindStringSubmatch(text)
+	if first == nil {
+		t.Errorf("the first line does not say where the console is:\n%s", text)
+	} else if status, page := get(t, first[1]); status != http.StatusOK || !strings.Contains(page, "console.js") {
+		t.Errorf("%s: %d %s", first[1], status, page)
 	}
 	if _, err := exec.LookPath("mosquitto_rr"); err == nil {
 		for _, line := range regexp.MustCompile(`(?m)^  (mosquitto_rr .*)$`).FindAllStringSubmatch(text, -1) {

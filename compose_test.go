@@ -58,7 +58,7 @@ func compose(t *testing.T, variables ...string) composition {
 func TestComposeServices(t *testing.T) {
 	c := compose(t)
 	profiles := map[string]string{
-		"bridge": "", "mosquitto": "", "demo": "demo", "node-red": "node-red", "prometheus": "grafana", "grafana": "grafana", "passwords": "passwords",
+		"bridge": "", "mosquitto": "", "console": "console", "demo": "demo", "node-red": "node-red", "prometheus": "grafana", "grafana": "grafana", "passwords": "passwords",
 	}
 	if got, want := slices.Sorted(maps.Keys(c.Services)), slices.Sorted(maps.Keys(profiles)); !slices.Equal(got, want) {
 		t.Errorf("services %v, want %v", got, want)
@@ -98,6 +98,7 @@ func TestComposeBridge(t *testing.T) {
 		bus, broker   string
 		meters        int
 		allowsRelay   bool
+		console       bool
 	}{
 		{name: "as it comes", service: "bridge", device: "/dev/null", group: "20", bus: "serial:///dev/ttyMETERS", broker: "mosquitto:1883", meters: 1},
 		{
@@ -110,7 +111,8 @@ func TestComposeBridge(t *testing.T) {
 			variables: []string{"DLT645_BUS_URL=tcp://192.168.1.20:4001", "DLT645_MQTT_URL=mqtt://192.168.1.10"},
 			device:    "/dev/null", group: "20", bus: "tcp://192.168.1.20:4001", broker: "192.168.1.10:1883", meters: 1,
 		},
-		{name: "demo", service: "demo", bus: "sim://?meters=4", broker: "mosquitto:1883", meters: 4, allowsRelay: true},
+		{name: "console", service: "console", device: "/dev/null", group: "20", bus: "serial:///dev/ttyMETERS", broker: "mosquitto:1883", meters: 1, console: true},
+		{name: "demo", service: "demo", bus: "sim://?meters=4", broker: "mosquitto:1883", meters: 4, allowsRelay: true, console: true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := compose(t, test.variables...).Services[test.service]
@@ -134,7 +136,7 @@ func TestComposeBridge(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if c.bus.URL != test.bus || c.broker.URL.Host != test.broker || len(c.meters) != test.meters || c.allow["relay"] != test.allowsRelay {
+			if c.bus.URL != test.bus || c.broker.URL.Host != test.broker || len(c.meters) != test.meters || c.allow["relay"] != test.allowsRelay || c.console != test.console {
 				t.Errorf("bus %s, broker %s, %d meters, allowed %v", c.bus.URL, c.broker.URL, len(c.meters), c.allow)
 			}
 			if target := test.service + c.http; !strings.Contains(readFile(t, "deploy/prometheus/prometheus.yml"), target) {

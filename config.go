@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"net"
+	"net/http"
 	"os"
 	"slices"
 	"strconv"
@@ -57,6 +58,8 @@ type environment struct {
 	Discovery          string `default:"homeassistant" desc:"topic prefix of Home Assistant discovery, or off"`
 	Language           string `default:"en" desc:"en or zh, for names that people read"`
 	HTTP               string `desc:"address such as :9645 that serves /metrics, /healthz and /readyz"`
+	Console            string `default:"false" desc:"serve the console there as well, a page to read, switch and watch the meters"`
+	ConsoleHosts       string `split_words:"true" desc:"names by which browsers reach the console, such as meters.example.com behind a reverse proxy; IP addresses, names without a dot and .local are always taken"`
 	Queue              string `default:"1000" desc:"requests that may wait; beyond, the answer is busy"`
 	Trace              string `default:"false" desc:"publish every frame on {root}/bridge/frame"`
 	LogLevel           string `split_words:"true" default:"info" desc:"debug, info, warn or error"`
@@ -66,7 +69,7 @@ type environment struct {
 // optional names the variables that may be set to nothing.
 var optional = []string{
 	"MQTT_USERNAME", "MQTT_PASSWORD", "MQTT_PASSWORD_FILE", "MQTT_CA_FILE", "MQTT_CERT_FILE", "MQTT_KEY_FILE", "MQTT_CLIENT_ID",
-	"METERS", "METER_PASSWORD", "METER_PASSWORD_FILE", "METER_PASSWORDS_FILE", "HTTP",
+	"METERS", "METER_PASSWORD", "METER_PASSWORD_FILE", "METER_PASSWORDS_FILE", "HTTP", "CONSOLE_HOSTS",
 }
 
 // A config is the environment, understood.
@@ -88,6 +91,11 @@ type config struct {
 	language   string
 	zone       *time.Location
 	http       string
+	httpTries  int // ports beyond that of http that are tried if it is taken
+	console    bool
+	hosts      []string     // names of the console
+	listener   net.Listener // of http, once it is open
+	pages      http.Handler // the console, likewise
 	trace      bool
 	logLevel   slog.Level
 	logFormat  string
@@ -127,6 +135,7 @@ func readConfig(needBroker bool) (config, error) {
 	r.readAllow(&c)
 	c.points = r.points(&c)
 	c.http = r.http()
+	r.readConsole(&c)
 	c.trace = r.truth("TRACE", r.Trace)
 	if err := c.logLevel.UnmarshalText([]byte(r.LogLevel)); err != nil {
 		r.complain("LOG_LEVEL", "%q is none of debug, info, warn, error", r.LogLevel)

@@ -23,6 +23,7 @@ var demoDefaults = map[string]string{
 	"DLT645_METERS":    "main=000000000001,shop=000000000002",
 	"DLT645_ALLOW":     "read",
 	"DLT645_LOG_LEVEL": "warn",
+	"DLT645_TRACE":     "true",
 }
 
 // simulatedDefaults let everything be tried, but on simulated meters only.
@@ -30,6 +31,24 @@ var simulatedDefaults = map[string]string{
 	"DLT645_ALLOW":          "read,write,relay,maintenance,broadcast,raw,config",
 	"DLT645_METER_PASSWORD": "02000000,04000000", // those of the simulator
 	"DLT645_CLOCK":          "trusted",
+}
+
+// demoHTTP is where the demo serves its console, or on the next free port.
+const demoHTTP = "127.0.0.1:9645"
+
+// demoConsole returns what turns the console on: on this machine, and not on an address that somebody
+// has chosen for something else.
+func demoConsole() map[string]string {
+	address, set := os.LookupEnv("DLT645_HTTP")
+	switch {
+	case !set && os.Getenv("DLT645_CONSOLE") == "false":
+		return nil
+	case !set:
+		return map[string]string{"DLT645_HTTP": demoHTTP, "DLT645_CONSOLE": "true"}
+	case onLoopback(address):
+		return map[string]string{"DLT645_CONSOLE": "true"}
+	}
+	return nil
 }
 
 // runDemo runs the bridge with all that it needs inside, and shows a first reading.
@@ -42,6 +61,7 @@ func runDemo(ctx context.Context, arguments []string, _ io.Reader, out, stderr i
 	if url, set := os.LookupEnv("DLT645_BUS_URL"); !set || strings.HasPrefix(url, "sim:") {
 		maps.Copy(defaults, simulatedDefaults)
 	}
+	maps.Copy(defaults, demoConsole())
 	maps.DeleteFunc(defaults, func(name, _ string) bool { _, set := os.LookupEnv(name); return set })
 	if err := setVariables(defaults); err != nil {
 		complain(stderr, "demo", err)
@@ -52,12 +72,18 @@ func runDemo(ctx context.Context, arguments []string, _ io.Reader, out, stderr i
 		complain(stderr, "the configuration cannot be used", err)
 		return statusConfiguration
 	}
+	if c.http == demoHTTP {
+		c.httpTries = portsToTry
+	}
 	if _, set := os.LookupEnv("DLT645_POINTS"); !set {
 		if table, err := points.Parse(examplePoints, bridge.Site(c.meters, c.protocol)); err == nil { // else there are other meters
 			c.points = table
 		}
 	}
 	return serveConfig(ctx, c, stderr, func(ctx context.Context, c config, broker *embeddedBroker) {
+		if c.console {
+			fmt.Fprintf(out, "http://%s/  opens the console in a browser: see, read and switch the meters\n", c.http)
+		}
 		if broker != nil {
 			firstReading(ctx, out, c, broker)
 		}

@@ -27,6 +27,32 @@ const portsToTry = 100
 // startBroker listens on address, whose port is from 1 to 65535, or on the next free port, and
 // says so.
 func startBroker(address string, log *slog.Logger) (*embeddedBroker, error) {
+	listener, err := listenNear(address, portsToTry)
+	if err != nil {
+		return nil, err
+	}
+	b := &embeddedBroker{address: listener.Addr().String()}
+	_, wished, _ := net.SplitHostPort(address)
+	if _, port, _ := net.SplitHostPort(b.address); port != wished {
+		log.Warn("the port is taken; the embedded broker listens on the next free one", "wished", wished, "port", port)
+	}
+	capabilities := mqtt.NewDefaultServerCapabilities()
+	// An acknowledgement with the properties of what it acknowledges is malformed (MQTT 5, 3.4.2.2), and
+	// some clients end the connection over it.
+	capabilities.Compatibilities.NoInheritedPropertiesOnAck = true
+	b.server = mqtt.New(&mqtt.Options{Capabilities: capabilities, InlineClient: true, Logger: slog.New(slog.DiscardHandler)})
+	if err := errors.Join(
+		b.server.AddHook(new(auth.AllowHook), nil),
+		b.server.AddListener(listeners.NewNet("tcp", listener)),
+		b.server.Serve(),
+	); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// listenNear listens on address or, if its port is taken, on the next free one of so many.
+func listenNear(address string, tries int) (net.Listener, error) {
 	host, wished, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, fmt.Errorf("address %s: %w", address, err)
@@ -36,28 +62,13 @@ func startBroker(address string, log *slog.Logger) (*embeddedBroker, error) {
 		return nil, fmt.Errorf("port %s: %w", wished, err)
 	}
 	var listener net.Listener
-	for port := first; port <= min(first+portsToTry, 65535); port++ {
+	for port := first; port <= min(first+tries, 65535); port++ {
 		listener, err = net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
 		if !errors.Is(err, syscall.EADDRINUSE) {
 			break
 		}
 	}
-	if err != nil {
-		return nil, err
-	}
-	b := &embeddedBroker{address: listener.Addr().String()}
-	if _, port, _ := net.SplitHostPort(b.address); port != wished {
-		log.Warn("the port is taken; the embedded broker listens on the next free one", "wished", wished, "port", port)
-	}
-	b.server = mqtt.New(&mqtt.Options{InlineClient: true, Logger: slog.New(slog.DiscardHandler)})
-	if err := errors.Join(
-		b.server.AddHook(new(auth.AllowHook), nil),
-		b.server.AddListener(listeners.NewNet("tcp", listener)),
-		b.server.Serve(),
-	); err != nil {
-		return nil, err
-	}
-	return b, nil
+	return listener, err
 }
 
 // subscribe calls receive for every message on topic, the retained one first.

@@ -115,6 +115,13 @@ func serveConfig(ctx context.Context, c config, stderr io.Writer, ready func(con
 		defer broker.close()
 		c.broker.URL.Host = broker.address
 	}
+	if err := c.openHTTP(log); err != nil {
+		complain(stderr, "the bridge does not start", err)
+		return 1
+	}
+	if c.listener != nil {
+		defer c.listener.Close()
+	}
 	log.Info("dlt645-mqtt", "version", version, "broker", c.broker.URL.Redacted(), "bus", c.bus.URL, "root", c.root, "meters", len(c.meters))
 
 	// Simulated meters are there for us alone.
@@ -209,7 +216,7 @@ func newBridge(c config, log *slog.Logger) (*bridge.Bridge, *bus.Bus) {
 		Root: c.root, Broker: c.broker, Bus: line, BusURL: c.bus.URL,
 		Meters: c.meters, Protocols: sortedProtocols(c.protocols), Protocol: c.protocol, Finders: finders(c.protocols),
 		Allow: c.allow, Passwords: c.passwords, Settings: settingNames, Operator: c.operator, RelayValid: c.relayValid, Clock: c.clock,
-		Points: c.points, Discovery: c.discovery, Language: c.language, Zone: c.zone, HTTP: c.http, Version: version, Log: log,
+		Points: c.points, Discovery: c.discovery, Language: c.language, Zone: c.zone, HTTP: c.listener, Pages: c.pages, Version: version, Log: log,
 	})
 	return b, line
 }

@@ -56,7 +56,7 @@ func TestSecretsAreNotShown(t *testing.T) {
 	setAll(t, map[string]string{
 		"DLT645_MQTT_URL": "mqtt://" + b.address, "DLT645_MQTT_USERNAME": "bridge", "DLT645_MQTT_PASSWORD": "mqtt-s3cret",
 		"DLT645_BUS_URL": busURL, "DLT645_METERS": "main=1", "DLT645_TOPIC": root, "DLT645_ALLOW": "read,write,relay,maintenance,broadcast,raw",
-		"DLT645_METER_PASSWORD": "02918273,04827364", "DLT645_TRACE": "true", "DLT645_LOG_LEVEL": "debug", "DLT645_HTTP": page, "DLT645_CLOCK": "trusted",
+		"DLT645_METER_PASSWORD": "02918273,04827364", "DLT645_TRACE": "true", "DLT645_LOG_LEVEL": "debug", "DLT645_HTTP": page, "DLT645_CONSOLE": "true", "DLT645_CLOCK": "trusted",
 	})
 	c := newClient(t, dial(t, b.address), "#")
 	stop := runServe(t, log)
@@ -90,7 +90,7 @@ func TestSecretsAreNotShown(t *testing.T) {
 			t.Errorf("the right password is not used: %s", reply.Payload)
 		}
 	}
-	for _, path := range []string{"/metrics", "/healthz", "/readyz"} {
+	for _, path := range []string{"/metrics", "/healthz", "/readyz", "/", "/console.js", "/items.json", "/decode?hex=68", "/mqtt"} {
 		_, text := get(t, "http://"+page+path)
 		if text == "" {
 			t.Errorf("%s shows nothing", path)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,7 +37,8 @@ type Config struct {
 	Discovery  string                                  // prefix of the topics by which Home Assistant is told of the meters; empty: it is not
 	Language   string                                  // of names that people read: "en" or "zh"
 	Zone       *time.Location                          // for the times in replies
-	HTTP       string                                  // address to serve health and metrics on; empty: not
+	HTTP       net.Listener                            // where health and metrics are served; nil: nowhere
+	Pages      http.Handler                            // what is served there besides; nil: nothing
 	Version    string
 	Log        *slog.Logger
 }
@@ -105,13 +108,9 @@ func New(config Config) *Bridge {
 // Run connects to the broker and serves requests until ctx ends. Then it takes no more,
 // lets the bus finish what is on the wire, sees the replies out and says goodbye. The bus
 // must be running and must be stopped by its own context, after Run has called stopBus. An error
-// means that Run could not begin, because of the address for HTTP or that of the broker.
+// means that Run could not begin, because of the address of the broker.
 func (b *Bridge) Run(ctx context.Context, stopBus func()) error {
-	stopHealth, err := b.serveHealth(ctx)
-	if err != nil {
-		return err
-	}
-	defer stopHealth()
+	defer b.serveHealth(ctx)()
 	// The connection outlives ctx, so that the last replies still get out.
 	connection, hangUp := context.WithCancel(context.WithoutCancel(ctx))
 	defer hangUp()

@@ -25,6 +25,7 @@ type configuration struct {
 	Budget      float64       `json:"budget"`       // share of the wire
 	BudgetWorst float64       `json:"budget_worst"` // if meters not known yet answer as late as they may
 	Plan        []plannedRead `json:"plan,omitempty"`
+	CSV         *string       `json:"csv,omitempty"` // the table itself; with the plan
 }
 
 // A plannedRead is one exchange of a round, as a dry run shows it.
@@ -114,6 +115,7 @@ func (b *Bridge) reconfigure(r *request, in *body) (*reply, error) {
 				a.Plan = append(a.Plan, plannedRead{round.Meter, round.Interval.String(), read.Items, read.Block})
 			}
 		}
+		a.CSV = &table.Text
 		return a, nil
 	}
 	b.restored.Store(true) // what the broker keeps is older

@@ -10,6 +10,8 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"golang.org/x/net/netutil"
 )
 
 // A loop that has not turned for so long hangs.
@@ -51,8 +53,13 @@ func (b *Bridge) unready() string {
 	return strings.Join(missing, "; ")
 }
 
-// serveHealth answers health checks on the socket and, if wanted, on HTTP, until stop is called.
-func (b *Bridge) serveHealth(ctx context.Context) (stop func(), err error) {
+// mostHTTP is how many HTTP connections there may be; more wait until one ends, which one that
+// says nothing does after some seconds.
+const mostHTTP = 128
+
+// serveHealth answers health checks on the socket and, if wanted, on HTTP, where the pages are served
+// as well, until stop is called.
+func (b *Bridge) serveHealth(ctx context.Context) (stop func()) {
 	var closers []io.Closer
 	stop = func() {
 		for _, c := range closers {
@@ -69,27 +76,40 @@ func (b *Bridge) serveHealth(ctx context.Context) (stop func(), err error) {
 			go b.answerHealth(socket)
 		}
 	}
-	if b.config.HTTP == "" {
-		return stop, nil
-	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", b.config.HTTP)
-	if err != nil {
-		stop()
-		return nil, fmt.Errorf("serve HTTP on %s (DLT645_HTTP): %w", b.config.HTTP, err)
+	listener := b.config.HTTP
+	if listener == nil {
+		return stop
 	}
 	mux := http.NewServeMux()
+	if b.config.Pages != nil {
+		mux.Handle("/", b.config.Pages)
+	}
 	mux.HandleFunc("GET /healthz", answerHTTP(b.Unhealthy))
 	mux.HandleFunc("GET /readyz", answerHTTP(b.unready))
 	mux.HandleFunc("GET /metrics", b.serveMetrics)
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second, IdleTimeout: 30 * time.Second, MaxHeaderBytes: 8 << 10}
-	closers = append(closers, server)
+	// Connections that have become WebSockets are not closed with the server; their requests' context
+	// ends instead.
+	open, end := context.WithCancel(context.WithoutCancel(ctx))
+	server := &http.Server{
+		Handler: mux, BaseContext: func(net.Listener) context.Context { return open },
+		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second, IdleTimeout: 30 * time.Second, MaxHeaderBytes: 8 << 10,
+	}
+	closers = append(closers, server, closerFunc(end))
 	go func() {
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := server.Serve(netutil.LimitListener(listener, mostHTTP)); !errors.Is(err, http.ErrServerClosed) {
 			b.log.Error("HTTP ended", "err", err)
 		}
 	}()
 	b.log.Info("serving HTTP", "address", listener.Addr().String())
-	return stop, nil
+	return stop
+}
+
+// A closerFunc is closed by being called.
+type closerFunc func()
+
+func (f closerFunc) Close() error {
+	f()
+	return nil
 }
 
 // answerHealth tells everyone who connects, in one line, until the socket is closed.

@@ -1,0 +1,134 @@
+package console
+
+import (
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Config is what a console must know.
+type Config struct {
+	Broker  *url.URL    // mqtt, mqtts, ws or wss, with a port
+	TLS     *tls.Config // how to know the broker; the client certificates in it are not used
+	Root    string      // of the topics of this bridge
+	Version string
+	// Hosts are names by which browsers reach this machine, besides those that are always taken: IP
+	// addresses, names without a dot, this machine's own name, and names that public DNS does not have
+	// (localhost, .local, .lan, .home.arpa, .internal). A page of a stranger whose name leads here has
+	// another one.
+	Hosts  []string
+	Items  func() any                    // the dictionary, to be shown as JSON; called once
+	Decode func(hex string) (any, error) // explains frames, as JSON
+	Log    *slog.Logger
+}
+
+// A Console serves the page. It is an http.Handler.
+type Console struct {
+	config   Config
+	own      string // this machine's name, in lower case
+	mux      *http.ServeMux
+	places   chan struct{} // has one element for each WebSocket
+	patience patience
+	mu       sync.Mutex
+	reported map[string]time.Time // when a kind of refusal was logged last
+}
+
+// New returns a console. The page that it serves is part of the binary.
+func New(config Config) (*Console, error) {
+	c := &Console{config: config, mux: http.NewServeMux(), places: make(chan struct{}, mostSockets), patience: usual, reported: map[string]time.Time{}}
+	if name, err := os.Hostname(); err == nil {
+		c.own = strings.ToLower(name)
+	}
+	files, err := readPage(config.Root, config.Version)
+	if err != nil {
+		return nil, fmt.Errorf("the console's page: %w", err)
+	}
+	for path, f := range files {
+		c.mux.Handle("GET "+path, f)
+	}
+	items := sync.OnceValue(func() *file {
+		text, err := json.Marshal(config.Items())
+		if err != nil {
+			panic(err) // tables of strings
+		}
+		return newFile("application/json", text)
+	})
+	c.mux.HandleFunc("GET /items.json", func(w http.ResponseWriter, r *http.Request) { items().ServeHTTP(w, r) })
+	c.mux.HandleFunc("GET /decode", c.decode)
+	c.mux.HandleFunc("GET /mqtt", c.carry)
+	return c, nil
+}
+
+// policy lets the page load its own files and speak to where it came from, and nothing else:
+// no inline script or style, no frame, no form, no markup made of strings.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; manifest-src 'self'; " +
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+
+// slowest is how long the page may take on its way to a browser: 200 kB at 2 kB/s.
+const slowest = 100 * time.Second
+
+// ServeHTTP answers those who ask for this machine by one of its names.
+func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	for name, value := range map[string]string{
+		"Content-Security-Policy":      policy,
+		"X-Frame-Options":              "DENY",
+		"X-Content-Type-Options":       "nosniff",
+		"Referrer-Policy":              "no-referrer",
+		"Cross-Origin-Opener-Policy":   "same-origin",
+		"Cross-Origin-Resource-Policy": "same-origin",
+		"Permissions-Policy":           "camera=(), microphone=(), geolocation=()",
+	} {
+		w.Header().Set(name, value)
+	}
+	if !c.known(r.Host) {
+		c.refuse(w, r, http.StatusMisdirectedRequest, "another name", fmt.Sprintf(
+			"This is a console of dlt645-mqtt, and %q is none of its names. Ask for it by its IP address, or add the name to DLT645_CONSOLE_HOSTS.", hostname(r.Host)))
+		return
+	}
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(slowest)) // not every ResponseWriter has one
+	c.mux.ServeHTTP(w, r)
+}
+
+// refuse answers with a sentence, and logs it, at most once a minute for each kind.
+func (c *Console) refuse(w http.ResponseWriter, r *http.Request, status int, kind, sentence string) {
+	c.mu.Lock()
+	now := time.Now()
+	again := now.Sub(c.reported[kind]) < time.Minute
+	if !again {
+		c.reported[kind] = now
+	}
+	c.mu.Unlock()
+	if !again {
+		c.config.Log.Warn("the console has refused a browser", "why", sentence, "from", r.RemoteAddr, "path", r.URL.Path, "origin", r.Header.Get("Origin"))
+	}
+	http.Error(w, sentence, status)
+}
+
+// mostHex bounds what is to be decoded at once.
+const mostHex = 4096
+
+// decode explains the frames of the parameter hex.
+func (c *Console) decode(w http.ResponseWriter, r *http.Request) {
+	status, answer := http.StatusOK, any(nil)
+	hex := r.URL.Query().Get("hex")
+	var err error
+	if len(hex) > mostHex {
+		err = fmt.Errorf("%d characters; at most %d are explained at once", len(hex), mostHex)
+	} else {
+		answer, err = c.config.Decode(hex)
+	}
+	if err != nil {
+		status, answer = http.StatusBadRequest, map[string]string{"error": err.Error()}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(answer)
+}

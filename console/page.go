@@ -1,0 +1,101 @@
+package console
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"html"
+	"io"
+	"io/fs"
+	"mime"
+	"net/http"
+	"path"
+	"strconv"
+	"strings"
+)
+
+//go:embed page
+var built embed.FS
+
+// A file is part of the page. Only its compressed form is kept in memory.
+type file struct {
+	mediaType string
+	size      int // uncompressed
+	zipped    []byte
+	tag       string
+}
+
+func newFile(mediaType string, content []byte) *file {
+	var zipped bytes.Buffer
+	z, _ := gzip.NewWriterLevel(&zipped, gzip.BestCompression) // the level is one that there is
+	_, _ = z.Write(content)
+	_ = z.Close()
+	sum := sha256.Sum256(content)
+	return &file{mediaType: mediaType, size: len(content), zipped: bytes.Clone(zipped.Bytes()), tag: `"` + hex.EncodeToString(sum[:8]) + `"`}
+}
+
+// readPage returns the files of the page by their paths. The page learns the root of this bridge's
+// topics, and its version, from two places in its markup.
+func readPage(root, version string) (map[string]*file, error) {
+	files := map[string]*file{}
+	entries, err := fs.ReadDir(built, "page")
+	if err != nil {
+		return nil, err
+	}
+	for _, entry := range entries {
+		name := entry.Name()
+		content, err := built.ReadFile("page/" + name)
+		if err != nil {
+			return nil, err
+		}
+		mediaType := mime.TypeByExtension(path.Ext(name))
+		switch path.Ext(name) { // whatever the system's own table says
+		case ".js":
+			mediaType = "text/javascript; charset=utf-8"
+		case ".css":
+			mediaType = "text/css; charset=utf-8"
+		case ".svg":
+			mediaType = "image/svg+xml"
+		case ".txt":
+			mediaType = "text/plain; charset=utf-8"
+		}
+		if name == "index.html" {
+			content = []byte(strings.NewReplacer("{{root}}", html.EscapeString(root), "{{version}}", html.EscapeString(version)).Replace(string(content)))
+			files["/{$}"] = newFile("text/html; charset=utf-8", content)
+			continue
+		}
+		files["/"+name] = newFile(mediaType, content)
+	}
+	if files["/{$}"] == nil {
+		return nil, fmt.Errorf("page has no index.html: %w", fs.ErrNotExist)
+	}
+	return files, nil
+}
+
+// ServeHTTP sends the file, compressed to those who understand that. Browsers ask each time whether it
+// has changed, for another version of the binary has another page.
+func (f *file) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Content-Type", f.mediaType)
+	h.Set("Cache-Control", "no-cache")
+	h.Set("ETag", f.tag)
+	h.Set("Vary", "Accept-Encoding")
+	if strings.Contains(r.Header.Get("If-None-Match"), f.tag) {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	size, content := f.size, io.Reader(nil)
+	if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+		h.Set("Content-Encoding", "gzip")
+		size, content = len(f.zipped), bytes.NewReader(f.zipped)
+	} else if z, err := gzip.NewReader(bytes.NewReader(f.zipped)); err == nil {
+		content = z
+	}
+	h.Set("Content-Length", strconv.Itoa(size))
+	if r.Method != http.MethodHead {
+		_, _ = io.Copy(w, content)
+	}
+}

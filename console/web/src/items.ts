@@ -1,0 +1,112 @@
+// The dictionary of the binary, and names of items in words.
+import { learnClock } from './link'
+import { changed } from './model'
+import { language, t } from './words'
+
+export interface Row {
+  protocol: string, name: string, di: string, ranges?: string, picture: string, unit: string, access: string, text_en: string, text_zh: string
+}
+
+export let rows: Row[] = []
+const byProtocol = new Map<string, Map<string, Row>>()
+const anywhere = new Map<string, Row>()
+
+export async function loadItems () {
+  const askedAt = Date.now()
+  const response = await fetch('/items.json')
+  learnClock(response.headers.get('Date'), askedAt)
+  rows = await response.json()
+  for (const r of rows) {
+    if (!byProtocol.has(r.protocol)) byProtocol.set(r.protocol, new Map())
+    const table = byProtocol.get(r.protocol)!
+    for (const name of new Set([r.name, stem(r.name)])) {
+      if (!table.has(name)) table.set(name, r)
+      if (!anywhere.has(name)) anywhere.set(name, r)
+    }
+  }
+  changed()
+}
+
+const endings = /_(?:[abc]|t\d+|h\d+|\d+|block)$/
+const stem = (name: string) => {
+  while (endings.test(name)) name = name.replace(endings, '')
+  return name
+}
+
+// find returns the row of an item's family.
+export function find (item: string, protocol?: string): Row | undefined {
+  const table = (protocol && byProtocol.get(protocol)) || anywhere
+  let name = item.replace(/\..*$/, '')
+  for (;;) {
+    const r = table.get(name) ?? anywhere.get(name)
+    if (r) return r
+    const shorter = name.endsWith('_time') ? name.slice(0, -5) : name.replace(endings, '')
+    if (shorter === name) return undefined
+    name = shorter
+  }
+}
+
+export const unitOf = (item: string, protocol?: string): string =>
+  /_time$/.test(item) || item.includes('.') ? '' : find(item, protocol)?.unit ?? ''
+
+const tariffs: [string, string][] = [['total', '总'], ['sharp', '尖'], ['peak', '峰'], ['flat', '平'], ['valley', '谷']]
+export const tariff = (n: number) => n < tariffs.length && n > 0
+  ? t(`tariff ${n} (${tariffs[n][0]})`, `费率${n}（${tariffs[n][1]}）`) : n === 0 ? t('total', '总') : t(`tariff ${n}`, `费率${n}`)
+
+export const capital = (s: string) => s.charAt(0).toUpperCase() + s.slice(1)
+
+// label is what people call an item.
+export function label (item: string, protocol?: string): string {
+  const r = find(item, protocol)
+  if (!r) return item === 'relay' ? t('Relay', '继电器') : item === 'valve' ? t('Valve', '阀门') : item
+  const [whole, flag] = item.split('.')
+  const parts: string[] = []
+  let rest = whole
+  if (rest.endsWith('_time') && rest !== r.name) { parts.unshift(t('time', '发生时间')); rest = rest.slice(0, -5) }
+  while (rest !== r.name && rest !== stem(r.name)) {
+    const ending = endings.exec(rest)?.[0].slice(1)
+    if (!ending) break
+    rest = rest.slice(0, -ending.length - 1)
+    if (ending === 'block') parts.unshift(t('all', '全部'))
+    else if (/^[abc]$/.test(ending)) parts.unshift(t(`phase ${ending.toUpperCase()}`, `${ending.toUpperCase()}相`))
+    else if (/^t\d/.test(ending)) parts.unshift(tariff(Number(ending.slice(1))))
+    else if (/^h\d/.test(ending)) parts.unshift(t(`${ending.slice(1)} settlement(s) back`, `上${ending.slice(1)}结算日`))
+    else parts.unshift(!/\bw+=/.test(r.ranges ?? '') ? t(`record ${ending}`, `第${ending}次`) : ending)
+  }
+  if (rest === r.name && stem(rest) !== rest && parts.length === 0) {
+    const ending = /_([abc])$/.exec(rest)?.[1]
+    if (ending && /p=|pp=/.test(r.ranges ?? '')) parts.unshift(t(`phase ${ending.toUpperCase()}`, `${ending.toUpperCase()}相`))
+  }
+  if (flag) parts.push(flag.replaceAll('_', ' '))
+  const text = language === 'zh' ? r.text_zh || r.text_en : capital(r.text_en)
+  const joined = parts.join(t(', ', ' '))
+  return joined ? `${text}${t(', ', ' ')}${joined}` : text
+}
+
+// search finds rows by words, all of which must match.
+export function search (text: string, protocol?: string): Row[] {
+  const words = text.toLowerCase().split(/\s+/).filter(Boolean)
+  const own = rows.filter(r => !protocol || r.protocol === protocol)
+  const of = own.length > 0 ? own : rows
+  return of.filter(r => {
+    const all = `${r.name} ${r.di} ${r.text_en} ${r.text_zh}`.toLowerCase()
+    return words.every(w => all.includes(w))
+  })
+}
+
+// variants are the members of a family: how its name ends for each.
+export function variants (r: Row): { phases: string[], tariffs: string[], back: string[] } {
+  const letters = new Set((r.ranges ?? '').split(' ').map(s => s[0]))
+  const phased = letters.has('p')
+  return {
+    phases: phased ? (/_a$/.test(r.name) || /_a_/.test(r.name) ? ['a', 'b', 'c', 'block'] : ['', 'a', 'b', 'c', 'block']) : [],
+    tariffs: letters.has('t') ? ['', 't1', 't2', 't3', 't4', 'block'] : [],
+    back: letters.has('h') ? ['', 'h1', 'h2', 'h3'] : []
+  }
+}
+
+// member is the name of one member of a family.
+export function member (r: Row, ending: string, back: string): string {
+  const base = variants(r).phases.length > 0 ? r.name.replace(/_a(?=$|_\d+$)/, '') : r.name
+  return [base, ending, back].filter(Boolean).join('_')
+}

@@ -1,0 +1,133 @@
+// What the tests run: the binary, built once, a mosquitto with the access list that the project ships, and
+// a real browser; on free ports of this machine, with everything that they write in one temporary folder.
+import { execFileSync, spawn } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { delimiter, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { chromium } from 'playwright-core'
+
+const repository = fileURLToPath(new URL('../../..', import.meta.url))
+
+// patience bounds every wait, in milliseconds; a test that passes never waits for it to end.
+export const patience = 30000
+
+// find returns the path of a program that is installed, or undefined.
+export function find (name) {
+  for (const folder of [...process.env.PATH.split(delimiter), '/usr/sbin']) {
+    try {
+      return execFileSync('realpath', ['-e', join(folder, name)], { encoding: 'utf8', stdio: 'pipe' }).trim()
+    } catch {} // not in this folder
+  }
+}
+
+// missing says, for the record too, why tests must be skipped; false if nothing is missing.
+export function missing (what, ...programs) {
+  const absent = programs.filter(name => !find(name))
+  if (absent.length === 0) return false
+  const reason = `there is no ${absent.join(', no ')}`
+  console.log(`skipped: ${what}: ${reason}`)
+  return reason
+}
+
+export const folder = mkdtempSync(join(tmpdir(), 'dlt645-console-'))
+export const cleanUp = () => rmSync(folder, { recursive: true, force: true })
+
+let built
+export function binary () {
+  built ??= (() => {
+    const path = join(folder, 'dlt645-mqtt')
+    execFileSync('go', ['build', '-o', path, '.'], { cwd: repository, stdio: 'inherit' })
+    return path
+  })()
+  return built
+}
+
+// ours is the environment without variables of the bridge.
+const ours = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('DLT645_')))
+
+// run starts the binary, and waits until it says that it is ready.
+export function run (variables, ...args) {
+  return program(binary(), args, { env: { ...ours, ...variables } })
+}
+
+// mosquitto starts a broker with the access list and the accounts that the project ships.
+export async function mosquitto (port, ...accounts) {
+  const home = join(folder, `mosquitto-${port}`)
+  mkdirSync(home, { recursive: true })
+  const [configuration, passwords] = ['mosquitto.conf', 'passwords'].map(name => join(home, name))
+  writeFileSync(passwords, '', { mode: 0o600 })
+  for (const user of accounts) execFileSync(find('mosquitto_passwd'), ['-b', passwords, user, password(user)])
+  const list = join(home, 'acl')
+  // The user test plays what meters and bridges do.
+  writeFileSync(list, readFileSync(join(repository, 'deploy/mosquitto/acl'), 'utf8') + '\nuser test\ntopic readwrite #\n', { mode: 0o600 })
+  writeFileSync(configuration, `user root\nlistener ${port} 127.0.0.1\nallow_anonymous false\npassword_file ${passwords}\nacl_file ${list}\nset_tcp_nodelay true\n`)
+  const p = program(find('mosquitto'), ['-c', configuration])
+  await p.says(/mosquitto version .* running/)
+  return p
+}
+
+export const password = user => `secret-${user}`
+
+// program starts a program. says waits until its output has a line and returns the match, stop ends it.
+export function program (command, args, options = {}) {
+  const child = spawn(command, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] })
+  let output = ''
+  let heard = () => {}
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', text => { output += text; heard() })
+  let over = false
+  const ended = new Promise(resolve => child.once('close', resolve).once('error', resolve)).then(() => { over = true; heard() })
+  return {
+    pid: child.pid,
+    output: () => output,
+    says (sign) {
+      return new Promise((resolve, reject) => {
+        const fail = why => reject(new Error(`${why} instead of ${sign} from ${command}; it printed\n${output}`))
+        const timer = setTimeout(() => fail('nothing'), patience)
+        heard = () => {
+          const found = sign.exec(output)
+          if (!found && !over) return
+          clearTimeout(timer)
+          found ? resolve(found) : fail('it ended')
+        }
+        heard()
+      })
+    },
+    async stop (signal = 'SIGTERM') {
+      child.kill(signal)
+      await ended
+    }
+  }
+}
+
+export function freePort () {
+  return new Promise((resolve, reject) => {
+    const server = createServer().once('error', reject).listen(0, '127.0.0.1', () => {
+      const { port } = server.address()
+      server.close(() => resolve(port))
+    })
+  })
+}
+
+// launch starts the browser. It asks nobody but this machine.
+export const launch = () => chromium.launch({
+  executablePath: find('chromium'),
+  args: ['--no-sandbox', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync']
+})
+
+// visit opens a page of the console in a browser of its own. Whatever the browser complains about, and
+// whatever it asks of another host, is noted in complaints.
+export async function visit (browser, address, { width = 1280, height = 900, dark = false, chinese = false, hash = 'meters' } = {}) {
+  const context = await browser.newContext({
+    viewport: { width, height }, colorScheme: dark ? 'dark' : 'light', locale: chinese ? 'zh-CN' : 'en-GB', timezoneId: 'Asia/Shanghai', reducedMotion: 'reduce', acceptDownloads: true
+  })
+  const page = await context.newPage()
+  page.setDefaultTimeout(patience)
+  const complaints = []
+  page.on('console', m => { if (['error', 'warning'].includes(m.type()) && !/net::ERR_CONNECTION_REFUSED|WebSocket connection to|status of 50[23]/.test(m.text())) complaints.push(m.text()) })
+  page.on('pageerror', error => complaints.push(error.stack))
+  page.on('request', r => { if (new URL(r.url()).host !== new URL(address).host && !r.url().startsWith('blob:')) complaints.push(`asks ${r.url()}`) })
+  await page.goto(`${address}/#/${hash}`)
+  return { page, complaints, close: () => context.close() }
+}

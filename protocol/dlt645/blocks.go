@@ -68,12 +68,16 @@ func (r *reader) inBlocks(registers []register) []register {
 }
 
 // blocks returns the blocks in which the register may be read. Parameters are read singly:
-// makers lay out their blocks in different ways that cannot be told apart by the length.
+// makers lay out their blocks in different ways that cannot be told apart by the length. Those of
+// the block of status words can: see [diStatusBlock].
 func (r *reader) blocks(register register) []Item {
-	if register.item.Name == "" || r.version == V2007 && register.item.DI>>24 == 0x04 {
+	if register.item.Name == "" {
 		return nil
 	}
 	return slices.DeleteFunc(slices.Clone(register.item.blocks()), func(block Item) bool {
+		if r.version == V2007 && block.DI>>24 == 0x04 && block.DI != diStatusBlock {
+			return true
+		}
 		return r.known != nil && r.known.Lacks(block.DI.Format(r.version))
 	})
 }
@@ -90,14 +94,15 @@ func worthwhile(block DI, v Version) int {
 // notGiven returns the members of blocks that the meter answered without them: it refused
 // the block, or its block is shorter than ours or laid out in another way. A meter that was
 // silent is not asked again. Polls take a short block at its word: it ends behind the last
-// tariff that the meter has, and to ask for all those beyond would take half a minute.
+// tariff that the meter has, and to ask for all those beyond would take half a minute. The block of
+// status words may leave some out in the middle, that the meter has.
 func (r *reader) notGiven(registers []register, answers []protocol.Answer) (singles []register) {
 	for i, answer := range answers {
 		var refusal *protocol.Refusal
 		if answer.Result.Address.IsZero() && !errors.As(answer.Err, &refusal) {
 			continue
 		}
-		if r.class == protocol.ClassPoll && answer.Err == nil && hasAny(answer.Result.Values, registers[i].only) {
+		if r.class == protocol.ClassPoll && answer.Err == nil && !(r.version == V2007 && registers[i].item.DI == diStatusBlock) && hasAny(answer.Result.Values, registers[i].only) {
 			continue
 		}
 		for _, member := range registers[i].members {

@@ -142,8 +142,29 @@ func split(items []Item, data []byte) ([][]byte, error) {
 // the key status word (10 bytes), or more bytes that nobody has explained.
 const diStatusBlock DI = 0x040005FF
 
+// closedStatus takes the AAH off behind each word, as some meters close every part of a block, if
+// it is behind all of them.
+func closedStatus(data []byte) []byte {
+	var open []byte
+	for rest := data; len(rest) > 0; {
+		size := 2
+		if len(open) == 14 { // the key status word
+			size = 4
+		}
+		if len(rest) <= size || rest[size] != separator {
+			return data
+		}
+		open, rest = append(open, rest[:size]...), rest[size+1:]
+	}
+	if len(open) != 14 && len(open) != 18 {
+		return data
+	}
+	return open
+}
+
 // statusParts cuts the block into the words 1 to 7 and the key status word.
 func statusParts(data []byte) ([][]byte, error) {
+	data = closedStatus(data)
 	if len(data)%2 == 1 && data[len(data)-1] == separator {
 		data = data[:len(data)-1]
 	}

@@ -130,6 +130,10 @@ func (b *Bridge) finishRead(r *request, m *meter, c conversation) {
 		a.history = b.historyOf(c.history, &a.Units)
 	}
 	for _, e := range c.errors {
+		if e.Err == nil {
+			a.Errors.remove(e.Item)
+			continue
+		}
 		a.Errors.set(e.Item, problemOf(e.Err))
 	}
 	if m != nil {

@@ -161,7 +161,8 @@ type Sample struct {
 	Values []Value // their names are those of the items that had these values at that moment
 }
 
-// An ItemError says why one item of a request cannot be answered.
+// An ItemError says why one item of a request cannot be answered. A nil Err takes back what an
+// earlier step has said of the item: its parts were read.
 type ItemError struct {
 	Item string
 	Err  error

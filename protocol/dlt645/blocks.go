@@ -98,12 +98,22 @@ func worthwhile(block DI, v Version) int {
 // status words may leave some out in the middle, that the meter has.
 func (r *reader) notGiven(registers []register, answers []protocol.Answer) (singles []register) {
 	for i, answer := range answers {
+		unreadable := errors.Is(answer.Err, protocol.ErrGarbled) && answer.Result.Address != ""
+		if r.isClock(registers[i]) && (hasNone(answer.Err) || unreadable) {
+			clock := registers[i]
+			clock.parted = true
+			singles = append(singles, clock)
+			continue
+		}
 		var refusal *protocol.Refusal
 		if answer.Result.Address.IsZero() && !errors.As(answer.Err, &refusal) {
 			continue
 		}
 		if r.class == protocol.ClassPoll && answer.Err == nil && !(r.version == V2007 && registers[i].item.DI == diStatusBlock) && hasAny(answer.Result.Values, registers[i].only) {
 			continue
+		}
+		if registers[i].whole && answer.Err == nil {
+			continue // what is not in it the meter does not have, or has not kept
 		}
 		for _, member := range registers[i].members {
 			if answer.Err != nil || !hasAny(answer.Result.Values, member.values()) {

@@ -133,7 +133,11 @@ func (c *commander) readDateAndTime(then clockReader) protocol.Plan {
 // readDate plans to read the date, or goes on with the error.
 func (c *commander) readDate(next func(date []protocol.Value) protocol.Plan, failed clockReader) protocol.Plan {
 	_, date, _ := clockItems(c.version)
-	plan := c.plan(c.read(c.address, date))
+	step := c.read(c.address, date)
+	if c.clock != nil {
+		step.Items, step.Only = c.clock.names, []string{}
+	}
+	plan := c.plan(step)
 	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
 		if err := answers[0].Err; err != nil {
 			return failed(clockReading{}, err)
@@ -152,10 +156,17 @@ func (c *commander) readTime(date []protocol.Value, earliest time.Duration, next
 	take := step.First.Take
 	step.First.Take = func(answer []byte) (*protocol.Exchange, protocol.Result, error) {
 		exchange, result, err := take(answer)
-		if clock := combined(date, result.Values, c.zone); sinceMidnight(clock) >= earliest {
+		clock := combined(date, result.Values, c.zone)
+		if sinceMidnight(clock) >= earliest {
 			result.Clock = clock
 		}
+		if c.clock != nil && err == nil && (clock.IsZero() || sinceMidnight(clock) >= earliest) { // else both are read once more
+			result.Values = c.parted(date, result.Values)
+		}
 		return exchange, result, err
+	}
+	if c.clock != nil {
+		step.Items, step.Only = c.clock.names, c.clock.values()
 	}
 	plan := c.plan(step)
 	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) { return next(answers[0]) }

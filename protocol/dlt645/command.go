@@ -62,6 +62,7 @@ type commander struct {
 	permission protocol.Permission
 	class      protocol.Class // of the command and of what is read back
 	level      string         // of the password in the frames, as in Plan.Level
+	clock      *register      // of a read, the whole clock that date and time stand for; else nil
 }
 
 // planCommand plans a request to write, to switch, to maintain, or to all meters at once.

@@ -23,6 +23,8 @@ type freezeHistory struct {
 	sought  time.Time // of the record that has moved; zero if none has
 	samples []protocol.Sample
 	refused []protocol.ItemError // parts that the meter does not freeze
+	whole   string               // the block that is read in parts; empty: none is
+	denial  error                // why
 }
 
 // readFreezes plans to read freezes.
@@ -112,6 +114,9 @@ func (w *freezeHistory) take(answers []protocol.Answer) protocol.Plan {
 	if len(answers) == 0 {
 		return w.read(w.record+1, behind)
 	}
+	if w.expand(answers) {
+		return w.read(w.record, w.at)
+	}
 	sample, err := w.sample(answers)
 	switch {
 	case err != nil, len(w.parts) == 0:
@@ -134,13 +139,37 @@ func (w *freezeHistory) take(answers []protocol.Answer) protocol.Plan {
 	}, w.timeStep(w.record))
 }
 
+// expand puts the parts of a freeze in place of the block of all of them, if the meter has no such block. It reports
+// whether it did.
+func (w *freezeHistory) expand(answers []protocol.Answer) (done bool) {
+	var parts []stored
+	for i, part := range w.parts {
+		c, isBlock := part.item.family.codec.(*concatenation)
+		if !isBlock || !hasNone(answers[i].Err) {
+			parts = append(parts, part)
+			continue
+		}
+		done = true
+		items, _ := c.items(part.item)
+		for _, item := range items[1:] { // the time is read anyway
+			parts = append(parts, stored{item: item, only: part.only, name: item.Name, of: part.name})
+		}
+		w.whole, w.denial = part.name, answers[i].Err
+	}
+	w.parts = parts
+	return done
+}
+
 // sample makes a sample of the parts of a record. A part that the meter does not freeze is
-// reported once and not asked for again.
+// reported once and not asked for again. It is not reported if it was asked for as one of all, and
+// there are others.
 func (w *freezeHistory) sample(answers []protocol.Answer) (protocol.Sample, error) {
 	sample := protocol.Sample{Time: w.at, Values: []protocol.Value{}}
 	var parts []stored
 	for i, part := range w.parts {
 		switch err := answers[i].Err; {
+		case hasNone(err) && part.of != "":
+			continue
 		case hasNone(err):
 			w.refused = append(w.refused, protocol.ItemError{Item: part.name, Err: err})
 			continue
@@ -156,6 +185,10 @@ func (w *freezeHistory) sample(answers []protocol.Answer) (protocol.Sample, erro
 		}
 	}
 	w.parts = parts
+	if w.whole != "" && !slices.ContainsFunc(parts, func(part stored) bool { return part.of == w.whole }) {
+		w.refused = append(w.refused, protocol.ItemError{Item: w.whole, Err: w.denial})
+		w.whole = ""
+	}
 	return sample, nil
 }
 

@@ -31,6 +31,7 @@ type stored struct {
 	item Item     // of the first record, or from a given time on
 	only []string // the values that are wanted, by name; nil: all
 	name string   // that an error goes under
+	of   string   // the name of the block that was asked for, of which this is a part; else empty
 }
 
 // planHistory plans to read what a meter has stored from a moment on. The items are either

@@ -95,6 +95,9 @@ func (m *storingMeter) read(t *testing.T, di DI, rest []byte) (data []byte, ok b
 	if !ok {
 		t.Fatalf("the table lacks %s", di.Format(V2007))
 	}
+	if values[di&^0xFF] == "" {
+		return nil, false
+	}
 	value := map[string]any{name: stamp(at)}
 	switch di & 0xFF00 {
 	case 0:
@@ -266,6 +269,8 @@ func TestHistoryOfFreezes(t *testing.T) {
 		{"nothing but the time", day(20), time.Time{}, []string{"daily_freeze_time"}, []time.Time{day(20)}, `[]`, 2 + 1},
 		{"older than the oldest", time.Unix(0, 0), day(13), []string{"daily_freeze_forward_active_energy"}, []time.Time{day(11), day(12)},
 			`[{"Name":"forward_active_energy","Unit":"kWh","Data":31500.00}]`, 11 + 2 + 1}, // one to be sure of the last one
+		{"the block, which the meter lacks", day(19), time.Time{}, []string{"daily_freeze"}, []time.Time{day(19), day(20)},
+			`[{"Name":"forward_active_energy","Unit":"kWh","Data":32300.00},{"Name":"reverse_active_energy","Unit":"kWh","Data":32300.00},{"Name":"forward_active_demand","Unit":"kW","Data":0.0001},{"Name":"forward_active_demand_time","Unit":"","Data":"2026-11-19T00:00:00+08:00"}]`, 3 + 1 + 1 + 11 + 3},
 		{"in the future", day(21), time.Time{}, []string{"daily_freeze_forward_active_energy"}, nil, "", 1},
 		{"between two", day(19).Add(time.Hour), day(20), []string{"daily_freeze_forward_active_energy"}, nil, "", 2},
 	} {
@@ -346,6 +351,7 @@ func TestHistoryThatEndsEarly(t *testing.T) {
 		{"silence after two records", func(m *storingMeter) { m.mute = silentFrom(6) }, energy, 2, map[string]error{energy[0]: protocol.ErrSilent}},
 		{"a part that is not frozen", func(m *storingMeter) { m.lacks = []DI{0x05060200} }, both, 10, map[string]error{both[1]: nil}},
 		{"no part that is frozen", func(m *storingMeter) { m.lacks = []DI{0x05060100} }, energy, 0, map[string]error{energy[0]: nil}},
+		{"no part of the block that is frozen", func(m *storingMeter) { m.lacks = []DI{0x0506FF00, 0x05060100, 0x05060200, 0x05060900} }, []string{"daily_freeze"}, 0, map[string]error{"daily_freeze": nil}},
 		{"no freezes", func(m *storingMeter) { m.freezes = nil }, energy, 0, map[string]error{energy[0]: nil}},
 		{"no load record", func(m *storingMeter) { m.lacks = []DI{0x06060000} }, load, 0, map[string]error{load[0]: nil}},
 		{"silence in the load record", func(m *storingMeter) { m.mute = silentFrom(3) }, load, 17, map[string]error{load[0]: protocol.ErrSilent}},

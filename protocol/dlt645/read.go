@@ -19,6 +19,10 @@ type register struct {
 	// members are set where a block is read in place of several registers. They are read
 	// singly if the meter does not give the block.
 	members []register
+
+	whole  bool   // the block itself was asked for: members is what it consists of
+	of     string // the block that was asked for and not given, of which this is a part
+	parted bool   // a clock that the meter has as date and time only
 }
 
 // want puts what was asked, an item or one value of it, on the list of what is wanted of
@@ -65,6 +69,10 @@ func (m *Meters) planRead(request protocol.Request, known protocol.Known) (proto
 		return r.planHistory(address, request)
 	}
 	registers, missing := m.registers(request.Items)
+	for i := range registers {
+		registers[i].members = m.partsOf(registers[i])
+		registers[i].whole = registers[i].members != nil
+	}
 	var plan protocol.Plan
 	switch {
 	case len(registers) == 0:
@@ -178,20 +186,33 @@ func (r *reader) plan(address Address, steps ...protocol.Step) protocol.Plan {
 }
 
 // read plans the reads of one meter. Members of a block that the meter did not give are
-// read singly afterwards.
+// read singly afterwards, and so are date and time of a clock.
 func (r *reader) read(address Address, registers []register) protocol.Plan {
+	var clocks []register
+	registers = slices.DeleteFunc(slices.Clone(registers), func(register register) bool {
+		parted := register.parted || r.isClock(register) && r.known != nil && r.known.Lacks(register.item.DI.Format(r.version))
+		if parted {
+			clocks = append(clocks, register)
+		}
+		return parted
+	})
+	if len(registers) == 0 && len(clocks) > 0 {
+		return r.readParted(address, clocks[0])
+	}
 	plan := r.plan(address)
-	blocks := false
+	more := len(clocks) > 0
 	for _, register := range registers {
 		plan.Steps = append(plan.Steps, r.step(address, register))
-		blocks = blocks || register.members != nil
+		more = more || register.members != nil || register.of != "" || r.isClock(register)
 	}
-	if blocks {
+	if more {
 		plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
 			if block, rest, ok := r.silentTo(registers, answers); ok {
-				return r.readWithout(address, block, rest), nil
+				return r.readWithout(address, block, append(rest, clocks...)), nil
 			}
-			return r.read(address, r.notGiven(registers, answers)), nil
+			plan := r.read(address, append(r.notGiven(registers, answers), clocks...))
+			plan.Errors = append(plan.Errors, r.partsRead(registers, answers)...)
+			return plan, nil
 		}
 	}
 	return plan
@@ -201,12 +222,15 @@ func (r *reader) read(address Address, registers []register) protocol.Plan {
 // to what they do not have, and who asked for the members knows nothing of the block. If the meter
 // answers, it is there, and the other members and the rest are read.
 func (r *reader) readWithout(address Address, block register, rest []register) protocol.Plan {
-	plan := r.plan(address, r.step(address, block.members[0]))
+	first := block.members[:1]
+	plan := r.plan(address, r.step(address, first[0]))
 	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
 		if _, there := answeredBy(answers[0]); !there {
 			return r.plan(address), nil
 		}
-		return r.read(address, slices.Concat(block.members[1:], rest)), nil
+		plan := r.read(address, slices.Concat(block.members[1:], rest))
+		plan.Errors = append(plan.Errors, r.partsRead(first, answers)...)
+		return plan, nil
 	}
 	return plan
 }
@@ -216,7 +240,7 @@ func (r *reader) readWithout(address Address, block register, rest []register) p
 func (r *reader) readWhoever(pattern Address, registers []register) protocol.Plan {
 	first, rest := registers[:1], registers[1:]
 	plan := r.plan(pattern, r.step(pattern, first[0]))
-	if len(rest) == 0 && first[0].members == nil {
+	if len(rest) == 0 && first[0].members == nil && !r.isClock(first[0]) {
 		return plan
 	}
 	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
@@ -299,7 +323,7 @@ func (r *reader) step(address Address, register register) protocol.Step {
 		Key: string(first.Request), Repeatable: true, First: first,
 		Expected: frameOverhead + diSize(r.version) + register.item.expected(),
 	}
-	if isBlock(di, r.version) {
+	if isBlock(di, r.version) || r.isClock(register) {
 		step.Block = di.Format(r.version)
 	}
 	return step

@@ -97,7 +97,9 @@ func play(t *testing.T, plan protocol.Plan, meters ...*testMeter) outcome {
 	o := outcome{map[string]string{}, map[string]error{}, ""}
 	for {
 		for _, missing := range plan.Errors {
-			o.errors[missing.Item] = missing.Err
+			if o.errors[missing.Item] = missing.Err; missing.Err == nil {
+				delete(o.errors, missing.Item)
+			}
 		}
 		var answers []protocol.Answer
 		var silence error

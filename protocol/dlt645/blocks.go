@@ -98,7 +98,7 @@ func worthwhile(block DI, v Version) int {
 // status words may leave some out in the middle, that the meter has.
 func (r *reader) notGiven(registers []register, answers []protocol.Answer) (singles []register) {
 	for i, answer := range answers {
-		unreadable := errors.Is(answer.Err, protocol.ErrGarbled) && answer.Result.Address != ""
+		unreadable := errors.Is(answer.Err, protocol.ErrGarbled) && answer.Result.Address.Text != ""
 		if r.isClock(registers[i]) && (hasNone(answer.Err) || unreadable) {
 			clock := registers[i]
 			clock.parted = true

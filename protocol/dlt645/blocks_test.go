@@ -121,7 +121,7 @@ func TestStatusWordsInOneExchange(t *testing.T) {
 			if test.block != "" {
 				meter.memory[diStatusBlock] = fromHex(test.block)
 			}
-			p, err := New(V2007, shanghai).Plan(protocol.Request{Verb: protocol.VerbRead, Class: class, Address: "112233445566", Items: items}, nil)
+			p, err := New(V2007, shanghai).Plan(protocol.Request{Verb: protocol.VerbRead, Class: class, Address: meterAt("112233445566"), Items: items}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

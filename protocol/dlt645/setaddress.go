@@ -17,7 +17,7 @@ type addressing struct {
 
 // planSetAddress plans to give the meter another address: function 15H, or 0AH in 1997. Since
 // the frame goes to AAAAAAAAAAAA, whoever hears it takes the address; so it is asked before
-// who is there, twice. Clause 7.5 of DL/T 645-2007.
+// who is there, in the other edition and then, twice, in the meter's own. Clause 7.5 of DL/T 645-2007.
 func (c *commander) planSetAddress() (protocol.Plan, error) {
 	next, err := ParseAddress(c.NewAddress, c.version)
 	switch {
@@ -34,7 +34,40 @@ func (c *commander) planSetAddress() (protocol.Plan, error) {
 		return protocol.Plan{}, err
 	}
 	a := &addressing{c, next}
-	plan := c.plan(a.whoIsThere(), a.whoIsThere())
+	other := New(V2007+V1997-c.version, c.zone)
+	question, err := other.Find("")
+	if err != nil {
+		return protocol.Plan{}, err
+	}
+	return a.exclude(other.version, question.Steps), nil
+}
+
+// exclude plans to ask each question of the other edition, which nobody must answer, and then those of
+// the meter's own. Each question is a plan of its own, for after a silence the rest of a plan is not asked.
+func (a *addressing) exclude(other Version, questions []protocol.Step) protocol.Plan {
+	if len(questions) == 0 {
+		return a.confirmAlone()
+	}
+	plan := a.plan(questions[0])
+	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
+		const why = "set_address is sent only if there is no other meter on the wire; connect the meter alone"
+		switch answer := answers[0]; {
+		case errors.Is(answer.Err, protocol.ErrSilent):
+			return a.exclude(other, questions[1:]), nil
+		case answer.Err == nil:
+			return protocol.Plan{}, fmt.Errorf("%w: meter %s answers to DL/T 645-%s; %s", protocol.ErrUnsafe, answer.Result.Address.Text, other, why)
+		case errors.Is(answer.Err, protocol.ErrGarbled):
+			return protocol.Plan{}, fmt.Errorf("%w: something answers when meters of DL/T 645-%s are asked for (%w); %s", protocol.ErrUnsafe, other, answer.Err, why)
+		default:
+			return protocol.Plan{}, fmt.Errorf("before a new address is given it is asked whether another meter is there: %w", answer.Err)
+		}
+	}
+	return plan
+}
+
+// confirmAlone plans to ask twice who is there, and to give the address if only the meter that is meant is.
+func (a *addressing) confirmAlone() protocol.Plan {
+	plan := a.plan(a.whoIsThere(), a.whoIsThere())
 	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
 		for _, answer := range answers {
 			if err := a.isAlone(answer); err != nil {
@@ -43,7 +76,7 @@ func (c *commander) planSetAddress() (protocol.Plan, error) {
 		}
 		return a.give(), nil
 	}
-	return plan, nil
+	return plan
 }
 
 // whoIsThere is the step that asks every meter on the wire for its address. It waits as long

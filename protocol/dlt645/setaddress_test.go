@@ -52,12 +52,16 @@ func TestSetAddress(t *testing.T) {
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			p := perform(t, readdress(t, test.version), time.Unix(1e9, 0), says(test.answers...))
-			p.expect(t, test.sent...)
+			p := perform(t, readdress(t, test.version), time.Unix(1e9, 0), says(append([][]byte{nil, nil}, test.answers...)...))
+			others := []string{who97, "68 AAAAAAAAAAAA 68 01 02 65 F3 27 16"}
+			if test.version == V1997 {
+				others = []string{who, readFrame("AAAAAAAAAAAA", diAddress, V2007)}
+			}
+			p.expect(t, append(others, test.sent...)...)
 			if p.fate != test.fate || p.err != nil || summary(p.report) != test.report || !strings.Contains(p.report.Note, test.note) {
 				t.Errorf("ended %d, %v: %s, notes %q", p.fate, p.err, summary(p.report), p.report.Note)
 			}
-			for i, step := range p.steps {
+			for i, step := range p.steps[2:] {
 				asks := i < 2
 				if step.Class != protocol.ClassCommand || asks && (!step.Repeatable || step.Key != "" || step.Meter.Text != meterB) {
 					t.Errorf("step %d: %+v", i, step)
@@ -91,7 +95,7 @@ func TestSetAddressNotAlone(t *testing.T) {
 		{"answered twice after a late answer", [][]byte{line(there, there), there}, nil, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			p := perform(t, readdress(t, V2007), time.Unix(1e9, 0), says(test.answers...))
+			p := perform(t, readdress(t, V2007), time.Unix(1e9, 0), says(append([][]byte{nil, nil}, test.answers...)...))
 			if test.words == "" {
 				if p.err != nil || p.fate == notDone {
 					t.Errorf("not sent: %v", p.err)
@@ -99,7 +103,7 @@ func TestSetAddressNotAlone(t *testing.T) {
 				return
 			}
 			isError(t, p.err, test.kind, test.words)
-			if p.fate != notDone || len(p.sent) != 2 {
+			if p.fate != notDone || len(p.sent) != 4 {
 				t.Errorf("sent %v", p.sent)
 			}
 		})
@@ -115,7 +119,7 @@ func TestSetAddressNotAlone(t *testing.T) {
 
 // The question who is there is not answered before the line is quiet.
 func TestSetAddressWaits(t *testing.T) {
-	step := readdress(t, V2007).Steps[0]
+	step := onlyIts(t, readdress(t, V2007)).Steps[0]
 	there := addressOf(meterB)
 	if advance, token, _ := step.First.Answer(there, false); advance != 0 || token != nil {
 		t.Errorf("cut %X before the line was quiet", token)
@@ -123,6 +127,44 @@ func TestSetAddressWaits(t *testing.T) {
 	if advance, token, _ := step.First.Answer(there, true); advance != len(there) || !slices.Equal(token, there) {
 		t.Errorf("cut %X when the line was quiet", token)
 	}
+}
+
+// onlyIts goes on with a plan to where nobody of the other edition has answered.
+func onlyIts(t *testing.T, plan protocol.Plan) protocol.Plan {
+	t.Helper()
+	for len(plan.Steps) == 1 {
+		var err error
+		if plan, err = plan.Then([]protocol.Answer{{Err: protocol.ErrSilent}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return plan
+}
+
+// TestSetAddressBesideTheOtherEdition gives no address while a meter is there that speaks the other edition.
+func TestSetAddressBesideTheOtherEdition(t *testing.T) {
+	const other = "000000000124"
+	energy, number, refused := wire(other, 0x81, 0x10, 0x90, 0, 0, 0, 0), wire(other, 0x81, 0x32, 0xC0, 0x24, 1, 0, 0, 0, 0), wire(other, 0xC1, 2)
+	for _, test := range []struct {
+		version Version
+		answers [][]byte
+		words   string
+		sent    int
+	}{
+		{V2007, [][]byte{energy}, "meter 000000000124 answers to DL/T 645-1997", 1},
+		{V2007, [][]byte{refused}, "meter 000000000124 answers to DL/T 645-1997", 1},
+		{V2007, [][]byte{nil, number}, "meter 000000000124 answers to DL/T 645-1997", 2},
+		{V1997, [][]byte{addressOf(other)}, "meter 000000000124 answers to DL/T 645-2007", 1},
+		{V1997, [][]byte{nil, wire(other, 0xD1, 2)}, "meter 000000000124 answers to DL/T 645-2007", 2},
+	} {
+		p := perform(t, readdress(t, test.version), time.Unix(1e9, 0), says(test.answers...))
+		isError(t, p.err, protocol.ErrUnsafe, test.words)
+		if p.fate != notDone || len(p.sent) != test.sent {
+			t.Errorf("%s: sent %v", test.version, p.sent)
+		}
+	}
+	p := perform(t, readdress(t, V2007), time.Unix(1e9, 0), func([]byte, time.Time) ([]byte, error) { return nil, protocol.ErrGarbled })
+	isError(t, p.err, protocol.ErrUnsafe, "something answers when meters of DL/T 645-1997 are asked for")
 }
 
 func TestSetAddressErrors(t *testing.T) {

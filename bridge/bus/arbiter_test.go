@@ -362,29 +362,48 @@ func TestDeadlineBoundsTheStartOfEachStep(t *testing.T) {
 }
 
 // A process that is stopped while it waits finds the answer when it goes on, though the time for it
-// is over. Noise without end does not keep it.
+// is over. To a command that is the answer; a value may have been spoken long before, and is asked for
+// again. Noise without end does not keep it.
 func TestAnswerThatCameWhileTheProcessWasStopped(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l := start(t, Config{}, func(request string) []arrival {
-			if request == "?ax." {
-				return after(promptTime, "noise")
+	for _, frozen := range []time.Duration{time.Second, time.Minute, 3 * time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			n := 0
+			l := start(t, Config{}, func(request string) []arrival {
+				switch n++; request {
+				case "?ax.":
+					return after(promptTime, "noise")
+				case "?av.":
+					return after(20*time.Millisecond+valueTime, fmt.Sprintf("=av%d.", n))
+				}
+				return prompt(request)
+			})
+			defer l.stop()
+			freeze := func() {
+				l.mu.Lock()
+				defer l.mu.Unlock()
+				l.frozen = frozen
 			}
-			return prompt(request)
+			freeze()
+			equal(t, "command", values(<-l.submit(command(protocol.ClassRelay, "a", "t"))), "ok")
+			freeze()
+			r := <-l.submit(read("a", "v"))
+			equal(t, "read", values(r), "3")
+			equal(t, "time of the answer", r.Replies[0].Came.Sub(l.begin), l.since())
+			freeze()
+			equal(t, "noise", values(<-l.submit(read("a", "x"))), "[garbled]")
+			equal(t, "sent", l.log(), "!at. ?av. ?av. ?ax. ?ax.")
+			// What cannot be asked for again is no newer than when the process was stopped.
+			once := read("a", "v")
+			once.Repeatable, once.Key = false, ""
+			begin := time.Now()
+			freeze()
+			r = <-l.submit(once)
+			equal(t, "once", values(r), "6")
+			if came := r.Replies[0].Came.Sub(begin); came > time.Second {
+				t.Errorf("an answer that came while the process was stopped is said to have come %v after the request", came)
+			}
 		})
-		defer l.stop()
-		freeze := func() {
-			l.mu.Lock()
-			defer l.mu.Unlock()
-			l.frozen = time.Minute
-		}
-		freeze()
-		equal(t, "command", values(<-l.submit(command(protocol.ClassRelay, "a", "t"))), "ok")
-		freeze()
-		equal(t, "read", values(<-l.submit(read("a", "v"))), "1")
-		freeze()
-		equal(t, "noise", values(<-l.submit(read("a", "x"))), "[garbled]")
-		equal(t, "sent", l.log(), "!at. ?av. ?ax. ?ax.")
-	})
+	}
 }
 
 func TestExpiredJobsAreAnsweredBeforeTheirTurn(t *testing.T) {

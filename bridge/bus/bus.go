@@ -73,6 +73,7 @@ type Bus struct {
 	// Of the goroutine of Run only.
 	line     line
 	doubts   doubts
+	manner   manner
 	opening  chan opened // gets the port that is being opened; nil: none is
 	retry    time.Time   // when to open the port again
 	opens    int         // how often it was opened since an answer came
@@ -104,7 +105,7 @@ func New(config Config) *Bus {
 		probes: reserve{left: probeReserve, at: now},
 		jitter: func(d time.Duration) time.Duration { return d/2 + rand.N(d/2) },
 	}
-	b.line = line{settings: config.Settings, turn: b.turn}
+	b.line = line{settings: config.Settings, turn: b.turn, heed: b.hear}
 	return b
 }
 
@@ -202,7 +203,7 @@ func (b *Bus) Run(ctx context.Context) error {
 			}
 			b.sleep(ctx, until)
 		case now.Before(b.line.free):
-			b.rest(ctx, b.line.free)
+			b.silence(ctx)
 		default:
 			t := b.trial(now)
 			if t == nil {
@@ -277,6 +278,12 @@ func (b *Bus) nextTurn(now time.Time) time.Time {
 	for _, d := range b.doubts {
 		if d.until.After(now) && d.until.Before(next) {
 			next = d.until
+		}
+	}
+	for i := range b.manner.latest {
+		u := &b.manner.latest[i]
+		if over := u.came.Add(b.manner.settling(u)); over.After(now) && over.Before(next) {
+			next = over
 		}
 	}
 	if m, at := b.nextTrial(); m != nil && b.down.IsZero() && at.Before(next) {

@@ -12,6 +12,10 @@ import (
 // mostBreaks is how often a step may break the port before it is given up.
 const mostBreaks = 3
 
+// mostDubious is how many tries of a read may end with an answer that proves nothing, beside the two
+// that all have.
+const mostDubious = 2
+
 // serve does the step whose turn it is in t, and gives its reply to all who wait for it.
 // nested marks a step that goes between the frames of a conversation.
 func (b *Bus) serve(ctx context.Context, t *task, nested bool) {
@@ -109,14 +113,18 @@ type conversation struct {
 	nested   bool
 	stranger bool // as in Job
 
-	reply  Reply
-	wire   time.Duration
-	tries  int
-	late   bool // a late answer to an earlier request will do
-	broke  bool // the port failed
-	short  bool // the last try had fewer wake-up bytes, and was not answered
-	silent bool // the meter did not answer, or nothing that could be cut out
-	absent bool // it is offline
+	reply   Reply
+	wire    time.Duration
+	tries   int
+	late    bool   // a late answer to an earlier request will do
+	early   bool   // it came sooner than an answer can
+	hasty   bool   // so it was in the last try, and nothing better came
+	broke   bool   // the port failed
+	short   bool   // the last try had fewer wake-up bytes, and was not answered
+	silent  bool   // the meter did not answer, or nothing that could be cut out
+	doubts  int    // tries in which only an answer came that proves nothing
+	dubious string // why the frame that was cut last proves nothing
+	absent  bool   // it is offline
 
 	overdue time.Time // when the first request was out that was not answered in time
 }
@@ -129,7 +137,7 @@ func (c *conversation) run(ctx context.Context) {
 	again := &c.step.First
 	next := again
 	for next != nil {
-		if c.reply.Started && !c.pause(ctx) {
+		if c.reply.Started && !c.pause(ctx, next) {
 			return
 		}
 		next = c.exchange(next)
@@ -142,10 +150,14 @@ func (c *conversation) run(ctx context.Context) {
 // pause lets the line rest and other meters' relay steps go before the next frame, but not so
 // many that they would keep the meter waiting without end. It returns false if that ended the
 // conversation.
-func (c *conversation) pause(ctx context.Context) bool {
+func (c *conversation) pause(ctx context.Context, next *protocol.Exchange) bool {
 	b := c.bus
 	for range backgroundShare - 1 {
-		b.rest(ctx, b.line.free)
+		b.silence(ctx)
+		if b.line.port == nil {
+			c.breakOff(ErrDown)
+			return false
+		}
 		if c.nested || ctx.Err() != nil {
 			break
 		}
@@ -160,7 +172,12 @@ func (c *conversation) pause(ctx context.Context) bool {
 			return false
 		}
 	}
-	b.rest(ctx, b.line.free)
+	b.silence(ctx)
+	if b.line.port == nil {
+		c.breakOff(ErrDown)
+		return false
+	}
+	b.rest(ctx, b.manner.held(next, time.Now()))
 	if ctx.Err() != nil {
 		c.reply.Err = ErrStopping
 		return false
@@ -170,7 +187,7 @@ func (c *conversation) pause(ctx context.Context) bool {
 
 // again tells whether a conversation that has ended without a result is to be tried again.
 func (c *conversation) again(ctx context.Context) bool {
-	if c.broke || c.absent || c.tries >= 2 || c.step.Class == protocol.ClassScan || !c.step.Repeatable || ctx.Err() != nil {
+	if c.broke || c.absent || c.tries >= 2+min(c.doubts, mostDubious) || c.step.Class == protocol.ClassScan || !c.step.Repeatable || ctx.Err() != nil {
 		return false
 	}
 	return errors.Is(c.reply.Err, protocol.ErrSilent) || errors.Is(c.reply.Err, protocol.ErrGarbled)
@@ -187,6 +204,7 @@ func (c *conversation) exchange(e *protocol.Exchange) *protocol.Exchange {
 	c.silent, c.reply.Answer = false, protocol.Answer{}
 	patience := b.patience(c.step, c.tries)
 	begin := time.Now()
+	b.manner.judge(begin)
 	if !c.tune() {
 		return nil
 	}
@@ -202,17 +220,14 @@ func (c *conversation) exchange(e *protocol.Exchange) *protocol.Exchange {
 	if first {
 		wait = b.probeWait(c.step, wait)
 	}
-	h, err := b.line.exchange(e, needs, preamble, wait, func(answer []byte) time.Time {
-		if c.late {
-			return time.Time{}
-		}
-		return b.doubts.about(c.step, e, answer)
-	})
+	c.dubious, c.early = "", false
+	h, err := b.line.exchange(e, needs, preamble, wait, func(h *hearing, answer []byte) verdict { return c.judge(e, h, answer) })
 	if e.Answer == nil && err == nil {
 		b.rest(context.Background(), h.end) // it is sent when its last bit is
 	}
 	c.note(e, &h)
 	c.account(begin, time.Now())
+	c.listened(e, &h)
 
 	switch {
 	case err != nil:
@@ -224,6 +239,9 @@ func (c *conversation) exchange(e *protocol.Exchange) *protocol.Exchange {
 		return nil
 	case e.Answer == nil:
 		c.doubt(e, &h)
+		return nil
+	case h.answer == nil && c.dubious != "":
+		c.unproven(e, &h)
 		return nil
 	case h.answer == nil:
 		c.short = preamble < b.config.wakeUps(needs)
@@ -265,6 +283,85 @@ func (c *conversation) tune() bool {
 		c.reply.Err = fmt.Errorf("%w: %w", protocol.ErrUnsupported, err)
 	}
 	return false
+}
+
+// judge finds out whether a cut frame is the answer to an exchange, and when that came. It is not if
+// it may be an earlier one: late, held back on the way, or heard once more. Where a late one is as
+// good as one in time, so is any.
+func (c *conversation) judge(e *protocol.Exchange, h *hearing, answer []byte) verdict {
+	b := c.bus
+	now := time.Now()
+	if c.late {
+		return verdict{}
+	}
+	if !h.stale.IsZero() {
+		if c.step.Repeatable {
+			c.dubious = fmt.Sprintf("this program or its machine was stopped meanwhile, and when the answer came is not known better than that it was after %s", h.stale.Format(time.RFC3339))
+			return verdict{doubtful: true}
+		}
+		if !c.step.IsCommand() {
+			h.came = h.stale // it is not newer than it says
+		}
+	}
+	if until := b.doubts.about(c.step, e, answer); !until.IsZero() {
+		return verdict{doubtful: true, until: until}
+	}
+	full := h.full + b.line.mode.Duration(len(answer))
+	early := b.manner.isEarly(h.took, full)
+	held := 0
+	if b.config.Packed || !b.manner.hasty && isShort(h.took, full) { // a line of our own holds little back
+		held = b.doubts.heldBack(c.step, e, answer)
+	}
+	why := ""
+	switch {
+	case held > len(h.doubted):
+		why = "it may be the answer to an earlier request, held back on its way"
+	case held > 0: // all that were held back have come
+	case c.doubts > 0: // nothing old was left after the last try
+	case early && b.manner.isOld(answer, now):
+		c.early = true
+		why = fmt.Sprintf("it came before a line of %d baud can have carried request and answer", b.line.mode.Baud)
+	case b.manner.isCopy(answer, now):
+		why = "the line brings answers twice, and it is the same as the last"
+	}
+	if why == "" {
+		return verdict{}
+	}
+	c.dubious = why
+	return verdict{doubtful: true, until: now.Add(settling)}
+}
+
+// listened takes in what an exchange has shown of the line: the answer, which the next one may be
+// mistaken for, and what came besides. An answer that was beyond doubt shows that nothing is held
+// back any more, and how fast the line is.
+func (c *conversation) listened(e *protocol.Exchange, h *hearing) {
+	b, m := c.bus, &c.bus.manner
+	if h.answer != nil {
+		m.learn(h.took, h.full, !c.hasty && m.isOld(h.answer, h.came))
+		if !c.late {
+			b.doubts.settle()
+		}
+		for _, frame := range h.doubted { // they were none, since the right one came as well
+			b.hear(frame)
+		}
+		m.note(c.step, e, h.answer, h.came)
+	}
+	b.hear(needsOf(c.step).remainder(h.strays, e.Request))
+	if h.answer != nil && m.awaitsCopy() {
+		b.line.free = h.came.Add(max(settling, b.config.Gap))
+	}
+}
+
+// unproven ends a try in which an answer came that proves nothing. A read is tried again: what was
+// held back or came twice has passed by then.
+func (c *conversation) unproven(e *protocol.Exchange, h *hearing) {
+	b := c.bus
+	b.manner.suspect(h.doubted[len(h.doubted)-1], c.early)
+	b.doubts.settle()
+	c.doubts++
+	c.hasty = c.early
+	c.reply.Err = fmt.Errorf("%w: something came after the request to %s that would answer it, but %s", protocol.ErrGarbled, c.step.Meter, c.dubious)
+	c.doubt(e, h)
 }
 
 // turnaround returns how long the meter took to begin the answer. An answer in a second try
@@ -318,7 +415,7 @@ func (c *conversation) doubt(e *protocol.Exchange, h *hearing) {
 		return // nobody answers
 	}
 	over := c.over(h)
-	c.bus.doubts.add(c.step, e.Request, split, over)
+	c.bus.doubts.add(c.step, e.Request, split, over, h.answer != nil || len(h.doubted) > 0)
 	if c.step.IsCommand() {
 		c.bus.hold(c.step.Meter, over)
 	}

@@ -15,42 +15,111 @@ import (
 type doubt struct {
 	of      *protocol.Step
 	request []byte
-	cuts    func(answer []byte) bool // tells whether the exchange would have taken an answer for its own
+	cuts    cutter
 	until   time.Time
+	open    int  // answers that have not come
+	settled bool // what a server may have held back of it has come, or been lost
 }
 
-// explainable is how long after a doubt is over an answer that comes all the same is known for what it is.
-const explainable = 10 * time.Second
+// A cutter tells whether an exchange would have taken an answer for its own.
+type cutter func(answer []byte) bool
+
+func newCutter(split bufio.SplitFunc) cutter {
+	return func(answer []byte) bool {
+		token, _, _ := cut(answer, split, true)
+		return token != nil
+	}
+}
+
+const (
+	// explainable is how long after a doubt is over an answer that comes all the same is known for what it is.
+	explainable = 10 * time.Second
+
+	// heldBack is how long after that a server may hold an answer back.
+	heldBack = 5 * time.Minute
+)
 
 // doubts are those of all meters: which of them a late answer may belong to is told by the
 // split functions, also where a request went to a wildcard address.
 type doubts []doubt
 
-// add notes that the answer to a request, sent for a step, may come until then; split cuts it.
-func (d *doubts) add(of *protocol.Step, request []byte, split bufio.SplitFunc, until time.Time) {
+// mostDoubts bounds what is remembered of a line where nobody answers.
+const mostDoubts = 256
+
+// add notes that the answer to a request, sent for a step, may come until then; split cuts it. If
+// the request was answered, it is one to an earlier try that may come.
+func (d *doubts) add(of *protocol.Step, request []byte, split bufio.SplitFunc, until time.Time, answered bool) {
 	now := time.Now()
+	next := doubt{of: of, request: request, cuts: newCutter(split), until: until}
+	if !answered {
+		next.open = 1
+	}
 	*d = slices.DeleteFunc(*d, func(old doubt) bool {
-		return !now.Before(old.until.Add(explainable)) || old.of == of && bytes.Equal(old.request, request)
+		if old.of == of && bytes.Equal(old.request, request) {
+			next.open += old.open
+			return true
+		}
+		return !now.Before(old.until.Add(explainable)) && (old.settled || !now.Before(old.until.Add(heldBack)))
 	})
-	*d = append(*d, doubt{of: of, request: request, until: until, cuts: func(answer []byte) bool {
-		token, _, _ := cut(answer, split, true)
-		return token != nil
-	}})
+	*d = append(*d, next)
+	if len(*d) > mostDoubts {
+		*d = slices.Delete(*d, 0, len(*d)-mostDoubts)
+	}
+}
+
+// isAgain tells whether an exchange of a step is another try of what is in doubt, whose answer is as
+// good as its own.
+func (old *doubt) isAgain(of *protocol.Step, e *protocol.Exchange, answer []byte) bool {
+	vague := e.Vague != nil && e.Vague(answer)
+	return old.of == of && (!vague || bytes.Equal(old.request, e.Request))
 }
 
 // about returns until when an answer to e proves nothing for a step, because it may be the late
 // answer to another request; the zero time if it does prove something.
 func (d doubts) about(of *protocol.Step, e *protocol.Exchange, answer []byte) time.Time {
 	now := time.Now()
-	vague := e.Vague != nil && e.Vague(answer)
 	var until time.Time
-	for _, old := range d {
-		again := old.of == of && (!vague || bytes.Equal(old.request, e.Request))
-		if now.Before(old.until) && old.until.After(until) && !again && old.cuts(answer) {
+	for i := range d {
+		old := &d[i]
+		if now.Before(old.until) && old.until.After(until) && !old.isAgain(of, e, answer) && old.cuts(answer) {
 			until = old.until
 		}
 	}
 	return until
+}
+
+// heldBack returns how many answers to requests before may have been held back on their way, and be
+// taken for one to e, though the time for them is long over.
+func (d doubts) heldBack(of *protocol.Step, e *protocol.Exchange, answer []byte) (times int) {
+	now := time.Now()
+	for i := range d {
+		old := &d[i]
+		if !old.settled && now.Before(old.until.Add(heldBack)) && !old.isAgain(of, e, answer) && old.cuts(answer) {
+			times += old.open
+		}
+	}
+	return times
+}
+
+// settle notes that nothing is held back any more of what was asked until now: what is held back
+// comes before the answer to a later request, or not at all.
+func (d doubts) settle() {
+	for i := range d {
+		d[i].settled = true
+	}
+}
+
+// takeLate tells whether what was heard is an answer that was given up, and expects one less.
+func (d doubts) takeLate(heard []byte) bool {
+	now := time.Now()
+	for i := range d {
+		old := &d[i]
+		if old.open > 0 && (now.Before(old.until.Add(explainable)) || !old.settled) && old.cuts(heard) {
+			old.open--
+			return true
+		}
+	}
+	return false
 }
 
 // explain tells whether what was heard has the late answer to a request of another step in it.

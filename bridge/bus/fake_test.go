@@ -153,6 +153,7 @@ type lineTest struct {
 	openErr  error
 	writeErr error
 	port     *fakePort
+	unknown  bool          // that the line takes its time and brings each answer once
 	frozen   time.Duration // the next wait for bytes ends so late, and without them
 }
 
@@ -183,6 +184,9 @@ func (l *lineTest) run(config Config) {
 		config.Open = func(context.Context) (Port, error) { return l.open() }
 	}
 	l.bus = New(config)
+	if !l.unknown {
+		l.bus.manner.clean, l.bus.manner.calm = [2]int{trusted, trusted}, timed
+	}
 	l.bus.jitter = func(d time.Duration) time.Duration { return d }
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)

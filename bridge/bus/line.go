@@ -19,6 +19,11 @@ const (
 	// time its bytes need.
 	patienceWithinFrame = 5 * time.Second
 
+	// listenTurn is how long the line listens at a time, and stall how much longer that may take
+	// before the process, or the whole machine, must have been stopped meanwhile.
+	listenTurn = 250 * time.Millisecond
+	stall      = 400 * time.Millisecond
+
 	// mostPending bounds an unfinished frame, mostIgnored what is kept of noise for traces.
 	mostPending = 64 << 10
 	mostIgnored = 1 << 10
@@ -33,35 +38,54 @@ type line struct {
 	free     time.Time           // when the next request may go
 	echo     bool                // the last exchange heard its own request
 	turn     func(now time.Time) // is called while the line listens, at least once in idleTurn
+	heed     func(data []byte)   // is given what came while nobody was waited for
 	buffer   [4096]byte
 }
 
 // A hearing is what came of one exchange.
 type hearing struct {
-	sent    time.Time // when the request began to leave; zero if nothing left
-	end     time.Time // when its last bit was out
-	answer  []byte    // nil: none
-	came    time.Time // when the last byte heard arrived
-	ignored []byte    // what else was heard, as far as it is kept
-	garbled bool      // something else was heard, and it was more than our own echo
+	sent    time.Time     // when the request began to leave; zero if nothing left
+	end     time.Time     // when its last bit was out
+	answer  []byte        // nil: none
+	came    time.Time     // when the last byte heard arrived
+	ignored []byte        // what else was heard, as far as it is kept
+	garbled bool          // something else was heard, and it was more than our own echo
+	strays  []byte        // of what was ignored, all but cut frames
+	doubted [][]byte      // the cut frames that were doubtful
+	stale   time.Time     // since when the process was stopped, when what came last may have come; zero: it was not
+	took    time.Duration // from the first byte of the request to the last of the answer
+	full    time.Duration // that the bytes of both take on the line
+}
+
+// A verdict is what a cut frame is worth.
+type verdict struct {
+	doubtful bool
+	until    time.Time // if it is doubtful: the line listens at least until then for a better one
 }
 
 // exchange sends the request of e after some wake-up bytes and listens for the answer, which
-// must have begun to arrive a wait after the last bit of the request. A cut frame is no answer while
-// doubtful returns a time for it: then the line listens at least until that time for a better
-// one. An error means that the port is broken.
-func (l *line) exchange(e *protocol.Exchange, n needs, preamble int, wait time.Duration, doubtful func(answer []byte) time.Time) (hearing, error) {
+// must have begun to arrive a wait after the last bit of the request. A cut frame that judge
+// finds doubtful is no answer: the line listens on for a better one. judge is given the hearing as
+// it would be with this answer. An error means that the port is broken.
+func (l *line) exchange(e *protocol.Exchange, n needs, preamble int, wait time.Duration, judge func(h *hearing, answer []byte) verdict) (hearing, error) {
 	var h hearing
-	// What arrived before the request cannot be its answer.
-	if err := l.discard(); err != nil {
-		return h, err
+	// What arrived before the request cannot be its answer; nor what comes while the process is
+	// stopped before it sends it.
+	for {
+		from := time.Now()
+		if err := l.discard(); err != nil {
+			return hearing{}, err
+		}
+		if h.sent = time.Now(); elapsed(from, h.sent) <= stall {
+			break
+		}
 	}
 
 	out := append(bytes.Repeat([]byte{n.WakeUp}, preamble), e.Request...)
-	h.sent = time.Now()
+	h.full = l.mode.Duration(len(out))
 	_, err := l.port.Write(out)
 	// A driver takes the bytes at once and lets them go at the line's speed.
-	h.end = h.sent.Add(l.mode.Duration(len(out)))
+	h.end = h.sent.Add(h.full)
 	if now := time.Now(); now.After(h.end) {
 		h.end = now
 	}
@@ -74,7 +98,7 @@ func (l *line) exchange(e *protocol.Exchange, n needs, preamble int, wait time.D
 		return h, nil
 	}
 
-	err = l.listen(&h, n, e.Answer, h.end.Add(wait), doubtful)
+	err = l.listen(&h, n, e.Answer, h.end.Add(wait), judge)
 	if !h.came.IsZero() {
 		l.echo = bytes.Contains(h.ignored, e.Request)
 		l.active = h.came
@@ -106,7 +130,7 @@ func (l *line) tune(mode protocol.Mode) error {
 // listen waits for the answer. Noise does not make it wait longer than until latest; an
 // unfinished frame does, from byte to byte. Where only silence ends a frame, what has come is looked at after
 // each.
-func (l *line) listen(h *hearing, needs needs, split bufio.SplitFunc, latest time.Time, doubtful func([]byte) time.Time) error {
+func (l *line) listen(h *hearing, needs needs, split bufio.SplitFunc, latest time.Time, judge func(*hearing, []byte) verdict) error {
 	limit := latest.Add(patienceWithinFrame + l.mode.Duration(needs.longest()))
 	gap, lull := needs.byteGap()+l.settings.Latency, needs.lull(l.mode)
 	if lull > 0 && l.settings.Packed {
@@ -115,6 +139,8 @@ func (l *line) listen(h *hearing, needs needs, split bufio.SplitFunc, latest tim
 	until := latest
 	var pending []byte
 	overtime := false // what came until then has been read
+	seen := time.Now()
+	var stopped time.Time // since when the process was stopped, and nothing has come since it goes on
 	for {
 		var n int
 		var err error
@@ -123,10 +149,16 @@ func (l *line) listen(h *hearing, needs needs, split bufio.SplitFunc, latest tim
 		if end := h.came.Add(lull); lull > 0 && len(pending) > 0 && end.Before(until) {
 			next, lulled = end, !time.Now().Before(end)
 		}
-		if wait := time.Until(next); wait > 0 {
-			n, err = l.port.Read(l.buffer[:], min(wait, idleTurn))
+		wait := min(time.Until(next), listenTurn)
+		if wait > 0 {
+			n, err = l.port.Read(l.buffer[:], wait)
 		}
-		expired := !time.Now().Before(until)
+		now := time.Now()
+		if elapsed(seen, now) > max(wait, 0)+stall && stopped.IsZero() {
+			stopped = seen
+		}
+		seen = now
+		expired := !now.Before(until)
 		if (expired && !overtime || lulled) && n == 0 && err == nil {
 			// A process that was stopped for longer than it would have waited finds here what
 			// came meanwhile.
@@ -139,6 +171,7 @@ func (l *line) listen(h *hearing, needs needs, split bufio.SplitFunc, latest tim
 		l.turn(time.Now())
 		if n > 0 {
 			h.came = time.Now()
+			h.stale, stopped = stopped, time.Time{}
 			pending = append(pending, l.buffer[:n]...)
 		}
 		quiet := expired && n == 0 || len(pending) > mostPending
@@ -146,24 +179,28 @@ func (l *line) listen(h *hearing, needs needs, split bufio.SplitFunc, latest tim
 
 		for {
 			token, passed, rest := cut(pending, split, quiet || lulled)
-			h.ignore(passed)
+			h.stray(passed)
 			pending = rest
 			if token == nil {
 				break
 			}
-			over := doubtful(token)
-			if over.IsZero() {
+			h.took = h.came.Sub(h.sent)
+			v := judge(h, token)
+			if !v.doubtful {
 				h.answer = bytes.Clone(token)
+				h.full += l.mode.Duration(len(token))
+				h.stray(pending)
 				return nil
 			}
 			h.ignore(token)
-			if over.After(latest) {
-				latest, limit = over, limit.Add(over.Sub(latest))
+			h.doubted = append(h.doubted, bytes.Clone(token))
+			if v.until.After(latest) {
+				latest, limit = v.until, limit.Add(v.until.Sub(latest))
 				quiet = false
 			}
 		}
 		if quiet || lulled {
-			h.ignore(pending)
+			h.stray(pending)
 			pending = nil
 		}
 		if quiet {
@@ -179,6 +216,12 @@ func (l *line) listen(h *hearing, needs needs, split bufio.SplitFunc, latest tim
 	}
 }
 
+// elapsed returns how much time went by between two moments. While the machine sleeps, only the wall
+// clock goes on; where that is set back, only the other one counts.
+func elapsed(from, to time.Time) time.Duration {
+	return max(to.Sub(from), to.Round(0).Sub(from.Round(0)))
+}
+
 // discard reads what has arrived without waiting for more. A line that babbles without end
 // is left to the split function.
 func (l *line) discard() error {
@@ -188,6 +231,7 @@ func (l *line) discard() error {
 			return err
 		}
 		l.active = time.Now()
+		l.heed(l.buffer[:n])
 	}
 	return nil
 }
@@ -195,6 +239,12 @@ func (l *line) discard() error {
 // ignore keeps bytes that are no part of an answer.
 func (h *hearing) ignore(data []byte) {
 	h.ignored = append(h.ignored, data[:min(len(data), mostIgnored-len(h.ignored))]...)
+}
+
+// stray keeps bytes that are no part of a frame that was cut.
+func (h *hearing) stray(data []byte) {
+	h.ignore(data)
+	h.strays = append(h.strays, data[:min(len(data), mostIgnored-len(h.strays))]...)
 }
 
 // cut gives data to split until that returns a frame or can do no more. passed is what went

@@ -67,19 +67,21 @@ func (b *Bus) forgetMeters() {
 }
 
 // held returns until when a step is not to go: a command while its meter gets none, a read
-// while the answer to an equal one may still come. What says only that a meter is there may
-// come late.
-func (b *Bus) held(step *protocol.Step) time.Time {
-	if step.IsCommand() {
-		if m := b.meters[step.Meter]; m != nil {
-			return m.hold
-		}
-		return time.Time{}
-	}
+// while the answer to an equal one may still come, either while a copy of an answer may come that
+// would pass for its own. What says only that a meter is there may come late.
+func (b *Bus) held(step *protocol.Step) (until time.Time) {
 	if step.Class == protocol.ClassScan {
-		return time.Time{}
+		return until
 	}
-	return b.doubts.held(step)
+	if !step.IsCommand() {
+		until = b.doubts.held(step)
+	} else if m := b.meters[step.Meter]; m != nil {
+		until = m.hold
+	}
+	if copies := b.manner.held(&step.First, time.Now()); copies.After(until) {
+		return copies
+	}
+	return until
 }
 
 // hold keeps commands from the meter until then.

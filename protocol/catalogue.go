@@ -63,6 +63,15 @@ const (
 	RatioPower                // by both
 )
 
+// A Medium is what a volume is of. Empty: something that is not used up, or not known.
+type Medium string
+
+// The media.
+const (
+	MediumWater Medium = "water"
+	MediumGas   Medium = "gas"
+)
+
 // A Description says what a data item is.
 type Description struct {
 	Name     string
@@ -75,6 +84,7 @@ type Description struct {
 	Past     bool // kept from an earlier period, such as a settlement
 	Role     Role
 	Ratio    Ratio
+	Medium   Medium // of a volume
 	English  string // a few words that say what it is
 	Chinese  string
 }

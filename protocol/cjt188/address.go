@@ -63,3 +63,6 @@ func (a Address) reversed() []byte {
 	slices.Reverse(a[:])
 	return a[:]
 }
+
+// isOfMeter reports whether a is the address that a meter can have.
+func (a Address) isOfMeter() bool { return a != Broadcast && !slices.ContainsFunc(a[:], isNotBCD) }

@@ -6,14 +6,14 @@ import (
 	"testing"
 )
 
-const current = "3412000 02C 001200002C 00301205032620 0000"
+const currentData = "34120000 2C 001200002C 00301205032620 0000"
 
 // TestAnswers cuts the answer to a read out of a line, and takes nothing else for it.
 func TestAnswers(t *testing.T) {
 	request := Frame{ColdWater, address("3312345678"), ReadData, CurrentData.appendTo(nil, AsWritten)}
 	answer := answerTo(request, CurrentData, 1)
-	good := wire(ColdWater, "3312345678", 0x81, "901F01"+current)
-	turned := wire(ColdWater, "3312345678", 0x81, "1F9001"+current)
+	good := wire(ColdWater, "3312345678", 0x81, "901F01"+currentData)
+	turned := wire(ColdWater, "3312345678", 0x81, "1F9001"+currentData)
 	refusal := fromHex("68 10 78 56 34 12 33 00 00 C1 03 01 04 00 88 16")
 	bad := slices.Clone(good)
 	bad[15]++
@@ -27,12 +27,12 @@ func TestAnswers(t *testing.T) {
 		{"a refusal", refusal, refusal},
 		{"behind wake-up bytes and noise", slices.Concat(fromHex("FEFE6810FF68FE"), good), good},
 		{"behind the echo", slices.Concat(wire(ColdWater, "3312345678", 0x01, "901F01"), good), good},
-		{"behind the answer of another", slices.Concat(wire(ColdWater, "3312345679", 0x81, "901F01"+current), good), good},
-		{"behind an earlier answer", slices.Concat(wire(ColdWater, "3312345678", 0x81, "901F00"+current), good), good},
+		{"behind the answer of another", slices.Concat(wire(ColdWater, "3312345679", 0x81, "901F01"+currentData), good), good},
+		{"behind an earlier answer", slices.Concat(wire(ColdWater, "3312345678", 0x81, "901F00"+currentData), good), good},
 		{"another identifier", wire(ColdWater, "3312345678", 0x81, "D12001 001200002C"), nil},
-		{"another number", wire(ColdWater, "3312345678", 0x81, "901F02"+current), nil},
-		{"another function", wire(ColdWater, "3312345678", 0x84, "901F01"+current), nil},
-		{"another type", wire(HotWater, "3312345678", 0x81, "901F01"+current), nil},
+		{"another number", wire(ColdWater, "3312345678", 0x81, "901F02"+currentData), nil},
+		{"another function", wire(ColdWater, "3312345678", 0x84, "901F01"+currentData), nil},
+		{"another type", wire(HotWater, "3312345678", 0x81, "901F01"+currentData), nil},
 		{"damaged", bad, nil},
 		{"cut short", good[:20], nil},
 		{"a refusal of another request", wire(ColdWater, "3312345678", 0xC1, "020400"), nil},

@@ -55,3 +55,12 @@ func moment(data []byte, zone *time.Location) any {
 
 // hexOf returns bytes as upper-case digits in the order in which they travel.
 func hexOf(data []byte) string { return strings.ToUpper(hex.EncodeToString(data)) }
+
+// toBCD returns the byte of two BCD digits; n is at most 99.
+func toBCD(n int) byte { return byte(n/10<<4 | n%10) }
+
+// appendMoment appends the moment in its zone.
+func appendMoment(b []byte, t time.Time) []byte {
+	return append(b, toBCD(t.Second()), toBCD(t.Minute()), toBCD(t.Hour()),
+		toBCD(t.Day()), toBCD(int(t.Month())), toBCD(t.Year()%100), toBCD(t.Year()/100%100))
+}

@@ -1,6 +1,8 @@
 // Package cjt188 speaks CJ/T 188-2004 and CJ/T 188-2018, the protocol of water, heat and gas meters
 // in China. It is pure: no clock, no goroutine, no input or output; whoever calls it brings the time
-// and the bytes.
+// and the bytes. [Meters] implements [protocol.Protocol], and [protocol.Catalogue], [protocol.Finder],
+// [protocol.Recogniser] and [protocol.Configurer] with it; two plans for the same request differ in
+// the number SER alone and, for a meter that nobody has heard yet, in the way it is asked.
 //
 // A frame on the wire, master to meter and back, half duplex, 2400 8E1 unless the meter is set
 // otherwise:
@@ -29,4 +31,10 @@
 //	items.csv, items.go          the items, and their values out of data
 //	bcd.go, units.go             one value
 //	describe.go                  a frame explained; keys masked
+//
+//	meters.go                    which plan serves which verb; options of a meter
+//	catalogue.go                 the items by name
+//	read.go                      what is read, and in which ways a meter is asked
+//	command.go, syncclock.go     valve, settlement day, clock
+//	raw.go, find.go              a client's own frames; meters that nobody knows
 package cjt188

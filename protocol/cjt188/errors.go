@@ -11,3 +11,8 @@ import (
 func garbled(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{protocol.ErrGarbled}, args...)...)
 }
+
+// badRequest makes an error for whoever sent the request; it wraps [protocol.ErrBadRequest].
+func badRequest(format string, args ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{protocol.ErrBadRequest}, args...)...)
+}

@@ -102,3 +102,12 @@ func mustAppend(f Frame) []byte {
 	}
 	return b
 }
+
+// parseAnswer reads an answer that was cut out of a stream. The error wraps [protocol.ErrGarbled].
+func parseAnswer(answer []byte) (Frame, error) {
+	frame, err := ParseFrame(answer)
+	if err != nil {
+		return Frame{}, garbled("%w", err)
+	}
+	return frame, nil
+}

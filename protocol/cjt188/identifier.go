@@ -33,9 +33,6 @@ const (
 	WriteKey2018    DI = 0xA107
 )
 
-// Name is the word that chooses the protocol.
-const Name = "188"
-
 // settlements is how many months of settlement values a meter keeps: D120 to D12B.
 const settlements = 12
 

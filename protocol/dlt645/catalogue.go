@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"iter"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -83,51 +82,12 @@ func (m *Meters) Template() (rows []protocol.TemplateRow) {
 // settled matches the names of values that a meter has kept from an earlier settlement.
 var settled = regexp.MustCompile(`_h[0-9]+(_|$)`)
 
-// A likeness is a pattern of names, cut at each *, which stands for any number of characters
-// other than _ and the point; as all that follows a point it stands for any flag.
-type likeness struct {
-	begin   string
-	between []string // two *, none of them empty
-	end     string
-	beyond  string // characters that the last * does not stand for
-}
-
-// likenessOf cuts a pattern with one * at least.
-func likenessOf(pattern string) likeness {
-	parts := strings.Split(pattern, "*")
-	last := len(parts) - 1
-	between := slices.DeleteFunc(parts[1:last:last], func(part string) bool { return part == "" })
-	beyond := "_."
-	if strings.HasSuffix(pattern, ".*") {
-		beyond = "."
-	}
-	return likeness{parts[0], between, parts[last], beyond}
-}
-
-// matches takes each part where it first comes. No later place would do where that does not:
-// none is within reach of the * before it if the part has a _ or a point, and if it has not, the
-// * behind it passes over what is in between. So a name costs little, however many * there are.
-func (l likeness) matches(name string) bool {
-	rest, ok := strings.CutPrefix(name, l.begin)
-	if !ok {
-		return false
-	}
-	var passed string
-	for _, part := range l.between {
-		if passed, rest, ok = strings.Cut(rest, part); !ok || strings.ContainsAny(passed, "_.") {
-			return false
-		}
-	}
-	passed, ok = strings.CutSuffix(rest, l.end)
-	return ok && !strings.ContainsAny(passed, l.beyond)
-}
-
 // match returns the names like a pattern with *.
 func (d *Dictionary) match(pattern string) (names []string) {
-	like := likenessOf(pattern)
+	like := protocol.ParsePattern(pattern)
 	seen := make(map[string]bool)
 	for _, f := range d.families {
-		if !f.mayBegin(like.begin) {
+		if !f.mayBegin(like.Begin()) {
 			continue
 		}
 		for item := range f.all() {
@@ -136,7 +96,7 @@ func (d *Dictionary) match(pattern string) (names []string) {
 				of = append(of, item.Names()...)
 			}
 			for _, name := range of {
-				if !seen[name] && like.matches(name) {
+				if !seen[name] && like.Matches(name) {
 					seen[name] = true
 					names = append(names, name)
 				}

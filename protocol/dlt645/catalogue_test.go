@@ -2,7 +2,6 @@ package dlt645
 
 import (
 	"errors"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -54,35 +53,6 @@ func TestMatch(t *testing.T) {
 	} {
 		if names, err := New(V2007, time.UTC).Match(pattern); !errors.Is(err, want) {
 			t.Errorf("%q matches %v (%v), want %v", pattern, names, err, want)
-		}
-	}
-}
-
-// TestLikeness compares what short patterns match with what regular expressions say.
-func TestLikeness(t *testing.T) {
-	spell := func(alphabet string, most int) (words []string) {
-		words = []string{""}
-		for longer := words; most > 0; most-- {
-			var next []string
-			for _, word := range longer {
-				for _, letter := range alphabet {
-					next = append(next, word+string(letter))
-				}
-			}
-			words, longer = append(words, next...), next
-		}
-		return words
-	}
-	names := spell("ab_", 5)
-	for _, pattern := range spell("ab_*", 4) {
-		if !strings.Contains(pattern, "*") {
-			continue
-		}
-		like, want := likenessOf(pattern), regexp.MustCompile("^"+strings.ReplaceAll(pattern, "*", "[^_.]*")+"$")
-		for _, name := range names {
-			if got := like.matches(name); got != want.MatchString(name) {
-				t.Errorf("%s is like %s: %t", name, pattern, got)
-			}
 		}
 	}
 }

@@ -1,5 +1,6 @@
 // Package modbus speaks Modbus RTU to meters, by register maps that are tables and no code. It is
 // pure: no clock, no goroutine, no input or output; whoever calls it brings the time and the bytes.
+// [Meters] implements [protocol.Protocol], and [protocol.Catalogue] and [protocol.Finder] with it.
 //
 // A frame on the wire, master to slave and back, half duplex, 8E1 by the standard and mostly 8N1 in
 // the field:
@@ -23,4 +24,8 @@
 //	map.go, maps/*.csv           register maps: what they may say, those that come along
 //	value.go, decode.go          one value out of its registers
 //	describe.go                  a frame explained
+//
+//	meters.go                    which plan serves which verb; the items by name
+//	read.go                      what is read, neighbours in one request
+//	command.go, raw.go, find.go  writes and relays; a client's own frames; slaves that nobody knows
 package modbus

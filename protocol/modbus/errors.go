@@ -6,23 +6,36 @@ import (
 	"dlt645-mqtt/protocol"
 )
 
+// badRequest makes an error for whoever sent the request; it wraps [protocol.ErrBadRequest].
+func badRequest(format string, args ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{protocol.ErrBadRequest}, args...)...)
+}
+
 // garbled makes an error of bytes that are not what they should be; it wraps
 // [protocol.ErrGarbled].
 func garbled(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{protocol.ErrGarbled}, args...)...)
 }
 
+// The codes of exceptions that the package acts on.
+const (
+	illegalFunction = 0x01
+	illegalAddress  = 0x02
+	illegalValue    = 0x03
+	deviceFailure   = 0x04
+)
+
 // exceptionWords are the reasons of a refusal by the code of the exception.
 var exceptionWords = map[byte]string{
-	0x01: "illegal_function",
-	0x02: "illegal_address",
-	0x03: "illegal_value",
-	0x04: "device_failure",
-	0x05: "acknowledge",
-	0x06: "busy",
-	0x08: "memory_parity",
-	0x0A: "gateway_path",
-	0x0B: "gateway_target",
+	illegalFunction: "illegal_function",
+	illegalAddress:  "illegal_address",
+	illegalValue:    "illegal_value",
+	deviceFailure:   "device_failure",
+	0x05:            "acknowledge",
+	0x06:            "busy",
+	0x08:            "memory_parity",
+	0x0A:            "gateway_path",
+	0x0B:            "gateway_target",
 }
 
 // refusalOf returns what an exception says.
@@ -31,5 +44,9 @@ func refusalOf(code byte) *protocol.Refusal {
 	if word == "" {
 		word = "other"
 	}
-	return &protocol.Refusal{Code: uint16(code), Reasons: []string{word}}
+	refusal := &protocol.Refusal{Code: uint16(code), Reasons: []string{word}}
+	if code == illegalFunction || code == illegalAddress {
+		refusal.Means = protocol.ErrNoSuchData
+	}
+	return refusal
 }

@@ -570,6 +570,8 @@ func (p *mapParser) fits(w *row) {
 		p.bad(columnInvalid, "NaN goes with floats only")
 	case w.access.write && (w.kind == Bit || w.half != whole):
 		p.bad(columnAccess, "a part of a register cannot be written, since that would write the rest too")
+	case w.access.write && w.ratio != "":
+		p.bad(columnAccess, "what is multiplied by a ratio is measured, and not written")
 	case w.access.write && w.access.single && w.registers > 1:
 		p.bad(columnAccess, "function 06 writes one register, and the value takes %d", w.registers)
 	case w.access.write && w.registers > mostWritten:
@@ -679,4 +681,30 @@ func (p *mapParser) checkRoles() {
 	if relay := seen[roleRelay]; relay != nil && !relay.access.read && seen[roleRelayState] == nil {
 		p.complain(relay.line, columnRole, "a relay is read back: make its access RW, or give another row the role relay_state")
 	}
+}
+
+// reads returns the function that reads the area.
+func (a area) reads() Function {
+	return map[area]Function{coils: ReadCoils, discretes: ReadDiscretes, holdings: ReadHolding, inputs: ReadInput}[a]
+}
+
+// withRole returns the row that has a role, or nil.
+func (m *Map) withRole(name string) *row {
+	for _, w := range m.rows {
+		if w.role.name == name {
+			return w
+		}
+	}
+	return nil
+}
+
+// relayState returns the row that says what the relay does: nil if there is none.
+func (m *Map) relayState() *row {
+	if state := m.withRole(roleRelayState); state != nil {
+		return state
+	}
+	if relay := m.withRole(roleRelay); relay != nil && relay.access.read {
+		return relay
+	}
+	return nil
 }

@@ -1,0 +1,192 @@
+package cjt188
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"dlt645-mqtt/protocol"
+)
+
+// The items that the package knows by name.
+const (
+	itemClock      = "clock"
+	itemVolume     = "volume"
+	itemSettleDay  = "settlement_day"
+	itemReadingDay = "reading_day"
+)
+
+// most returns the most bytes that an identifier has behind SER.
+func (d *dictionary) most(di DI) (most int) {
+	for _, f := range families {
+		most = max(most, d.layouts[layoutKey{di, f}].size())
+	}
+	return most
+}
+
+// names returns the names of all values that the layout brings.
+func (l layout) names() (names []string) {
+	for _, v := range l {
+		names = append(names, v.name)
+		if v.kind == status {
+			names = append(names, valveItem, batteryItem)
+		}
+	}
+	return names
+}
+
+// of returns the layouts of an identifier: of one family, or of all where that is not known.
+func (d *dictionary) of(di DI, f family) (layouts []layout) {
+	for _, each := range families {
+		if l := d.layouts[layoutKey{di, each}]; l != nil && (f == "" || f == each) {
+			layouts = append(layouts, l)
+		}
+	}
+	return layouts
+}
+
+// find returns the first identifier that holds an item of meters of a family.
+func (d *dictionary) find(name string, f family) (DI, string, error) {
+	for _, di := range d.order {
+		for _, l := range d.of(di, f) {
+			if slices.Contains(l.names(), name) {
+				return di, name, nil
+			}
+		}
+	}
+	if f != "" {
+		if di, _, err := d.find(name, ""); err == nil {
+			var others []string
+			for _, other := range families {
+				if l := d.layouts[layoutKey{di, other}]; slices.Contains(l.names(), name) {
+					others = append(others, string(other))
+				}
+			}
+			return 0, "", fmt.Errorf("%w: %s is an item of other meters of CJ/T 188 (%s); this one is of %s", protocol.ErrUnknownItem, name, strings.Join(others, ", "), f)
+		}
+	}
+	return 0, "", fmt.Errorf("%w: %q is neither the name of an item of CJ/T 188 nor an identifier of four hex digits, such as 901F; the command items searches the names", protocol.ErrUnknownItem, name)
+}
+
+// all returns the names of all items and values of a family, in the order of the table.
+func (d *dictionary) all(f family) (names []string) {
+	for _, di := range d.order {
+		for _, l := range d.of(di, f) {
+			for _, name := range l.names() {
+				if !slices.Contains(names, name) {
+					names = append(names, name)
+				}
+			}
+		}
+	}
+	return names
+}
+
+// Match returns the names that a pattern matches. See [protocol.Catalogue].
+func (m *Meters) Match(pattern string) ([]string, error) {
+	f := m.options.of.family()
+	if !strings.Contains(pattern, "*") {
+		if di, err := ParseDI(pattern); err == nil {
+			if layouts := table().of(di, f); len(layouts) > 0 {
+				return layouts[0].names(), nil
+			}
+			return []string{di.String()}, nil
+		}
+		_, name, err := table().find(pattern, f)
+		if err != nil {
+			return nil, err
+		}
+		return []string{name}, nil
+	}
+	like := protocol.ParsePattern(pattern)
+	names := slices.DeleteFunc(table().all(f), func(name string) bool { return !like.Matches(name) })
+	if len(names) == 0 {
+		return nil, fmt.Errorf("%w: no item of CJ/T 188 has a name like %q, in which * stands for anything but _; the command items searches the names", protocol.ErrUnknownItem, pattern)
+	}
+	return names, nil
+}
+
+// Describe returns what the table says of the item, or of the value of an item, that has the name.
+func (m *Meters) Describe(name string) (protocol.Description, bool) {
+	if di, err := ParseDI(name); err == nil {
+		return protocol.Description{Name: di.String(), Form: protocol.FormText, English: "data of " + di.String() + ", in hex", Chinese: di.String() + " 的数据(十六进制)"}, len(table().of(di, "")) == 0
+	}
+	switch name {
+	case valveItem:
+		return protocol.Description{Name: name, Form: protocol.FormText, Role: protocol.RoleValve, English: "state of the valve", Chinese: "阀门状态"}, true
+	case batteryItem:
+		return protocol.Description{Name: name, Form: protocol.FormFlag, Alarm: true, English: "battery low", Chinese: "电池欠压"}, true
+	}
+	f := m.options.of.family()
+	for _, di := range table().order {
+		for _, l := range table().of(di, f) {
+			for i := range l {
+				if l[i].name == name {
+					return l[i].describe(di, f), true
+				}
+			}
+		}
+	}
+	return protocol.Description{}, false
+}
+
+// describe says what the value is. A volume is of water unless the meter is known to be another: by
+// the kind Home Assistant counts it as water or as gas.
+func (v *value) describe(di DI, f family) protocol.Description {
+	d := protocol.Description{Name: v.name, Unit: v.unit, English: v.en, Chinese: v.zh}
+	switch v.kind {
+	case clock:
+		d.Form, d.Role = protocol.FormMoment, protocol.RoleClock
+	case status, opaque:
+		d.Form = protocol.FormText
+	default:
+		d.Form, d.Decimals, d.Digits = protocol.FormNumber, v.decimals, 2*v.size
+		d.Past = di.settlement() > 0 || strings.HasPrefix(v.name, "settlement_")
+		d.Counter = (v.unit == cubicMetre || v.unit == kilowattHour) && !d.Past
+		if v.kind == withUnit {
+			d.Digits = 0 // the meter's unit code moves the point
+		}
+		if v.unit == cubicMetre {
+			switch f {
+			case water, "":
+				d.Medium = protocol.MediumWater
+			case gas:
+				d.Medium = protocol.MediumGas
+			}
+		}
+	}
+	return d
+}
+
+// Playing returns the item that has a role.
+func (m *Meters) Playing(role protocol.Role) string {
+	switch role {
+	case protocol.RoleValve:
+		return valveItem
+	case protocol.RoleClock:
+		return itemClock
+	}
+	return ""
+}
+
+// Basic returns the points of a meter that has no point table: what a meter of its type shows.
+func (m *Meters) Basic() []string {
+	switch m.options.of.family() {
+	case heat:
+		return []string{"heat_energy", itemVolume, "thermal_power", "flow_rate", "supply_temperature", "return_temperature", batteryItem}
+	case cooling:
+		return []string{"cooling_energy", itemVolume, "thermal_power", "flow_rate", "supply_temperature", "return_temperature", batteryItem}
+	case "":
+		return []string{itemVolume, "heat_energy", "cooling_energy", "thermal_power", "flow_rate", "supply_temperature", "return_temperature", valveItem, batteryItem}
+	}
+	return []string{itemVolume, valveItem, batteryItem}
+}
+
+// Template returns the rows of a point table to begin with. All but the settlements come in one answer.
+func (m *Meters) Template() (rows []protocol.TemplateRow) {
+	for _, item := range m.Basic() {
+		rows = append(rows, protocol.TemplateRow{Item: item, Interval: 5 * time.Minute})
+	}
+	return append(rows, protocol.TemplateRow{Item: itemClock, Interval: 24 * time.Hour})
+}

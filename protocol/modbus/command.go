@@ -1,0 +1,470 @@
+package modbus
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"math/big"
+	"reflect"
+	"strconv"
+	"time"
+
+	"dlt645-mqtt/protocol"
+)
+
+// The actions of the verb relay.
+const (
+	actionTrip  = "trip"
+	actionClose = "close"
+)
+
+// A commander plans what a request wants done to one slave. It goes out once.
+type commander struct {
+	*reader
+	*protocol.Command
+}
+
+// planCommand plans a request to write or to switch.
+func (m *Meters) planCommand(request protocol.Request, known protocol.Known) (protocol.Plan, error) {
+	if request.Command == nil {
+		return protocol.Plan{}, badRequest("the request to %s does not say what is to be done", request.Verb)
+	}
+	request.Class = protocol.ClassCommand
+	r, err := m.reader(request, known)
+	if err != nil {
+		return protocol.Plan{}, err
+	}
+	c := &commander{r, request.Command}
+	if request.Verb == protocol.VerbRelay {
+		r.permit, r.class = protocol.PermitRelay, protocol.ClassRelay
+		return c.planRelay()
+	}
+	r.permit = protocol.PermitWrite
+	return c.planWrite()
+}
+
+// report is the plan that ends with what is known of the command.
+func (c *commander) report(r protocol.Report) protocol.Plan {
+	plan := c.plan()
+	plan.Report = &r
+	return plan
+}
+
+// look is the step that reads a row before a command or after it.
+func (c *commander) look(w *row) protocol.Step {
+	r := *c.reader
+	r.wanted = []*row{w}
+	s := spanOf([]*row{w})
+	return r.step(&s)
+}
+
+// send is the step that writes the raw bytes of a row. The slave repeats what was written, or refuses.
+func (c *commander) send(w *row, data []byte) protocol.Step {
+	request := writeRequest(c.address, w, data)
+	answer := answerTo(request)
+	return protocol.Step{
+		Meter: c.key(c.address), Line: &line, Class: c.class, Kind: protocol.KindCommand,
+		First: protocol.Exchange{
+			Request: answer.request, Answer: answer.split, Longest: writtenSize,
+			Vague:   func([]byte) bool { return true },
+			Explain: explainer(answer),
+			Take: func(answer []byte) (*protocol.Exchange, protocol.Result, error) {
+				frame, err := ParseFrame(answer)
+				if err != nil {
+					return nil, protocol.Result{}, garbled("%w", err)
+				}
+				result := protocol.Result{Address: c.named(frame.Address)}
+				if frame.Function&refused != 0 {
+					return nil, result, refusalOf(frame.Data[0])
+				}
+				return nil, result, nil
+			},
+		},
+	}
+}
+
+// writeRequest makes the frame that writes the raw bytes of a row.
+func writeRequest(address byte, w *row, data []byte) Frame {
+	place := []byte{byte(w.register >> 8), byte(w.register)}
+	count := []byte{byte(w.registers >> 8), byte(w.registers), byte(len(data))}
+	switch {
+	case w.area == coils && w.access.single:
+		state := uint16(data[0]) * coilOn
+		return Frame{address, WriteCoil, append(place, byte(state>>8), byte(state))}
+	case w.area == coils:
+		return Frame{address, WriteCoils, append(append(place, count...), data...)}
+	case w.access.single:
+		return Frame{address, WriteRegister, append(place, data...)}
+	}
+	return Frame{address, WriteRegisters, append(append(place, count...), data...)}
+}
+
+// A fate is what is known of a command when its step has ended.
+type fate uint8
+
+const (
+	notDone fate = iota // it was never sent
+	done                // the slave acknowledged it
+	denied              // the slave refused it
+	unknown             // no answer came: it may have been done or not
+)
+
+func fateOf(answer protocol.Answer) fate {
+	var refusal *protocol.Refusal
+	switch err := answer.Err; {
+	case err == nil:
+		return done
+	case errors.As(err, &refusal):
+		return denied
+	case errors.Is(err, protocol.ErrSilent), errors.Is(err, protocol.ErrGarbled):
+		return unknown
+	}
+	return notDone
+}
+
+// planWrite plans a write, and the reading of what the slave then has.
+func (c *commander) planWrite() (protocol.Plan, error) {
+	w, err := c.writable(c.Arguments.Text(protocol.ArgumentItem))
+	if err != nil {
+		return protocol.Plan{}, err
+	}
+	data, err := w.encode(c.Arguments[protocol.ArgumentValue])
+	if err != nil {
+		return protocol.Plan{}, err
+	}
+	sent, err := w.decode(data, nil)
+	if err != nil {
+		return protocol.Plan{}, badRequest("%s: %v", w.item, err)
+	}
+	plan := c.plan(c.send(w, data))
+	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
+		was := fateOf(answers[0])
+		switch {
+		case was != done && was != unknown:
+			return c.plan(), nil
+		case !w.access.read:
+			return c.report(protocol.Report{Note: w.item + " cannot be read, so nothing tells what the meter has now."}), nil
+		}
+		plan := c.plan(c.look(w))
+		plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
+			return c.report(writtenReport(sent, was, answers[0])), nil
+		}
+		return plan, nil
+	}
+	return plan, nil
+}
+
+// writtenReport compares what was read with what was written.
+func writtenReport(sent protocol.Value, was fate, read protocol.Answer) protocol.Report {
+	if read.Err != nil {
+		return protocol.Report{Note: "What the meter has for " + sent.Name + " now could not be read: " + read.Err.Error() + "."}
+	}
+	now := read.Result.Values[0]
+	r := protocol.Report{Readable: true, Value: &now}
+	switch {
+	case was != done:
+		r.Note = "What the meter has for " + sent.Name + " was read after the write was not answered."
+	case reflect.DeepEqual(now.Data, sent.Data):
+		r.Verified = true
+	default:
+		r.Note = "The meter acknowledged the write, but it has another value for " + sent.Name + "."
+	}
+	return r
+}
+
+// writable finds an item that may be written. Registers named by their place may be, but for those of
+// the relay, which have a class of their own.
+func (c *commander) writable(item string) (*row, error) {
+	if item == "" {
+		return nil, badRequest("a write names the item to be written")
+	}
+	w, err := c.find(item)
+	if err != nil {
+		return nil, err
+	}
+	relay := c.model.withRole(roleRelay)
+	switch {
+	case relay != nil && relay.area == w.area && int(relay.register) < int(w.register)+w.registers && int(w.register) < int(relay.register)+relay.registers:
+		return nil, badRequest("%s is the relay, or holds it: switch it by relay, with %s or %s", item, actionTrip, actionClose)
+	case !w.access.write:
+		return nil, badRequest("%s can be read but not written: its row in the map of %s would have the access RW", item, c.name)
+	case w.kind == Raw && w.registers > mostWritten:
+		return nil, badRequest("a request writes %d registers at most, not %d", mostWritten, w.registers)
+	}
+	return w, nil
+}
+
+// encode returns the raw bytes of a value that is to be written. The error wraps ErrBadRequest.
+func (w *row) encode(value any) ([]byte, error) {
+	bad := func(want string) ([]byte, error) {
+		return nil, badRequest("%s: %v does not fit: it is %s", w.item, value, want)
+	}
+	size := 2 * w.registers
+	switch w.kind {
+	case Bool:
+		on, ok := value.(bool)
+		if !ok {
+			return bad("true or false")
+		}
+		return map[bool][]byte{true: {1}, false: {0}}[on], nil
+	case Text:
+		s, ok := value.(string)
+		b := make([]byte, size)
+		if copied, err := text([]byte(s)); !ok || err != nil || copied != s || len(s) > size {
+			return bad(fmt.Sprintf("a string of up to %d ASCII characters", size))
+		}
+		copy(b, s)
+		return w.order.arrange(b), nil
+	case Raw:
+		s, _ := value.(string)
+		b, err := hex.DecodeString(s)
+		if err != nil || len(b) != size {
+			return bad(fmt.Sprintf("a string of %d hex digits", 2*size))
+		}
+		return w.order.arrange(b), nil
+	}
+	number, _ := value.(json.Number)
+	d, err := protocol.ParseDecimal(number.String())
+	if err != nil {
+		return bad("a decimal number of at most 18 digits")
+	}
+	minus := exactOf(protocol.Decimal{Coefficient: -1})
+	raw := new(big.Rat).SetFrac(exactOf(d).plus(w.offset.times(minus)).parts())
+	raw.Quo(raw, new(big.Rat).SetFrac(w.scale.parts()))
+	if w.kind == Float {
+		return w.float(raw)
+	}
+	if !raw.IsInt() {
+		return bad("a multiple of " + w.unitText())
+	}
+	return w.integer(raw.Num())
+}
+
+// unitText is the smallest step of the row, with its unit.
+func (w *row) unitText() string {
+	d, err := w.scale.decimal()
+	if err != nil {
+		return "its scale"
+	}
+	if w.unit == "" {
+		return d.String()
+	}
+	return d.String() + " " + w.unit
+}
+
+// parts returns the number as a fraction.
+func (e exact) parts() (*big.Int, *big.Int) {
+	e = e.at(max(0, e.scale))
+	return e.n, powerOfTen(e.scale)
+}
+
+// float encodes the float that is nearest.
+func (w *row) float(raw *big.Rat) ([]byte, error) {
+	if w.registers == 2 {
+		f, _ := raw.Float32()
+		if math.IsInf(float64(f), 0) {
+			return nil, badRequest("%s: the value is too large", w.item)
+		}
+		return w.order.arrange(binary.BigEndian.AppendUint32(nil, math.Float32bits(f))), nil
+	}
+	f, _ := raw.Float64()
+	if math.IsInf(f, 0) {
+		return nil, badRequest("%s: the value is too large", w.item)
+	}
+	return w.order.arrange(binary.BigEndian.AppendUint64(nil, math.Float64bits(f))), nil
+}
+
+// integer encodes a whole number.
+func (w *row) integer(n *big.Int) ([]byte, error) {
+	size := 2 * w.registers
+	bits := uint(8 * size)
+	least, most := new(big.Int), new(big.Int).Lsh(big.NewInt(1), bits)
+	switch w.kind {
+	case Signed:
+		least.Neg(new(big.Int).Rsh(most, 1))
+		most.Rsh(most, 1)
+	case BCD:
+		most = powerOfTen(2 * size)
+	}
+	if n.Cmp(least) < 0 || n.Cmp(most) >= 0 {
+		return nil, badRequest("%s: the value is beyond what its registers hold, %s to %s as raw value", w.item, least, most.Sub(most, big.NewInt(1)))
+	}
+	b := make([]byte, size)
+	if w.kind == BCD {
+		digits, err := hex.DecodeString(fmt.Sprintf("%0*s", 2*size, n))
+		if err != nil {
+			return nil, badRequest("%s: %v", w.item, err)
+		}
+		return w.order.arrange(digits), nil
+	}
+	if n.Sign() < 0 {
+		n = new(big.Int).Add(n, new(big.Int).Lsh(big.NewInt(1), bits))
+	}
+	return w.order.arrange(n.FillBytes(b)), nil
+}
+
+// planRelay plans to switch the relay of a map that has one. What it does is read back.
+func (c *commander) planRelay() (protocol.Plan, error) {
+	w := c.model.withRole(roleRelay)
+	if w == nil {
+		return protocol.Plan{}, fmt.Errorf("%w: the map of %s has no row with the role relay", protocol.ErrUnsupported, c.name)
+	}
+	raw, want := w.role.open, relayOpen
+	switch c.Action {
+	case actionTrip:
+	case actionClose:
+		raw, want = w.role.closed, relayClosed
+	default:
+		return protocol.Plan{}, badRequest("there is no action %q: the actions are %s and %s", c.Action, actionTrip, actionClose)
+	}
+	data := []byte{byte(raw)}
+	if w.kind != Bool {
+		var err error
+		if data, err = w.integer(new(big.Int).SetUint64(raw)); err != nil {
+			return protocol.Plan{}, err
+		}
+	}
+	plan := c.plan(c.send(w, data))
+	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
+		watch := watch{commander: c, state: c.model.relayState(), want: want}
+		switch fateOf(answers[0]) {
+		case done:
+			watch.since, watch.times = answers[0].Came, lookTimes(c.Verify)
+			return watch.next(), nil
+		case unknown:
+			watch.lost, watch.times = true, lookTimes(c.Verify)
+			watch.times = watch.times[:min(len(watch.times), 2)]
+			return watch.next(), nil
+		}
+		return c.plan(), nil
+	}
+	return plan, nil
+}
+
+// lookTimes returns when to look whether the relay has moved: at 0.3, 1, 2, 4, 8 … seconds after the
+// command was answered, as long as that is within the time given for it.
+func lookTimes(within time.Duration) (times []time.Duration) {
+	for at := 300 * time.Millisecond; at <= within; {
+		times = append(times, at)
+		if at *= 2; at < time.Second {
+			at = time.Second
+		}
+	}
+	return times
+}
+
+// A watch looks after a command what became of the relay.
+type watch struct {
+	*commander
+	state  *row
+	want   string
+	lost   bool            // the command was not answered
+	since  time.Time       // when it was
+	times  []time.Duration // to look at, after since
+	at     time.Duration   // of the latest look
+	missed int             // looks in a row that were not answered
+	relay  string          // what it did when last looked at
+	failed error           // why the latest look brought nothing
+}
+
+// mostMissed is how many looks in a row may go unanswered.
+const mostMissed = 2
+
+// next plans the next look, if there is one to come.
+func (w watch) next() protocol.Plan {
+	if len(w.times) == 0 || w.relay == w.want || w.missed == mostMissed {
+		return w.report(w.seen())
+	}
+	plan := w.plan(w.look(w.state))
+	plan.After = max(0, w.times[0]-w.at)
+	report := w.seen()
+	plan.Report = &report
+	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) { return w.looked(answers[0]).next(), nil }
+	return plan
+}
+
+// looked takes in what a look brought. Looks whose time has come meanwhile are left out.
+func (w watch) looked(answer protocol.Answer) watch {
+	w.at, w.failed = w.times[0], answer.Err
+	w.missed++
+	if answer.Err == nil {
+		w.missed = 0
+		if !w.since.IsZero() && !answer.Came.IsZero() {
+			w.at = max(w.at, answer.Came.Sub(w.since))
+		}
+		w.relay = ""
+		if open, ok := answer.Result.Values[0].Data.(bool); ok {
+			w.relay = map[bool]string{true: relayOpen, false: relayClosed}[open]
+		}
+	}
+	for len(w.times) > 0 && w.times[0] <= w.at {
+		w.times = w.times[1:]
+	}
+	return w
+}
+
+// seen reports what the looks so far have shown.
+func (w watch) seen() protocol.Report {
+	r := protocol.Report{Relay: w.relay, Readable: w.relay != ""}
+	switch {
+	case w.lost && w.relay != "":
+		r.Note = "What the relay does was read after the command was not answered."
+	case w.lost:
+		r.Note = "Neither was the command answered nor could the relay be looked at."
+	case w.relay == w.want:
+		r.Verified = true
+	case w.relay != "":
+		r.Pending = true
+		r.Note = "The meter took the command, but its relay has not moved yet; read " + w.state.item + " to see when it has."
+	case w.failed != nil:
+		r.Note = "The meter took the command; what became of it could not be read back: " + w.failed.Error() + "."
+	}
+	return r
+}
+
+// parsePlace reads the first register and how many a request is about; ok is false if it has none.
+func parsePlace(f Frame) (first, count int, ok bool) {
+	if len(f.Data) < 4 {
+		return 0, 0, false
+	}
+	first, count = int(binary.BigEndian.Uint16(f.Data)), 1
+	if f.Function.isRead() || f.Function == WriteCoils || f.Function == WriteRegisters {
+		count = int(binary.BigEndian.Uint16(f.Data[2:]))
+	}
+	return first, count, true
+}
+
+// checkRequest reports what keeps a frame from being a request of a known function.
+func checkRequest(f Frame) error {
+	first, count, ok := parsePlace(f)
+	most, size := 1, 4
+	switch f.Function {
+	case ReadCoils, ReadDiscretes:
+		most = mostBits
+	case ReadHolding, ReadInput:
+		most = mostRegisters
+	case WriteCoil, WriteRegister:
+	case WriteCoils:
+		most, size = mostWrittenCoils, 5+(count+7)/8
+	case WriteRegisters:
+		most, size = mostWritten, 5+2*count
+	default:
+		return fmt.Errorf("function %02XH is none of 01 to 06, 0F and 10: nobody knows how long its answer is", byte(f.Function))
+	}
+	switch {
+	case !ok || len(f.Data) != size:
+		return fmt.Errorf("a request of function %02XH has %d bytes between function and CRC, the frame has %d", byte(f.Function), size, len(f.Data))
+	case count < 1 || count > most:
+		return fmt.Errorf("function %02XH is about 1 to %d, not %d", byte(f.Function), most, count)
+	case first+count > 1<<16:
+		return fmt.Errorf("%d from %d on go beyond 65535", count, first)
+	case size > 4 && int(f.Data[4]) != size-5:
+		return fmt.Errorf("the byte count is %d, should be %d", f.Data[4], size-5)
+	case f.Function == WriteCoil && f.Data[3] != 0 || f.Function == WriteCoil && f.Data[2] != 0 && f.Data[2] != 0xFF:
+		return errors.New("function 05H writes FF00 or 0000, " + strconv.Quote(hexOf(f.Data[2:])) + " is neither")
+	}
+	return nil
+}

@@ -1,0 +1,88 @@
+package dialect
+
+// groups cuts readings into runs that have the same key, in order of first appearance. Readings
+// of one key keep their order.
+func groups[K comparable](readings []Reading, key func(Reading) K) [][]Reading {
+	index := make(map[K]int)
+	var all [][]Reading
+	for _, r := range readings {
+		k := key(r)
+		i, seen := index[k]
+		if !seen {
+			i = len(all)
+			index[k] = i
+			all = append(all, nil)
+		}
+		all[i] = append(all[i], r)
+	}
+	return all
+}
+
+// deviceAndTime is the key of readings that were taken of one meter at one moment.
+type deviceAndTime struct {
+	device *Device
+	time   int64
+}
+
+func byDeviceAndTime(r Reading) deviceAndTime { return deviceAndTime{r.Device, r.Time.UnixMilli()} }
+
+func byDevice(r Reading) *Device { return r.Device }
+
+// rounds cuts readings so that none of the cuts has two readings with the same device and key:
+// most clouds write a report as an object, in which a name stands once. A later reading of a
+// name is never in an earlier round.
+func rounds(readings []Reading) [][]Reading {
+	type name struct {
+		device *Device
+		key    string
+	}
+	seen := make(map[name]int)
+	var all [][]Reading
+	for _, r := range readings {
+		n := name{r.Device, r.Key}
+		round := seen[n]
+		if round == len(all) {
+			all = append(all, nil)
+		}
+		all[round] = append(all[round], r)
+		seen[n] = round + 1
+	}
+	return all
+}
+
+// fit makes posts of readings, halving them until each is within the limits. What is too large
+// alone goes out as it is: the cloud's refusal is counted.
+func fit(readings []Reading, limits Traits, build func([]Reading) Post) []Post {
+	if len(readings) == 0 {
+		return nil
+	}
+	devices := make(map[*Device]bool)
+	for _, r := range readings {
+		devices[r.Device] = true
+	}
+	if len(readings) > 1 && (limits.Values > 0 && len(readings) > limits.Values || limits.Meters > 0 && len(devices) > limits.Meters) {
+		return halves(readings, limits, build)
+	}
+	post := build(readings)
+	if len(readings) > 1 && limits.Bytes > 0 && len(post.Payload) > limits.Bytes {
+		return halves(readings, limits, build)
+	}
+	post.Values = len(readings)
+	return []Post{post}
+}
+
+func halves(readings []Reading, limits Traits, build func([]Reading) Post) []Post {
+	half := len(readings) / 2
+	return append(fit(readings[:half], limits, build), fit(readings[half:], limits, build)...)
+}
+
+// chunks cuts devices into batches.
+func chunks(devices []*Device, most int) (all [][]*Device) {
+	for len(devices) > most {
+		all, devices = append(all, devices[:most]), devices[most:]
+	}
+	if len(devices) > 0 {
+		all = append(all, devices)
+	}
+	return all
+}

@@ -58,7 +58,7 @@ func compose(t *testing.T, variables ...string) composition {
 func TestComposeServices(t *testing.T) {
 	c := compose(t)
 	profiles := map[string]string{
-		"bridge": "", "mosquitto": "", "console": "console", "demo": "demo", "node-red": "node-red", "prometheus": "grafana", "grafana": "grafana", "passwords": "passwords",
+		"bridge": "", "mosquitto": "", "console": "console", "demo": "demo", "node-red": "node-red", "prometheus": "grafana", "grafana": "grafana", "passwords": "passwords", "uplink": "uplink",
 	}
 	if got, want := slices.Sorted(maps.Keys(c.Services)), slices.Sorted(maps.Keys(profiles)); !slices.Equal(got, want) {
 		t.Errorf("services %v, want %v", got, want)

@@ -36,6 +36,29 @@ func TestVariablesInREADME(t *testing.T) {
 	}
 }
 
+// TestUplinkVariablesInDocuments compares the tables of the uplink's pages with the struct that
+// reads the variables.
+func TestUplinkVariablesInDocuments(t *testing.T) {
+	var want bytes.Buffer
+	const row = "{{range .}}| `{{usage_key .}}` | {{with usage_default .}}`{{.}}`{{end}} | {{usage_description .}} |\n{{end}}"
+	if err := envconfig.Usagef(uplinkPrefix, &uplinkEnvironment{}, &want, row); err != nil {
+		t.Fatal(err)
+	}
+	table := func(name string) string {
+		_, text, _ := strings.Cut(readFile(t, name), "<!-- uplink variables")
+		_, text, _ = strings.Cut(text, "| --- | --- | --- |\n")
+		text, _, _ = strings.Cut(text, "<!-- end of uplink variables -->")
+		return text
+	}
+	if got := table("docs/uplink.md"); got != want.String() {
+		t.Errorf("the table of variables in docs/uplink.md should be\n%s", want.String())
+	}
+	cells := regexp.MustCompile(`(?m)^(\| [^|]*\| [^|]*\|).*$`)
+	if got, want := cells.ReplaceAllString(table("docs/uplink.zh-CN.md"), "$1"), cells.ReplaceAllString(want.String(), "$1"); got != want {
+		t.Errorf("names and defaults in docs/uplink.zh-CN.md should be\n%s", want)
+	}
+}
+
 // TestParametersInREADME compares the table of the bus URL's parameters in both READMEs with help,
 // and with what a bus URL takes.
 func TestParametersInREADME(t *testing.T) {

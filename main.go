@@ -40,6 +40,7 @@ func commands() []command {
 		{"decode", "[HEX…]", "explain frames, from the arguments or standard input", runDecode},
 		{"items", "[WORD…]", "search the dictionary of data items", runItems},
 		{"points", "check FILE | template", "explain a point table, or write one to begin with", runPoints},
+		{"uplink", "[model | check | sign]", "carry values to a cloud, and prepare it", runUplink},
 		{"simulate", "", "serve simulated meters on a TCP port or a pty", runSimulate},
 		{"healthcheck", "", "exit 0 if the bridge on this machine is healthy", runHealthcheck},
 		{"version", "", "print the version", runVersion},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -52,7 +53,7 @@ func (r *reader) checkNames() {
 				hint = "; did you mean " + near + "?"
 			}
 			r.complaints = append(r.complaints, fmt.Errorf("%s: no such variable%s", name, hint))
-		case value == "" && !slices.Contains(optional, short):
+		case value == "" && !slices.Contains(optional, short) && !slices.Contains(optionalUplink, short):
 			r.complaints = append(r.complaints, fmt.Errorf("%s: is set but empty; give it a value or remove it", name))
 		}
 	}
@@ -62,7 +63,11 @@ func (r *reader) checkNames() {
 // variables lists the names of all variables.
 func variables() []string {
 	var names bytes.Buffer
-	if err := envconfig.Usagef(prefix, &environment{}, &names, "{{range .}}{{usage_key .}}\n{{end}}"); err != nil {
+	const template = "{{range .}}{{usage_key .}}\n{{end}}"
+	if err := errors.Join(
+		envconfig.Usagef(prefix, &environment{}, &names, template),
+		envconfig.Usagef(uplinkPrefix, &uplinkEnvironment{}, &names, template),
+	); err != nil {
 		panic(err) // the template above is wrong
 	}
 	return strings.Fields(names.String())
@@ -70,8 +75,12 @@ func variables() []string {
 
 // usage writes the table of all variables, and that of the parameters of one.
 func usage(w io.Writer) error {
-	err := envconfig.Usagef(prefix, &environment{}, w, "{{range .}}  {{usage_key .}}{{with usage_default .}} (default {{.}}){{end}}\n        {{usage_description .}}\n{{end}}")
-	if err != nil {
+	const template = "{{range .}}  {{usage_key .}}{{with usage_default .}} (default {{.}}){{end}}\n        {{usage_description .}}\n{{end}}"
+	if err := envconfig.Usagef(prefix, &environment{}, w, template); err != nil {
+		return err
+	}
+	fmt.Fprint(w, "\nOf the uplink, beside those of DLT645_MQTT_…, DLT645_LOG_LEVEL and DLT645_LOG_FORMAT:\n")
+	if err := envconfig.Usagef(uplinkPrefix, &uplinkEnvironment{}, w, template); err != nil {
 		return err
 	}
 	fmt.Fprint(w, "\nParameters of DLT645_BUS_URL, as in 'serial:///dev/ttyUSB0?baud=9600&parity=none':\n")

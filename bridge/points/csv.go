@@ -83,6 +83,22 @@ func Parse(data []byte, site Site) (*Table, error) {
 	return compile(text, rows, problems, site)
 }
 
+// Meters returns what stands in the column meter of a table in CSV, once each, in its order: for
+// who reads a table away from the bridge that it is for. A table that is wrong may have none.
+func Meters(data []byte) (meters []string) {
+	text, err := Decode(data)
+	if err != nil {
+		return nil
+	}
+	rows, _ := readCSV(text)
+	for _, r := range rows {
+		if meter := r.cells[columnMeter]; meter != "" && meter != "*" && !slices.Contains(meters, meter) {
+			meters = append(meters, meter)
+		}
+	}
+	return meters
+}
+
 // readCSV takes a table apart into rows.
 func readCSV(text string) (rows []row, problems Problems) {
 	r := csv.NewReader(strings.NewReader(text))

@@ -1,0 +1,313 @@
+package uplink
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net/url"
+	"sync"
+	"time"
+
+	mqtt "github.com/eclipse/paho.mqtt.golang"
+	"github.com/eclipse/paho.mqtt.golang/packets"
+	"golang.org/x/time/rate"
+
+	"dlt645-mqtt/uplink/dialect"
+)
+
+// The pauses between attempts to connect. Who is refused for his identity waits longest: some
+// platforms lock a device out that tries too often.
+const (
+	backoffLeast   = 5 * time.Second
+	backoffMost    = 5 * time.Minute
+	backoffRefused = time.Minute
+
+	// longLife is how long a connection must have held for the next attempt to come at once.
+	longLife = time.Minute
+
+	connectPatience   = 20 * time.Second
+	subscribePatience = 20 * time.Second
+)
+
+// cloud keeps a connection to the cloud, at MQTT 3.1.1 and with a clean session: nothing that was
+// meant for an absent device ever reaches us. The protocol version is never probed for: on some
+// platforms a device that has once used version 5 cannot go back.
+type cloud struct {
+	*Uplink
+	sessions chan *session // the present one, for the flow
+}
+
+func newCloud(u *Uplink) *cloud { return &cloud{Uplink: u, sessions: make(chan *session)} }
+
+// A session is one connection to the cloud.
+type session struct {
+	client mqtt.Client
+	began  time.Time // when it was subscribed
+	lost   chan struct{}
+	once   sync.Once
+	pace   *rate.Limiter
+	start  time.Time // tells ids of calls of this connection from those of others
+
+	mu      sync.Mutex
+	waiting map[string]chan dialect.Reply
+	worked  bool // the cloud has taken something over it
+}
+
+// end closes the session; the flow notices by lost.
+func (s *session) end() { s.once.Do(func() { close(s.lost) }) }
+
+// run connects for ever until ctx ends.
+func (c *cloud) run(ctx context.Context) {
+	failures := 0
+	for ctx.Err() == nil {
+		began := time.Now()
+		s, err := c.connect(ctx)
+		if err == nil {
+			c.metrics.connected.Set(1)
+			c.log.Info("connected to the cloud", "cloud", c.config.Cloud, "url", c.config.URL.Redacted())
+			select {
+			case c.sessions <- s:
+			case <-s.lost:
+			case <-ctx.Done():
+			}
+			select {
+			case <-s.lost:
+				if ctx.Err() == nil {
+					c.metrics.limited(c.log, "cloud lost", "lost the connection to the cloud; reconnecting", "held", time.Since(began).Round(time.Second))
+				}
+			case <-ctx.Done():
+			}
+			s.end()
+			s.client.Disconnect(250)
+			c.metrics.connected.Set(0)
+			s.mu.Lock()
+			worked := s.worked
+			s.mu.Unlock()
+			if worked && time.Since(began) > longLife {
+				failures = 0
+			}
+			failures++
+			if failures >= 3 && time.Since(began) < longLife {
+				c.metrics.limited(c.log, "cloud short", "the cloud ends each connection soon; perhaps another program uses the same identity, or the cloud does not take what is posted", "connections", failures)
+			}
+		} else {
+			failures++
+		}
+		c.pause(ctx, failures, refusedIdentity(err))
+	}
+}
+
+// pause waits before the next attempt, longer each time, and longest for who is not let in.
+func (c *cloud) pause(ctx context.Context, failures int, refused bool) {
+	bound := backoffLeast << min(failures-1, 10)
+	if refused {
+		bound = max(bound, backoffRefused)
+	}
+	bound = min(bound, backoffMost)
+	timer := time.NewTimer(bound/2 + rand.N(bound/2))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+func refusedIdentity(err error) bool {
+	return errors.Is(err, packets.ErrorRefusedBadUsernameOrPassword) || errors.Is(err, packets.ErrorRefusedNotAuthorised) || errors.Is(err, packets.ErrorRefusedIDRejected)
+}
+
+// connect makes a session: connected and subscribed.
+func (c *cloud) connect(ctx context.Context) (*session, error) {
+	login := c.dialect.Login(time.Now())
+	s := &session{
+		lost: make(chan struct{}), waiting: map[string]chan dialect.Reply{}, start: time.Now(),
+		pace: rate.NewLimiter(rate.Limit(c.traits.PerSecond), max(1, c.traits.PerSecond)),
+	}
+	options := mqtt.NewClientOptions().AddBroker(brokerURL(c.config.URL)).
+		SetClientID(login.ClientID).SetUsername(login.Username).SetPassword(login.Password).
+		SetProtocolVersion(4).SetCleanSession(true).SetKeepAlive(login.KeepAlive).
+		SetAutoReconnect(false).SetConnectRetry(false).SetConnectTimeout(connectPatience).SetWriteTimeout(connectPatience).
+		SetConnectionLostHandler(func(mqtt.Client, error) { s.end() }).
+		SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) { c.receive(s, m.Topic(), m.Payload(), m.Retained()) })
+	if c.config.TLS != nil {
+		options.SetTLSConfig(c.config.TLS)
+	}
+	s.client = mqtt.NewClient(options)
+	if err := wait(ctx, s.client.Connect(), connectPatience); err != nil {
+		advice := "check DLT645_UPLINK_URL, and that this host reaches it"
+		if refusedIdentity(err) {
+			advice = "check DLT645_UPLINK_PRODUCT, DLT645_UPLINK_DEVICE and DLT645_UPLINK_SECRET; uplink sign shows what is sent"
+		}
+		if ctx.Err() == nil {
+			c.metrics.limited(c.log, "cloud connect", "the cloud cannot be reached, or does not let this gateway in; trying again", "url", c.config.URL.Redacted(), "err", err, "advice", advice)
+		}
+		s.client.Disconnect(0)
+		return nil, err
+	}
+	if topics := c.dialect.Subscriptions(); len(topics) > 0 {
+		if err := c.subscribe(ctx, s, topics); err != nil {
+			if ctx.Err() == nil {
+				c.metrics.limited(c.log, "cloud subscribe", "the cloud does not grant a subscription; trying again", "err", err)
+			}
+			s.client.Disconnect(0)
+			return nil, err
+		}
+	}
+	s.began = time.Now()
+	return s, nil
+}
+
+// mostTopics is how many subscriptions go in one packet: some platforms take no more.
+const mostTopics = 8
+
+// subscribe asks for the topics, some at a time. A topic that is refused is told and done without,
+// unless all are.
+func (c *cloud) subscribe(ctx context.Context, s *session, topics []string) error {
+	granted := 0
+	for len(topics) > 0 {
+		part := topics[:min(len(topics), mostTopics)]
+		topics = topics[len(part):]
+		filters := map[string]byte{}
+		for _, topic := range part {
+			filters[topic] = 1
+		}
+		token := s.client.SubscribeMultiple(filters, nil)
+		if err := wait(ctx, token, subscribePatience); err != nil {
+			return err
+		}
+		for topic, qos := range token.(*mqtt.SubscribeToken).Result() {
+			if qos >= 0x80 {
+				c.metrics.limited(c.log, "refused "+topic, "the cloud refuses a subscription; what comes there is not heard", "topic", topic)
+				continue
+			}
+			granted++
+		}
+	}
+	if granted == 0 {
+		return errors.New("it refuses all of them")
+	}
+	return nil
+}
+
+// brokerURL writes a URL with the schemes of the library.
+func brokerURL(u *url.URL) string {
+	schemes := map[string]string{"mqtt": "tcp", "mqtts": "ssl", "ws": "ws", "wss": "wss"}
+	copied := *u
+	copied.Scheme = schemes[u.Scheme]
+	return copied.String()
+}
+
+// wait waits for a token.
+func wait(ctx context.Context, token mqtt.Token, patience time.Duration) error {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-token.Done():
+		return token.Error()
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return errors.New("no answer within " + patience.String())
+	}
+}
+
+// receive takes a message of the cloud. It never waits.
+func (c *cloud) receive(s *session, topic string, payload []byte, retained bool) {
+	if retained {
+		return // a command out of the store is no command
+	}
+	defer func() {
+		if fault := recover(); fault != nil {
+			c.metrics.limited(c.log, "dialect fault", "a message of the cloud could not be read", "topic", topic, "fault", fault)
+		}
+	}()
+	replies, calls := c.dialect.Receive(topic, payload)
+	for _, r := range replies {
+		s.mu.Lock()
+		waiting := s.waiting[r.ID]
+		delete(s.waiting, r.ID)
+		s.mu.Unlock()
+		if waiting != nil {
+			waiting <- r // it has room for the one
+		}
+	}
+	for _, call := range calls {
+		c.Uplink.calls.take(s, call, time.Now())
+	}
+}
+
+// A posted is a message on its way to the cloud.
+type posted struct {
+	token mqtt.Token
+	reply chan dialect.Reply
+	post  dialect.Post
+}
+
+// send publishes one post, at the cloud's pace.
+func (s *session) send(ctx context.Context, p dialect.Post) (*posted, error) {
+	pacing, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-s.lost:
+			cancel()
+		case <-pacing.Done():
+		}
+	}()
+	if err := s.pace.Wait(pacing); err != nil {
+		return nil, errLost
+	}
+	sent := &posted{post: p}
+	if p.Reply != "" {
+		sent.reply = make(chan dialect.Reply, 1)
+		s.mu.Lock()
+		s.waiting[p.Reply] = sent.reply
+		s.mu.Unlock()
+	}
+	sent.token = s.client.Publish(p.Topic, p.QoS, false, p.Payload)
+	return sent, nil
+}
+
+// errLost means that the connection ended, errUnanswered that the cloud has acknowledged a message
+// and says nothing more.
+var (
+	errLost       = errors.New("the connection to the cloud ended")
+	errUnanswered = errors.New("the cloud does not answer")
+)
+
+// settle waits until the cloud has a post. reply is what it said, if the dialect awaits that.
+func (s *session) settle(ctx context.Context, p *posted, patience time.Duration) (reply *dialect.Reply, err error) {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-p.token.Done():
+		if p.token.Error() != nil {
+			return nil, errLost
+		}
+	case <-s.lost:
+		return nil, errLost
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-timer.C:
+		return nil, errLost // a broker that does not acknowledge is as good as gone
+	}
+	if p.reply != nil {
+		select {
+		case r := <-p.reply:
+			reply = &r
+		case <-s.lost:
+			return nil, errLost
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-timer.C:
+			s.mu.Lock()
+			delete(s.waiting, p.post.Reply)
+			s.mu.Unlock()
+			return nil, errUnanswered
+		}
+	}
+	s.mu.Lock()
+	s.worked = true
+	s.mu.Unlock()
+	return reply, nil
+}

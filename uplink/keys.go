@@ -1,0 +1,65 @@
+package uplink
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"dlt645-mqtt/uplink/dialect"
+)
+
+// Keys give items the names that a cloud's model has for them. What is not in there goes under
+// its own name, with _ for the point of a flag.
+type Keys map[string]string
+
+// ReadKeys reads the CSV file of DLT645_UPLINK_KEYS: item,key. The error has all complaints.
+func ReadKeys(data []byte) (Keys, error) {
+	rows, err := readTable(data, []string{"item", "key"}, "item", "key")
+	if err != nil {
+		return nil, err
+	}
+	keys := make(Keys)
+	owner := make(map[string]string)
+	var complaints []error
+	for _, r := range rows {
+		item, key := r.cells["item"], r.cells["key"]
+		switch other := owner[key]; {
+		case keys[item] != "":
+			complaints = append(complaints, fmt.Errorf("line %d: the item %s stands there twice", r.line, item))
+		case other != "":
+			complaints = append(complaints, fmt.Errorf("line %d: the items %s and %s have one key, %s", r.line, other, item, key))
+		}
+		keys[item], owner[key] = key, item
+	}
+	return keys, errors.Join(complaints...)
+}
+
+// of returns the key of an item.
+func (k Keys) of(item string) string {
+	if key := k[item]; key != "" {
+		return key
+	}
+	return dialect.Key(item)
+}
+
+// check returns what a cloud would not take of the keys.
+func (k Keys) check(rule dialect.Rule) error {
+	var complaints []error
+	for _, item := range slices.Sorted(maps.Keys(k)) {
+		if err := rule.Check(k[item]); err != nil {
+			complaints = append(complaints, fmt.Errorf("item %s: %w (DLT645_UPLINK_KEYS)", item, err))
+		}
+	}
+	return errors.Join(complaints...)
+}
+
+// item returns the item that a key stands for.
+func (k Keys) item(key string) string {
+	for item, own := range k {
+		if own == key {
+			return item
+		}
+	}
+	return key
+}

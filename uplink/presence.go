@@ -1,0 +1,106 @@
+package uplink
+
+import (
+	"slices"
+	"strings"
+	"sync"
+
+	"dlt645-mqtt/uplink/dialect"
+)
+
+// presence knows which meters can be reached: those that are online at a bridge that is online.
+type presence struct {
+	devices *devices
+	changed chan struct{} // has one in it when there is something to tell the cloud
+
+	mu      sync.Mutex
+	bridges map[string]bool  // by root
+	meters  map[meterID]bool // as the bridges say
+	told    map[meterID]bool // what this connection to the cloud has been told
+	retired map[meterID]bool // meters that a bridge has removed
+}
+
+func newPresence(d *devices) *presence {
+	return &presence{
+		devices: d, changed: make(chan struct{}, 1),
+		bridges: map[string]bool{}, meters: map[meterID]bool{}, told: map[meterID]bool{}, retired: map[meterID]bool{},
+	}
+}
+
+// bridge takes in whether a bridge is there.
+func (p *presence) bridge(root string, online bool) {
+	p.mu.Lock()
+	p.bridges[root] = online
+	p.mu.Unlock()
+	p.wake()
+}
+
+// meter takes in the availability of a meter; an empty one means that the bridge has it no more.
+func (p *presence) meter(id meterID, availability string) {
+	p.mu.Lock()
+	if availability == "" {
+		delete(p.meters, id)
+		p.retired[id] = true
+	} else {
+		p.meters[id] = availability == "online"
+		delete(p.retired, id)
+	}
+	p.mu.Unlock()
+	p.wake()
+}
+
+func (p *presence) wake() {
+	select {
+	case p.changed <- struct{}{}:
+	default:
+	}
+}
+
+// begin forgets what the cloud has been told: it is a new connection.
+func (p *presence) begin() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	clear(p.told)
+}
+
+// news returns the devices that have come and gone since the cloud was told, in a steady order.
+// They count as told from now on; after a lost connection begin makes them news again. Meters of
+// which there is something to post have come, wherever they are now, for a platform takes nothing
+// of a device that has not logged in; they are gone at the next call.
+func (p *presence) news(posting []meterID) (come, gone []*dialect.Device) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	tell := func(id meterID, online bool) {
+		online = online || slices.Contains(posting, id)
+		if before, known := p.told[id]; known && before == online {
+			return
+		}
+		p.told[id] = online
+		switch device := p.devices.of(id); {
+		case device == nil:
+		case online:
+			come = append(come, device)
+		default:
+			gone = append(gone, device)
+		}
+	}
+	for id, online := range p.meters {
+		if bridge, known := p.bridges[id.root]; known {
+			tell(id, online && bridge)
+		}
+	}
+	for _, id := range posting {
+		tell(id, true)
+	}
+	for id := range p.retired {
+		if p.told[id] {
+			tell(id, false)
+		}
+		delete(p.retired, id)
+		delete(p.told, id)
+	}
+	byMeter := func(a, b *dialect.Device) int { return strings.Compare(a.Root+"/"+a.Meter, b.Root+"/"+b.Meter) }
+	slices.SortFunc(come, byMeter)
+	slices.SortFunc(gone, byMeter)
+	return come, gone
+}

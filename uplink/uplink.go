@@ -1,0 +1,141 @@
+// Package uplink carries what bridges publish to one cloud, and what the cloud asks back to the
+// bridges. It is a process of its own, with no port and no meter passwords: it knows the meters
+// only through the topics that every client sees, and may do only what the broker's access list
+// lets its account do.
+//
+//	uplink.go    the Uplink and its life
+//	local.go     the two connections to the local broker
+//	cloud.go     the connection to the cloud (the only user of paho.mqtt.golang)
+//	flow.go      how messages become posts, and when they are acknowledged
+//	translate.go which readings of a state are new, and what they are called
+//	presence.go  which meters can be reached
+//	calls.go     what the cloud asks
+//	backfill.go  what meters remember of a gap
+//	devices.go   what the cloud calls the meters
+//	keys.go      what the cloud calls the items
+//	tables.go    the CSV files that users write
+//	check.go     what a cloud would refuse
+//	metrics.go   what /metrics shows
+//
+// Values are kept by the broker, not here: a message is acknowledged only when the cloud has it.
+// So nothing is lost while the cloud, or the uplink, is away, and nothing is written to a disk.
+package uplink
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"sync"
+	"time"
+
+	"dlt645-mqtt/uplink/dialect"
+)
+
+// A Broker is the local broker, as the bridges use it.
+type Broker struct {
+	URL                *url.URL
+	TLS                *tls.Config
+	Username, Password string
+	ClientID           string // of the persistent session; the other connection adds -calls
+}
+
+// A Config is what an uplink needs.
+type Config struct {
+	Local   Broker
+	Roots   []string // root topics of the bridges
+	Cloud   string   // name of the dialect
+	URL     *url.URL // of the cloud
+	TLS     *tls.Config
+	Options dialect.Options
+	Keys    Keys
+
+	Undated     bool          // take commands that have no time
+	MinInterval time.Duration // between two posts of a meter
+	Backfill    string        // item of history to read after a gap; empty: none
+	HTTP        string        // address of /metrics and /healthz; empty: none
+	Log         *slog.Logger
+}
+
+// An Uplink is one way to one cloud.
+type Uplink struct {
+	config  Config
+	dialect dialect.Dialect
+	traits  dialect.Traits
+	devices *devices
+	metrics *counters
+	log     *slog.Logger
+
+	presence *presence
+	calls    *calls
+	cloud    *cloud
+	local    *local
+}
+
+// New returns an uplink that does nothing yet. The error says what the dialect misses.
+func New(config Config) (*Uplink, error) {
+	options := config.Options
+	if flat(options.Devices) {
+		options.Devices = nil // they name prefixes only
+	}
+	d, err := dialect.New(config.Cloud, options)
+	if err != nil {
+		return nil, err
+	}
+	traits := d.Traits()
+	if err := config.Keys.check(traits.Identifier); err != nil {
+		return nil, err
+	}
+	if config.URL == nil {
+		if traits.Host == "" {
+			return nil, fmt.Errorf("%s has no address of its own: set DLT645_UPLINK_URL, as in mqtts://host:8883", config.Cloud)
+		}
+		if config.URL, err = url.Parse(traits.Host); err != nil {
+			return nil, err
+		}
+	}
+	u := &Uplink{
+		config: config, dialect: d, traits: traits, log: config.Log, metrics: newCounters(),
+	}
+	u.devices = newDevices(config.Options.Devices)
+	u.presence = newPresence(u.devices)
+	u.cloud = newCloud(u)
+	u.local = newLocal(u)
+	u.calls = newCalls(u)
+	return u, nil
+}
+
+// Run connects both sides and works until ctx ends. It returns an error only if it cannot begin.
+func (u *Uplink) Run(ctx context.Context) error {
+	stop, err := u.serveHTTP(ctx)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	connections, hangUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer hangUp()
+	if err := u.local.connect(connections); err != nil {
+		return err
+	}
+	u.log.Info("dlt645-mqtt uplink", "cloud", u.config.Cloud, "url", u.config.URL.Redacted(), "broker", u.config.Local.URL.Redacted(),
+		"roots", u.config.Roots, "devices", len(u.config.Options.Devices), "commands", u.config.Options.Commands)
+	var working sync.WaitGroup
+	working.Go(func() { u.cloud.run(ctx) })
+	working.Go(func() { newFlow(u).run(ctx) })
+	working.Wait()
+	u.calls.wait()
+	u.local.disconnect()
+	u.log.Info("stopped")
+	return nil
+}
+
+// root returns the root that a topic lies under, and the rest of it.
+func (u *Uplink) root(topic string) (root, rest string, ok bool) {
+	for _, r := range u.config.Roots {
+		if len(topic) > len(r)+1 && topic[:len(r)] == r && topic[len(r)] == '/' && len(r) > len(root) {
+			root, rest, ok = r, topic[len(r)+1:], true
+		}
+	}
+	return root, rest, ok
+}

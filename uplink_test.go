@@ -1,0 +1,374 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/eclipse/paho.golang/paho"
+
+	"dlt645-mqtt/test/cloud"
+)
+
+// An uplinkRun is the command uplink, running.
+type uplinkRun struct {
+	log    *watched
+	stop   context.CancelFunc
+	status chan int
+}
+
+// startUplink runs the command uplink with variables that come on top of the present ones.
+func startUplink(t *testing.T, variables map[string]string) *uplinkRun {
+	t.Helper()
+	for name, value := range variables {
+		t.Setenv(name, value)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	u := &uplinkRun{log: newWatched("connected to the cloud"), stop: stop, status: make(chan int, 1)}
+	go func() { u.status <- run(ctx, []string{"uplink"}, strings.NewReader(""), u.log, u.log) }()
+	t.Cleanup(func() {
+		stop()
+		u.end(t)
+		if t.Failed() {
+			t.Log(u.log.String())
+		}
+	})
+	return u
+}
+
+// end stops the uplink and waits for it.
+func (u *uplinkRun) end(t *testing.T) {
+	t.Helper()
+	u.stop()
+	select {
+	case status := <-u.status:
+		u.status <- status
+		if status != 0 {
+			t.Errorf("the uplink ended with status %d", status)
+		}
+	case <-time.After(patience):
+		t.Error("the uplink does not end")
+	}
+}
+
+func startCloud(t *testing.T, config cloud.Config) *cloud.Cloud {
+	t.Helper()
+	c, err := cloud.Start(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+// awaitMessage returns the first message from the cloud's number after on that accept takes.
+func awaitMessage(t *testing.T, c *cloud.Cloud, after int, accept func(cloud.Message) bool) cloud.Message {
+	t.Helper()
+	deadline := time.After(patience)
+	for {
+		all, arrived := c.Messages()
+		for ; after < len(all); after++ {
+			if accept(all[after]) {
+				return all[after]
+			}
+		}
+		select {
+		case <-arrived:
+		case <-deadline:
+			for _, m := range all {
+				t.Logf("%s %s", m.Topic, m.Payload)
+			}
+			t.Fatal("the cloud did not get what was awaited")
+		}
+	}
+}
+
+func has(topic string, parts ...string) func(cloud.Message) bool {
+	return func(m cloud.Message) bool {
+		for _, part := range parts {
+			if !strings.Contains(string(m.Payload), part) {
+				return false
+			}
+		}
+		return strings.HasSuffix(m.Topic, topic)
+	}
+}
+
+// aliyunGateway are the variables of a gateway at the cloud of these tests.
+func aliyunGateway(t *testing.T, broker, address, root, devices string) map[string]string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "devices.csv")
+	writeFile(t, file, devices)
+	return map[string]string{
+		"DLT645_MQTT_URL": "mqtt://" + broker, "DLT645_UPLINK_CLOUD": "aliyun", "DLT645_UPLINK_URL": "mqtt://" + address,
+		"DLT645_UPLINK_PRODUCT": "a1Gateway", "DLT645_UPLINK_DEVICE": "site7", "DLT645_UPLINK_SECRET": "secret",
+		"DLT645_UPLINK_ROOTS": root, "DLT645_UPLINK_DEVICES": file,
+	}
+}
+
+// TestUplinkFromMeterToCloud goes the whole way: simulated meters, bridge, broker, uplink, a strict
+// cloud; and back, where a relay is switched once.
+func TestUplinkFromMeterToCloud(t *testing.T) {
+	broker := startMosquitto(t, freeAddress(t), "allow_anonymous true")
+	root, _ := startBridge(t, map[string]string{
+		"DLT645_MQTT_URL": "mqtt://" + broker.address, "DLT645_BUS_URL": quickMeters + "&meters=2",
+		"DLT645_METERS": "main=000000000001,shop=000000000002", "DLT645_ALLOW": "read,relay", "DLT645_METER_PASSWORD": "02000000",
+		"DLT645_POINTS": "basic",
+	})
+	c := startCloud(t, cloud.Config{Password: cloud.AliyunPassword("a1Gateway", "site7", "secret"), Answer: cloud.AliyunAnswer(nil)})
+	variables := aliyunGateway(t, broker.address, c.Address, root, "meter,product,device,secret\nmain,a1Meter,000000000001,s1\nshop,a1Meter,000000000002,s2\n")
+	variables["DLT645_UPLINK_COMMANDS"] = "read,relay"
+	u := startUplink(t, variables)
+
+	login := awaitMessage(t, c, 0, has("combine/batch_login", `"deviceName":"000000000001"`))
+	values := awaitMessage(t, c, 0, has("pack/post", `"deviceName":"000000000001"`, `"voltage_a":{"value":2`, `"relay":{"value":1,`))
+	if values.Number < login.Number {
+		t.Errorf("values came as message %d, before the login, which was %d", values.Number, login.Number)
+	}
+	var post struct {
+		Params struct {
+			SubDevices []struct {
+				Properties map[string]struct {
+					Value json.RawMessage `json:"value"`
+					Time  int64           `json:"time"`
+				} `json:"properties"`
+			} `json:"subDevices"`
+		} `json:"params"`
+	}
+	if err := json.Unmarshal(values.Payload, &post); err != nil {
+		t.Fatal(err)
+	}
+	if at := time.UnixMilli(post.Params.SubDevices[0].Properties["voltage_a"].Time); time.Since(at) > patience || time.Since(at) < 0 {
+		t.Errorf("the voltage has the time %s", at)
+	}
+
+	all, _ := c.Messages()
+	call := fmt.Sprintf(`{"id":"77","version":"1.0","method":"thing.service.relay","params":{"action":0,"expires":"%d"}}`, time.Now().Add(8*time.Second).UnixMilli())
+	for range 2 { // a platform may send it twice
+		if err := c.Call("/sys/a1Meter/000000000001/thing/service/relay", call); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first := awaitMessage(t, c, len(all), has("thing/service/relay_reply", `"id":"77"`))
+	if !strings.Contains(string(first.Payload), `"code":200`) || !strings.Contains(string(first.Payload), `"result":"verified","relay":0`) {
+		t.Errorf("the answer is %s", first.Payload)
+	}
+	second := awaitMessage(t, c, first.Number, has("thing/service/relay_reply", `"id":"77"`))
+	if string(second.Payload) != string(first.Payload) {
+		t.Errorf("the repeat is answered %s, the first %s", second.Payload, first.Payload)
+	}
+	awaitMessage(t, c, len(all), has("thing/event/relay/post", `"relay":"open"`))
+
+	for name, refused := range map[string]struct{ service, params, want string }{
+		"too late":       {"relay", fmt.Sprintf(`{"action":1,"expires":"%d"}`, time.Now().Add(-time.Second).UnixMilli()), "expired"},
+		"the zero time":  {"relay", `{"action":1,"expires":"0"}`, "expired"},
+		"no time at all": {"relay", `{"action":1}`, "expired"},
+		"as a property":  {"property/set", `{"relay":1}`, "not_allowed"},
+		"an action more": {"relay", fmt.Sprintf(`{"action":7,"expires":"%d"}`, time.Now().Add(8*time.Second).UnixMilli()), "bad_request"},
+	} {
+		before, _ := c.Messages()
+		if err := c.Call("/sys/a1Meter/000000000001/thing/service/"+refused.service, `{"id":"`+fmt.Sprint(len(before))+`","params":`+refused.params+`}`); err != nil {
+			t.Fatal(err)
+		}
+		answer := awaitMessage(t, c, len(before), has("thing/service/"+refused.service+"_reply"))
+		if !strings.Contains(string(answer.Payload), refused.want) || strings.Contains(string(answer.Payload), `"code":200`) {
+			t.Errorf("%s: %s, want %s", name, answer.Payload, refused.want)
+		}
+	}
+
+	before, _ := c.Messages()
+	if err := c.Call("/sys/a1Meter/000000000002/thing/service/property/get", `{"id":"5","params":["voltage_a"]}`); err != nil {
+		t.Fatal(err)
+	}
+	awaitMessage(t, c, len(before), has("thing/service/property/get_reply", `"code":200`, `"voltage_a":2`))
+	if strings.Contains(u.log.String(), "secret") {
+		t.Error("the log has a secret in it")
+	}
+}
+
+// bridgeClient publishes as a bridge does.
+func bridgeClient(t *testing.T, b *testBroker, root string, meters ...string) *client {
+	t.Helper()
+	c := newClient(t, dial(t, b.address))
+	retained := func(p *paho.Publish) { p.Retain = true }
+	c.publish(root+"/bridge/status", "online", retained)
+	for _, meter := range meters {
+		c.publish(root+"/meter/"+meter+"/availability", "online", retained)
+	}
+	return c
+}
+
+// TestUplinkLosesNothing has the cloud away, and the uplink stopped and started meanwhile, while
+// states go on: each arrives, in order, with its own time.
+func TestUplinkLosesNothing(t *testing.T) {
+	b := startMosquitto(t, freeAddress(t), "allow_anonymous true", "max_queued_messages 0")
+	address := freeAddress(t)
+	config := cloud.Config{Address: address, Password: cloud.AliyunPassword("a1Gateway", "site7", "secret"), Answer: cloud.AliyunAnswer(nil)}
+	first := startCloud(t, config)
+	publisher := bridgeClient(t, b, "dlt645", "main")
+	variables := aliyunGateway(t, b.address, address, "dlt645", "meter,product,device,secret\nmain,a1Meter,000000000001,s1\n")
+	u := startUplink(t, variables)
+	begin := time.Date(2026, 11, 20, 18, 0, 0, 0, time.FixedZone("CST", 8*3600))
+	number := 0
+	state := func(count int) {
+		for range count {
+			number++
+			publisher.publish("dlt645/meter/main/state", fmt.Sprintf(`{"forward_active_energy":%d.25,"time":%q}`, number, begin.Add(time.Duration(number)*time.Second).Format("2006-01-02T15:04:05.000Z07:00")), func(p *paho.Publish) { p.Retain = true })
+		}
+	}
+	state(1)
+	awaitMessage(t, first, 0, has("pack/post", `"value":1.25`))
+	first.Close()
+	state(25)
+	u.end(t)
+	state(25)
+	second := startCloud(t, config)
+	startUplink(t, map[string]string{})
+	state(25)
+	last := awaitMessage(t, second, 0, has("pack/post", fmt.Sprintf(`"value":%d.25`, number)))
+	all, _ := second.Messages()
+	next := 2
+	for _, m := range all[:last.Number] {
+		rest := string(m.Payload)
+		for {
+			var value string
+			if _, rest, _ = strings.Cut(rest, `"forward_active_energy":{"value":`); rest == "" {
+				break
+			}
+			value, _, _ = strings.Cut(rest, "}")
+			want := fmt.Sprintf(`%d.25,"time":%d`, next, begin.Add(time.Duration(next)*time.Second).UnixMilli())
+			if value == want {
+				next++
+				continue
+			}
+			var got int
+			if _, err := fmt.Sscanf(value, "%d", &got); err != nil || got >= next {
+				t.Fatalf("%s came where %s was due", value, want)
+			}
+		}
+	}
+	if next != number+1 {
+		t.Errorf("%d values came, want %d", next-1, number)
+	}
+}
+
+// TestUplinkTellsWhatWasNotStored has a cloud that takes a message and yet stores one of its values
+// not: the log names it, and what follows flows.
+func TestUplinkTellsWhatWasNotStored(t *testing.T) {
+	b := startMosquitto(t, freeAddress(t), "allow_anonymous true")
+	c := startCloud(t, cloud.Config{
+		Password: cloud.AliyunPassword("a1Gateway", "site7", "secret"), Answer: cloud.AliyunAnswer(func(m cloud.Message) map[string]string {
+			if strings.Contains(string(m.Payload), "voltage_b") {
+				return map[string]string{"voltage_b": "tsl parse: params not exist"}
+			}
+			return nil
+		}),
+	})
+	publisher := bridgeClient(t, b, "dlt645", "main")
+	u := startUplink(t, aliyunGateway(t, b.address, c.Address, "dlt645", "meter,product,device,secret\nmain,a1Meter,000000000001,s1\n"))
+	publisher.publish("dlt645/meter/main/state", `{"voltage_a":220.1,"voltage_b":220.2,"time":"2026-11-20T18:00:10.213+08:00"}`, func(p *paho.Publish) { p.Retain = true })
+	awaitMessage(t, c, 0, has("pack/post", `"voltage_b":{"value":220.2,"time":1795168810213}`))
+	publisher.publish("dlt645/meter/main/state", `{"voltage_a":220.3,"time":"2026-11-20T18:00:20.213+08:00"}`, nil)
+	awaitMessage(t, c, 0, has("pack/post", `"voltage_a":{"value":220.3,"time":1795168820213}`))
+	if !strings.Contains(u.log.String(), "voltage_b") {
+		t.Error("the log does not name the value that was not stored")
+	}
+}
+
+// TestUplinkFlat has the keys of an LS-D3000's customer: 1_ua, 1_dev_state.
+func TestUplinkFlat(t *testing.T) {
+	b := startMosquitto(t, freeAddress(t), "allow_anonymous true")
+	c := startCloud(t, cloud.Config{})
+	directory := t.TempDir()
+	devices, keys := filepath.Join(directory, "devices.csv"), filepath.Join(directory, "keys.csv")
+	writeFile(t, devices, "meter,prefix\nmain,1_\nshop,2_\n")
+	writeFile(t, keys, "item,key\nvoltage_a,ua\nforward_active_energy,epp\n")
+	publisher := bridgeClient(t, b, "dlt645", "main", "shop")
+	startUplink(t, map[string]string{
+		"DLT645_MQTT_URL": "mqtt://" + b.address, "DLT645_UPLINK_CLOUD": "json", "DLT645_UPLINK_URL": "mqtt://" + c.Address,
+		"DLT645_UPLINK_DEVICE": "site7", "DLT645_UPLINK_DEVICES": devices, "DLT645_UPLINK_KEYS": keys, "DLT645_UPLINK_CONSTANTS": "sn=4711",
+	})
+	awaitMessage(t, c, 0, has("up/site7", `"sn":"4711","1_dev_state":1`))
+	publisher.publish("dlt645/meter/shop/state", `{"voltage_a":220.0,"forward_active_energy":800000.01,"relay":"closed","time":"2026-11-20T18:00:10.213+08:00"}`, func(p *paho.Publish) { p.Retain = true })
+	m := awaitMessage(t, c, 0, has("up/site7", "2_ua"))
+	if got, want := string(m.Payload), `{"time":1795168810213,"sn":"4711","2_ua":220.0,"2_epp":800000.01,"2_relay":"closed"}`; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	publisher.publish("dlt645/meter/shop/availability", "offline", nil)
+	awaitMessage(t, c, m.Number, has("up/site7", `"2_dev_state":0`))
+}
+
+// TestUplinkConfiguration looks for all complaints at once, each with what to do.
+func TestUplinkConfiguration(t *testing.T) {
+	directory := t.TempDir()
+	devices := filepath.Join(directory, "devices.csv")
+	writeFile(t, devices, "meter,device,prefix\nmain,d1,\nmain,d2,\nshop,,1_\n")
+	for _, row := range []struct {
+		name      string
+		variables map[string]string
+		want      []string
+	}{
+		{"nothing", map[string]string{}, []string{"DLT645_MQTT_URL: is missing", "DLT645_UPLINK_CLOUD: is missing"}},
+		{"wrong", map[string]string{
+			"DLT645_UPLINK_CLOUD": "azure", "DLT645_UPLINK_URL": "http://x", "DLT645_UPLINK_COMMANDS": "write", "DLT645_UPLINK_MIN_INTERVAL": "soon", "DLT645_UPLINK_DEVICES": devices,
+		}, []string{`"azure" is no cloud`, "mqtts://host:8883", `"write" is none of read, relay, config`, `"soon" is no duration`, "line 3: the meter main of dlt645 stands there twice", "give a device to all of them"}},
+		{"misspelt", map[string]string{"DLT645_UPLINK_CLOD": "json"}, []string{"DLT645_UPLINK_CLOD: no such variable; did you mean DLT645_UPLINK_CLOUD?"}},
+	} {
+		setAll(t, row.variables)
+		status, _, stderr := execute(t, "", "uplink")
+		if status != statusConfiguration {
+			t.Errorf("%s: status %d", row.name, status)
+		}
+		for _, want := range row.want {
+			if !strings.Contains(stderr, want) {
+				t.Errorf("%s: no %q in\n%s", row.name, want, stderr)
+			}
+		}
+	}
+}
+
+// TestUplinkModelAndCheck writes a model, and finds in one what the platform would refuse.
+func TestUplinkModelAndCheck(t *testing.T) {
+	setAll(t, map[string]string{"DLT645_LANGUAGE": "zh"})
+	status, model, stderr := execute(t, "", "uplink", "model", "-cloud", "aliyun", "-points", "examples/points.csv", "-product", "a1Meter", "-relay")
+	if status != 0 {
+		t.Fatalf("status %d: %s", status, stderr)
+	}
+	for _, want := range []string{`"productKey": "a1Meter"`, `"identifier": "voltage_a"`, `"name": "A相电压"`, `"step": "0.1"`, `"unit": "V"`, `"identifier": "relay"`, `"thing.service.relay"`} {
+		if !strings.Contains(model, want) {
+			t.Errorf("the model has no %s", want)
+		}
+	}
+	file := filepath.Join(t.TempDir(), "tsl.json")
+	writeFile(t, file, model)
+	if status, out, stderr := execute(t, "", "uplink", "check", "-cloud", "aliyun", "-points", "examples/points.csv", "-model", file); status != 0 {
+		t.Errorf("the model that was made does not fit: %s%s", out, stderr)
+	}
+	writeFile(t, file, strings.NewReplacer(`"identifier": "voltage_a"`, `"identifier": "ua"`).Replace(model))
+	status, out, _ := execute(t, "", "uplink", "check", "-cloud", "aliyun", "-points", "examples/points.csv", "-model", file)
+	if status != 1 || !strings.Contains(out, "voltage_a: the model has no property voltage_a; line for the keys file: voltage_a,") {
+		t.Errorf("status %d: %s", status, out)
+	}
+}
+
+// TestUplinkSignHidesSecrets shows all that a login carries but the secret ones.
+func TestUplinkSignHidesSecrets(t *testing.T) {
+	for cloudName, variables := range map[string]map[string]string{
+		"aliyun":      {"DLT645_UPLINK_PRODUCT": "a1Gateway", "DLT645_UPLINK_DEVICE": "site7"},
+		"thingsboard": {"DLT645_UPLINK_URL": "mqtt://127.0.0.1"},
+	} {
+		variables["DLT645_UPLINK_CLOUD"], variables["DLT645_UPLINK_SECRET"] = cloudName, "SECRETSECRET"
+		setAll(t, variables)
+		status, out, stderr := execute(t, "", "uplink", "sign")
+		if status != 0 || strings.Contains(out+stderr, "SECRETSECRET") || !strings.Contains(out, "characters") {
+			t.Errorf("%s: status %d: %s%s", cloudName, status, out, stderr)
+		}
+		if _, out, _ = execute(t, "", "uplink", "sign", "-show"); strings.Contains(out, "characters") {
+			t.Errorf("%s: -show does not show: %s", cloudName, out)
+		}
+	}
+}

@@ -12,6 +12,7 @@
 //
 //	topics.go        the topic tree, verbs and error codes: the twin of topics.md
 //	mqtt.go          the connection to the broker
+//	stream.go        the way to it, and how long a packet may be
 //	redelivery.go    messages that the broker sends twice
 //	request.go       how a message becomes a request
 //	admission.go     who is let in until the bridge stops

@@ -76,18 +76,19 @@ func (l *link) connect() (*autopaho.ConnectionManager, error) {
 	maximum, quota := uint32(maxConfigPayload), uint16(receiveMaximum)
 	debug := slog.NewLogLogger(b.log.With("from", "paho").Handler(), slog.LevelDebug)
 	return autopaho.NewConnection(l.ctx, autopaho.ClientConfig{
-		ServerUrls:       []*url.URL{b.config.Broker.URL},
-		TlsCfg:           b.config.Broker.TLS,
-		KeepAlive:        keepAlive,
-		ConnectUsername:  b.config.Broker.Username,
-		ConnectPassword:  []byte(b.config.Broker.Password),
-		ReconnectBackoff: l.backoff,
-		WillMessage:      &paho.WillMessage{Topic: status, Payload: []byte(statusOffline), QoS: 1, Retain: true},
-		OnConnectionUp:   l.up,
-		OnConnectionDown: l.down,
-		OnConnectError:   l.failed,
-		Errors:           debug,
-		PahoErrors:       debug,
+		ServerUrls:        []*url.URL{b.config.Broker.URL},
+		TlsCfg:            b.config.Broker.TLS,
+		KeepAlive:         keepAlive,
+		ConnectUsername:   b.config.Broker.Username,
+		ConnectPassword:   []byte(b.config.Broker.Password),
+		ReconnectBackoff:  l.backoff,
+		AttemptConnection: l.dialBroker,
+		WillMessage:       &paho.WillMessage{Topic: status, Payload: []byte(statusOffline), QoS: 1, Retain: true},
+		OnConnectionUp:    l.up,
+		OnConnectionDown:  l.down,
+		OnConnectError:    l.failed,
+		Errors:            debug,
+		PahoErrors:        debug,
 		ConnectPacketBuilder: func(c *paho.Connect, _ *url.URL) (*paho.Connect, error) {
 			l.wait()
 			// A session would bring requests back that are hours old.

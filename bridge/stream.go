@@ -1,0 +1,215 @@
+package bridge
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/eclipse/paho.golang/autopaho"
+	"github.com/gorilla/websocket"
+	"golang.org/x/net/proxy"
+)
+
+const (
+	// dialTimeout is how long the way to the broker may take to be there, TLS and WebSocket included.
+	dialTimeout = 10 * time.Second
+
+	// streamBuffer is how much is read from the broker at a time, and written to it.
+	streamBuffer = 4 << 10
+
+	// receiveBuffer is what the kernel may hold for us of what the broker has sent. Under a flood it is all
+	// read before what comes after it, a command perhaps, so it must not be large.
+	receiveBuffer = 64 << 10
+)
+
+// errPacketTooLarge says that the broker sends a packet that is larger than what we have announced.
+var errPacketTooLarge = errors.New("the broker sends a packet that is larger than it may")
+
+// dialBroker connects to the broker. It does so in place of package autopaho, whose connections are
+// read without a look at the length that a packet says it has.
+func (l *link) dialBroker(ctx context.Context, _ autopaho.ClientConfig, broker *url.URL) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	connection, err := l.dialTransport(ctx, broker)
+	if err != nil {
+		return nil, err
+	}
+	return newStream(connection, maxConfigPayload, func(err error) {
+		l.limited.log("packet", "the connection to the broker is given up", "broker", broker.Redacted(), "err", err)
+	}), nil
+}
+
+// dialTransport connects by the scheme of the broker's URL.
+func (l *link) dialTransport(ctx context.Context, broker *url.URL) (net.Conn, error) {
+	scheme := strings.ToLower(broker.Scheme)
+	if scheme == "ws" || scheme == "wss" {
+		dialer := *websocket.DefaultDialer
+		dialer.TLSClientConfig, dialer.Subprotocols = l.config.Broker.TLS, []string{"mqtt"}
+		dialer.ReadBufferSize, dialer.WriteBufferSize = streamBuffer, streamBuffer
+		socket, response, err := dialer.DialContext(ctx, broker.String(), nil)
+		if err != nil {
+			return nil, fmt.Errorf("the WebSocket does not come about: %w", err)
+		}
+		_ = response.Body.Close() // it is empty
+		limitReceiveBuffer(socket.NetConn())
+		return &webSocket{Conn: socket}, nil
+	}
+	connection, err := proxy.Dial(ctx, "tcp", broker.Host) // directly, unless ALL_PROXY is set
+	if err != nil {
+		return nil, err
+	}
+	limitReceiveBuffer(connection)
+	if scheme != "mqtts" {
+		return connection, nil
+	}
+	config := l.config.Broker.TLS.Clone()
+	if config == nil {
+		config = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	if config.ServerName == "" {
+		config.ServerName = broker.Hostname()
+	}
+	secured := tls.Client(connection, config)
+	if err := secured.HandshakeContext(ctx); err != nil {
+		_ = connection.Close()
+		return nil, err
+	}
+	return secured, nil
+}
+
+// limitReceiveBuffer keeps the kernel from taking in more for us than receiveBuffer.
+func limitReceiveBuffer(connection net.Conn) {
+	if secured, ok := connection.(*tls.Conn); ok {
+		connection = secured.NetConn()
+	}
+	if tcp, ok := connection.(*net.TCPConn); ok {
+		_ = tcp.SetReadBuffer(receiveBuffer) // without it the kernel takes in more
+	}
+}
+
+// A stream is a connection to the broker as package paho uses it. It looks at the length of each packet
+// before that is read, and sends each packet in one piece: paho locks it, writes the packet's parts,
+// and unlocks it.
+type stream struct {
+	net.Conn
+	most    int         // bytes of a packet that may come
+	tooLong func(error) // told of one that is longer
+
+	reader *bufio.Reader
+	left   int // bytes of the packet under way that were not read yet
+
+	writing sync.Mutex
+	out     bytes.Buffer
+}
+
+func newStream(connection net.Conn, most int, tooLong func(error)) *stream {
+	return &stream{Conn: connection, most: most, tooLong: tooLong, reader: bufio.NewReaderSize(connection, streamBuffer)}
+}
+
+// Read reads no further than to the end of a packet.
+func (s *stream) Read(data []byte) (int, error) {
+	if s.left == 0 {
+		length, err := s.length()
+		if err != nil {
+			return 0, err
+		}
+		if length > s.most {
+			err := fmt.Errorf("%w: %d bytes, and we have told it that we take %d", errPacketTooLarge, length, s.most)
+			s.tooLong(err)
+			return 0, err
+		}
+		s.left = length
+	}
+	n, err := s.reader.Read(data[:min(len(data), s.left)])
+	s.left -= n
+	return n, err
+}
+
+// length returns how many bytes the packet has that comes next, by its fixed header: a byte, and the
+// number of bytes after the header, seven bits in each byte, the lowest first (MQTT 5, clause 2.1).
+func (s *stream) length() (int, error) {
+	const mostHeader = 5
+	rest := 0
+	for n := 2; n <= mostHeader; n++ {
+		header, err := s.reader.Peek(n)
+		if err != nil {
+			if len(header) > 0 && errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF
+			}
+			return 0, err
+		}
+		last := header[n-1]
+		rest |= int(last&0x7F) << (7 * (n - 2))
+		if last < 0x80 {
+			return n + rest, nil
+		}
+	}
+	return 0, errors.New("the broker sends what is no MQTT: a length of more than four bytes")
+}
+
+// Lock begins a packet.
+func (s *stream) Lock() { s.writing.Lock() }
+
+// Write adds to the packet that has begun.
+func (s *stream) Write(data []byte) (int, error) { return s.out.Write(data) }
+
+// Unlock ends a packet and sends it. Where that fails the connection has ended, which shows when it
+// is read.
+func (s *stream) Unlock() {
+	defer s.writing.Unlock()
+	if _, err := s.Conn.Write(s.out.Bytes()); err != nil {
+		_ = s.Close()
+	}
+	s.out.Reset()
+	if s.out.Cap() > 16*streamBuffer { // of a rare large one
+		s.out = bytes.Buffer{}
+	}
+}
+
+// A webSocket is a WebSocket whose binary messages are a stream of bytes.
+type webSocket struct {
+	*websocket.Conn
+	message io.Reader // the one under way; nil: none
+}
+
+// Read reads on in the message under way, or in the next one.
+func (w *webSocket) Read(data []byte) (int, error) {
+	for {
+		if w.message == nil {
+			_, message, err := w.NextReader()
+			if err != nil {
+				return 0, err
+			}
+			w.message = message
+		}
+		n, err := w.message.Read(data)
+		if errors.Is(err, io.EOF) {
+			w.message, err = nil, nil
+		}
+		if n > 0 || err != nil {
+			return n, err
+		}
+	}
+}
+
+// Write sends a message of its own.
+func (w *webSocket) Write(data []byte) (int, error) {
+	if err := w.WriteMessage(websocket.BinaryMessage, data); err != nil {
+		return 0, err
+	}
+	return len(data), nil
+}
+
+// SetDeadline bounds reading and writing.
+func (w *webSocket) SetDeadline(at time.Time) error {
+	return errors.Join(w.SetReadDeadline(at), w.SetWriteDeadline(at))
+}

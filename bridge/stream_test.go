@@ -1,0 +1,210 @@
+package bridge
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"github.com/eclipse/paho.golang/packets"
+	"github.com/gorilla/websocket"
+)
+
+// A oneWay is a connection that has been read and written from memory.
+type oneWay struct {
+	net.Conn
+	in     io.Reader
+	writes []string
+	err    error
+	closed bool
+}
+
+func (o *oneWay) Read(data []byte) (int, error) { return o.in.Read(data) }
+
+func (o *oneWay) Write(data []byte) (int, error) {
+	o.writes = append(o.writes, string(data))
+	return len(data), o.err
+}
+
+func (o *oneWay) Close() error { o.closed = true; return nil }
+
+// TestStreamLooksAtTheLength reads packets of all lengths, in pieces of all sizes.
+func TestStreamLooksAtTheLength(t *testing.T) {
+	const most = 1000
+	body := strings.Repeat("x", 2*most)
+	for _, row := range []struct {
+		name, sent, want string
+		err              error
+	}{
+		{"nothing", "", "", io.EOF},
+		{"empty packets", "\xD0\x00\xD0\x00", "\xD0\x00\xD0\x00", io.EOF},
+		{"one and a piece", "\xD0\x00\x30\x02ab\x30", "\xD0\x00\x30\x02ab", io.ErrUnexpectedEOF},
+		{"cut off in its length", "\x30\x80", "", io.ErrUnexpectedEOF},
+		{"cut off", "\x30\x05ab", "\x30\x05ab", io.EOF},
+		{"the longest", "\x30\xE5\x07" + body[:997], "\x30\xE5\x07" + body[:997], io.EOF},
+		{"one byte too long", "\xD0\x00\x30\xE6\x07" + body[:998], "\xD0\x00", errPacketTooLarge},
+		{"longer than what is left in four bytes", "\x30\xFF\xFF\xFF\x7F" + body, "", errPacketTooLarge},
+		{"spelled with zeros", "\x30\x81\x80\x80\x00x", "\x30\x81\x80\x80\x00x", io.EOF},
+		{"a length of five bytes", "\x30\x80\x80\x80\x80\x01", "", nil},
+	} {
+		for _, in := range []io.Reader{strings.NewReader(row.sent), iotest.OneByteReader(strings.NewReader(row.sent)), iotest.HalfReader(strings.NewReader(row.sent))} {
+			var told error
+			s := newStream(&oneWay{in: in}, most, func(err error) { told = err })
+			var got bytes.Buffer
+			var err error
+			for err == nil {
+				var n int
+				data := make([]byte, 300)
+				n, err = s.Read(data)
+				got.Write(data[:n])
+			}
+			if got.String() != row.want || row.err != nil && !errors.Is(err, row.err) || row.err == nil && errors.Is(err, io.EOF) || errors.Is(err, errPacketTooLarge) != (told != nil) {
+				t.Errorf("%s: %d bytes, %v; told %v", row.name, got.Len(), err, told)
+			}
+		}
+	}
+}
+
+// TestStreamSendsAPacketInOnePiece writes packets as package paho does.
+func TestStreamSendsAPacketInOnePiece(t *testing.T) {
+	o := &oneWay{in: strings.NewReader("")}
+	s := newStream(o, 1000, nil)
+	publish := &packets.Publish{Topic: "t", Payload: []byte("abc"), Properties: &packets.Properties{}}
+	for range 2 {
+		if _, err := publish.WriteTo(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := "\x30\x07\x00\x01t\x00abc"; len(o.writes) != 2 || o.writes[0] != want || o.writes[1] != want {
+		t.Errorf("written %q", o.writes)
+	}
+	o.err = errors.New("broken pipe")
+	if _, err := publish.WriteTo(s); err != nil || !o.closed {
+		t.Errorf("%v, closed %t", err, o.closed)
+	}
+}
+
+// A webSocketListener hands the WebSockets of an HTTP server out as connections.
+type webSocketListener struct {
+	net.Listener
+	sockets chan net.Conn
+}
+
+func (l *webSocketListener) Accept() (net.Conn, error) {
+	socket, ok := <-l.sockets
+	if !ok {
+		return nil, net.ErrClosed
+	}
+	return socket, nil
+}
+
+// TestPacketLargerThanAnnounced has a broker send a PUBLISH of 200 MB, over each way to a broker. It is
+// not read, and the log says why the connection was given up.
+func TestPacketLargerThanAnnounced(t *testing.T) {
+	for _, scheme := range []string{"mqtt", "mqtts", "ws", "wss"} {
+		t.Run(scheme, func(t *testing.T) {
+			sockets := make(chan net.Conn, 10)
+			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				upgrader := websocket.Upgrader{Subprotocols: []string{"mqtt"}}
+				if socket, err := upgrader.Upgrade(w, r, nil); err == nil {
+					sockets <- &webSocket{Conn: socket}
+				}
+			}))
+			t.Cleanup(server.Close)
+			secure := strings.HasSuffix(scheme, "s") && scheme != "ws"
+			if secure {
+				server.StartTLS()
+			} else {
+				server.Start()
+			}
+			host := server.Listener.Addr().String()
+			var listener net.Listener = &webSocketListener{sockets: sockets}
+			if strings.HasPrefix(scheme, "mqtt") {
+				var err error
+				if listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { _ = listener.Close() })
+				host = listener.Addr().String()
+				if secure {
+					listener = tls.NewListener(listener, &tls.Config{Certificates: server.TLS.Certificates})
+				}
+			} else {
+				t.Cleanup(func() { close(sockets) })
+			}
+			given := make(chan int, 10)
+			broker := &deafBroker{listener, make(chan string, 100), func(connection net.Conn, _ int) {
+				sent := 0
+				var out bytes.Buffer
+				out.WriteString("\x32\x80\x84\xAF\x5F\x00\x11test/request/read")
+				_ = connection.SetWriteDeadline(time.Now().Add(20 * time.Second))
+				for {
+					n, err := connection.Write(out.Bytes())
+					sent += n
+					if err != nil {
+						given <- sent
+						return
+					}
+					out.Reset()
+					out.Write(make([]byte, 64<<10))
+				}
+			}}
+			go broker.serve(0)
+
+			log := &written{}
+			s := newStage(t, func(c *Config) { c.Log = slog.New(slog.NewTextHandler(log, nil)) })
+			s.config.Broker = Broker{URL: &url.URL{Scheme: scheme, Host: host}, ClientID: "test"}
+			if secure {
+				authorities := x509.NewCertPool()
+				authorities.AddCert(server.Certificate())
+				s.config.Broker.TLS = &tls.Config{RootCAs: authorities, ServerName: "example.com"}
+			}
+			s.outbox.down()
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			if _, err := s.newLink(t.Context()).connect(); err != nil {
+				t.Fatal(err)
+			}
+			if sent := <-given; sent > 16<<20 { // what the kernel takes on both sides
+				t.Errorf("the broker got rid of %d bytes", sent)
+			}
+			runtime.ReadMemStats(&after)
+			if took := after.TotalAlloc - before.TotalAlloc; took > 32<<20 {
+				t.Errorf("%d bytes of memory were taken", took)
+			}
+			if text := log.String(); !strings.Contains(text, "200000") || !strings.Contains(text, "1048576") {
+				t.Errorf("log: %s", text)
+			}
+		})
+	}
+}
+
+// A written is a log that may be read while it is written.
+type written struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (w *written) Write(data []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.Write(data)
+}
+
+func (w *written) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.String()
+}

@@ -95,15 +95,13 @@ func serve(ctx context.Context, stderr io.Writer, ready func(context.Context, co
 	return serveConfig(ctx, c, stderr, ready)
 }
 
-// garbage is how much garbage, in percent of what is in use, may pile up before it is collected.
-// The bridge has some 4 MB in use; with Go's usual 100 % it would take twice the memory for
-// nothing, since collecting so little takes a millisecond every few seconds.
-const garbage = 25
-
 // serveConfig is serve with a configuration that was read before.
 func serveConfig(ctx context.Context, c config, stderr io.Writer, ready func(context.Context, config, *embeddedBroker)) int {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(garbage)
+		debug.SetGCPercent(leastGarbage)
+		watching, enough := context.WithCancel(ctx)
+		defer enough()
+		go watchGarbage(watching)
 	}
 	log := newLog(stderr, c.logFormat, c.logLevel)
 	var broker *embeddedBroker

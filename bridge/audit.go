@@ -69,7 +69,7 @@ func (b *Bridge) audit(r *request, a *reply) {
 		record.Answered = b.stamp(r.answered)
 	}
 	if payload, err := encodeJSON(record); err == nil { // what is in it has been encoded before
-		b.outbox.put(outgoing{topic: b.topics.join(topicAudit), payload: payload, contentType: contentJSON})
+		b.outbox.put(outgoing{topic: b.topics.join(topicAudit), payload: payload, contentType: contentJSON, light: r.atMostOnce && a.Error != nil})
 	}
 
 	var attributes []any

@@ -13,6 +13,8 @@
 //	topics.go        the topic tree, verbs and error codes: the twin of topics.md
 //	mqtt.go          the connection to the broker
 //	stream.go        the way to it, and how long a packet may be
+//	stream_linux.go  the same, what the system must be told
+//	stream_other.go  the same, where it is told nothing
 //	redelivery.go    messages that the broker sends twice
 //	request.go       how a message becomes a request
 //	admission.go     who is let in until the bridge stops

@@ -54,10 +54,11 @@ type Broker struct {
 type link struct {
 	*Bridge
 	ctx       context.Context
-	stayAway  moment        // until when not to connect
-	connected atomic.Int64  // connections so far
-	patience  time.Duration // how long the broker may take to acknowledge a message
-	short     atomic.Int64  // how many of the last in a row were short
+	stayAway  moment                 // until when not to connect
+	connected atomic.Int64           // connections so far
+	patience  time.Duration          // how long the broker may take to acknowledge a message
+	stream    atomic.Pointer[stream] // the way to the broker, the latest
+	short     atomic.Int64           // how many of the last in a row were short
 
 	mu     sync.Mutex // makes up and down of the outbox one with the state of the connection
 	since  time.Time  // when the connection came up
@@ -114,7 +115,11 @@ func (l *link) connect() (*autopaho.ConnectionManager, error) {
 							b.receive(m)
 						}
 					}
-					b.outbox.whenRoom(func() { _ = p.Client.Ack(p.Packet) }) // it fails if the connection has ended
+					if p.Packet.QoS > 0 {
+						b.outbox.whenRoom(func() { _ = p.Client.Ack(p.Packet) }) // it fails if the connection has ended
+					}
+					b.outbox.brake()
+					l.stream.Load().handled()
 					return true, nil
 				},
 			},
@@ -124,7 +129,7 @@ func (l *link) connect() (*autopaho.ConnectionManager, error) {
 }
 
 func messageOf(p *paho.Publish) message {
-	m := message{topic: p.Topic, payload: p.Payload, retain: p.Retain, received: time.Now()}
+	m := message{topic: p.Topic, payload: p.Payload, retain: p.Retain, atMostOnce: p.QoS == 0, received: time.Now()}
 	if properties := p.Properties; properties != nil {
 		m.responseTopic = properties.ResponseTopic
 		m.correlation = properties.CorrelationData

@@ -18,10 +18,11 @@ const (
 
 // The bounds of the outbox.
 const (
-	outboxInFlight = 32       // publishes that wait for the broker's acknowledgement
-	statesInFlight = 16       // the same, of retained ones: on a new connection there are hundreds
-	outboxBytes    = 16 << 20 // what may wait while the broker is away
-	outboxRoom     = 1000     // messages that may wait while the broker is to send more requests
+	outboxInFlight = 32        // publishes that wait for the broker's acknowledgement
+	statesInFlight = 16        // the same, of retained ones: on a new connection there are hundreds
+	outboxBytes    = 8 << 20   // what may wait while the broker is away
+	outboxRoom     = 1000      // messages that may wait while the broker is to send more requests
+	lightBytes     = 256 << 10 // what may wait in the light lane while more is read of what the broker sends
 	refusalPause   = 15 * time.Second
 
 	// mostAttempts of a message may end with the connection before it is given up.
@@ -47,6 +48,7 @@ type outgoing struct {
 	transient   bool // worth nothing later: QoS 0
 	ordered     bool // not before the last one that is ordered has been acknowledged
 	current     bool // only the newest of its topic counts, as if it were retained
+	light       bool // answers a message of QoS 0, and may go with QoS 0 itself if too many wait
 
 	short    func() []byte // the JSON to send if the broker takes no message of this size; nil: nothing
 	attempts int           // that ended with the connection: perhaps the message is why
@@ -81,7 +83,14 @@ type outbox struct {
 	ordered  bool // one of those in flight is ordered
 	dropped  int
 	held     []func() // called when there is room again
-	closed   bool     // drained: nobody sees to what is put in from now on
+
+	// The light lane: replies to requests of QoS 0 while too many others wait. What is sent without an
+	// acknowledgement goes as fast as the broker reads, and who may put more there waits until it has.
+	light        []outgoing
+	lightBytes   int       // that they take
+	lightSending bool      // a goroutine sends them
+	lighter      sync.Cond // signalled when there are fewer
+	closed       bool      // drained: nobody sees to what is put in from now on
 
 	publish publisher       // nil while there is no connection
 	ctx     context.Context // of the connection
@@ -98,7 +107,7 @@ type retainedMessage struct {
 
 func newOutbox(log *limiter) *outbox {
 	o := &outbox{log: log, retained: map[string]*retainedMessage{}}
-	o.idle.L = &o.mu
+	o.idle.L, o.lighter.L = &o.mu, &o.mu
 	return o
 }
 
@@ -107,7 +116,8 @@ func (o *outbox) put(m outgoing) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	m.payload = bytes.Clone(m.payload) // without the room that was left for it to grow
-	if m.retain || m.current {
+	switch {
+	case m.retain || m.current:
 		r := o.retained[m.topic]
 		if r == nil {
 			r = &retainedMessage{}
@@ -121,7 +131,11 @@ func (o *outbox) put(m outgoing) {
 			r.clear = &kept
 		}
 		r.outgoing, r.due = m, true
-	} else {
+	case m.light && len(o.queue) >= outboxRoom && o.publish != nil:
+		m.transient = true
+		o.light = append(o.light, m)
+		o.lightBytes += m.memory()
+	default:
 		at := len(o.queue)
 		if m.command { // it goes before all that nobody waits for with a hand on the switch
 			if i := slices.IndexFunc(o.queue, func(m outgoing) bool { return !m.command }); i >= 0 {
@@ -147,6 +161,51 @@ func (o *outbox) whenRoom(f func()) {
 	if now {
 		f()
 	}
+}
+
+// brake waits until the light lane has room. Whoever reads messages of QoS 0, which nothing else keeps the
+// broker from sending, calls it after each.
+func (o *outbox) brake() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for o.lightBytes > lightBytes && o.publish != nil {
+		o.lighter.Wait()
+	}
+}
+
+// sendLight sends what is in the light lane. When the connection breaks, what is left goes the way of all
+// others, over the next one.
+func (o *outbox) sendLight(connection context.Context, publish publisher) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for len(o.light) > 0 {
+		m := o.light[0]
+		o.mu.Unlock()
+		_, err := publish(connection, m)
+		if errors.Is(err, errTooLarge) && m.short != nil {
+			m.payload = m.short()
+			_, err = publish(connection, m)
+		}
+		o.mu.Lock()
+		if connection.Err() != nil || err != nil && !errors.Is(err, errTooLarge) {
+			break // it has broken, and who waits for room must not keep it from ending
+		}
+		o.lightBytes -= o.light[0].memory()
+		o.light[0] = outgoing{}
+		if o.light = o.light[1:]; len(o.light) == 0 {
+			o.light = nil
+		}
+		o.lighter.Broadcast()
+	}
+	for _, m := range o.light {
+		m.transient = false
+		o.queue = append(o.queue, m)
+		o.bytes += m.memory()
+	}
+	o.light, o.lightBytes, o.lightSending = nil, 0, false
+	o.lighter.Broadcast()
+	o.makeRoom()
+	o.pump()
 }
 
 // pass publishes a message here and now, or not at all.
@@ -200,6 +259,7 @@ func (o *outbox) down() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.publish, o.held = nil, nil
+	o.lighter.Broadcast()
 	if o.dropped > 0 {
 		o.log.at(slog.LevelError, "outbox lost", "replies were lost", "lost", o.dropped)
 		o.dropped = 0
@@ -244,6 +304,10 @@ func (o *outbox) pump() {
 		o.ordered = o.ordered || m.ordered
 		go o.send(o.ctx, o.publish, m)
 	}
+	if len(o.light) > 0 && !o.lightSending {
+		o.lightSending = true
+		go o.sendLight(o.ctx, o.publish)
+	}
 	if held := o.held; len(held) > 0 && len(o.queue) <= outboxRoom/2 {
 		o.held = nil
 		go func() {
@@ -252,7 +316,7 @@ func (o *outbox) pump() {
 			}
 		}()
 	}
-	if len(o.queue) == 0 && o.inFlight == 0 {
+	if len(o.queue) == 0 && o.inFlight == 0 && len(o.light) == 0 {
 		o.idle.Broadcast()
 	}
 }
@@ -336,7 +400,7 @@ func (o *outbox) drain(limit time.Duration) {
 		o.idle.Broadcast()
 	})
 	defer timer.Stop()
-	for !over && o.publish != nil && (len(o.queue) > 0 || o.inFlight > 0) {
+	for !over && o.publish != nil && (len(o.queue) > 0 || o.inFlight > 0 || len(o.light) > 0) {
 		o.idle.Wait()
 	}
 	o.closed, o.held = true, nil
@@ -349,5 +413,5 @@ func (o *outbox) drain(limit time.Duration) {
 func (o *outbox) waiting() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return len(o.queue)
+	return len(o.queue) + len(o.light)
 }

@@ -499,3 +499,85 @@ func TestOutboxKeepsNothingThatIsOut(t *testing.T) {
 		runtime.KeepAlive(o)
 	})
 }
+
+// TestOutboxLightLane has more replies to requests of QoS 0 than the broker acknowledges. They go without
+// an acknowledgement, whoever brings more of them waits, and a result of a command goes before all.
+func TestOutboxLightLane(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOutbox(quietLog())
+		var mu sync.Mutex
+		var light, heavy int
+		counts := func() (int, int) {
+			mu.Lock()
+			defer mu.Unlock()
+			return light, heavy
+		}
+		var first string
+		open, broken := make(chan struct{}), false
+		publish := func(ctx context.Context, m outgoing) (bool, error) {
+			if !m.transient {
+				mu.Lock()
+				if heavy++; heavy > outboxInFlight && first == "" {
+					first = m.topic
+				}
+				mu.Unlock()
+				select {
+				case <-open:
+					return false, nil
+				case <-ctx.Done():
+					return false, ctx.Err()
+				}
+			}
+			time.Sleep(time.Millisecond)
+			mu.Lock()
+			defer mu.Unlock()
+			if broken {
+				return false, errors.New("broken pipe")
+			}
+			light++
+			return false, nil
+		}
+		ctx, end := context.WithCancel(t.Context())
+		o.up(ctx, publish)
+		const flood = 5 * outboxRoom
+		for range flood {
+			o.put(outgoing{topic: "reply", payload: make([]byte, 200), light: true})
+			o.brake()
+			if waiting := o.waiting() - outboxRoom; waiting > lightBytes/500+outboxInFlight {
+				t.Fatalf("%d more wait", waiting)
+			}
+		}
+		o.put(outgoing{topic: "result", command: true})
+		time.Sleep(time.Minute)
+		if light, _ := counts(); light != flood-outboxRoom-outboxInFlight || o.waiting() != outboxRoom+1 {
+			t.Errorf("%d of %d went without an acknowledgement, %d wait", light, flood, o.waiting())
+		}
+
+		// The connection breaks: those that wait in the light lane wait with the others, and nobody is kept
+		// waiting by it.
+		mu.Lock()
+		broken = true
+		mu.Unlock()
+		for range 2 * lightBytes / 500 {
+			o.put(outgoing{topic: "reply", payload: make([]byte, 200), light: true})
+			o.brake()
+		}
+		o.down()
+		end()
+		time.Sleep(time.Second) // what was on its way is lost
+		mu.Lock()
+		broken, light, heavy = false, 0, outboxInFlight // of the last connection
+		mu.Unlock()
+		waiting := o.waiting()
+		if want := outboxRoom + 1 + outboxInFlight + 2*lightBytes/500; waiting != want {
+			t.Errorf("%d wait for the next connection, want %d", waiting, want)
+		}
+		close(open)
+		o.up(t.Context(), publish)
+		synctest.Wait()
+		time.Sleep(time.Minute)
+		if light, heavy := counts(); heavy-outboxInFlight != waiting || light != 0 || o.waiting() != 0 {
+			t.Errorf("%d of %d were acknowledged over the next connection, %d not, %d wait", heavy-outboxInFlight, waiting, light, o.waiting())
+		}
+	})
+}

@@ -160,7 +160,8 @@ func (p *repeats) forget(now time.Time) {
 // sees to it that it gets it.
 func (b *Bridge) isRepeat(r *request, repeat bool, first *answer) bool {
 	if first != nil {
-		b.later(func() { b.repeat(r, first) })
+		b.repeat(r, first)
+		b.admission.leave()
 	}
 	return repeat
 }

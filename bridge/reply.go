@@ -175,19 +175,28 @@ func (b *Bridge) repeatAll(waiting []*request, first *answer) {
 
 // publishReply hands the payload of a reply to whoever delivers it.
 func (b *Bridge) publishReply(r *request, a *reply, payload []byte, contentType string) {
-	short := a.shortened(len(payload))
-	// Nothing else of the request is kept while the reply waits for the broker.
-	r.deliver(outgoing{
+	result := a.Result != "" && !a.Repeated // a command was sent, and somebody waits to hear what became of it
+	m := outgoing{
 		topic: r.replyTopic, payload: payload, contentType: contentType,
-		correlation: r.correlation, command: r.command, short: func() []byte {
+		correlation: r.correlation, command: result, light: r.atMostOnce && !result,
+	}
+	// Nothing else of the request is kept while the reply waits for the broker.
+	if len(payload) > worthShortening {
+		short := a.shortened(len(payload))
+		m.short = func() []byte {
 			if short.Time == "" {
 				short.Time = b.stamp(time.Now())
 			}
 			text, _ := encodeJSON(short) // what could be encoded before can be again
 			return text
-		},
-	})
+		}
+	}
+	r.deliver(m)
 }
+
+// worthShortening is how many bytes a reply must have for another one to be sent in its place, if it is more
+// than the broker takes. What has less is mostly the text of an error.
+const worthShortening = 512
 
 // shortened is what goes out in place of a reply that is larger than the broker takes. It keeps what is
 // known of a command: an error would say that nothing of it was sent.

@@ -22,6 +22,7 @@ type message struct {
 	topic         string
 	payload       []byte
 	retain        bool
+	atMostOnce    bool // it came with QoS 0
 	responseTopic string
 	correlation   []byte
 	contentType   string

@@ -12,9 +12,11 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/eclipse/paho.golang/autopaho"
+	"github.com/eclipse/paho.golang/packets"
 	"github.com/gorilla/websocket"
 	"golang.org/x/net/proxy"
 )
@@ -26,9 +28,8 @@ const (
 	// streamBuffer is how much is read from the broker at a time, and written to it.
 	streamBuffer = 4 << 10
 
-	// receiveBuffer is what the kernel may hold for us of what the broker has sent. Under a flood it is all
-	// read before what comes after it, a command perhaps, so it must not be large.
-	receiveBuffer = 64 << 10
+	// mostUnhandled is how many bytes of messages may have been read and not been handled.
+	mostUnhandled = 1 << 20
 )
 
 // errPacketTooLarge says that the broker sends a packet that is larger than what we have announced.
@@ -43,9 +44,11 @@ func (l *link) dialBroker(ctx context.Context, _ autopaho.ClientConfig, broker *
 	if err != nil {
 		return nil, err
 	}
-	return newStream(connection, maxConfigPayload, func(err error) {
+	s := newStream(connection, maxConfigPayload, func(err error) {
 		l.limited.log("packet", "the connection to the broker is given up", "broker", broker.Redacted(), "err", err)
-	}), nil
+	})
+	l.stream.Store(s)
+	return s, nil
 }
 
 // dialTransport connects by the scheme of the broker's URL.
@@ -55,19 +58,18 @@ func (l *link) dialTransport(ctx context.Context, broker *url.URL) (net.Conn, er
 		dialer := *websocket.DefaultDialer
 		dialer.TLSClientConfig, dialer.Subprotocols = l.config.Broker.TLS, []string{"mqtt"}
 		dialer.ReadBufferSize, dialer.WriteBufferSize = streamBuffer, streamBuffer
+		dialer.NetDialContext = direct.DialContext
 		socket, response, err := dialer.DialContext(ctx, broker.String(), nil)
 		if err != nil {
 			return nil, fmt.Errorf("the WebSocket does not come about: %w", err)
 		}
 		_ = response.Body.Close() // it is empty
-		limitReceiveBuffer(socket.NetConn())
 		return &webSocket{Conn: socket}, nil
 	}
-	connection, err := proxy.Dial(ctx, "tcp", broker.Host) // directly, unless ALL_PROXY is set
+	connection, err := dialThrough(ctx, proxy.FromEnvironmentUsing(direct), broker.Host) // directly, unless ALL_PROXY is set
 	if err != nil {
 		return nil, err
 	}
-	limitReceiveBuffer(connection)
 	if scheme != "mqtts" {
 		return connection, nil
 	}
@@ -86,14 +88,15 @@ func (l *link) dialTransport(ctx context.Context, broker *url.URL) (net.Conn, er
 	return secured, nil
 }
 
-// limitReceiveBuffer keeps the kernel from taking in more for us than receiveBuffer.
-func limitReceiveBuffer(connection net.Conn) {
-	if secured, ok := connection.(*tls.Conn); ok {
-		connection = secured.NetConn()
+// direct connects without a proxy, and has little wait on the way to us.
+var direct = &net.Dialer{Control: func(_, _ string, connection syscall.RawConn) error { return connection.Control(keepShort) }}
+
+// dialThrough connects by a dialer, which need not know of contexts.
+func dialThrough(ctx context.Context, dialer proxy.Dialer, address string) (net.Conn, error) {
+	if dialer, ok := dialer.(proxy.ContextDialer); ok {
+		return dialer.DialContext(ctx, "tcp", address)
 	}
-	if tcp, ok := connection.(*net.TCPConn); ok {
-		_ = tcp.SetReadBuffer(receiveBuffer) // without it the kernel takes in more
-	}
+	return dialer.Dial("tcp", address)
 }
 
 // A stream is a connection to the broker as package paho uses it. It looks at the length of each packet
@@ -107,12 +110,52 @@ type stream struct {
 	reader *bufio.Reader
 	left   int // bytes of the packet under way that were not read yet
 
+	// Messages are read ahead, as many as the receive maximum allows, and each may be large.
+	mu        sync.Mutex
+	handling  sync.Cond // signalled when one was handled, and at the end
+	unhandled []int     // sizes of the messages that were read and not handled
+	bytes     int       // their sum
+	closed    bool
+
 	writing sync.Mutex
 	out     bytes.Buffer
 }
 
 func newStream(connection net.Conn, most int, tooLong func(error)) *stream {
-	return &stream{Conn: connection, most: most, tooLong: tooLong, reader: bufio.NewReaderSize(connection, streamBuffer)}
+	s := &stream{Conn: connection, most: most, tooLong: tooLong, reader: bufio.NewReaderSize(connection, streamBuffer)}
+	s.handling.L = &s.mu
+	return s
+}
+
+// await waits until a message of that size may be read.
+func (s *stream) await(size int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.bytes > 0 && s.bytes+size > mostUnhandled && !s.closed {
+		s.handling.Wait()
+	}
+	s.unhandled = append(s.unhandled, size)
+	s.bytes += size
+}
+
+// handled notes that the message that was read first has been handled.
+func (s *stream) handled() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.unhandled) > 0 {
+		s.bytes -= s.unhandled[0]
+		s.unhandled = s.unhandled[1:]
+		s.handling.Signal()
+	}
+}
+
+// Close ends the connection.
+func (s *stream) Close() error {
+	s.mu.Lock()
+	s.closed = true
+	s.handling.Broadcast()
+	s.mu.Unlock()
+	return s.Conn.Close()
 }
 
 // Read reads no further than to the end of a packet.
@@ -126,6 +169,9 @@ func (s *stream) Read(data []byte) (int, error) {
 			err := fmt.Errorf("%w: %d bytes, and we have told it that we take %d", errPacketTooLarge, length, s.most)
 			s.tooLong(err)
 			return 0, err
+		}
+		if first, _ := s.reader.Peek(1); first[0]>>4 == packets.PUBLISH {
+			s.await(length)
 		}
 		s.left = length
 	}
@@ -160,12 +206,22 @@ func (s *stream) length() (int, error) {
 func (s *stream) Lock() { s.writing.Lock() }
 
 // Write adds to the packet that has begun.
-func (s *stream) Write(data []byte) (int, error) { return s.out.Write(data) }
+func (s *stream) Write(data []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return 0, net.ErrClosed
+	}
+	return s.out.Write(data)
+}
 
 // Unlock ends a packet and sends it. Where that fails the connection has ended, which shows when it
 // is read.
 func (s *stream) Unlock() {
 	defer s.writing.Unlock()
+	if s.out.Len() == 0 {
+		return
+	}
 	if _, err := s.Conn.Write(s.out.Bytes()); err != nil {
 		_ = s.Close()
 	}

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"testing"
 	"testing/iotest"
+	"testing/synctest"
 	"time"
 
 	"github.com/eclipse/paho.golang/packets"
@@ -207,4 +208,57 @@ func (w *written) String() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.text.String()
+}
+
+// TestStreamReadsNoFurtherThanIsHandled has messages come that nobody handles for a while.
+func TestStreamReadsNoFurtherThanIsHandled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const size = 300 << 10
+		var sent bytes.Buffer
+		for range 7 {
+			packet := packets.Publish{Topic: "t", Payload: make([]byte, size), Properties: &packets.Properties{}}
+			_, _ = packet.WriteTo(&sent)
+			sent.WriteString("\xD0\x00")
+		}
+		s := newStream(&oneWay{in: &sent}, 1<<20, nil)
+		read := 0
+		over := make(chan error, 1)
+		go func() {
+			for {
+				packet, err := packets.ReadPacket(s)
+				if err != nil {
+					over <- err
+					return
+				}
+				if packet.Type == packets.PUBLISH {
+					read++
+				}
+			}
+		}()
+		for _, want := range []int{3, 4, 5, 6, 7} {
+			synctest.Wait()
+			if read != want {
+				t.Errorf("%d messages were read, want %d", read, want)
+			}
+			s.handled()
+		}
+		if err := <-over; !errors.Is(err, io.EOF) {
+			t.Error(err)
+		}
+
+		// The end of the connection ends the waiting.
+		s = newStream(&oneWay{in: strings.NewReader("\x30\x80\x80\x3F")}, 1<<20, nil)
+		s.bytes = mostUnhandled
+		go func() {
+			_, err := s.Read(make([]byte, 1))
+			over <- err
+		}()
+		synctest.Wait()
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := <-over; err != nil {
+			t.Error(err) // what is in the buffer can be read
+		}
+	})
 }

@@ -9,6 +9,9 @@ import (
 // twiceKey returns the first key that stands twice in an object somewhere inside a JSON value, which
 // must be whole. Readers of JSON do not agree which of the two counts.
 func twiceKey(value []byte) (key string, twice bool) {
+	if bytes.IndexByte(value, '{') < 0 {
+		return "", false
+	}
 	type level struct {
 		keys  map[string]bool // nil: an array
 		isKey bool            // a key comes next

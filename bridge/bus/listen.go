@@ -20,11 +20,12 @@ const (
 	// dialInTimeout is how long an opener waits for the DTU before it says that none came.
 	dialInTimeout = 10 * time.Second
 
-	// registerTimeout is how long a connection may take to register, mostUnregistered how
-	// many may be about to: one more takes the place of the oldest, since a DTU registers at
-	// once, and must not be kept out by connections that say nothing.
+	// registerTimeout is how long a connection may take to register, mostUnregistered how many may
+	// be about to. One more takes the place of the oldest from the address that has most: a DTU registers
+	// within a second or two, and must not be kept out by connections that say nothing, though a hundred
+	// of them come a second.
 	registerTimeout  = 10 * time.Second
-	mostUnregistered = 16
+	mostUnregistered = 256
 
 	// heartbeatGap is how long the rest of a heartbeat may be under way.
 	heartbeatGap = 50 * time.Millisecond
@@ -158,9 +159,41 @@ func (l *listener) receive(conn net.Conn) {
 	defer l.mu.Unlock()
 	l.greeted = append(l.greeted, conn)
 	if len(l.greeted) > mostUnregistered {
-		l.greeted[0].Close()
-		l.greeted = slices.Delete(l.greeted, 0, 1)
+		i := firstToGo(l.greeted)
+		l.greeted[i].Close()
+		l.greeted = slices.Delete(l.greeted, i, i+1)
 	}
+}
+
+// firstToGo returns which of the connections, the oldest first, gives way to another: the oldest of whoever
+// has most. Where several have as many, it is the oldest of all of theirs.
+func firstToGo(connections []net.Conn) (first int) {
+	counts := map[netip.Prefix]int{}
+	for _, conn := range connections {
+		counts[origin(conn)]++
+	}
+	for i, conn := range connections {
+		if counts[origin(conn)] > counts[origin(connections[first])] {
+			first = i
+		}
+	}
+	return first
+}
+
+// origin returns who a connection comes from, as far as its address tells: the address, or of IPv6 the network
+// of 64 bits, of which a single host may have all addresses.
+func origin(conn net.Conn) netip.Prefix {
+	tcp, ok := conn.RemoteAddr().(*net.TCPAddr)
+	if !ok {
+		return netip.Prefix{}
+	}
+	address := tcp.AddrPort().Addr().Unmap()
+	bits := address.BitLen()
+	if address.Is6() {
+		bits = 64
+	}
+	prefix, _ := address.WithZone("").Prefix(bits) // a length that each address has
+	return prefix
 }
 
 // greet gives the line to a connection that registers, and closes any other.

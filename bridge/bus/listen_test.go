@@ -2,8 +2,10 @@ package bus
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"testing"
 	"time"
 )
@@ -94,6 +96,54 @@ func TestListenTakesRegisteredConnections(t *testing.T) {
 	readAll(t, o.port, "=av3.")
 	o.port.Close()
 	equal(t, "strangers", config.Strangers(), 2)
+}
+
+// A caller is a connection of which only the address matters.
+type caller struct {
+	net.Conn
+	address string
+	closed  bool
+}
+
+func (c *caller) RemoteAddr() net.Addr {
+	return net.TCPAddrFromAddrPort(netip.MustParseAddrPort(c.address))
+}
+
+func (c *caller) Close() error { c.closed = true; return nil }
+
+// TestWhoHasMostGivesWayFirst has strangers dial in from one address, from many, and from one network. A DTU
+// that takes its time to register stays.
+func TestWhoHasMostGivesWayFirst(t *testing.T) {
+	for _, row := range []struct {
+		name     string
+		dtu      string
+		stranger func(i int) string
+		after    int // strangers that come after the DTU
+	}{
+		{"one address", "10.0.0.1:1000", func(int) string { return "192.0.2.1:7" }, 1_000},
+		{"one IPv6 network", "[2001:db8:1::1]:1000", func(i int) string { return fmt.Sprintf("[2001:db8::%x]:7", i%0x10000) }, 1_000},
+		{"IPv4 in IPv6", "10.0.0.1:1000", func(int) string { return "[::ffff:192.0.2.1]:7" }, 1_000},
+		{"the DTU's own address", "10.0.0.1:1000", func(int) string { return "10.0.0.1:7" }, mostUnregistered - 1},
+		{"an address each", "10.0.0.1:1000", func(i int) string { return fmt.Sprintf("10.1.%d.%d:7", i/256, i%256) }, mostUnregistered - 1},
+		{"two addresses", "10.0.0.1:1000", func(i int) string { return fmt.Sprintf("192.0.2.%d:7", i%2) }, 1_000},
+	} {
+		l := &listener{}
+		dtu := &caller{address: row.dtu}
+		var strangers []*caller
+		for i := range mostUnregistered + row.after {
+			if i == mostUnregistered {
+				l.receive(dtu)
+			}
+			strangers = append(strangers, &caller{address: row.stranger(i)})
+			l.receive(strangers[i])
+		}
+		if dtu.closed {
+			t.Errorf("%s: the DTU is kept out", row.name)
+		}
+		if len(l.greeted) != mostUnregistered || strangers[len(strangers)-1].closed || !strangers[0].closed {
+			t.Errorf("%s: %d connections; the last closed %t, the first %t", row.name, len(l.greeted), strangers[len(strangers)-1].closed, strangers[0].closed)
+		}
+	}
 }
 
 // TestSilentStrangersKeepNoDTUOut opens more connections than may be about to register, which

@@ -18,6 +18,7 @@ type doubt struct {
 	cuts    cutter
 	until   time.Time
 	open    int  // answers that have not come
+	probed  bool // something was asked to settle it
 	settled bool // what a server may have held back of it has come, or been lost
 }
 
@@ -107,6 +108,19 @@ func (d doubts) settle() {
 	for i := range d {
 		d[i].settled = true
 	}
+}
+
+// takeUnproven reports whether the acknowledgement of a command to a meter may have been held back, and
+// nothing was asked yet to find out.
+func (d doubts) takeUnproven(meter protocol.MeterKey) (found bool) {
+	now := time.Now()
+	for i := range d {
+		old := &d[i]
+		if !old.settled && !old.probed && old.open > 0 && old.of.IsCommand() && old.of.Meter == meter && now.Before(old.until.Add(heldBack)) {
+			old.probed, found = true, true
+		}
+	}
+	return found
 }
 
 // takeLate tells whether what was heard is an answer that was given up, and expects one less.

@@ -129,6 +129,18 @@ func (b *Bus) trial(now time.Time) *task {
 	return t
 }
 
+// proof returns what is to be read before a command, or nil: where the acknowledgement of a command
+// before may have been held back on its way, that of this one would prove nothing. An answer to
+// what comes later proves that nothing is held back.
+func (b *Bus) proof(step *protocol.Step) *protocol.Step {
+	m := b.meters[step.Meter]
+	if !step.IsCommand() || !b.config.Packed || m == nil || !m.proven || !b.doubts.takeUnproven(step.Meter) {
+		return nil
+	}
+	ask := *m.trial
+	return &ask
+}
+
 // present notes that a meter has answered, in which try, and how long it took to begin. short
 // tells that it did not answer to fewer wake-up bytes before. A scan teaches nothing: it asks
 // patterns of addresses, maybe at another speed.

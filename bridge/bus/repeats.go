@@ -12,7 +12,7 @@ import (
 const (
 	// settling is how long after an answer the same answer may come once more, from a line of
 	// which that is known: a repeater, a radio or a server sends it again, or another meter has the
-	// same address. On a line of which nothing is known yet reads fear it for less where one that
+	// same address. On a line of which nothing is known yet values fear it for less where one that
 	// comes later is told by its time, and commands, for whom somebody waits, where it is known of
 	// reads.
 	settling        = 500 * time.Millisecond
@@ -49,6 +49,7 @@ type utterance struct {
 	answer  []byte
 	cuts    cutter
 	command bool
+	vague   bool // it names nothing of what was asked
 	came    time.Time
 	copies  int // heard since
 }
@@ -90,7 +91,7 @@ func (m *manner) note(of *protocol.Step, e *protocol.Exchange, answer []byte, ca
 	if len(m.latest) >= mostUtterances {
 		m.latest = slices.Delete(m.latest, 0, 1)
 	}
-	u := utterance{of: of, answer: answer, cuts: newCutter(e.Answer), command: of.IsCommand(), came: came}
+	u := utterance{of: of, answer: answer, cuts: newCutter(e.Answer), command: of.IsCommand(), vague: e.Vague != nil && e.Vague(answer), came: came}
 	m.latest = append(m.latest, u)
 	if since := &m.followed[kindOfAnswer(u.command)]; since.IsZero() {
 		*since = came
@@ -187,7 +188,7 @@ func (m *manner) settling(u *utterance) time.Duration {
 		return 0
 	case u.command && reads:
 		return commandSettling
-	case !u.command && m.isTimed():
+	case !u.vague && m.isTimed():
 		return unknownSettling
 	}
 	return settling

@@ -234,30 +234,53 @@ func TestAnswerThatWasHeldBack(t *testing.T) {
 }
 
 // The acknowledgement of a command that was held back proves nothing of the next, unless an answer to
-// something else has come in between: nothing is held back then.
+// something else has come in between: nothing is held back then. Of a meter that is known something is
+// read to that end.
 func TestAcknowledgementThatWasHeldBack(t *testing.T) {
-	for _, between := range []bool{false, true} {
-		synctest.Test(t, func(t *testing.T) {
-			config := withTimeout(500 * time.Millisecond)
-			config.Packed = true
-			l := start(t, config, func(request string) []arrival {
-				if request == "!a1." {
-					return nil
+	for _, test := range []struct {
+		name         string
+		held         bool // the acknowledgement comes before the next answer; else never
+		known, other bool // the meter has answered a read before; another does in between
+		want, sent   string
+	}{
+		{"lost", false, false, false, "[garbled]", "!a1. !a2. !a3."},
+		{"lost, and another meter answers", false, false, true, "ok", "!a1. ?bv. !a2. !a3."},
+		{"lost by a meter that is known", false, true, false, "ok", "?av. !a1. ?av. !a2. !a3."},
+		{"held back", true, false, false, "ok", "!a1. !a2. !a3."}, // two came
+		{"held back by a meter that is known", true, true, false, "ok", "?av. !a1. ?av. !a2. !a3."},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				config := withTimeout(500 * time.Millisecond)
+				config.Packed = true
+				held := false
+				l := start(t, config, func(request string) []arrival {
+					if request == "!a1." {
+						held = test.held
+						return nil
+					}
+					answer := prompt(request)
+					if held {
+						held = false
+						answer = append(after(1-requestTime, ":a."), answer...)
+					}
+					return answer
+				})
+				defer l.stop()
+				if test.known {
+					<-l.submit(read("a", "v"))
 				}
-				return prompt(request)
+				<-l.submit(command(protocol.ClassRelay, "a", "1"))
+				<-time.After(10 * time.Second)
+				if test.other {
+					<-l.submit(read("b", "v"))
+				}
+				r := <-l.submit(command(protocol.ClassRelay, "a", "2"))
+				equal(t, "second", values(r), test.want)
+				equal(t, "started", started(r), "s")
+				equal(t, "third", values(<-l.submit(command(protocol.ClassRelay, "a", "3"))), "ok")
+				equal(t, "sent", l.log(), test.sent)
 			})
-			defer l.stop()
-			<-l.submit(command(protocol.ClassRelay, "a", "1"))
-			<-time.After(10 * time.Second)
-			want := "[garbled]"
-			if between {
-				<-l.submit(read("b", "v"))
-				want = "ok"
-			}
-			r := <-l.submit(command(protocol.ClassRelay, "a", "2"))
-			equal(t, "second", values(r), want)
-			equal(t, "started", started(r), "s")
-			equal(t, "third", values(<-l.submit(command(protocol.ClassRelay, "a", "3"))), "ok")
 		})
 	}
 }

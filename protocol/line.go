@@ -95,6 +95,10 @@ type Line struct {
 	// ByteGap is the longest silence between two bytes of one answer; 0: 100 ms.
 	ByteGap time.Duration
 
+	// Advice is what else may be wrong where a meter has never answered, such as the edition or
+	// the speed: part of a sentence, after "check its address, …;". Empty: nothing.
+	Advice string
+
 	// Longest is the most bytes that an answer has, wake-up bytes included; 0: 256.
 	Longest int
 }

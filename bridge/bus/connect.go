@@ -100,8 +100,14 @@ func (b *Bus) suspectPort() {
 	b.mu.Lock()
 	suspect := b.suspect
 	b.suspect = false
+	why := errNeverAnswers
+	for _, m := range b.meters {
+		if !m.heard.IsZero() {
+			why = errAllSilent
+		}
+	}
 	b.mu.Unlock()
 	if suspect && b.line.port != nil {
-		b.fail(errAllSilent)
+		b.fail(why)
 	}
 }

@@ -385,6 +385,10 @@ func (c *conversation) turnaround(h *hearing) time.Duration {
 func (c *conversation) unanswered(e *protocol.Exchange, h *hearing, first bool, waited time.Duration) {
 	b := c.bus
 	c.silent = true
+	heard := ""
+	if h.garbled && e.Explain != nil {
+		heard = e.Explain(h.ignored)
+	}
 	switch {
 	case !h.garbled && !first: // a long answer that breaks off is no silence
 		c.reply.Err = fmt.Errorf("%w: the answer of %s breaks off: it said that more follows, and nothing came within %s of the request for that",
@@ -392,6 +396,9 @@ func (c *conversation) unanswered(e *protocol.Exchange, h *hearing, first bool, 
 	case h.garbled && b.doubts.explain(c.step, h.ignored):
 		c.reply.Err = fmt.Errorf("%w: instead of one from %s the answer to an earlier request came, too late: raise timeout in the bus URL (%s) if a meter is slow, or latency (%s) if the way to it is",
 			protocol.ErrGarbled, c.step.Meter, b.config.Timeout, b.config.Latency)
+	case heard != "":
+		c.reply.Err = fmt.Errorf("%w: what came after the request to %s is no answer to it: %s; speed, parity and wiring are right, for the frame is sound; check that only one meter has this address, and that no second master is on the bus",
+			protocol.ErrGarbled, c.step.Meter, heard)
 	case h.garbled:
 		c.reply.Err = fmt.Errorf("%w: bytes came after the request to %s, but no frame that answers it; check baud rate (%d), parity (%s) and wiring, that only one meter answers to this address, and that no second master is on the bus",
 			protocol.ErrGarbled, c.step.Meter, b.line.mode.Baud, b.line.mode.Parity)
@@ -399,14 +406,22 @@ func (c *conversation) unanswered(e *protocol.Exchange, h *hearing, first bool, 
 		c.reply.Err = fmt.Errorf("%w: nothing came from %s within %s, though it has answered before: it has lost its power or its line, or says nothing to what it does not have",
 			protocol.ErrSilent, c.step.Meter, waited)
 	default:
-		c.reply.Err = fmt.Errorf("%w: nothing came from %s within %s; check its address, baud rate (%d), parity (%s) and wiring",
-			protocol.ErrSilent, c.step.Meter, waited, b.line.mode.Baud, b.line.mode.Parity)
+		c.reply.Err = fmt.Errorf("%w: nothing came from %s within %s; check its address, baud rate (%d), parity (%s) and wiring%s",
+			protocol.ErrSilent, c.step.Meter, waited, b.line.mode.Baud, b.line.mode.Parity, b.advice(c.step))
 	}
 	c.absent = b.missing(c.step, c.tries, h.garbled, c.stranger)
 	if c.overdue.IsZero() {
 		c.overdue = h.end
 	}
 	c.doubt(e, h)
+}
+
+// advice is what the protocol of a step says of a meter that has never answered.
+func (b *Bus) advice(step *protocol.Step) string {
+	if step.Line == nil || step.Line.Advice == "" || b.Meter(step.Meter).Answered() {
+		return ""
+	}
+	return "; " + step.Line.Advice
 }
 
 // doubt notes that an answer to an exchange may still come, or another one. Until it cannot any

@@ -3,6 +3,7 @@ package bus
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -27,7 +28,11 @@ const (
 // each hour, whatever their interval.
 const vouching = 2 * time.Hour
 
-var errAllSilent = errors.New("every meter that used to answer is silent: opening the line anew")
+// Why the port is opened anew.
+var (
+	errAllSilent    = errors.New("every meter that used to answer is silent: opening the line anew")
+	errNeverAnswers = errors.New("no meter has answered yet: opening the line anew, in case the port is at fault; check addresses, speed, parity and wiring")
+)
 
 // presence is whether a meter answers.
 type presence struct {
@@ -203,7 +208,11 @@ func (b *Bus) missing(step *protocol.Step, tries int, garbled, stranger bool) bo
 		if stranger { // or whoever asks for many fills the log
 			level = slog.LevelDebug
 		}
-		b.config.Log.Log(context.Background(), level, "meter is offline: it has not answered three times in a row; check its address, power and wiring", "meter", step.Meter.Text)
+		say := "meter is offline: it has not answered three times in a row; check its address, power and wiring"
+		if m.heard.IsZero() && step.Line != nil && step.Line.Advice != "" {
+			say += fmt.Sprintf(", and the speed (%d baud)", step.Mode.Or(b.config.mode()).Baud) + "; " + step.Line.Advice
+		}
+		b.config.Log.Log(context.Background(), level, say, "meter", step.Meter.Text)
 	}
 	// Who waits for it is not kept waiting.
 	for _, t := range b.queue.all() {

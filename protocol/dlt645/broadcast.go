@@ -13,7 +13,7 @@ const broadcastReach = 5 * time.Minute
 // time, function 08H, if its clock is off by five minutes at most, and once a day; clauses 7.6
 // and 7.7 of DL/T 645-2007.
 func (c *commander) planBroadcast() (protocol.Plan, error) {
-	step := protocol.Step{Meter: c.key(c.address), Line: &line, Class: c.class, Kind: protocol.KindCommand, First: protocol.Exchange{Rest: rest}}
+	step := protocol.Step{Meter: c.key(c.address), Line: lines[c.version], Class: c.class, Kind: protocol.KindCommand, First: protocol.Exchange{Rest: rest}}
 	switch c.Action {
 	case "time":
 		if err := c.mayCorrect(c.Now); err != nil {

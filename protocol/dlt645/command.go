@@ -204,7 +204,7 @@ func (c *commander) send(function Function, data []byte) protocol.Step {
 func (c *commander) command(to Address, function Function, data []byte, answer *awaited) protocol.Step {
 	request := Frame{Address: to, Control: Control(function), Data: data}
 	return protocol.Step{
-		Meter: c.key(c.address), Line: &line, Class: c.class, Kind: protocol.KindCommand,
+		Meter: c.key(c.address), Line: lines[c.version], Class: c.class, Kind: protocol.KindCommand,
 		First: protocol.Exchange{
 			Request: mustAppend(request),
 			Answer:  answer.split,

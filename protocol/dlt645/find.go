@@ -103,7 +103,7 @@ func (m *Meters) readSignal(pattern Address, di DI) protocol.Step {
 func (m *Meters) signal(pattern Address, function Function, data []byte, answer *awaited) protocol.Step {
 	request := Frame{Address: pattern, Control: Control(function), Data: data}
 	return protocol.Step{
-		Meter: m.key(pattern), Line: &line, Class: protocol.ClassScan, Kind: protocol.KindValue, Repeatable: true,
+		Meter: m.key(pattern), Line: lines[m.version], Class: protocol.ClassScan, Kind: protocol.KindValue, Repeatable: true,
 		First: protocol.Exchange{
 			Request: mustAppend(request),
 			Answer:  answer.split,

@@ -148,7 +148,7 @@ func storedName(name, occasion string, record int) string {
 func (h *history) step(item Item, data ...byte) protocol.Step {
 	c := &conversation{meters: h.Meters, address: h.address, meter: h.named(h.address), item: item}
 	return protocol.Step{
-		Meter: c.meter.MeterKey, Line: &line, Only: []string{}, Class: h.class, Kind: protocol.KindRecord, Repeatable: true,
+		Meter: c.meter.MeterKey, Line: lines[h.version], Only: []string{}, Class: h.class, Kind: protocol.KindRecord, Repeatable: true,
 		First: c.exchange(c.address, FunctionRead, append(c.item.DI.Append(nil, h.version), data...), 0, nil),
 	}
 }

@@ -32,15 +32,24 @@ const familyName = "645"
 // Family returns "645".
 func (m *Meters) Family() string { return familyName }
 
-// line is what meters of both editions need of the wire. Clauses 5.2.1, 5.3 and 6 of DL/T 645-2007: one to
+// lineOf returns what meters of an edition need of the wire. Clauses 5.2.1, 5.3 and 6 of DL/T 645-2007: one to
 // four bytes FE before a frame, an answer that begins 20 to 500 ms after the request, and no silence
 // of more than 500 ms within it; the rest is for drivers that hand over bytes in lots. That two bytes may do
 // is the experience with meters; they are also the gap in which the one that spoke last lets go of the line.
-var line = protocol.Line{
-	WakeUp: wakeUp, WakeUps: 4, Fewest: 2, Leading: 4,
-	Soonest: 20 * time.Millisecond, Latest: 500 * time.Millisecond, ByteGap: 550 * time.Millisecond,
-	Longest: 256,
+func lineOf(v Version) *protocol.Line {
+	line := &protocol.Line{
+		WakeUp: wakeUp, WakeUps: 4, Fewest: 2, Leading: 4,
+		Soonest: 20 * time.Millisecond, Latest: 500 * time.Millisecond, ByteGap: 550 * time.Millisecond,
+		Longest: 256,
+		Advice:  "an older meter may speak DL/T 645-1997, which is @1997 behind its address; other usual speeds are 1200, 2400 and 9600",
+	}
+	if v == V1997 {
+		line.Advice = "a newer meter may speak DL/T 645-2007, which is @2007 behind its address; other usual speeds are 1200, 2400 and 9600"
+	}
+	return line
 }
+
+var lines = map[Version]*protocol.Line{V2007: lineOf(V2007), V1997: lineOf(V1997)}
 
 // key returns the key of the meter at an address.
 func (m *Meters) key(a Address) protocol.MeterKey {

@@ -42,7 +42,7 @@ func (m *Meters) planRaw(request protocol.Request) (protocol.Plan, error) {
 		return protocol.Plan{}, badRequest("%w", err)
 	}
 	step := protocol.Step{
-		Meter: m.key(r.Address), Line: &line, Class: r.class(request.Class), Kind: protocol.KindCommand,
+		Meter: m.key(r.Address), Line: lines[m.version], Class: r.class(request.Class), Kind: protocol.KindCommand,
 		First: protocol.Exchange{Request: mustAppend(r.Frame)},
 	}
 	switch answer := r.answer(); {

@@ -299,7 +299,7 @@ func (r *reader) addressStep() protocol.Step {
 	frame := Frame{Address: Anyone, Control: Control(FunctionReadAddress)}
 	request := mustAppend(frame)
 	return protocol.Step{
-		Meter: r.key(Anyone), Line: &line, Class: r.class, Kind: protocol.KindValue,
+		Meter: r.key(Anyone), Line: lines[r.version], Class: r.class, Kind: protocol.KindValue,
 		Key: string(request), Repeatable: true,
 		First: protocol.Exchange{Request: request, Answer: addressAnswer(Anyone).split, Explain: r.explainer(frame, r.version), Take: r.takeAddress},
 	}
@@ -318,7 +318,7 @@ func (r *reader) step(address Address, register register) protocol.Step {
 	c := &conversation{r.Meters, address, r.named(address), register.item}
 	first, di := c.first(), register.item.DI
 	step := protocol.Step{
-		Meter: c.meter.MeterKey, Line: &line, Items: register.names, Only: register.only,
+		Meter: c.meter.MeterKey, Line: lines[r.version], Items: register.names, Only: register.only,
 		Class: r.class, Kind: kindOf(di, r.version),
 		Key: string(first.Request), Repeatable: true, First: first,
 		Expected: frameOverhead + diSize(r.version) + register.item.expected(),

@@ -111,6 +111,7 @@ func TestStatusWordsInOneExchange(t *testing.T) {
 		{"with the key status word", words + "78 56 34 12", nil},
 		{"each closed by AAH", "01 00 AA 02 00 AA 10 00 AA 04 00 AA 05 00 AA 06 00 AA 07 00 AA", nil},
 		{"three words and the key status word", "01 00 02 00 10 00 78 56 34 12", singles},
+		{"words that may be longer", "01 00 00 00 02 00 00 00 10 00 00 00 04 00 00 00 05 00 00 00 06 00 00 00 07 00 00 00", append([]string{"11 04000501", "11 04000502", "11 04000503"}, singles...)},
 		{"refused", "", append([]string{"11 04000501", "11 04000502", "11 04000503"}, singles...)},
 	} {
 		for _, class := range []protocol.Class{protocol.ClassRead, protocol.ClassPoll} {

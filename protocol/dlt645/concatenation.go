@@ -162,6 +162,16 @@ func closedStatus(data []byte) []byte {
 	return open
 }
 
+// isPlainStatus reports whether the block has a length that tells where its words are. Others have
+// been seen, 28 bytes among them, and may be of longer words: then each word is read by itself.
+func isPlainStatus(data []byte) bool {
+	data = closedStatus(data)
+	if len(data)%2 == 1 && data[len(data)-1] == separator {
+		data = data[:len(data)-1]
+	}
+	return slices.Contains([]int{10, 14, 16, 18}, len(data))
+}
+
 // statusParts cuts the block into the words 1 to 7 and the key status word.
 func statusParts(data []byte) ([][]byte, error) {
 	data = closedStatus(data)

@@ -19,6 +19,7 @@ type conversation struct {
 	address Address
 	meter   protocol.Address // the address once more
 	item    Item             // only the identifier where the table lacks it
+	instead bool             // a block is read in place of its members, which nobody has asked for as such
 }
 
 // first asks for the register.
@@ -158,6 +159,9 @@ func (c *conversation) stored() (l loadRecord, ok bool) {
 func (c *conversation) values(data []byte) ([]protocol.Value, error) {
 	if c.item.Name == "" {
 		return []protocol.Value{{Name: c.item.DI.Format(c.meters.version), Data: hexOf(data)}}, nil
+	}
+	if c.instead && c.item.DI == diStatusBlock && c.meters.version == V2007 && !isPlainStatus(data) {
+		return nil, garbled("%d bytes of status words, of which nobody knows where each begins", len(data))
 	}
 	return c.item.Decode(data, c.meters.zone)
 }

@@ -168,7 +168,7 @@ func BenchmarkDecode(b *testing.B) {
 			} else {
 				data = append(data, make([]byte, 20)...)
 			}
-			c := &conversation{New(V2007, time.UTC), address("112233445566"), meterAt("112233445566"), item}
+			c := &conversation{meters: New(V2007, time.UTC), address: address("112233445566"), meter: meterAt("112233445566"), item: item}
 			answer := wire("112233445566", 0x91, data...)
 			b.ReportAllocs()
 			for b.Loop() {

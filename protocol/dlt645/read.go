@@ -315,7 +315,7 @@ func (m *Meters) takeAddress(answer []byte) (*protocol.Exchange, protocol.Result
 
 // step is the conversation that reads one register.
 func (r *reader) step(address Address, register register) protocol.Step {
-	c := &conversation{r.Meters, address, r.named(address), register.item}
+	c := &conversation{meters: r.Meters, address: address, meter: r.named(address), item: register.item, instead: register.members != nil && !register.whole}
 	first, di := c.first(), register.item.DI
 	step := protocol.Step{
 		Meter: c.meter.MeterKey, Line: lines[r.version], Items: register.names, Only: register.only,
@@ -325,6 +325,9 @@ func (r *reader) step(address Address, register register) protocol.Step {
 	}
 	if isBlock(di, r.version) || r.isClock(register) {
 		step.Block = di.Format(r.version)
+	}
+	if c.instead && di == diStatusBlock {
+		step.Key += " words" // who asks for the block takes more than who asks for its members
 	}
 	return step
 }

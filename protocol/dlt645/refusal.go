@@ -69,11 +69,11 @@ const unauthorised = "the meter did not authorise this: the password may be wron
 func refusalOf(f Function, v Version, data []byte) (*protocol.Refusal, error) {
 	_, word := splitRefusal(f, v, data)
 	if word == nil {
-		most := 1
+		usual := "1 byte"
 		if v == V2007 && (f == FunctionAuthenticate || f == FunctionRelay) {
-			most = 2
+			usual = "1 to 2 bytes"
 		}
-		return &protocol.Refusal{Reasons: []string{"other"}}, fmt.Errorf("an error answer of this function has 1 to %d bytes of data, this one has %d", most, len(data))
+		return &protocol.Refusal{Reasons: []string{"other"}}, fmt.Errorf("an error answer of this function has %s of data, this one has %d", usual, len(data))
 	}
 	words := errorBits2007
 	code := uint16(word[0])

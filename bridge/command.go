@@ -43,7 +43,6 @@ func (b *Bridge) command(r *request, in *body) error {
 		if r.target != "" {
 			return problemf(CodeBadRequest, "a broadcast goes to every meter: publish it to %s", b.topics.join("request/broadcast"))
 		}
-		r.protocol = b.config.Protocol
 	} else {
 		if m, err = b.locate(r); err != nil {
 			return err
@@ -89,6 +88,12 @@ func (b *Bridge) commandKeys(r *request, in *body) (*protocol.Command, error) {
 		}
 	}
 	r.action = c.Action
+	if r.verb == verbBroadcast {
+		r.protocol = b.config.Protocol
+		if err := b.protocolKey(r, in); err != nil {
+			return nil, err
+		}
+	}
 	action, err := b.actionOf(r, c.Action)
 	if err != nil {
 		return nil, err

@@ -133,6 +133,25 @@ func (d *directory) at(key protocol.MeterKey) *meter {
 	return nil
 }
 
+// of returns the configured meter with that key, or, of a frame that does not tell one variant from another, the
+// only one with its address; else nil.
+func (d *directory) of(key protocol.MeterKey) *meter {
+	found := d.at(key)
+	if found != nil || key.Variant != "" {
+		return found
+	}
+	for _, m := range d.meters {
+		if a := m.current(); a.Family != key.Family || a.Text != key.Text || a.Shared {
+			continue
+		}
+		if found != nil {
+			return nil
+		}
+		found = m
+	}
+	return found
+}
+
 // unnamed returns the address of a meter that has no name. The point table has been checked: it is one.
 func (d *directory) unnamed(text string) protocol.Address {
 	address, _ := d.fallback.ParseAddress(text)

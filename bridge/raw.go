@@ -13,7 +13,7 @@ import (
 
 // raw answers the verb raw: a frame goes out as it is, and the meter's answer comes back.
 func (b *Bridge) raw(r *request, in *body) error {
-	frame, noAnswer, err := r.rawKeys(in)
+	frame, noAnswer, err := b.rawKeys(r, in)
 	if err != nil {
 		return err
 	}
@@ -24,15 +24,17 @@ func (b *Bridge) raw(r *request, in *body) error {
 		return notAllowed(verbRaw)
 	}
 	ask := protocol.Request{Verb: protocol.VerbRaw, Class: protocol.ClassRead, Frame: frame, NoAnswer: noAnswer}
-	r.protocol = b.directory.fallback
+	if r.protocol == nil {
+		r.protocol = b.recognised(frame)
+	}
 	plan, err := r.protocol.Plan(ask, nil)
-	// The frame itself does not say which protocol it is of; its meter's configuration does.
-	if m := b.directory.at(plan.Address.MeterKey); m != nil && m.Protocol != r.protocol {
+	// The frame itself does not say which edition it is of, or which model its meter is; the meter's configuration does.
+	m := b.directory.of(plan.Address.MeterKey)
+	if m != nil && m.Protocol != r.protocol {
 		r.protocol = m.Protocol
 		plan, err = r.protocol.Plan(ask, nil)
 	}
 	r.address, r.meter = plan.Address, plan.Address.Text
-	m := b.directory.at(plan.Address.MeterKey)
 	if m != nil {
 		r.meter, r.mode = m.Name, m.Mode
 	}
@@ -65,7 +67,7 @@ func (b *Bridge) raw(r *request, in *body) error {
 }
 
 // rawKeys takes the frame out of any of the three forms: bytes, hex text, or JSON.
-func (r *request) rawKeys(in *body) (frame []byte, noAnswer bool, err error) {
+func (b *Bridge) rawKeys(r *request, in *body) (frame []byte, noAnswer bool, err error) {
 	if r.contentType == contentBytes {
 		return r.payload, false, nil
 	}
@@ -79,6 +81,9 @@ func (r *request) rawKeys(in *body) (frame []byte, noAnswer bool, err error) {
 			return nil, false, err
 		}
 		if _, err := in.take("retry_password", "true or false", &r.retryPassword); err != nil {
+			return nil, false, err
+		}
+		if err := b.protocolKey(r, in); err != nil {
 			return nil, false, err
 		}
 		if err := in.nothingLeft(r); err != nil {
@@ -102,6 +107,34 @@ func (r *request) rawKeys(in *body) (frame []byte, noAnswer bool, err error) {
 		return nil, false, problemf(CodeBadRequest, "there is no frame in the request: give it as hex")
 	}
 	return frame, noAnswer, nil
+}
+
+// protocolKey takes the protocol that a request names which is about no named meter. Else it is left as it is.
+func (b *Bridge) protocolKey(r *request, in *body) error {
+	var name string
+	given, err := in.take("protocol", "the name of a protocol", &name)
+	if err != nil || !given {
+		return err
+	}
+	for _, named := range []func(protocol.Protocol) string{protocol.Protocol.Name, protocol.Protocol.Family} {
+		for _, p := range b.config.Protocols {
+			if named(p) == name {
+				r.protocol = p
+				return nil
+			}
+		}
+	}
+	return problemf(CodeBadRequest, "%s is no protocol; there are %s", quote(name), strings.Join(b.protocolNames(), ", "))
+}
+
+// recognised returns the protocol that a frame is of: that of meters without a name unless only another knows it.
+func (b *Bridge) recognised(frame []byte) protocol.Protocol {
+	for _, p := range append([]protocol.Protocol{b.config.Protocol}, b.config.Protocols...) {
+		if r, ok := p.(protocol.Recogniser); ok && r.Recognises(frame) {
+			return p
+		}
+	}
+	return b.config.Protocol // it says what is wrong with the frame
 }
 
 // finishRaw makes the reply of a raw request out of how its one step ended.

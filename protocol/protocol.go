@@ -52,7 +52,8 @@ type Protocol interface {
 type Recogniser interface {
 	Protocol
 
-	// Recognises reports whether frame is one whole frame of the family, without wake-up bytes.
+	// Recognises reports whether frame is one that Plan takes for a raw request: one whole frame of the
+	// family, sent to a meter.
 	Recognises(frame []byte) bool
 }
 

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"dlt645-mqtt/bridge/bus"
+	"dlt645-mqtt/protocol"
 	"dlt645-mqtt/simulator"
 )
 
@@ -59,5 +60,6 @@ func openSimulated(settings *bus.Settings, parameters url.Values) (bus.Opener, e
 	if err != nil {
 		return nil, err
 	}
+	line.SetMode(protocol.Mode{Baud: settings.Baud, Parity: settings.Parity, Stop: settings.Stop})
 	return func(context.Context) (bus.Port, error) { return line.Port(), nil }, nil
 }

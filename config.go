@@ -44,7 +44,7 @@ type environment struct {
 	Bus   struct {
 		URL string `desc:"serial:///dev/ttyUSB0, tcp://host:port, listen://:port?register=TEXT or sim://?meters=4; its parameters stand below"`
 	}
-	Meters             string `desc:"named meters: main=000000000001,shop=112233445566@1997; AAAAAAAAAAAA is the only meter on the wire"`
+	Meters             string `desc:"named meters: main=000000000001,shop=112233445566@1997; AAAAAAAAAAAA is the only meter on the wire. On serial:// and sim:// a meter may have a speed of its own: old=112233445566@1997?baud=1200&parity=none&stop=1"`
 	Protocol           string `default:"2007" desc:"protocol of meters without @: 2007 or 1997"`
 	Points             string `default:"basic" desc:"what is polled: basic (energy, power, voltages, currents and status word 3 of the named meters, each minute), off, or a CSV file"`
 	Allow              string `default:"read" desc:"allowed classes of requests, of read, write, relay, maintenance, broadcast, raw, config"`
@@ -250,9 +250,6 @@ func isTopic(text string) bool {
 		!strings.HasPrefix(text, "$") && !strings.Contains(text, "//")
 }
 
-// levels says which password level a class cannot do without.
-var levels = map[string]string{"relay": "02", "write": "04"}
-
 // orFile names the file with the meters' passwords, if there is one, to whoever misses a password.
 func (r *reader) orFile() string {
 	if r.MeterPasswordFile == "" {
@@ -273,13 +270,42 @@ func (r *reader) readAllow(c *config) {
 			continue
 		}
 		c.allow[class] = true
-		if level := levels[class]; level != "" && !c.hasPassword(level) {
+		switch level, needed := c.neededLevel(protocol.Verb(class)); {
+		case !needed:
+		case level == "" && !c.hasPassword(""):
+			r.complain("ALLOW", "%s needs a meter password: set DLT645_METER_PASSWORD%s", class, r.orFile())
+		case level != "" && !c.hasPassword(level):
 			r.complain("ALLOW", "%s needs a meter password of level %s: set DLT645_METER_PASSWORD%s", class, level, r.orFile())
 		}
 	}
-	if c.allow["maintenance"] && !c.hasPassword("") {
-		r.complain("ALLOW", "maintenance needs a meter password: set DLT645_METER_PASSWORD%s", r.orFile())
+}
+
+// neededLevel returns the level of the password that all actions of a verb take which take one; empty: they take
+// several. needed is false if none of them does, in the protocols of the named meters, or of those without a name if none
+// has one.
+func (c *config) neededLevel(verb protocol.Verb) (level string, needed bool) {
+	spoken := []protocol.Protocol{}
+	for _, m := range c.meters {
+		spoken = append(spoken, m.Protocol)
 	}
+	if len(spoken) == 0 {
+		spoken = append(spoken, c.protocol)
+	}
+	for _, p := range spoken {
+		for _, action := range p.Actions(verb) {
+			switch {
+			case action.Level == "":
+			case !needed:
+				level, needed = action.Level, true
+			case level != action.Level:
+				level = ""
+			}
+		}
+	}
+	if level == protocol.AnyLevel {
+		level = ""
+	}
+	return level, needed
 }
 
 func allDigits(s string, length int) bool {

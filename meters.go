@@ -122,7 +122,7 @@ func (c *config) mode(options map[string]string) (mode protocol.Mode, err error)
 			return mode, fmt.Errorf("%s=%s: %w", option.name, text, err)
 		}
 	}
-	if given && c.bus.URL != "" && !c.bus.Tunable {
+	if given && c.bus.URL != "" && !c.bus.Modes {
 		return mode, errors.New("a meter has a speed, parity or stop bits of its own, but the serial server or the DTU behind DLT645_BUS_URL sets them for the whole line: leave them out here and set that device, or use a serial:// bus")
 	}
 	return mode, nil

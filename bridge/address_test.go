@@ -13,8 +13,8 @@ import (
 // to it. Only A alone is a wildcard. What it is asked for its clock brings one, ten minutes ahead.
 type filled struct{ parrot }
 
-func (f filled) ParseAddress(text string) (protocol.Address, error) {
-	address, err := f.parrot.ParseAddress(text)
+func (p filled) ParseAddress(text string) (protocol.Address, error) {
+	address, err := p.parrot.ParseAddress(text)
 	address.Shared = text == "AAAAAAAAAAAA"
 	return address, err
 }

@@ -4,6 +4,8 @@ import (
 	"math"
 	"sync"
 	"time"
+
+	"dlt645-mqtt/protocol"
 )
 
 // infoInterval is the shortest time between two versions of bridge/info.
@@ -31,6 +33,10 @@ type infoMeter struct {
 	Name         string `json:"name"`
 	Address      string `json:"address"`
 	Protocol     string `json:"protocol"`
+	Options      string `json:"options,omitempty"` // beside the address: what else it takes to reach the meter
+	Baud         int    `json:"baud,omitempty"`    // of the line for this meter, like the next two, if it has settings of its own
+	Parity       string `json:"parity,omitempty"`
+	Stop         int    `json:"stop,omitempty"`
 	Online       bool   `json:"online"`
 	TurnaroundMS *int64 `json:"turnaround_ms"` // null: not known yet
 }
@@ -58,7 +64,12 @@ func (b *Bridge) info() info {
 	for _, m := range b.directory.meters {
 		address := m.current()
 		known := b.bus.Meter(address.MeterKey)
-		meter := infoMeter{Name: m.Name, Address: address.Text, Protocol: m.Protocol.Name(), Online: known.Online()}
+		meter := infoMeter{Name: m.Name, Address: address.Text, Protocol: m.Protocol.Name(), Options: address.Variant, Online: known.Online()}
+		if m.Mode != (protocol.Mode{}) {
+			own, _ := b.bus.Mode()
+			mode := m.Mode.Or(own)
+			meter.Baud, meter.Parity, meter.Stop = mode.Baud, mode.Parity, mode.Stop
+		}
 		if turnaround, ok := known.Turnaround(); ok {
 			ms := turnaround.Milliseconds()
 			meter.TurnaroundMS = &ms

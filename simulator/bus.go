@@ -1,18 +1,21 @@
 package simulator
 
 import (
+	"bufio"
 	"maps"
 	"slices"
 	"sync"
 	"time"
 
+	"dlt645-mqtt/protocol"
 	"dlt645-mqtt/protocol/dlt645"
 )
 
 // BusOptions describe a bus. The zero value is a line without meters that carries bytes in
 // no time.
 type BusOptions struct {
-	Meters     []*Meter
+	Meters     []*Meter      // of DL/T 645
+	Stations   []Station     // what else stands on the line
 	Baud       int           // bits per second, 11 bits a byte; 0: bytes take no time
 	Turnaround time.Duration // from the end of a request to the first byte of the answer
 	WakeUp     int           // bytes FEH before an answer
@@ -23,6 +26,19 @@ type BusOptions struct {
 	Now func() time.Time
 }
 
+// A Station is what stands on a line and answers: a meter of any protocol.
+type Station struct {
+	Mode protocol.Mode // at which it hears and speaks; zero: that of the line
+
+	// Cut cuts the requests out of what is sent to the line, as package bufio has it. There is
+	// never more to be expected than has come.
+	Cut bufio.SplitFunc
+
+	// Answer returns what the station sends after a request, with what goes before its frame; none
+	// if it is not meant, or does not understand. at is the time when the request was through.
+	Answer func(request []byte, at time.Time) []byte
+}
+
 // A Bus is a half-duplex line with meters. Two that talk at once garble each other. Its
 // methods may be called from many goroutines.
 type Bus struct {
@@ -31,10 +47,12 @@ type Bus struct {
 	mu      sync.Mutex
 	gremlin gremlin
 	ports   map[*Port]struct{}
-	wire    []carried // in order of arrival
-	dropped int       // how many bytes were on the wire before the first of wire
-	sent    time.Time // when the last byte of a master is through
-	heard   []byte    // what the meters got of a request
+	wire    []carried                // in order of arrival
+	dropped int                      // how many bytes were on the wire before the first of wire
+	sent    time.Time                // when the last byte of a master is through
+	heard   map[protocol.Mode][]byte // what the meters of a mode got of a request
+	reached [][]byte                 // and what each of the stations did
+	mode    protocol.Mode
 
 	unpluggedUntil time.Time
 	replug         chan struct{} // closed when unpluggedUntil changes
@@ -45,6 +63,7 @@ type carried struct {
 	from, to time.Time // a receiver has it from to on
 	b        byte
 	request  bool // sent by a master, which does not hear it
+	mode     protocol.Mode
 }
 
 const (
@@ -57,7 +76,19 @@ const (
 
 // NewBus puts meters on a line.
 func NewBus(o BusOptions) *Bus {
-	return &Bus{options: o, gremlin: newGremlin(o.Faults, o.Seed), ports: map[*Port]struct{}{}, replug: make(chan struct{})}
+	return &Bus{
+		options: o, gremlin: newGremlin(o.Faults, o.Seed), ports: map[*Port]struct{}{}, replug: make(chan struct{}),
+		heard: map[protocol.Mode][]byte{}, reached: make([][]byte, len(o.Stations)),
+		mode: protocol.Mode{Baud: o.Baud, Parity: "even", Stop: 1},
+	}
+}
+
+// SetMode says what the mode of the line is called, if that is not the speed of the options with even parity and one
+// stop bit. What a byte takes stays as it is.
+func (b *Bus) SetMode(mode protocol.Mode) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.mode = mode
 }
 
 // Meters returns the meters on the line.
@@ -78,7 +109,7 @@ func (b *Bus) Answer(request []byte, at time.Time) []byte {
 		advance, token, _ := dlt645.ScanFrame(request, true)
 		if token != nil {
 			if frame, err := dlt645.ParseFrame(token); err == nil {
-				answers = append(answers, overlaid(b.ask(frame, at), b.options.WakeUp)...)
+				answers = append(answers, overlaid(b.ask(frame, nil, at), b.options.WakeUp)...)
 			}
 		}
 		request = request[advance:]
@@ -86,9 +117,12 @@ func (b *Bus) Answer(request []byte, at time.Time) []byte {
 	return answers
 }
 
-// ask lets all meters hear a frame and returns the answers.
-func (b *Bus) ask(request dlt645.Frame, at time.Time) (answers []dlt645.Frame) {
+// ask lets the meters of a mode hear a frame, or all if it is nil, and returns the answers.
+func (b *Bus) ask(request dlt645.Frame, mode *protocol.Mode, at time.Time) (answers []dlt645.Frame) {
 	for _, m := range b.options.Meters {
+		if mode != nil && b.named(m.mode) != *mode {
+			continue
+		}
 		if answer, ok := m.Answer(request, at); ok {
 			answers = append(answers, answer)
 		}
@@ -117,8 +151,11 @@ func overlaid(answers []dlt645.Frame, wakeUp int) (b []byte) {
 }
 
 // duration returns how long the line takes to carry n bytes: start bit, eight data bits,
-// parity and stop bit each.
-func (b *Bus) duration(n int) time.Duration {
+// parity and stop bit each; in another mode than its own as many as that one has.
+func (b *Bus) duration(n int, mode protocol.Mode) time.Duration {
+	if mode != (protocol.Mode{}) {
+		return mode.Duration(n)
+	}
 	if b.options.Baud == 0 {
 		return 0
 	}
@@ -127,36 +164,76 @@ func (b *Bus) duration(n int) time.Duration {
 
 // transmit sends bytes of a master after those it sent before. All that follows from them
 // is put on the wire at once, each byte at its time to come. The caller holds the lock.
-func (b *Bus) transmit(p []byte, now time.Time) {
+func (b *Bus) transmit(p []byte, mode protocol.Mode, now time.Time) {
 	b.prune(now)
 	start := now
 	if b.sent.After(now) {
 		start = b.sent
 	}
 	if start.Sub(b.sent) > byteGap {
-		b.heard = b.heard[:0]
+		clear(b.heard)
+		clear(b.reached)
 	}
 	echo := b.gremlin.echo(len(p))
 	for k, c := range p {
-		end := start.Add(b.duration(k + 1))
-		sent := b.put(carried{start.Add(b.duration(k)), end, c, !echo[k].back})
-		b.heard = append(b.heard, sent.b)
+		end := start.Add(b.duration(k+1, mode))
+		sent := b.put(carried{start.Add(b.duration(k, mode)), end, c, !echo[k].back, mode})
+		got := sent.b
 		sent.b ^= echo[k].flips
+		b.reach(got, mode, end, now)
+		heard := b.heard[mode]
+		heard = append(heard, got)
 		for {
-			advance, token, _ := dlt645.ScanFrame(b.heard, false)
+			advance, token, _ := dlt645.ScanFrame(heard, false)
 			if token != nil {
-				b.exchange(token, end, now)
+				b.exchange(token, mode, end, now)
 			}
 			if advance == 0 {
 				break
 			}
-			b.heard = slices.Delete(b.heard, 0, advance)
+			heard = slices.Delete(heard, 0, advance)
 		}
+		b.heard[mode] = heard
 	}
-	b.sent = start.Add(b.duration(len(p)))
+	b.sent = start.Add(b.duration(len(p), mode))
 	for port := range b.ports {
 		port.notify()
 	}
+}
+
+// reach lets the stations at a mode hear a byte that is through at a time, and puts on the wire what they answer.
+func (b *Bus) reach(c byte, mode protocol.Mode, end, now time.Time) {
+	at := end
+	if b.options.Now != nil {
+		at = b.options.Now().Add(end.Sub(now))
+	}
+	for i, station := range b.options.Stations {
+		if b.named(station.Mode) != mode {
+			continue
+		}
+		b.reached[i] = append(b.reached[i], c)
+		for {
+			advance, token, _ := station.Cut(b.reached[i], false)
+			if token != nil {
+				for k, answer := range station.Answer(token, at) {
+					from := end.Add(b.options.Turnaround)
+					b.put(carried{from: from.Add(b.duration(k, mode)), to: from.Add(b.duration(k+1, mode)), b: answer, mode: mode})
+				}
+			}
+			if advance == 0 {
+				break
+			}
+			b.reached[i] = b.reached[i][min(advance, len(b.reached[i])):]
+		}
+	}
+}
+
+// named returns a mode, zero if it is that of the line.
+func (b *Bus) named(mode protocol.Mode) protocol.Mode {
+	if mode == b.mode {
+		return protocol.Mode{}
+	}
+	return mode
 }
 
 // put puts a byte on the wire and returns what a receiver gets: garbage, and so for the
@@ -184,8 +261,8 @@ func (c *carried) meet(other *carried) {
 	}
 }
 
-// exchange lets the meters answer a frame whose last byte is through at a time.
-func (b *Bus) exchange(token []byte, end, now time.Time) {
+// exchange lets the meters of a mode answer a frame whose last byte is through at a time.
+func (b *Bus) exchange(token []byte, mode protocol.Mode, end, now time.Time) {
 	request, err := dlt645.ParseFrame(token)
 	if err != nil {
 		return // meters do not answer what they do not understand
@@ -207,7 +284,7 @@ func (b *Bus) exchange(token []byte, end, now time.Time) {
 	if lost && g.random.IntN(2) == 0 {
 		return
 	}
-	answers := b.ask(request, at)
+	answers := b.ask(request, &mode, at)
 	if lost || len(answers) == 0 {
 		return
 	}
@@ -226,9 +303,9 @@ func (b *Bus) exchange(token []byte, end, now time.Time) {
 	sent, start := 0, end
 	for _, s := range g.spoil(symbols) {
 		if s.pause > 0 {
-			start, sent = start.Add(b.duration(sent)+s.pause), 0
+			start, sent = start.Add(b.duration(sent, mode)+s.pause), 0
 		}
-		b.put(carried{from: start.Add(b.duration(sent)), to: start.Add(b.duration(sent + 1)), b: s.b})
+		b.put(carried{from: start.Add(b.duration(sent, mode)), to: start.Add(b.duration(sent+1, mode)), b: s.b, mode: mode})
 		sent++
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"dlt645-mqtt/protocol"
 	"dlt645-mqtt/protocol/dlt645"
 )
 
@@ -101,7 +102,7 @@ func TestPacing(t *testing.T) {
 
 func TestDurationOfAByteIsNotRounded(t *testing.T) {
 	line := NewBus(BusOptions{Baud: 2400})
-	if got, want := line.duration(2400), 11*time.Second; got != want {
+	if got, want := line.duration(2400, protocol.Mode{}), 11*time.Second; got != want {
 		t.Errorf("2400 bytes at 2400 baud take %v, want %v", got, want)
 	}
 }
@@ -152,7 +153,7 @@ func TestARequestInPieces(t *testing.T) {
 				if _, err := p.Write(piece); err != nil {
 					t.Fatal(err)
 				}
-				time.Sleep(line.duration(len(piece)))
+				time.Sleep(line.duration(len(piece), protocol.Mode{}))
 				if piece[0] == request[0] {
 					time.Sleep(test.gap)
 				}

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"dlt645-mqtt/protocol"
 	"dlt645-mqtt/protocol/dlt645"
 )
 
@@ -13,6 +14,7 @@ import (
 type MeterOptions struct {
 	Address   string         // 1 to 12 digits; a short one is filled up as the edition does it
 	Version   dlt645.Version // the edition that it speaks; zero: 2007
+	Mode      protocol.Mode  // at which it hears and speaks; zero: that of the line
 	OnePhase  bool           // else three phases, four wires
 	Feeding   bool           // a solar plant behind the meter feeds a little back from 11 to 14 o'clock
 	Seed      uint64         // with the address it makes the meter's values
@@ -48,6 +50,7 @@ type MeterOptions struct {
 // many goroutines.
 type Meter struct {
 	version   dlt645.Version
+	mode      protocol.Mode
 	phases    int
 	household *household
 	lockAfter int
@@ -129,6 +132,7 @@ func makeMeter(o MeterOptions) (*Meter, error) {
 	}
 	m := &Meter{
 		version:   o.Version,
+		mode:      o.Mode,
 		address:   address,
 		phases:    phases,
 		lockAfter: o.LockAfter,

@@ -9,13 +9,15 @@ import (
 	"strings"
 	"time"
 
+	"dlt645-mqtt/protocol"
 	"dlt645-mqtt/protocol/dlt645"
 )
 
 // Open makes a bus by the parameters of a URL such as sim://?meters=4&fault=late:0.05:
 //
 //	meters      how many, 1 to 1000; default 4
-//	addresses   of the meters in place of their number, as in 112233445566,12@1997
+//	addresses   of the meters in place of their number, as in 112233445566,12@1997; a meter may have a mode of
+//	            its own, as in 12@1997?baud=9600&parity=none&stop=1, which in a URL is escaped
 //	protocol    of the meters in turn, as in 2007,1997 for every other one; default 2007
 //	baud        bits per second, 0 for bytes that take no time; default 2400
 //	turnaround  of the meters; default 20ms
@@ -128,6 +130,26 @@ func (p *parameterReader) version(text string) dlt645.Version {
 	return v
 }
 
+// mode reads the mode of a meter; of nothing it is zero, that of the line.
+func (p *parameterReader) mode(text string) (mode protocol.Mode) {
+	values, err := url.ParseQuery(text)
+	if err != nil || len(values) == 0 {
+		return mode
+	}
+	of := parameterReader{parameters: values}
+	mode = protocol.Mode{Baud: int(of.number("baud", 2400, protocol.LowestBaud, protocol.HighestBaud)), Parity: of.take("parity", "even"), Stop: int(of.number("stop", 1, 1, 2))}
+	if err := protocol.CheckParity(mode.Parity); err != nil {
+		of.complain(err)
+	}
+	for name := range of.parameters {
+		of.complain(fmt.Errorf("a meter has no parameter %q; there are baud, parity and stop", name))
+	}
+	if of.err != nil {
+		p.complain(fmt.Errorf("%q: %w", text, of.err))
+	}
+	return mode
+}
+
 // meters reads the options of the meters.
 func (p *parameterReader) meters(seed uint64) (meters []MeterOptions) {
 	count := p.number("meters", 4, 1, 1000)
@@ -151,11 +173,13 @@ func (p *parameterReader) meters(seed uint64) (meters []MeterOptions) {
 	lacks := p.list("lacks")
 	for n, entry := range addresses {
 		o := common
-		address, protocol, own := strings.Cut(entry, "@")
+		entry, mode, _ := strings.Cut(entry, "?")
+		o.Mode = p.mode(mode)
+		address, edition, own := strings.Cut(entry, "@")
 		if !own {
-			protocol = protocols[n%len(protocols)]
+			edition = protocols[n%len(protocols)]
 		}
-		o.Address, o.Version = address, p.version(protocol)
+		o.Address, o.Version = address, p.version(edition)
 		o.OnePhase, o.Feeding = n%2 == 1, n == 2
 		for _, text := range lacks {
 			di, err := strconv.ParseUint(text, 16, 32)

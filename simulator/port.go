@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"time"
+
+	"dlt645-mqtt/protocol"
 )
 
 // A Port is a master's end of a simulated line, as a serial adapter would be. What a port
@@ -13,8 +15,9 @@ type Port struct {
 	wake chan struct{}
 
 	// Guarded by the lock of the bus.
-	next         int   // the byte to read next, counted from the first ever on the wire
-	broken       error // why it can be used no more
+	next         int           // the byte to read next, counted from the first ever on the wire
+	broken       error         // why it can be used no more
+	mode         protocol.Mode // zero: that of the line
 	stalledUntil time.Time
 }
 
@@ -90,6 +93,9 @@ func (p *Port) take(b []byte) (n int, arrival time.Time, err error) {
 		default:
 			p.next++
 			b[n] = c.b
+			if c.mode != p.mode {
+				b[n] ^= 0x5A // what a byte looks like that came at another speed
+			}
 			n++
 		}
 	}
@@ -105,9 +111,20 @@ func (p *Port) Write(b []byte) (int, error) {
 		return 0, fmt.Errorf("write to the simulated line: %w", p.broken)
 	}
 	if now := time.Now(); !now.Before(p.stalledUntil) {
-		p.bus.transmit(b, now)
+		p.bus.transmit(b, p.mode, now)
 	}
 	return len(b), nil
+}
+
+// Tune sets the port to another mode. It hears only what comes at that.
+func (p *Port) Tune(mode protocol.Mode) error {
+	p.bus.mu.Lock()
+	defer p.bus.mu.Unlock()
+	if p.broken != nil {
+		return fmt.Errorf("tune the port of the simulated line: %w", p.broken)
+	}
+	p.mode = p.bus.named(mode)
+	return nil
 }
 
 // Close closes the port; a Read under way returns.

@@ -28,7 +28,8 @@ type Config struct {
 	Settings
 	URL       string // for people: holds no secrets
 	Open      Opener
-	Tunable   bool       // the port is a Tuner
+	Tunable   bool       // the port is a serial line of our own, at which a scan may try modes
+	Modes     bool       // the port is a Tuner, so that meters may have modes of their own
 	Strangers func() int // connections that a listening port has turned away; nil: it does not listen
 
 	// Successor tells that another process may have asked something just before, such as this
@@ -109,7 +110,7 @@ func New(config Config) *Bus {
 	return b
 }
 
-// Mode returns the mode that the line is configured for, and whether single steps may have others.
+// Mode returns the mode that the line is configured for, and whether a scan may try others.
 func (b *Bus) Mode() (mode protocol.Mode, tunable bool) { return b.config.mode(), b.config.Tunable }
 
 // Submit queues a job. It never waits: exactly one report comes on the channel. The error is a
@@ -247,9 +248,10 @@ func (b *Bus) choose(busy protocol.MeterKey) *task {
 		return !t.running && !expired && step.Meter != busy && !now.Before(b.held(step))
 	}
 	if busy != (protocol.MeterKey{}) {
-		return b.queue.rings[protocol.ClassRelay].choose(may)
+		return b.queue.rings[protocol.ClassRelay].choose(may, nil)
 	}
-	return b.queue.choose(may)
+	own := b.config.mode()
+	return b.queue.choose(may, func(t *task) bool { return t.step().Mode.Or(own) == b.line.mode })
 }
 
 // idle waits for a task, or until one that waits may go or expires. An open port is looked

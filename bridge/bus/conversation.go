@@ -218,7 +218,7 @@ func (c *conversation) exchange(e *protocol.Exchange) *protocol.Exchange {
 	preamble := b.preamble(c.step, c.tries)
 	if e.Stamp != nil {
 		stamped := *e
-		stamped.Request = e.Stamp(begin.Add(b.line.mode.Duration(preamble + len(e.Request))))
+		stamped.Request = e.Stamp(time.Now().Add(b.line.mode.Duration(preamble + len(e.Request))))
 		e = &stamped
 	}
 	wait := b.wait(e, needs, patience)

@@ -34,7 +34,7 @@ type Opener func(ctx context.Context) (Port, error)
 
 // An OpenFunc makes the opener for a URL of a scheme that the caller of [ParseURL] brings.
 // parameters are those that ParseURL did not understand itself; the function complains about
-// each that it does not know either, and may set what the scheme calls for in settings.
+// each that it does not know either, and may set what the scheme calls for in settings. The ports are Tuners.
 type OpenFunc func(settings *Settings, parameters url.Values) (Opener, error)
 
 // Settings are what must be known of a line to talk on it in time.

@@ -90,12 +90,15 @@ type lane struct {
 	meter protocol.MeterKey // as in task.meter
 	tasks list.List
 	place *list.Element // in ring.turns
+	since uint64        // of ring.events: when it came to the end of the ring
 }
 
 // A ring holds the lanes of one class; the one whose turn is next comes first.
 type ring struct {
-	turns list.List
-	lanes map[protocol.MeterKey]*lane
+	turns  list.List
+	events uint64                       // turns, and lanes that came
+	served map[protocol.MeterKey]uint64 // of events: when a meter had its last turn, since the ring was empty
+	lanes  map[protocol.MeterKey]*lane
 }
 
 // A queue holds the tasks that wait. It is guarded by Bus.mu.
@@ -165,7 +168,8 @@ func (q *queue) enter(t *task) {
 	}
 	l := r.lanes[meter]
 	if l == nil {
-		l = &lane{class: class, meter: meter}
+		r.events++
+		l = &lane{class: class, meter: meter, since: r.events}
 		l.place = r.turns.PushBack(l)
 		r.lanes[meter] = l
 	}
@@ -180,12 +184,17 @@ func (q *queue) leave(t *task) {
 		r := &q.rings[l.class]
 		r.turns.Remove(l.place)
 		delete(r.lanes, l.meter)
+		if r.turns.Len() == 0 {
+			clear(r.served)
+		}
 	}
 	t.lane, t.place = nil, nil
 }
 
 // choose returns the task whose turn it is among those that may go, or nil.
-func (q *queue) choose(may func(*task) bool) *task {
+//
+// suits tells of a task that it goes without another mode of the line.
+func (q *queue) choose(may, suits func(*task) bool) *task {
 	order := [protocol.Classes]protocol.Class{
 		protocol.ClassRelay, protocol.ClassCommand, protocol.ClassRead, protocol.ClassPoll, protocol.ClassScan,
 	}
@@ -202,7 +211,11 @@ func (q *queue) choose(may func(*task) bool) *task {
 		order = [...]protocol.Class{order[2], order[3], order[4], order[0], order[1]}
 	}
 	for _, class := range order {
-		t := q.rings[class].choose(may)
+		prefer := suits
+		if class <= protocol.ClassCommand { // these keep their order
+			prefer = nil
+		}
+		t := q.rings[class].choose(may, prefer)
 		if t == nil {
 			continue
 		}
@@ -242,14 +255,33 @@ func (q *queue) count(class protocol.Class) {
 	}
 }
 
-// choose returns the first task that may go of the meter whose turn it is.
-func (r *ring) choose(may func(*task) bool) *task {
+// choose returns the first task that may go of the meter whose turn it is. If the line must be set anew for that one, a meter
+// goes before it that suits and has had no turn since the other one waits: between two turns of a meter no other has
+// more than one. suits may be nil: all do.
+func (r *ring) choose(may, suits func(*task) bool) *task {
+	var next *task
+	var since uint64
 	for e := r.turns.Front(); e != nil; e = e.Next() {
 		l := e.Value.(*lane)
-		for p := l.tasks.Front(); p != nil; p = p.Next() {
-			if t := p.Value.(*task); may(t) {
-				return t
-			}
+		t := l.first(may)
+		switch {
+		case t == nil:
+		case next == nil && (suits == nil || suits(t)):
+			return t
+		case next == nil:
+			next, since = t, l.since
+		case r.served[l.meter] < since && suits(t):
+			return t
+		}
+	}
+	return next
+}
+
+// first returns the oldest task that may go, or nil.
+func (l *lane) first(may func(*task) bool) *task {
+	for p := l.tasks.Front(); p != nil; p = p.Next() {
+		if t := p.Value.(*task); may(t) {
+			return t
 		}
 	}
 	return nil
@@ -257,7 +289,14 @@ func (r *ring) choose(may func(*task) bool) *task {
 
 // rotate lets the meter of t, which has had its turn, wait for the others of its class.
 func (q *queue) rotate(t *task) {
-	q.rings[t.lane.class].turns.MoveToBack(t.lane.place)
+	r := &q.rings[t.lane.class]
+	r.turns.MoveToBack(t.lane.place)
+	r.events++
+	t.lane.since = r.events
+	if r.served == nil || len(r.served) >= mostMeters {
+		r.served = make(map[protocol.MeterKey]uint64)
+	}
+	r.served[t.lane.meter] = r.events
 }
 
 // A rider is a step that gets the answer of an equal one.

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -162,7 +163,7 @@ func TestSerialPortIsTuned(t *testing.T) {
 	for _, test := range []struct {
 		mode protocol.Mode
 		want uint32
-	}{{modeOf(1200, "even"), unix.B1200}, {modeOf(19200, "none"), unix.B19200}, {modeOf(9600, "odd"), unix.B9600}} {
+	}{{modeOf(1200, "even"), unix.B1200}, {modeOf(19200, "none"), unix.B19200}, {protocol.Mode{Baud: 9600, Parity: "odd", Stop: 2}, unix.B9600}, {modeOf(9600, "odd"), unix.B9600}} {
 		if err := port.Tune(test.mode); err != nil {
 			t.Fatal(err)
 		}
@@ -171,9 +172,63 @@ func TestSerialPortIsTuned(t *testing.T) {
 			t.Fatal(err)
 		}
 		equal(t, "speed", settings.Cflag&unix.CBAUD, test.want)
+		equal(t, "two stop bits", settings.Cflag&unix.CSTOPB != 0, test.mode.Stop == 2)
 	}
 	master.Close()
 	if err := port.Tune(modeOf(2400, "even")); err == nil || !strings.Contains(err.Error(), path+" to 2400 baud") {
 		t.Errorf("tuned though it is unplugged: %v", err)
+	}
+}
+
+// TestMetersOfTwoModesOnASerialLine asks two meters by turns, each of which hears one speed and number of stop bits.
+func TestMetersOfTwoModesOnASerialLine(t *testing.T) {
+	master, path := pty(t)
+	go func() {
+		data := make([]byte, 100)
+		for {
+			n, err := master.Read(data)
+			if err != nil {
+				return
+			}
+			request := strings.TrimLeft(string(data[:n]), "\xFE")
+			settings, err := unix.IoctlGetTermios(int(master.Fd()), unix.TCGETS)
+			if err != nil || len(request) < 4 {
+				return
+			}
+			slow := settings.Cflag&unix.CBAUD == unix.B2400 && settings.Cflag&unix.CSTOPB == 0
+			fast := settings.Cflag&unix.CBAUD == unix.B9600 && settings.Cflag&unix.CSTOPB != 0
+			if request[1] == 'a' && slow || request[1] == 'b' && fast {
+				if _, err := master.WriteString(prompt(request)[0].text); err != nil {
+					return
+				}
+			}
+		}
+	}()
+	config, err := ParseURL("serial://"+path+"?timeout=5s", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "modes", config.Modes, true)
+	b := New(config)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- b.Run(ctx) }()
+	defer func() {
+		stop()
+		equal(t, "end", <-ended, nil)
+	}()
+	var reports []<-chan Report
+	for range 3 {
+		for _, step := range []protocol.Step{read("a", "v"), inMode(read("b", "v"), protocol.Mode{Baud: 9600, Stop: 2})} {
+			step.Key = "" // each for itself
+			report, err := b.Submit(Job{Steps: []protocol.Step{step}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			reports = append(reports, report)
+		}
+	}
+	for _, report := range reports {
+		equal(t, "value", values(<-report), "1")
 	}
 }

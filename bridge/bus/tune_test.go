@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -126,4 +127,133 @@ func TestPortWithoutSpeeds(t *testing.T) {
 		equal(t, "unsupported", errors.Is(report.Replies[0].Err, protocol.ErrUnsupported), true)
 		equal(t, "sent", l.log(), "")
 	})
+}
+
+// anyPort answers at every mode.
+type anyPort struct {
+	*fakePort
+	tuned *[]protocol.Mode
+}
+
+func (p anyPort) Tune(mode protocol.Mode) error {
+	*p.tuned = append(*p.tuned, mode)
+	return nil
+}
+
+// startMixed runs a bus whose meters may have any mode.
+func startMixed(t *testing.T, answer func(request string) []arrival) (l *lineTest, tuned *[]protocol.Mode) {
+	tuned = new([]protocol.Mode)
+	l = &lineTest{t: t, begin: time.Now(), answer: answer}
+	config := Config{Modes: true}
+	config.Open = func(context.Context) (Port, error) {
+		port, err := l.open()
+		return anyPort{port, tuned}, err
+	}
+	l.run(config)
+	return l, tuned
+}
+
+// TestMetersOfOneModeAreServedTogether has two meters of each of two modes ask for two turns. Between two turns of
+// a meter every other has one.
+func TestMetersOfOneModeAreServedTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, tuned := startMixed(t, prompt)
+		defer l.stop()
+		fast := modeOf(9600, "none")
+		var reports []<-chan Report
+		for _, register := range []string{"v", "w"} {
+			for _, meter := range []string{"a", "b", "c", "d"} {
+				step := read(meter, register)
+				if meter == "b" || meter == "d" {
+					step.Mode = fast
+				}
+				reports = append(reports, l.submit(step))
+			}
+		}
+		for _, report := range reports {
+			equal(t, "value", values(<-report), "1")
+		}
+		equal(t, "sent", l.log(), "?av. ?cv. ?bv. ?dv. ?aw. ?cw. ?bw. ?dw.")
+		equal(t, "changes", len(*tuned), 3)
+	})
+}
+
+// TestGroupingCostsNobodyHisTurn floods the line with meters of one mode. One of another has its turn in each round
+// all the same, though new ones come all the time.
+func TestGroupingCostsNobodyHisTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, _ := startMixed(t, prompt)
+		defer l.stop()
+		ctx, cancel := context.WithCancel(t.Context())
+		var flood sync.WaitGroup
+		for _, meter := range []string{"a", "b", "c"} {
+			flood.Go(func() {
+				for ctx.Err() == nil {
+					<-l.submit(read(meter, "v"))
+				}
+			})
+		}
+		for range 20 {
+			begin := len(l.sentAt())
+			step := read("z", "v")
+			step.Mode = modeOf(9600, "even")
+			<-l.submit(step)
+			// One may be on the wire, and each of the others goes before it once at most.
+			if n := len(l.sentAt()) - begin; n > 1+3+1 {
+				t.Errorf("%d requests until the turn of the meter with another mode", n)
+			}
+		}
+		cancel()
+		flood.Wait()
+	})
+}
+
+// TestRelayGoesBetweenTheFramesOfAnotherMode switches while a long read goes on at another speed.
+func TestRelayGoesBetweenTheFramesOfAnotherMode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, tuned := startMixed(t, prompt)
+		defer l.stop()
+		long := l.submit(inMode(read("a", "vwx"), modeOf(9600, "even")))
+		<-time.After(requestTime)
+		relay := l.submit(command(protocol.ClassRelay, "b", "1"))
+		<-relay
+		<-long
+		equal(t, "sent", l.log(), "?av+ !b1. ?aw+ ?ax.")
+		equal(t, "changes", len(*tuned), 3)
+	})
+}
+
+// TestCommandsKeepTheirOrder gives commands to meters of two modes.
+func TestCommandsKeepTheirOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, _ := startMixed(t, prompt)
+		defer l.stop()
+		first := l.submit(read("m", "v"))
+		<-time.After(requestTime)
+		var reports []<-chan Report
+		for i, meter := range []string{"a", "b", "c"} {
+			step := command(protocol.ClassCommand, meter, "1")
+			if i == 1 {
+				step.Mode = modeOf(9600, "even")
+			}
+			reports = append(reports, l.submit(step))
+		}
+		<-first
+		for _, report := range reports {
+			<-report
+		}
+		equal(t, "sent", l.log(), "?mv. !a1. !b1. !c1.")
+	})
+}
+
+// TestCostCountsChanges estimates reads of a meter with a mode of its own.
+func TestCostCountsChanges(t *testing.T) {
+	b := New(Config{Settings: Settings{Baud: 2400}})
+	step := protocol.Step{Meter: keyOf("m"), Expected: 20, First: protocol.Exchange{Request: make([]byte, 20), Answer: neverCut}}
+	own, _, _ := b.Cost([]protocol.Step{step, step}, false)
+	step.Mode = modeOf(9600, "even")
+	other, _, _ := b.Cost([]protocol.Step{step, step}, false)
+	if want := own/4 + 2*tuneTime; (other - want).Abs() > time.Millisecond {
+		t.Errorf("at four times the speed it takes %v, want %v", other, want)
+	}
 }

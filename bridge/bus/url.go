@@ -72,7 +72,7 @@ func ParseURL(text string, extra map[string]OpenFunc) (Config, error) {
 	switch u.Scheme {
 	case "serial":
 		p.duration("latency", &config.Latency, 0, 0, longestLatency)
-		config.Open, config.Tunable = p.serial(u, config.Settings), true
+		config.Open, config.Tunable, config.Modes = p.serial(u, config.Settings), true, true
 	case "tcp":
 		config.Packed = true
 		p.duration("latency", &config.Latency, 200*time.Millisecond, 0, longestLatency)
@@ -90,6 +90,7 @@ func ParseURL(text string, extra map[string]OpenFunc) (Config, error) {
 		}
 		p.duration("latency", &config.Latency, 0, 0, longestLatency)
 		config.Open, err = open(&config.Settings, p.values)
+		config.Modes = true
 		if err != nil {
 			p.complaints = append(p.complaints, err)
 		}

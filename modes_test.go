@@ -1,0 +1,109 @@
+package main
+
+import (
+	"encoding/json"
+	"net/url"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"dlt645-mqtt/bridge"
+	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/simulator"
+)
+
+// TestMetersOfSeveralSpeeds polls meters at three settings of one line. Each is read, and little of the wire is lost.
+func TestMetersOfSeveralSpeeds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fast, odd := protocol.Mode{Baud: 9600, Parity: "even", Stop: 1}, protocol.Mode{Baud: 1200, Parity: "odd", Stop: 2}
+		modes := map[string]protocol.Mode{"a": {}, "b": fast, "c": fast, "d": odd}
+		var meters []*simulator.Meter
+		var named []bridge.Meter
+		spoken := newProtocols(time.FixedZone("", 8*60*60))["2007"]
+		for _, name := range []string{"a", "b", "c", "d"} {
+			address := "00000000000" + string(name[0]-'a'+'1')
+			m, err := simulator.NewMeter(simulator.MeterOptions{Address: address, Mode: modes[name]})
+			if err != nil {
+				t.Fatal(err)
+			}
+			meters = append(meters, m)
+			named = append(named, bridge.Meter{Name: name, Address: addressOf(spoken, address), Protocol: spoken, Mode: modes[name]})
+		}
+		site := newVirtualSite(t, simulator.BusOptions{Meters: meters, Baud: 2400, Turnaround: 20 * time.Millisecond, WakeUp: 4}, nil)
+		site.stop()
+		site.meters = named
+		site.start(t)
+		defer site.stop()
+		ended := make(chan int, len(named))
+		for _, m := range named {
+			go func() {
+				read := 0
+				for begin := time.Now(); time.Since(begin) < 5*time.Minute; {
+					var reply struct{ OK bool }
+					if err := json.Unmarshal(site.Ask("read/"+m.Name, []byte("voltage_a")), &reply); err != nil || !reply.OK {
+						t.Errorf("%s cannot be read: %v", m.Name, err)
+						break
+					}
+					read++
+				}
+				ended <- read
+			}()
+		}
+		least, most := 1<<30, 0
+		for range named {
+			read := <-ended
+			least, most = min(least, read), max(most, read)
+		}
+		if used := site.bus.State().Utilisation; used < 0.9 || least < 100 || most-least > 1 {
+			t.Errorf("%.0f %% of the wire are used, the meters are read %d to %d times", 100*used, least, most)
+		}
+	})
+}
+
+// TestModesOfMetersInTheConfiguration reads settings of the line for one meter, and says who sets them where we cannot.
+func TestModesOfMetersInTheConfiguration(t *testing.T) {
+	for _, test := range []struct{ bus, meter, want string }{
+		{"serial:///dev/ttyUSB0", "a=1?baud=9600&parity=none&stop=2", "{9600 none 2}"},
+		{"sim://?meters=1", "a=1@1997?baud=1200", "{1200  0}"},
+		{"sim://?meters=1", "a=1@1997", "{0  0}"},
+		{"tcp://10.0.0.1:4001", "a=1", "{0  0}"},
+		{"tcp://10.0.0.1:4001", "a=1?baud=9600", "a meter has a speed, parity or stop bits of its own, but the serial server or the DTU"},
+		{"listen://127.0.0.1:4001", "a=1@1997?parity=none", "a meter has a speed, parity or stop bits of its own, but the serial server or the DTU"},
+		{"serial:///dev/ttyUSB0", "a=1?baud=100", "baud=100: write a whole number from 300 to 921600"},
+		{"serial:///dev/ttyUSB0", "a=1?parity=mark", "write even, odd or none"},
+		{"serial:///dev/ttyUSB0", "a=1?stop=3", "stop=3: write a whole number from 1 to 2"},
+		{"serial:///dev/ttyUSB0", "a=1?logical=1", `protocol 2007 has no option "logical"`},
+		{"serial:///dev/ttyUSB0", "a=1?baud", `"baud" is no option`},
+		{"serial:///dev/ttyUSB0", "a=1?baud=1200&baud=2400", "option baud is given twice"},
+	} {
+		setAll(t, map[string]string{"DLT645_MQTT_URL": "mqtt://127.0.0.1", "DLT645_BUS_URL": test.bus, "DLT645_METERS": test.meter})
+		c, err := readConfig(true)
+		got := ""
+		switch {
+		case err != nil:
+			got = err.Error()
+		case len(c.meters) == 1:
+			mode, _ := json.Marshal(c.meters[0].Mode)
+			got = string(mode)
+			got = strings.NewReplacer(`{"Baud":`, "{", `,"Parity":"`, " ", `","Stop":`, " ").Replace(got)
+		}
+		if !strings.Contains(got, test.want) {
+			t.Errorf("%s on %s: %s, want %s", test.meter, test.bus, got, test.want)
+		}
+	}
+}
+
+// TestSimulatedMeterWithAMode reads a meter of sim:// that hears another speed than the line's.
+func TestSimulatedMeterWithAMode(t *testing.T) {
+	addresses := url.Values{"addresses": {"1,2@1997?baud=9600&parity=none"}}
+	setAll(t, map[string]string{
+		"DLT645_MQTT_URL": "mqtt://127.0.0.1", "DLT645_BUS_URL": "sim://?baud=19200&" + addresses.Encode(),
+		"DLT645_METERS": "a=1,b=2@1997?baud=9600&parity=none",
+	})
+	for _, meter := range []string{"a", "b"} {
+		if status, out, stderr := execute(t, "", "read", meter, "voltage_a"); status != 0 || !strings.Contains(out, "voltage_a") {
+			t.Errorf("%s: status %d, %s%s", meter, status, out, stderr)
+		}
+	}
+}

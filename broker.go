@@ -31,20 +31,55 @@ func (r *reader) readBroker(c *config) {
 		}
 		return
 	}
-	u, err := url.Parse(r.MQTT.URL)
+	parts := strings.Split(r.MQTT.URL, ",")
+	secure := false
+	for i, part := range parts {
+		part = strings.TrimSpace(part)
+		if scheme, _, found := strings.Cut(parts[0], "://"); i > 0 && found && !strings.Contains(part, "://") {
+			part = strings.TrimSpace(scheme) + "://" + part // of the same kind as the first
+		}
+		u := r.brokerURL(part, len(parts) > 1)
+		if u == nil {
+			continue
+		}
+		secure = secure || u.Scheme == "mqtts" || u.Scheme == "wss"
+		if u.Scheme == "embedded" {
+			c.embedded = u.Host
+			u = &url.URL{Scheme: "mqtt", Host: u.Host}
+		}
+		c.broker.URLs = append(c.broker.URLs, u)
+	}
+	switch {
+	case secure:
+		c.broker.TLS = r.tls()
+		if len(c.broker.URLs) == 1 { // else each is known by the name in its own address
+			c.broker.TLS.ServerName = c.broker.URLs[0].Hostname()
+		}
+	case len(c.broker.URLs) > 0 && (r.MQTT.CAFile != "" || r.MQTT.CertFile != "" || r.MQTT.KeyFile != ""):
+		r.complain("MQTT_URL", "%s:// is not encrypted, so DLT645_MQTT_CA_FILE, _CERT_FILE and _KEY_FILE have no use: write mqtts:// or wss://", c.broker.URLs[0].Scheme)
+	}
+}
+
+// brokerURL reads the address of one broker; nil if it cannot be understood. several says that it is
+// one of a list.
+func (r *reader) brokerURL(text string, several bool) *url.URL {
+	u, err := url.Parse(text)
 	if err != nil {
 		// The error may show a password that somebody wrote into the URL.
 		r.complain("MQTT_URL", "cannot be read: write it as in mqtt://192.168.1.10:1883, with user name and password in DLT645_MQTT_USERNAME and DLT645_MQTT_PASSWORD")
-		return
+		return nil
 	}
 	port, known := brokerPorts[u.Scheme]
 	switch {
 	case !known:
 		r.complain("MQTT_URL", "the scheme must be mqtt, mqtts, ws, wss or embedded, as in mqtt://192.168.1.10, not %q", u.Scheme)
-		return
+		return nil
 	case u.Hostname() == "":
 		r.complain("MQTT_URL", "names no host: write %s://host:%s", u.Scheme, port)
-		return
+		return nil
+	case strings.ContainsAny(u.Hostname(), ";: ") && !strings.HasPrefix(u.Host, "["):
+		r.complain("MQTT_URL", "cannot be read: no host name has a semicolon, a colon or a space; several brokers stand there with commas between them")
+		return nil
 	case u.User != nil:
 		r.complain("MQTT_URL", "put user name and password into DLT645_MQTT_USERNAME and DLT645_MQTT_PASSWORD, not into the URL")
 	case !strings.HasPrefix(u.Scheme, "ws") && u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "":
@@ -57,26 +92,20 @@ func (r *reader) readBroker(c *config) {
 		r.complain("MQTT_URL", "%q is no port from 1 to 65535", u.Port())
 	}
 	u.User = nil
-	secure := u.Scheme == "mqtts" || u.Scheme == "wss"
-	if !secure && (r.MQTT.CAFile != "" || r.MQTT.CertFile != "" || r.MQTT.KeyFile != "") {
-		r.complain("MQTT_URL", "%s:// is not encrypted, so DLT645_MQTT_CA_FILE, _CERT_FILE and _KEY_FILE have no use: write mqtts:// or wss://", u.Scheme)
-	}
-	if secure {
-		c.broker.TLS = r.tls(u.Hostname())
-	}
 	if u.Scheme == "embedded" {
 		if ip := net.ParseIP(u.Hostname()); u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
 			r.complain("MQTT_URL", "the embedded broker has no passwords, so it serves only this machine: write embedded://127.0.0.1")
 		}
-		c.embedded = u.Host
-		u = &url.URL{Scheme: "mqtt", Host: u.Host}
+		if several {
+			r.complain("MQTT_URL", "the embedded broker stands alone, not in a list")
+		}
 	}
-	c.broker.URL = u
+	return u
 }
 
-// tls returns how to know the broker of this name, and be known by it.
-func (r *reader) tls(host string) *tls.Config {
-	t := &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12}
+// tls returns how to know a broker, by the name in its address, and be known by it.
+func (r *reader) tls() *tls.Config {
+	t := &tls.Config{MinVersion: tls.VersionTLS12}
 	if file := r.MQTT.CAFile; file != "" {
 		pem, err := os.ReadFile(file)
 		t.RootCAs = x509.NewCertPool()

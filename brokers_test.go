@@ -194,3 +194,20 @@ func (g *gate) shut() {
 	}
 	g.through = nil
 }
+
+// TestNextBroker has the first broker of the list away, then the second one, and the bridge goes to
+// whichever is there.
+func TestNextBroker(t *testing.T) {
+	first, second := startMochi(t), startMochi(t)
+	first.stop()
+	root, _ := startBridge(t, map[string]string{
+		"DLT645_MQTT_URL": "mqtt://" + first.address + ",mqtt://" + second.address, "DLT645_BUS_URL": quickMeters, "DLT645_METERS": "main=1",
+	})
+	c := newClient(t, dial(t, second.address), root+"/bridge/status")
+	c.await(root+"/bridge/status", func(payload string) bool { return payload == "online" })
+	first.start()
+	second.stop()
+	c = newClient(t, dial(t, first.address), root+"/bridge/status")
+	c.await(root+"/bridge/status", func(payload string) bool { return payload == "online" })
+	second.start()
+}

@@ -136,8 +136,8 @@ func TestComposeBridge(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if c.bus.URL != test.bus || c.broker.URL.Host != test.broker || len(c.meters) != test.meters || c.allow["relay"] != test.allowsRelay || c.console != test.console {
-				t.Errorf("bus %s, broker %s, %d meters, allowed %v", c.bus.URL, c.broker.URL, len(c.meters), c.allow)
+			if c.bus.URL != test.bus || c.broker.URLs[0].Host != test.broker || len(c.meters) != test.meters || c.allow["relay"] != test.allowsRelay || c.console != test.console {
+				t.Errorf("bus %s, broker %s, %d meters, allowed %v", c.bus.URL, &c.broker, len(c.meters), c.allow)
 			}
 			if target := test.service + c.http; !strings.Contains(readFile(t, "deploy/prometheus/prometheus.yml"), target) {
 				t.Errorf("Prometheus does not ask %s", target)

@@ -31,7 +31,7 @@ const prefix = "DLT645"
 // nowhere else, for help and README are made from this struct.
 type environment struct {
 	MQTT struct {
-		URL          string `desc:"broker: mqtt://host[:1883], mqtts://, ws://, wss://; embedded://127.0.0.1[:1883] brings its own, for trying out"`
+		URL          string `desc:"broker: mqtt://host[:1883], mqtts://, ws://, wss://; several by commas are tried in order; embedded://127.0.0.1[:1883] brings its own, for trying out"`
 		Username     string `desc:"user name at the broker"`
 		Password     string `desc:"password at the broker; or in the file that DLT645_MQTT_PASSWORD_FILE names"`
 		PasswordFile string `split_words:"true" desc:"file with the password at the broker"`

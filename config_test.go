@@ -55,7 +55,7 @@ func TestConfigMinimal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := c.broker.URL.String(); got != "mqtts://broker:8883" {
+	if got := c.broker.URLs[0].String(); got != "mqtts://broker:8883" {
 		t.Errorf("broker %s", got)
 	}
 	if c.broker.TLS == nil || c.broker.TLS.ServerName != "broker" || c.broker.ClientID != "dlt645-mqtt-dlt645" || c.root != "dlt645" || c.bus.Queue != 1000 || c.zone.String() != "Asia/Shanghai" {
@@ -141,6 +141,34 @@ func TestConfigImpossible(t *testing.T) {
 				t.Errorf("error %v, want one with %q", err, row.want)
 			}
 		})
+	}
+}
+
+// TestSeveralBrokers reads a list of brokers, each checked at the start.
+func TestSeveralBrokers(t *testing.T) {
+	base := map[string]string{"DLT645_BUS_URL": "sim://"}
+	for list, want := range map[string]string{
+		"mqtt://a:1884,mqtt://b":        "mqtt://a:1884,mqtt://b:1883",
+		"mqtt://a:1883,b:1883":          "mqtt://a:1883,mqtt://b:1883",
+		"mqtts://a, wss://b/mqtt":       "mqtts://a:8883,wss://b:443/mqtt",
+		"mqtt://[::1],192.168.1.10":     "mqtt://[::1]:1883,mqtt://192.168.1.10:1883",
+		"mqtt://a,":                     "error: names no host",
+		"mqtt://a,http://b":             "error: the scheme must be mqtt",
+		"mqtt://a,mqtt://b:99999":       "error: is no port from 1 to 65535",
+		"mqtt://a,embedded://127.0.0.1": "error: the embedded broker stands alone",
+		"mqtt://a:1883;b:1883":          "error: cannot be read",
+		"mqtt://a,mqtt://user:secret@b": "error: not into the URL",
+	} {
+		base["DLT645_MQTT_URL"] = list
+		setAll(t, base)
+		c, err := readConfig(true)
+		got := c.broker.String()
+		if err != nil {
+			got = "error: " + err.Error()
+		}
+		if cut, failing := strings.CutPrefix(want, "error: "); failing && !strings.Contains(got, cut) || !failing && got != want || strings.Contains(got, "secret") {
+			t.Errorf("%s reads as %s, want %s", list, got, want)
+		}
 	}
 }
 

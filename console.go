@@ -57,7 +57,7 @@ func (c *config) openHTTP(log *slog.Logger) (err error) {
 // newConsole makes the console of a bridge.
 func newConsole(c config, log *slog.Logger) (*console.Console, error) {
 	return console.New(console.Config{
-		Broker: c.broker.URL, TLS: c.broker.TLS, Root: c.root, Version: version, Hosts: c.hosts, Log: log,
+		Brokers: c.broker.URLs, TLS: c.broker.TLS, Root: c.root, Version: version, Hosts: c.hosts, Log: log,
 		Items: allItems,
 		Decode: func(hex string) (any, error) {
 			stream, err := parseHex(hex)

@@ -184,7 +184,7 @@ func printReading(out io.Writer, topic string, reply []byte) {
 
 // printTry prints commands that work as they stand.
 func printTry(out io.Writer, c config) {
-	host, port := c.broker.URL.Hostname(), c.broker.URL.Port()
+	host, port := c.broker.URLs[0].Hostname(), c.broker.URLs[0].Port()
 	server := "-h " + host + " -p " + port
 	if net.ParseIP(host).IsLoopback() && port == "1883" {
 		server = ""

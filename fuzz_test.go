@@ -116,7 +116,7 @@ func FuzzConfig(f *testing.F) {
 			}
 			return
 		}
-		if c.broker.URL == nil || c.bus.Open == nil || c.root == "" || c.zone == nil || c.protocol == nil {
+		if len(c.broker.URLs) == 0 || c.bus.Open == nil || c.root == "" || c.zone == nil || c.protocol == nil {
 			t.Errorf("%q: %+v", variables, c)
 		}
 		newBridge(c, newLog(new(bytes.Buffer), "text", 100))

@@ -112,7 +112,7 @@ func serveConfig(ctx context.Context, c config, stderr io.Writer, ready func(con
 			return 1
 		}
 		defer broker.close()
-		c.broker.URL.Host = broker.address
+		c.broker.URLs[0].Host = broker.address
 	}
 	if err := c.openHTTP(log); err != nil {
 		complain(stderr, "the bridge does not start", err)
@@ -121,7 +121,7 @@ func serveConfig(ctx context.Context, c config, stderr io.Writer, ready func(con
 	if c.listener != nil {
 		defer c.listener.Close()
 	}
-	log.Info("dlt645-mqtt", "version", version, "broker", c.broker.URL.Redacted(), "bus", c.bus.URL, "root", c.root, "meters", len(c.meters))
+	log.Info("dlt645-mqtt", "version", version, "broker", c.broker.String(), "bus", c.bus.URL, "root", c.root, "meters", len(c.meters))
 
 	// Simulated meters are there for us alone.
 	c.bus.Successor = !strings.HasPrefix(c.bus.URL, "sim:")

@@ -72,7 +72,7 @@ func uplinkConfig(needBroker bool) (uplink.Config, config, error) {
 		if c.embedded != "" {
 			r.complain("MQTT_URL", "the uplink brings no broker of its own: name the one that the bridges use")
 		}
-		u.Local = uplink.Broker{URL: c.broker.URL, TLS: c.broker.TLS, Username: c.broker.Username, Password: c.broker.Password, ClientID: c.broker.ClientID}
+		u.Local = uplink.Broker{URLs: c.broker.URLs, TLS: c.broker.TLS, Username: c.broker.Username, Password: c.broker.Password, ClientID: c.broker.ClientID}
 	}
 	if err := c.logLevel.UnmarshalText([]byte(r.LogLevel)); err != nil {
 		r.complain("LOG_LEVEL", "%q is none of debug, info, warn, error", r.LogLevel)
@@ -140,11 +140,7 @@ func (r *reader) readUplinkURL(u *uplink.Config, e uplinkEnvironment) {
 		// The same files, checks and messages as those of the local broker.
 		other := reader{environment: r.environment}
 		other.MQTT.CAFile, other.MQTT.CertFile, other.MQTT.KeyFile = e.CAFile, "", ""
-		host := ""
-		if u.URL != nil {
-			host = u.URL.Hostname()
-		}
-		u.TLS = other.tls(host)
+		u.TLS = other.tls()
 		for _, err := range other.complaints {
 			r.complaints = append(r.complaints, errors.New(strings.Replace(err.Error(), "_MQTT_", "_UPLINK_", 1)))
 		}

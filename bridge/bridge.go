@@ -17,7 +17,7 @@ import (
 	"dlt645-mqtt/protocol"
 )
 
-// Config is what a Bridge must know. Bus, Broker.URL, Protocol, Zone and Log must be there.
+// Config is what a Bridge must know. Bus, Broker.URLs, Protocol, Zone and Log must be there.
 type Config struct {
 	Root       string // of the topic tree
 	Broker     Broker

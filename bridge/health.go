@@ -42,7 +42,7 @@ func (b *Bridge) Unhealthy() string {
 func (b *Bridge) unready() string {
 	var missing []string
 	if !b.listening.Load() {
-		missing = append(missing, "not connected to the broker "+b.config.Broker.URL.Redacted())
+		missing = append(missing, "not connected to the broker "+b.config.Broker.String())
 	}
 	if state := b.bus.State(); !state.Up {
 		missing = append(missing, fmt.Sprintf("bus %s is down: %s", b.config.BusURL, state.LastError))

@@ -43,22 +43,32 @@ const (
 
 // A Broker says how to reach the MQTT broker.
 type Broker struct {
-	URL      *url.URL // mqtt, mqtts, ws or wss, with a port
+	URLs     []*url.URL // mqtt, mqtts, ws or wss, with a port; tried in order
 	Username string
 	Password string
 	TLS      *tls.Config // for mqtts and wss
 	ClientID string
 }
 
+// String returns the addresses for people, without secrets.
+func (b *Broker) String() string {
+	var all []string
+	for _, u := range b.URLs {
+		all = append(all, u.Redacted())
+	}
+	return strings.Join(all, ",")
+}
+
 // A link is the connection to the broker, over all its losses and returns.
 type link struct {
 	*Bridge
 	ctx       context.Context
-	stayAway  moment                 // until when not to connect
-	connected atomic.Int64           // connections so far
-	patience  time.Duration          // how long the broker may take to acknowledge a message
-	stream    atomic.Pointer[stream] // the way to the broker, the latest
-	short     atomic.Int64           // how many of the last in a row were short
+	stayAway  moment                  // until when not to connect
+	connected atomic.Int64            // connections so far
+	patience  time.Duration           // how long the broker may take to acknowledge a message
+	stream    atomic.Pointer[stream]  // the way to the broker, the latest
+	trying    atomic.Pointer[url.URL] // the address that was tried last, or is connected
+	short     atomic.Int64            // how many of the last in a row were short
 
 	mu     sync.Mutex // makes up and down of the outbox one with the state of the connection
 	since  time.Time  // when the connection came up
@@ -77,7 +87,7 @@ func (l *link) connect() (*autopaho.ConnectionManager, error) {
 	maximum, quota := uint32(maxConfigPayload), uint16(receiveMaximum)
 	debug := slog.NewLogLogger(b.log.With("from", "paho").Handler(), slog.LevelDebug)
 	return autopaho.NewConnection(l.ctx, autopaho.ClientConfig{
-		ServerUrls:        []*url.URL{b.config.Broker.URL},
+		ServerUrls:        b.config.Broker.URLs,
 		TlsCfg:            b.config.Broker.TLS,
 		KeepAlive:         keepAlive,
 		ConnectUsername:   b.config.Broker.Username,
@@ -90,8 +100,9 @@ func (l *link) connect() (*autopaho.ConnectionManager, error) {
 		OnConnectError:    l.failed,
 		Errors:            debug,
 		PahoErrors:        debug,
-		ConnectPacketBuilder: func(c *paho.Connect, _ *url.URL) (*paho.Connect, error) {
+		ConnectPacketBuilder: func(c *paho.Connect, u *url.URL) (*paho.Connect, error) {
 			l.wait()
+			l.trying.Store(u)
 			// A session would bring requests back that are hours old.
 			c.CleanStart = true
 			c.Properties = &paho.ConnectProperties{MaximumPacketSize: &maximum, ReceiveMaximum: &quota}
@@ -126,6 +137,14 @@ func (l *link) connect() (*autopaho.ConnectionManager, error) {
 			OnServerDisconnect: l.thrownOut,
 		},
 	})
+}
+
+// address returns where the broker is that was tried last.
+func (l *link) address() string {
+	if u := l.trying.Load(); u != nil {
+		return u.Redacted()
+	}
+	return l.config.Broker.String()
 }
 
 func messageOf(p *paho.Publish) message {
@@ -201,7 +220,7 @@ func (l *link) failed(err error) {
 		l.limited.log("connack", "the broker refuses the connection; trying again", "reason", strings.TrimSpace(fmt.Sprintf("%02XH %s", refused.ReasonCode, refused.Reason)), "advice", advice)
 		return
 	}
-	arguments := []any{"broker", l.config.Broker.URL.Redacted(), "err", err}
+	arguments := []any{"broker", l.address(), "err", err}
 	if advice := certificateAdvice(err); advice != "" {
 		arguments = append(arguments, "advice", advice)
 	}
@@ -236,7 +255,7 @@ func (l *link) up(m *autopaho.ConnectionManager, c *paho.Connack) {
 	if c.Properties != nil && c.Properties.MaximumPacketSize != nil {
 		largest = *c.Properties.MaximumPacketSize
 	}
-	l.limited.at(slog.LevelInfo, "connected", "connected to the broker", "broker", l.config.Broker.URL.Redacted())
+	l.limited.at(slog.LevelInfo, "connected", "connected to the broker", "broker", l.address())
 	go l.subscribe(ctx, m, qos, largest)
 }
 

@@ -166,7 +166,7 @@ func TestPacketLargerThanAnnounced(t *testing.T) {
 
 			log := &written{}
 			s := newStage(t, func(c *Config) { c.Log = slog.New(slog.NewTextHandler(log, nil)) })
-			s.config.Broker = Broker{URL: &url.URL{Scheme: scheme, Host: host}, ClientID: "test"}
+			s.config.Broker = Broker{URLs: []*url.URL{{Scheme: scheme, Host: host}}, ClientID: "test"}
 			if secure {
 				authorities := x509.NewCertPool()
 				authorities.AddCert(server.Certificate())

@@ -15,7 +15,7 @@ import (
 
 // Config is what a console must know.
 type Config struct {
-	Broker  *url.URL    // mqtt, mqtts, ws or wss, with a port
+	Brokers []*url.URL  // mqtt, mqtts, ws or wss, with a port; tried in order
 	TLS     *tls.Config // how to know the broker; the client certificates in it are not used
 	Root    string      // of the topics of this bridge
 	Version string

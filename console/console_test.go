@@ -78,7 +78,7 @@ func serve(t *testing.T, broker string, change func(*Config)) (*Console, *httpte
 		t.Fatal(err)
 	}
 	config := Config{
-		Broker: u, Root: "dlt645", Version: "1.2.3", Log: slog.New(slog.DiscardHandler),
+		Brokers: []*url.URL{u}, Root: "dlt645", Version: "1.2.3", Log: slog.New(slog.DiscardHandler),
 		Items: func() any { return []string{"voltage_a"} },
 		Decode: func(hex string) (any, error) {
 			if hex == "" {

@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -55,7 +57,7 @@ func (c *Console) carry(w http.ResponseWriter, r *http.Request) {
 	}
 	broker, err := c.dial(r.Context())
 	if err != nil {
-		c.refuse(w, r, http.StatusBadGateway, "broker", fmt.Sprintf("The broker %s cannot be reached: %v", c.config.Broker.Redacted(), err))
+		c.refuse(w, r, http.StatusBadGateway, "broker", fmt.Sprintf("The broker %s cannot be reached: %v", c.brokers(), err))
 		return
 	}
 	defer broker.Close()
@@ -139,7 +141,25 @@ func (p patient) Write(b []byte) (int, error) {
 
 // dial connects to the broker as the configuration says, with all that it says of TLS, but not as
 // the bridge: the bridge's certificate would give a page the bridge's rights.
-func (c *Console) dial(ctx context.Context) (net.Conn, error) {
+func (c *Console) dial(ctx context.Context) (connection net.Conn, err error) {
+	for _, u := range c.config.Brokers {
+		if connection, err = c.dialOne(ctx, u); err == nil {
+			return connection, nil
+		}
+	}
+	return nil, err
+}
+
+// brokers returns the addresses for people.
+func (c *Console) brokers() string {
+	var all []string
+	for _, u := range c.config.Brokers {
+		all = append(all, u.Redacted())
+	}
+	return strings.Join(all, ",")
+}
+
+func (c *Console) dialOne(ctx context.Context, u *url.URL) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, reach)
 	defer cancel()
 	var known *tls.Config
@@ -147,7 +167,7 @@ func (c *Console) dial(ctx context.Context) (net.Conn, error) {
 		known = c.config.TLS.Clone()
 		known.Certificates, known.GetClientCertificate = nil, nil
 	}
-	switch u := c.config.Broker; u.Scheme {
+	switch u.Scheme {
 	case "mqtt":
 		return (&net.Dialer{}).DialContext(ctx, "tcp", u.Host)
 	case "mqtts":

@@ -15,7 +15,7 @@ func newTestUplink(t *testing.T, change func(*Config)) *Uplink {
 	t.Helper()
 	address := &url.URL{Scheme: "mqtt", Host: "127.0.0.1:1"}
 	config := Config{
-		Local: Broker{URL: address}, Roots: []string{"dlt645"}, Cloud: "thingsboard", URL: address,
+		Local: Broker{URLs: []*url.URL{address}}, Roots: []string{"dlt645"}, Cloud: "thingsboard", URL: address,
 		Options: dialect.Options{Secret: "TOKEN", Commands: []string{"relay"}}, Log: slog.New(slog.DiscardHandler),
 	}
 	if change != nil {

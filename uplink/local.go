@@ -95,7 +95,7 @@ func (l *local) open(ctx context.Context, clientID string, expiry uint32, subscr
 	largest, quota := uint32(1<<20), uint16(receiveMaximum)
 	debug := slog.NewLogLogger(l.log.With("from", "paho").Handler(), slog.LevelDebug)
 	return autopaho.NewConnection(ctx, autopaho.ClientConfig{
-		ServerUrls: []*url.URL{l.config.Local.URL}, TlsCfg: l.config.Local.TLS, KeepAlive: localKeepAlive,
+		ServerUrls: l.config.Local.URLs, TlsCfg: l.config.Local.TLS, KeepAlive: localKeepAlive,
 		ConnectUsername: l.config.Local.Username, ConnectPassword: []byte(l.config.Local.Password),
 		CleanStartOnInitialConnection: false, SessionExpiryInterval: expiry,
 		ReconnectBackoff: func(attempt int) time.Duration {
@@ -122,7 +122,7 @@ func (l *local) open(ctx context.Context, clientID string, expiry uint32, subscr
 			return true
 		},
 		OnConnectError: func(err error) {
-			l.metrics.limited(l.log, "connect "+clientID, "cannot reach the local broker; trying again", "broker", l.config.Local.URL.Redacted(), "err", err)
+			l.metrics.limited(l.log, "connect "+clientID, "cannot reach the local broker; trying again", "broker", l.config.Local.String(), "err", err)
 		},
 		Errors: debug, PahoErrors: debug,
 		ClientConfig: paho.ClientConfig{
@@ -143,7 +143,7 @@ func (l *local) subscribe(ctx context.Context, m *autopaho.ConnectionManager, cl
 		cancel()
 		if err == nil {
 			up.Store(true)
-			l.log.Info("connected to the local broker", "broker", l.config.Local.URL.Redacted(), "client_id", clientID)
+			l.log.Info("connected to the local broker", "broker", l.config.Local.String(), "client_id", clientID)
 			return
 		}
 		if errors.Is(err, autopaho.ConnectionDownError) {

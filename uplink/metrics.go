@@ -111,7 +111,7 @@ func (u *Uplink) set() *metrics.Set { return u.metrics.set }
 func (u *Uplink) unready() string {
 	switch {
 	case !u.local.dataUp.Load() || !u.local.callsUp.Load():
-		return "not connected to the local broker " + u.config.Local.URL.Redacted()
+		return "not connected to the local broker " + u.config.Local.String()
 	case u.metrics.connected.Get() == 0:
 		return "not connected to the cloud " + u.config.URL.Redacted()
 	}

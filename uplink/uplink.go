@@ -27,6 +27,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -35,10 +36,19 @@ import (
 
 // A Broker is the local broker, as the bridges use it.
 type Broker struct {
-	URL                *url.URL
+	URLs               []*url.URL // tried in order
 	TLS                *tls.Config
 	Username, Password string
 	ClientID           string // of the persistent session; the other connection adds -calls
+}
+
+// String returns the addresses for people, without secrets.
+func (b *Broker) String() string {
+	var all []string
+	for _, u := range b.URLs {
+		all = append(all, u.Redacted())
+	}
+	return strings.Join(all, ",")
 }
 
 // A Config is what an uplink needs.
@@ -118,7 +128,7 @@ func (u *Uplink) Run(ctx context.Context) error {
 	if err := u.local.connect(connections); err != nil {
 		return err
 	}
-	u.log.Info("dlt645-mqtt uplink", "cloud", u.config.Cloud, "url", u.config.URL.Redacted(), "broker", u.config.Local.URL.Redacted(),
+	u.log.Info("dlt645-mqtt uplink", "cloud", u.config.Cloud, "url", u.config.URL.Redacted(), "broker", u.config.Local.String(),
 		"roots", u.config.Roots, "devices", len(u.config.Options.Devices), "commands", u.config.Options.Commands)
 	var working sync.WaitGroup
 	working.Go(func() { u.cloud.run(ctx) })

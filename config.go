@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -21,7 +22,9 @@ import (
 	"dlt645-mqtt/bridge/homeassistant"
 	"dlt645-mqtt/bridge/points"
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/cjt188"
 	"dlt645-mqtt/protocol/dlt645"
+	"dlt645-mqtt/protocol/modbus"
 )
 
 const prefix = "DLT645"
@@ -44,8 +47,9 @@ type environment struct {
 	Bus   struct {
 		URL string `desc:"serial:///dev/ttyUSB0, tcp://host:port, listen://:port?register=TEXT or sim://?meters=4; its parameters stand below"`
 	}
-	Meters             string `desc:"named meters: main=000000000001,shop=112233445566@1997; AAAAAAAAAAAA is the only meter on the wire. On serial:// and sim:// a meter may have a speed of its own: old=112233445566@1997?baud=1200&parity=none&stop=1"`
-	Protocol           string `default:"2007" desc:"protocol of meters without @: 2007 or 1997"`
+	Meters             string `desc:"named meters: main=000000000001,shop=112233445566@1997,water=00001234567890@188,rail=7@modbus/dtsu666; AAAAAAAAAAAA is the only meter on the wire. On serial:// and sim:// a meter may have a speed of its own: old=112233445566@1997?baud=1200&parity=none&stop=1"`
+	Protocol           string `default:"2007" desc:"protocol of meters without @: 2007, 1997, 188 or modbus/MODEL"`
+	ModbusMaps         string `split_words:"true" desc:"folder with register maps of one's own, MODEL.csv for modbus/MODEL"`
 	Points             string `default:"basic" desc:"what is polled: basic (energy, power, voltages, currents and status word 3 of the named meters, each minute), off, or a CSV file"`
 	Allow              string `default:"read" desc:"allowed classes of requests, of read, write, relay, maintenance, broadcast, raw, config"`
 	MeterPassword      string `split_words:"true" desc:"meter passwords, level first: 02123456,04000000"`
@@ -69,7 +73,7 @@ type environment struct {
 // optional names the variables that may be set to nothing.
 var optional = []string{
 	"MQTT_USERNAME", "MQTT_PASSWORD", "MQTT_PASSWORD_FILE", "MQTT_CA_FILE", "MQTT_CERT_FILE", "MQTT_KEY_FILE", "MQTT_CLIENT_ID",
-	"METERS", "METER_PASSWORD", "METER_PASSWORD_FILE", "METER_PASSWORDS_FILE", "HTTP", "CONSOLE_HOSTS",
+	"METERS", "MODBUS_MAPS", "METER_PASSWORD", "METER_PASSWORD_FILE", "METER_PASSWORDS_FILE", "HTTP", "CONSOLE_HOSTS",
 }
 
 // A config is the environment, understood.
@@ -120,6 +124,7 @@ func readConfig(needBroker bool) (config, error) {
 	c := config{}
 	c.zone = r.zone()
 	c.protocols = newProtocols(c.zone)
+	r.readModbusMaps(&c)
 	c.protocol = c.protocols[r.Protocol]
 	if c.protocol == nil {
 		r.complain("PROTOCOL", "%q is no protocol; there are %s", r.Protocol, c.protocolNames())
@@ -156,15 +161,37 @@ func readConfig(needBroker bool) (config, error) {
 
 // newProtocols makes every protocol that meters may speak, by its name. zone is that of their clocks.
 func newProtocols(zone *time.Location) map[string]protocol.Protocol {
-	return map[string]protocol.Protocol{
-		dlt645.V2007.String(): dlt645.New(dlt645.V2007, zone),
-		dlt645.V1997.String(): dlt645.New(dlt645.V1997, zone),
+	all := map[string]protocol.Protocol{}
+	for _, p := range []protocol.Protocol{
+		dlt645.New(dlt645.V2007, zone), dlt645.New(dlt645.V1997, zone), cjt188.New(zone), modbus.Any(),
+	} {
+		all[p.Name()] = p
 	}
+	for _, model := range modbus.Models() {
+		if m, ok := modbus.BuiltIn(model); ok {
+			all[modbus.Name+"/"+model] = modbus.New(m)
+		}
+	}
+	return all
 }
 
-func (c *config) protocolNames() string {
-	return strings.Join(slices.Sorted(maps.Keys(c.protocols)), ", ")
+// inOrder returns the names of protocols: those of DL/T 645 first, the register maps of Modbus last.
+func inOrder(protocols map[string]protocol.Protocol) []string {
+	names := slices.Collect(maps.Keys(protocols))
+	rank := func(name string) int {
+		switch family := protocols[name].Family(); {
+		case family == protocols[dlt645.V2007.String()].Family():
+			return 0
+		case family == modbus.Name:
+			return 2
+		}
+		return 1
+	}
+	slices.SortFunc(names, func(a, b string) int { return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a, b)) })
+	return names
 }
+
+func (c *config) protocolNames() string { return strings.Join(inOrder(c.protocols), ", ") }
 
 func (r *reader) oneOf(variable, value string, allowed ...string) string {
 	if !slices.Contains(allowed, value) {

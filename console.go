@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"dlt645-mqtt/console"
-	"dlt645-mqtt/protocol/dlt645"
 )
 
 // readConsole reads whether the console is served, and by which names. It needs broker and HTTP,
@@ -64,12 +63,15 @@ func newConsole(c config, log *slog.Logger) (*console.Console, error) {
 			if err != nil {
 				return nil, err
 			}
+			spoken, err := tonguesOf("")
+			if err != nil {
+				return nil, err
+			}
 			explained := []any{}
-			for _, piece := range cutFrames(stream) {
-				description, err := dlt645.Describe(piece, 0, c.zone)
+			for _, piece := range cutFrames(stream, spoken) {
+				description, err := piece.describe("", c.zone)
 				if err != nil {
-					explained = append(explained, map[string]string{"hex": fmt.Sprintf("%X", piece), "error": err.Error()})
-					continue
+					description = map[string]string{"hex": fmt.Sprintf("%X", piece.bytes), "error": err.Error()}
 				}
 				explained = append(explained, description)
 			}
@@ -82,13 +84,13 @@ func newConsole(c config, log *slog.Logger) (*console.Console, error) {
 func allItems() any {
 	type row struct {
 		Protocol string `json:"protocol"`
-		dlt645.Row
+		itemRow
 	}
 	var rows []row
-	for _, edition := range []dlt645.Version{dlt645.V2007, dlt645.V1997} {
-		for _, r := range dlt645.Items(edition).Search() {
+	for _, d := range dictionaries() {
+		for _, r := range d.search() {
 			r.Fields = nil // the page shows families
-			rows = append(rows, row{edition.String(), r})
+			rows = append(rows, row{d.name, r})
 		}
 	}
 	return rows

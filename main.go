@@ -7,11 +7,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"os"
 	"os/signal"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -21,6 +19,7 @@ import (
 	"dlt645-mqtt/bridge/bus"
 	"dlt645-mqtt/bridge/points"
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/modbus"
 )
 
 // version is set by the linker.
@@ -225,21 +224,25 @@ var settingNames = protocol.Settings{
 	Passwords: prefix + "_METER_PASSWORD", PasswordsFile: prefix + "_METER_PASSWORDS_FILE", Meters: prefix + "_METERS", Bus: prefix + "_BUS_URL",
 }
 
-// sortedProtocols returns all protocols in the order of their names.
+// sortedProtocols returns all protocols in the order in which they are listed.
 func sortedProtocols(protocols map[string]protocol.Protocol) (all []protocol.Protocol) {
-	for _, name := range slices.Sorted(maps.Keys(protocols)) {
+	for _, name := range inOrder(protocols) {
 		all = append(all, protocols[name])
 	}
 	return all
 }
 
-// finders returns the protocols that can look for meters, the newer first, for most meters
-// are of those.
+// finders returns the protocols that can look for meters, the newer of DL/T 645 first, for most meters
+// are of those. Which register map a meter of Modbus has is not found, so that they are asked without.
 func finders(protocols map[string]protocol.Protocol) (all []protocol.Finder) {
-	for _, name := range slices.Backward(slices.Sorted(maps.Keys(protocols))) {
-		if finder, ok := protocols[name].(protocol.Finder); ok {
+	for _, name := range inOrder(protocols) {
+		finder, ok := protocols[name].(protocol.Finder)
+		if ok && !strings.HasPrefix(name, modbus.Name+"/") {
 			all = append(all, finder)
 		}
+	}
+	if len(all) > 1 && all[0].Family() == all[1].Family() {
+		all[0], all[1] = all[1], all[0]
 	}
 	return all
 }

@@ -229,9 +229,15 @@ func (a *announcer) config(m shownMeter, table *points.Table) *homeassistant.Con
 		return told || m.has(item)
 	}
 	shown := slices.DeleteFunc(table.Of(m.name), func(p points.Point) bool { return !p.Discovery || !has(p.Item) })
+	for i := range shown {
+		if unit := m.unit(shown[i].Item); unit != "" {
+			shown[i].Description.Unit = unit
+		}
+	}
 	return a.site.Meter(homeassistant.Meter{
 		Name: m.name, Address: m.address, Points: shown,
 		Relay: has(itemRelay) && can(m.Protocol, protocol.VerbRelay, "trip", "close"), Clock: can(m.Protocol, protocol.VerbMaintenance, "sync_clock"),
+		Valve: slices.ContainsFunc(shown, func(p points.Point) bool { return p.Description.Role == protocol.RoleValve }) && can(m.Protocol, protocol.VerbRelay, "valve_open", "valve_close"),
 	})
 }
 

@@ -34,6 +34,7 @@ type audit struct {
 	OK             bool            `json:"ok"`
 	Result         string          `json:"result,omitempty"`
 	Relay          string          `json:"relay,omitempty"`
+	Valve          string          `json:"valve,omitempty"`
 	Reasons        []string        `json:"reasons,omitempty"`
 	Error          *problem        `json:"error,omitempty"`
 	Queued         string          `json:"queued"`
@@ -47,7 +48,7 @@ func (b *Bridge) audit(r *request, a *reply) {
 	record := audit{
 		Time: a.Time, Topic: cropped(r.topic), ID: a.ID, Request: r.verb, Meter: a.Meter, Address: a.Address,
 		Action: cropped(r.action), Item: cropped(r.item),
-		OK: a.OK, Result: a.Result, Relay: a.Relay, Reasons: a.Reasons, Error: a.Error,
+		OK: a.OK, Result: a.Result, Relay: a.Relay, Valve: a.Valve, Reasons: a.Reasons, Error: a.Error,
 		Queued: b.stamp(r.received),
 	}
 	for _, property := range r.userProperties {
@@ -98,6 +99,7 @@ func (b *Bridge) audit(r *request, a *reply) {
 	}
 	add("result", a.Result)
 	add("relay", a.Relay)
+	add("valve", a.Valve)
 	add("reasons", strings.Join(a.Reasons, ","))
 	level := slog.LevelInfo
 	if !a.OK {

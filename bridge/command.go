@@ -260,7 +260,7 @@ func (b *Bridge) settle(r *request, a *reply, c *conversation) {
 	if report == nil {
 		report = &protocol.Report{}
 	}
-	a.Relay, a.Pending, a.Message = report.Relay, report.Pending, report.Note
+	a.Relay, a.Valve, a.Pending, a.Message = report.Relay, report.Valve, report.Pending, report.Note
 	if report.Value != nil {
 		a.Value, a.Unit = &report.Value.Data, report.Value.Unit
 	}

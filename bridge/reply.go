@@ -35,6 +35,7 @@ type reply struct {
 	Result      string            `json:"result,omitempty"`
 	Repeated    bool              `json:"repeated,omitempty"` // the answer to an earlier message with the same mark
 	Relay       string            `json:"relay,omitempty"`    // "open" or "closed", as read back
+	Valve       string            `json:"valve,omitempty"`    // "open", "closed" or "abnormal", as read back
 	Pending     bool              `json:"pending,omitempty"`  // taken, but not yet moved
 	Value       *any              `json:"value,omitempty"`    // as read back
 	Unit        string            `json:"unit,omitempty"`
@@ -209,7 +210,8 @@ func (a *reply) shortened(size int) *reply {
 		s.Error = problemf(CodeInternal, "the reply has %d bytes, more than the broker takes; ask for less at once", size)
 		return s
 	}
-	s.OK, s.Time, s.Result, s.Repeated, s.Relay, s.Pending, s.Reasons = a.OK, a.Time, a.Result, a.Repeated, a.Relay, a.Pending, a.Reasons
+	s.OK, s.Time, s.Result, s.Repeated, s.Pending, s.Reasons = a.OK, a.Time, a.Result, a.Repeated, a.Pending, a.Reasons
+	s.Relay, s.Valve = a.Relay, a.Valve
 	s.Message = fmt.Sprintf("the whole reply has %d bytes, more than the broker takes", size)
 	return s
 }

@@ -145,10 +145,11 @@ func (b *Bridge) finders(names []string) ([]protocol.Finder, error) {
 		return nil, problemf(CodeUnsupported, "none of the protocols of this bridge can look for meters")
 	}
 	var known []string
-	for _, finder := range b.config.Finders {
-		known = append(known, finder.Name())
+	for _, p := range b.config.Protocols {
+		if slices.ContainsFunc(b.config.Finders, func(f protocol.Finder) bool { return f.Name() == p.Name() }) {
+			known = append(known, p.Name())
+		}
 	}
-	slices.Sort(known)
 	if len(names) == 0 {
 		for _, finder := range b.config.Finders {
 			if question, err := finder.Find(""); err == nil && len(question.Steps) > 0 {

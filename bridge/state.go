@@ -41,6 +41,7 @@ type state struct {
 // A held value is one that was read.
 type held struct {
 	data      any
+	unit      string // where it is not that of the description: a meter of heat may count in GJ
 	time      time.Time
 	published any // nil: not yet
 }
@@ -75,7 +76,11 @@ func (s *state) forget(item string, at time.Time) {
 func (s *state) empty() bool { return len(s.values) == 0 && s.relay == "" }
 
 // take takes in a value.
-func (s *state) take(p *points.Point, data any, at time.Time) {
+func (s *state) take(p *points.Point, value protocol.Value, at time.Time) {
+	data, unit := value.Data, value.Unit
+	if unit == p.Description.Unit {
+		unit = ""
+	}
 	if s.values == nil {
 		s.values = map[string]*held{}
 	}
@@ -84,8 +89,10 @@ func (s *state) take(p *points.Point, data any, at time.Time) {
 		v = &held{}
 		s.values[p.Item] = v
 		s.appeared++
+	} else if v.unit != unit {
+		s.appeared++ // to be told anew
 	}
-	v.data, v.time = data, at
+	v.data, v.unit, v.time = data, unit, at
 	s.dirty = s.dirty || beyond(v.published, data, p.Deadband)
 	// The next reading would come too late.
 	s.due = s.due || at.Add(p.Interval).After(s.published.Add(stateInterval))

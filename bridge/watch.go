@@ -181,7 +181,7 @@ func (b *Bridge) take(w *watch, p *points.Point, value protocol.Value, o *outcom
 	case !isScalar(value.Data):
 		return
 	}
-	w.state.take(p, value.Data, came)
+	w.state.take(p, value, came)
 }
 
 // isScalar tells whether a value has a place in a flat state.
@@ -205,4 +205,14 @@ func (w *watch) appeared() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.state.appeared
+}
+
+// unit returns the unit of the last value of an item, where it is not that of the description.
+func (w *watch) unit(item string) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if v := w.state.values[item]; v != nil {
+		return v.unit
+	}
+	return ""
 }

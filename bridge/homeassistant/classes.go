@@ -29,14 +29,15 @@ const (
 // fit is refused, so that units that are not here go without a class: kvarh, kvar and kVA, which
 // Home Assistant knows since 2025.6, 2025.5 and 2025.10 only.
 var deviceClasses = map[string]string{
-	"kWh": classEnergy, "kW": "power",
+	"kWh": classEnergy, "GJ": classEnergy, "kW": "power",
 	"V": "voltage", "A": "current", "Hz": "frequency", "°C": "temperature",
-	"ms": classDuration, "s": classDuration, "min": classDuration,
+	"ms": classDuration, "s": classDuration, "min": classDuration, "h": classDuration,
+	"m³": "volume", "m³/h": "volume_flow_rate",
 	"CNY": classMonetary,
 }
 
-// energies are the units of registers.
-var energies = map[string]bool{"kWh": true, "kvarh": true, "kVAh": true}
+// energies are the units of registers: energies and volumes.
+var energies = map[string]bool{"kWh": true, "kvarh": true, "kVAh": true, "GJ": true, "m³": true}
 
 // pointComponent is how a point is shown.
 func pointComponent(p points.Point) component {
@@ -60,6 +61,9 @@ func pointComponent(p points.Point) component {
 
 func number(c *component, d protocol.Description) {
 	c.Unit, c.Precision, c.DeviceClass = d.Unit, &d.Decimals, deviceClasses[d.Unit]
+	if d.Medium != "" && d.Unit == "m³" {
+		c.DeviceClass = string(d.Medium) // as the energy page counts it; volume alone it does not
+	}
 	if d.Unit == "" && strings.HasPrefix(d.Name, "power_factor") {
 		c.DeviceClass = classPowerFactor
 	}

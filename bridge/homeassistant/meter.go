@@ -10,6 +10,7 @@ import (
 // The keys of the entities that are no points.
 const (
 	keyRelay      = "relay"
+	keyValve      = "valve_control"
 	keyConnection = "connection"
 	keyEvent      = "event"
 	keyRead       = "read_now"
@@ -47,6 +48,15 @@ func (s *Site) Meter(m Meter) *Config {
 			Category:     configuration,
 			CommandTopic: s.Root + "/request/relay/" + m.Name, CommandTemplate: commandTemplate,
 			PayloadOn: "close", PayloadOff: "trip", Optimistic: new(bool), QoS: 1, MessageExpiry: patience,
+		})
+	}
+	if s.Relay && m.Valve {
+		b.add(keyValve, s.text("valve control", "阀门控制"), component{
+			// What is neither open nor closed is shown as unknown.
+			Platform: platformValve, ValueTemplate: fmt.Sprintf("{{ %[1]s.valve if %[1]s.get('valve') in ['open', 'closed'] else 'None' }}", state), StateOpen: "open", StateClosed: "closed",
+			Category:     configuration,
+			CommandTopic: s.Root + "/request/relay/" + m.Name, CommandTemplate: commandTemplate,
+			PayloadOpen: "valve_open", PayloadClose: "valve_close", Optimistic: new(bool), QoS: 1, MessageExpiry: patience,
 		})
 	}
 	if s.Read {

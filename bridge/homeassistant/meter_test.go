@@ -231,3 +231,37 @@ func TestTopics(t *testing.T) {
 		}
 	}
 }
+
+// TestOtherMeters shows volumes as what they are of, other units, and a valve.
+func TestOtherMeters(t *testing.T) {
+	volume := func(medium protocol.Medium) points.Point {
+		p := numeric("volume", "m³", 2, true, "cumulative volume", "累积流量")
+		p.Description.Medium = medium
+		return p
+	}
+	for _, row := range []struct {
+		point                    points.Point
+		class, stateClass, shown string
+	}{
+		{volume(protocol.MediumWater), "water", totalIncreasing, "m³"},
+		{volume(protocol.MediumGas), "gas", totalIncreasing, "m³"},
+		{volume(""), "volume", totalIncreasing, "m³"},
+		{numeric("heat_energy", "GJ", 2, true, "cumulative heat", "当前热量"), classEnergy, totalIncreasing, "GJ"},
+		{numeric("flow_rate", "m³/h", 4, false, "flow rate", "流量"), "volume_flow_rate", measurement, "m³/h"},
+		{numeric("working_hours", "h", 0, false, "working hours", "累积工作时间"), classDuration, measurement, "h"},
+	} {
+		c := pointComponent(row.point)
+		if c.DeviceClass != row.class || c.StateClass != row.stateClass || c.Unit != row.shown {
+			t.Errorf("%s is shown as %s, %s, in %s", row.point.Item, c.DeviceClass, c.StateClass, c.Unit)
+		}
+	}
+	config := site().Meter(Meter{Name: "water", Address: "00001234567890", Valve: true, Points: []points.Point{other("valve", protocol.FormText, "state of the valve", "阀门状态")}})
+	c := config.Components[keyValve]
+	if c.Platform != platformValve || c.PayloadOpen != "valve_open" || c.PayloadClose != "valve_close" || c.CommandTopic != "dlt645/request/relay/water" || c.Category != configuration {
+		t.Errorf("the valve is %+v", c)
+	}
+	none := (&Site{}).Meter(Meter{Name: "water", Address: "00001234567890", Valve: true})
+	if _, ok := none.Components[keyValve]; ok {
+		t.Error("there is a valve though switching is not allowed")
+	}
+}

@@ -56,6 +56,10 @@ type component struct {
 	StateOff        string         `json:"state_off,omitempty"`
 	PayloadOn       string         `json:"payload_on,omitempty"`
 	PayloadOff      string         `json:"payload_off,omitempty"`
+	StateOpen       string         `json:"state_open,omitempty"`
+	StateClosed     string         `json:"state_closed,omitempty"`
+	PayloadOpen     string         `json:"payload_open,omitempty"`
+	PayloadClose    string         `json:"payload_close,omitempty"`
 	PayloadPress    *string        `json:"payload_press,omitempty"`
 	CommandTopic    string         `json:"command_topic,omitempty"`
 	CommandTemplate string         `json:"command_template,omitempty"`
@@ -72,9 +76,10 @@ const (
 	platformSwitch       = "switch"
 	platformButton       = "button"
 	platformEvent        = "event"
+	platformValve        = "valve"
 )
 
-var ourPlatforms = []string{platformSensor, platformBinarySensor, platformSwitch, platformButton, platformEvent}
+var ourPlatforms = []string{platformSensor, platformBinarySensor, platformSwitch, platformButton, platformEvent, platformValve}
 
 // Remove adds what makes Home Assistant forget entities that it was told of before, by key and
 // platform. Those that the config has are left alone.

@@ -42,6 +42,7 @@ type Meter struct {
 	Address string         // that it answers to
 	Points  []points.Point // to be shown
 	Relay   bool           // its state tells of a relay, which can be switched
+	Valve   bool           // it has a valve, which can be moved
 	Clock   bool           // its clock can be set
 }
 

@@ -34,8 +34,8 @@ type Register struct {
 // Last returns the last credible reading.
 func (r *Register) Last() protocol.Decimal { return r.value }
 
-// Judge judges a reading, taken at that time, of a register of so many digits in kWh, kvarh or
-// the like. watts is the most power (W, var) that the meter is made for; 0: not known.
+// Judge judges a reading, taken at that time, of a register of so many digits (0: not known) in kWh,
+// kvarh or the like. watts is the most power (W, var) that the meter is made for; 0: not known.
 func (r *Register) Judge(value protocol.Decimal, at time.Time, digits int, watts int64) Verdict {
 	if r.plausible(value, at, digits, watts) {
 		r.accept(value, at)
@@ -61,7 +61,12 @@ func (r *Register) accept(value protocol.Decimal, at time.Time) {
 }
 
 func (r *Register) plausible(value protocol.Decimal, at time.Time, digits int, watts int64) bool {
-	if !r.read || value.Scale != r.value.Scale {
+	switch {
+	case !r.read:
+		return true
+	case digits == 0: // nobody knows where it begins anew; the digits behind the point may vary
+		return value.Compare(r.value) >= 0
+	case value.Scale != r.value.Scale:
 		return true
 	}
 	span := pow10(digits)

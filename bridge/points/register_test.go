@@ -57,3 +57,18 @@ func TestRegisterAfterYears(t *testing.T) {
 		t.Errorf("after 50 years the reading is %d, want it plausible", got)
 	}
 }
+
+// TestRegisterOfUnknownLength judges one of which nobody knows how many digits it has, and whose digits
+// behind the point vary: a float.
+func TestRegisterOfUnknownLength(t *testing.T) {
+	var register Register
+	at := time.Date(2026, 11, 20, 18, 0, 0, 0, time.UTC)
+	for i, row := range []struct {
+		text string
+		want Verdict
+	}{{"123.456", Plausible}, {"123.5", Plausible}, {"0", Withheld}, {"123.5", Plausible}, {"9999", Plausible}, {"12", Withheld}, {"12.1", Withheld}, {"12.25", Reset}, {"13", Plausible}} {
+		if got := register.Judge(decimal(t, row.text), at, 0, 0); got != row.want {
+			t.Errorf("reading %d, %s, is %d, want %d", i+1, row.text, got, row.want)
+		}
+	}
+}

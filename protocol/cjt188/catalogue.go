@@ -190,3 +190,59 @@ func (m *Meters) Template() (rows []protocol.TemplateRow) {
 	}
 	return append(rows, protocol.TemplateRow{Item: itemClock, Interval: 24 * time.Hour})
 }
+
+// A Row is a value of the table as it stands there. The letter n in an identifier runs over the months.
+type Row struct {
+	DI, Types, Name, Picture, Unit, Access, TextEN, TextZH string
+}
+
+// Search returns the values in which all of the words occur: in the name, the English or Chinese text,
+// or the identifier, in either case. A word that is a concrete name finds its row. Without words it returns
+// all rows.
+func Search(words ...string) (rows []Row) {
+	for _, row := range allRows() {
+		found := true
+		for _, word := range words {
+			found = found && row.has(strings.ToLower(word))
+		}
+		if found {
+			rows = append(rows, row)
+		}
+	}
+	return rows
+}
+
+// has reports whether a word in lower case occurs in the row.
+func (r *Row) has(word string) bool {
+	for _, text := range []string{r.Name, r.DI, r.TextEN, r.TextZH} {
+		if strings.Contains(strings.ToLower(text), word) {
+			return true
+		}
+	}
+	return r.Name[len(r.Name)-1] == '1' && strings.HasPrefix(word, r.Name[:len(r.Name)-1]) && table().has(word)
+}
+
+// has reports whether there is an item of that name.
+func (d *dictionary) has(name string) bool {
+	_, _, err := d.find(name, "")
+	return err == nil
+}
+
+// allRows returns the table, and what is derived from it: of a settlement the latest stands for all.
+func allRows() (rows []Row) {
+	for _, r := range tableRows() {
+		row := Row{r[0], r[1], r[2], r[3], r[4], r[5], r[6], r[7]}
+		for _, text := range []*string{&row.Name, &row.TextEN, &row.TextZH} {
+			*text = strings.ReplaceAll(*text, "{n}", "1")
+		}
+		if i := slices.IndexFunc(rows, func(other Row) bool { return other.Name == row.Name && other.DI == row.DI }); i >= 0 {
+			rows[i].Types += " " + row.Types
+			continue
+		}
+		rows = append(rows, row)
+	}
+	return append(rows,
+		Row{CurrentData.String(), "all", valveItem, "status", "", "R", "state of the valve: open, closed or abnormal", "阀门状态"},
+		Row{CurrentData.String(), "all", batteryItem, "status", "", "R", "battery low", "电池欠压"},
+	)
+}

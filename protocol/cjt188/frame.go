@@ -1,7 +1,6 @@
 package cjt188
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -55,7 +54,12 @@ func (f Frame) AppendBinary(b []byte) ([]byte, error) {
 	return append(b, checksum(b[from:]), end), nil
 }
 
-func trimWakeUp(b []byte) []byte { return bytes.TrimLeft(b, "\xFE") }
+func trimWakeUp(b []byte) []byte {
+	for len(b) > 0 && b[0] == wakeUp {
+		b = b[1:]
+	}
+	return b
+}
 
 // checkFrame says what keeps b from being one frame.
 func checkFrame(b []byte) error {

@@ -91,6 +91,7 @@ func TestParseFrameRefuses(t *testing.T) {
 		{"", "no frame"},
 		{"FEFE", "no frame"},
 		{"69100100000508000001031F90003916", "begins with 69H"},
+		{"AA68100100000508000001031F90003916", "begins with AAH"},
 		{"6810010000050800", "at least 13"},
 		{"68100100000508000001031F90003816", "checksum is 38H, should be 39H"},
 		{"68100100000508000001031F90003917", "end byte is 17H"},

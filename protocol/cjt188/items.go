@@ -107,14 +107,19 @@ type dictionary struct {
 	order   []DI
 }
 
-// table returns the dictionary.
-var table = sync.OnceValue(func() *dictionary {
+// tableRows returns the lines of the table.
+var tableRows = sync.OnceValue(func() [][]string {
 	rows, err := csv.NewReader(strings.NewReader(itemsCSV)).ReadAll()
 	if err != nil {
 		panic(err)
 	}
+	return rows[1:]
+})
+
+// table returns the dictionary.
+var table = sync.OnceValue(func() *dictionary {
 	d := &dictionary{layouts: make(map[layoutKey]layout)}
-	for _, row := range rows[1:] {
+	for _, row := range tableRows() {
 		for n := range settlements {
 			text := strings.ReplaceAll(row[0], "n", fmt.Sprintf("%X", n))
 			di, err := ParseDI(text)

@@ -140,3 +140,38 @@ func (o object) MarshalJSON() ([]byte, error) {
 	b.WriteByte('}')
 	return b.Bytes(), nil
 }
+
+// ScanFrame is a [bufio.SplitFunc] that cuts every frame of the known functions out of a stream,
+// requests and answers. RTU has no marks, so that what it cuts is a frame by its length and its CRC
+// alone. What is no frame is passed over.
+func ScanFrame(data []byte, atEOF bool) (advance int, token []byte, err error) {
+	if !atEOF {
+		return 0, nil, nil // more may come that belongs to a frame
+	}
+	for i := range data {
+		rest := data[i:]
+		for _, size := range sizesOf(rest) {
+			if size <= len(rest) && isSound(rest[:size]) {
+				return i + size, rest[:size:size], nil
+			}
+		}
+	}
+	return len(data), nil, nil
+}
+
+// sizesOf returns how long the frame may be that b begins with, as an answer and as a request.
+func sizesOf(b []byte) (sizes []int) {
+	if size := sizeOfAnswer(b); size > 0 {
+		sizes = append(sizes, size)
+	}
+	if len(b) < 2 || b[0] > lastAddress {
+		return sizes
+	}
+	switch f := Function(b[1]); {
+	case f >= ReadCoils && f <= WriteRegister:
+		sizes = append(sizes, writtenSize)
+	case (f == WriteCoils || f == WriteRegisters) && len(b) > 6:
+		sizes = append(sizes, 9+int(b[6]))
+	}
+	return sizes
+}

@@ -62,7 +62,7 @@ func (i Item) decode(data []byte, zone *time.Location) ([]protocol.Value, error)
 	running := i.family.running(i.at)
 	if running < 0 {
 		values, rest, err := i.family.decodeMember(make([]protocol.Value, 0, i.family.values(i.Name)), i.at, data, zone)
-		if err == nil && len(rest) > 0 {
+		if err == nil && len(rest) > 0 && !(len(rest) == 1 && rest[0] == separator && i.endsInDigits()) {
 			err = garbled("%d bytes are %d too many", len(data), len(rest))
 		}
 		return values, err
@@ -92,6 +92,14 @@ func (i Item) decode(data []byte, zone *time.Location) ([]protocol.Value, error)
 		}
 	}
 	return values, nil
+}
+
+// endsInDigits reports whether the last value is of decimal digits, of which AAH can be none: an AAH behind
+// it closes the data, as some meters do with every part of a record.
+func (i Item) endsInDigits() bool {
+	form, _ := i.family.form(len(i.family.fields)-1, i.at)
+	kind := form.picture.kind
+	return form.record == nil && form.repeat == 0 && (kind == number || kind == identification || kind == calendar || kind == schedule)
 }
 
 // form returns the form and unit of a field for the positions.

@@ -127,6 +127,8 @@ var readings = []reading{
 }
 
 var otherReadings = []reading{
+	{V2007, "02010100", "14 23 AA", "voltage_a=231.4 V"}, // closed like a part of a record
+	{V2007, "05010001", "30 15 28 11 26 AA", "instantaneous_freeze_time_1=\"2026-11-28T15:30:00+08:00\""},
 	{V2007, "03110001", "00 30 08 15 06 24 00 00 00 00 00 00", `power_down_record_1={"end":null,"start":"2024-06-15T08:30:00+08:00"}`},
 	{V1997, "90FF", "61 72 02 00 01 00 00 00 AA 02 00 00 00 AA",
 		"forward_active_energy=272.61 kWh; forward_active_energy_t1=0.01 kWh; reverse_active_energy=0.02 kWh"},
@@ -231,6 +233,8 @@ func TestItemRefusesData(t *testing.T) {
 		di, data, want string
 	}{
 		{V2007, "02010100", "00 00 00", "voltage_a: no valid answer: 3 bytes are 1 too many"},
+		{V2007, "02010100", "14 23 AA AA", "4 bytes are 2 too many"},
+		{V2007, "04000501", "01 00 AA", "3 bytes are 1 too many"}, // it may be a longer word
 		{V2007, "02010100", "01", "1 bytes are left for XXX.X, which takes 2"},
 		{V2007, "02010100", "", "no data, as some meters answer"},
 		{V2007, "02010100", "0A 22", "byte 1 of 2 is 0AH"},

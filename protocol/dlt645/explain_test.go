@@ -1,6 +1,8 @@
 package dlt645
 
 import (
+	"bufio"
+	"bytes"
 	"slices"
 	"testing"
 
@@ -38,4 +40,23 @@ func TestExplain(t *testing.T) {
 			t.Errorf("%s:\n got %s\nwant %s", test.name, got, test.want)
 		}
 	}
+}
+
+// FuzzExplain explains whatever comes: what it says is a sentence about sound frames, or nothing.
+func FuzzExplain(f *testing.F) {
+	for i, seed := range seeds(f) {
+		f.Add(seed, byte(i), i%2 == 0)
+	}
+	f.Fuzz(func(t *testing.T, heard []byte, function byte, older bool) {
+		v := V2007
+		if older {
+			v = V1997
+		}
+		request := Frame{Address: address(meterA), Control: Control(function & 0x1F), Data: []byte{0, 1, 1, 2}}
+		said := New(v, shanghai).explainer(request, v)(heard)
+		frames := scan(t, bufio.NewScanner(bytes.NewReader(heard)))
+		if len(frames) == 0 && said != "" || len(said) > 2000 {
+			t.Errorf("%X: %s", heard, said)
+		}
+	})
 }

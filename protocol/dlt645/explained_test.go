@@ -2,6 +2,7 @@ package dlt645
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -88,7 +89,7 @@ func TestWhatIsTakenIsExplained(t *testing.T) {
 						}
 						taken++
 						description, err := Describe(token, v, shanghai)
-						if err != nil && description.Refusal == nil && !strings.Contains(err.Error(), diOf(append(data, 0, 0, 0, 0), v).Format(v)) {
+						if err != nil && description.Refusal == nil && !strings.Contains(err.Error(), diOf(slices.Concat(data, make([]byte, 4)), v).Format(v)) {
 							t.Errorf("%s: %X is taken for the answer to %X, and not explained: %v", v, token, step.First.Request, err)
 						}
 						if bits&refused == 0 || step.First.Take == nil {

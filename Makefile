@@ -128,6 +128,12 @@ node-red: $(NODE_RED)/node_modules/.package-lock.json ## try the flows in a real
 $(NODE_RED)/node_modules/.package-lock.json: $(NODE_RED)/package-lock.json
 	cd $(NODE_RED) && npm ci --prefer-offline
 
+.PHONY: modbus-slave
+modbus-slave: ## install the Modbus slave of pymodbus that a test talks to, into .tools/ (python3, and PyPI within reach)
+	python3 -m venv .tools/modbus
+	.tools/modbus/bin/pip install --quiet --disable-pip-version-check pymodbus==3.16.1 pyserial==3.5
+	go test -run '^TestModbusSlave' -count 1 .
+
 # Status 75 is that of a setup that has said why it cannot be done here.
 .PHONY: home-assistant
 home-assistant: ## try the meters in a real Home Assistant, old and new, each in a Debian of its own (root; some minutes, the first time)

@@ -114,7 +114,8 @@ func (b *Bridge) Run(ctx context.Context, stopBus func()) error {
 	// The connection outlives ctx, so that the last replies still get out.
 	connection, hangUp := context.WithCancel(context.WithoutCancel(ctx))
 	defer hangUp()
-	broker, err := b.newLink(connection).connect()
+	link := b.newLink(connection)
+	broker, err := link.connect()
 	if err != nil {
 		return fmt.Errorf("connect to the broker: %w", err)
 	}
@@ -127,7 +128,9 @@ func (b *Bridge) Run(ctx context.Context, stopBus func()) error {
 	close(b.stopping)
 	stopBus()
 	b.admission.inside.Wait()
-	b.outbox.drain(2 * time.Second)
+	// Not every broker sends the will of who says goodbye, so we say it ourselves.
+	b.outbox.put(outgoing{topic: b.topics.join(topicStatus), payload: []byte(statusOffline), contentType: contentText, retain: true})
+	link.toldOffline.Store(b.outbox.drain(2 * time.Second))
 	goodbye, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
 	context.AfterFunc(goodbye, hangUp) // also ends a pause between two attempts to connect

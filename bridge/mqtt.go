@@ -6,12 +6,14 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/eclipse/paho.golang/autopaho"
@@ -62,13 +64,14 @@ func (b *Broker) String() string {
 // A link is the connection to the broker, over all its losses and returns.
 type link struct {
 	*Bridge
-	ctx       context.Context
-	stayAway  moment                  // until when not to connect
-	connected atomic.Int64            // connections so far
-	patience  time.Duration           // how long the broker may take to acknowledge a message
-	stream    atomic.Pointer[stream]  // the way to the broker, the latest
-	trying    atomic.Pointer[url.URL] // the address that was tried last, or is connected
-	short     atomic.Int64            // how many of the last in a row were short
+	ctx         context.Context
+	stayAway    moment                  // until when not to connect
+	connected   atomic.Int64            // connections so far
+	patience    time.Duration           // how long the broker may take to acknowledge a message
+	stream      atomic.Pointer[stream]  // the way to the broker, the latest
+	toldOffline atomic.Bool             // the broker has acknowledged that we are offline
+	trying      atomic.Pointer[url.URL] // the address that was tried last, or is connected
+	short       atomic.Int64            // how many of the last in a row were short
 
 	mu     sync.Mutex // makes up and down of the outbox one with the state of the connection
 	since  time.Time  // when the connection came up
@@ -108,8 +111,12 @@ func (l *link) connect() (*autopaho.ConnectionManager, error) {
 			c.Properties = &paho.ConnectProperties{MaximumPacketSize: &maximum, ReceiveMaximum: &quota}
 			return c, nil
 		},
-		// With this reason the broker publishes the will on a clean stop as well.
+		// With this reason the broker publishes the will on a clean stop as well, if it did not hear from us
+		// that we go.
 		DisconnectPacketBuilder: func() *paho.Disconnect {
+			if l.toldOffline.Load() {
+				return &paho.Disconnect{ReasonCode: packets.DisconnectNormalDisconnection}
+			}
 			return &paho.Disconnect{ReasonCode: packets.DisconnectDisconnectWithWillMessage}
 		},
 		ClientConfig: paho.ClientConfig{
@@ -221,17 +228,31 @@ func (l *link) failed(err error) {
 		return
 	}
 	arguments := []any{"broker", l.address(), "err", err}
-	if advice := certificateAdvice(err); advice != "" {
+	if advice := adviceFor(err, l.stream.Swap(nil) != nil); advice != "" {
 		arguments = append(arguments, "advice", advice)
 	}
 	l.limited.log("connect", "cannot reach the broker; trying again", arguments...)
 }
 
-// certificateAdvice says what to do about a certificate of the broker that is not believed.
-func certificateAdvice(err error) string {
+// isEnd reports whether an error is the end of a connection by the other side.
+func isEnd(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)
+}
+
+// adviceFor says what to do about a broker that cannot be reached; empty: nothing is known. open says that
+// there was a connection to it, which it then did not use as it should.
+func adviceFor(err error, open bool) string {
 	var authority x509.UnknownAuthorityError
 	var name x509.HostnameError
+	var plain tls.RecordHeaderError
+	var old oldBrokerError
 	switch {
+	case errors.As(err, &old):
+		return "the broker must speak MQTT 5, which this one does not: use mosquitto 1.6 or newer, EMQX, HiveMQ, NanoMQ or RabbitMQ 4"
+	case errors.As(err, &plain), errors.Is(err, errHandshake) && isEnd(err):
+		return "nobody speaks TLS on this port: write mqtt:// for it, or the port of mqtts://, usually 8883"
+	case open && (errors.Is(err, context.DeadlineExceeded) || isEnd(err)):
+		return "something takes the connection and does not answer in MQTT 5: a broker may speak 3.1.1 only, the port may want mqtts://, or it is no broker"
 	case errors.As(err, &authority):
 		return "set DLT645_MQTT_CA_FILE to the certificate of the authority that signed the broker's"
 	case errors.As(err, &name):

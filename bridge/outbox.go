@@ -388,8 +388,9 @@ func (o *outbox) attempt(connection context.Context, publish publisher, m outgoi
 	return true
 }
 
-// drain waits until everything is out, at most for limit, and without a connection not at all.
-func (o *outbox) drain(limit time.Duration) {
+// drain waits until everything is out, at most for limit, and without a connection not at all. It reports
+// whether the broker has acknowledged all of it.
+func (o *outbox) drain(limit time.Duration) (all bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	over := false
@@ -407,6 +408,7 @@ func (o *outbox) drain(limit time.Duration) {
 	if len(o.queue) > 0 {
 		o.log.log("undelivered", "stopping with replies that could not be published", "replies", len(o.queue))
 	}
+	return !over && o.publish != nil
 }
 
 // waiting tells how many messages wait.

@@ -35,6 +35,9 @@ const (
 // errPacketTooLarge says that the broker sends a packet that is larger than what we have announced.
 var errPacketTooLarge = errors.New("the broker sends a packet that is larger than it may")
 
+// errHandshake says that there was a connection, and that TLS did not come about over it.
+var errHandshake = errors.New("the TLS handshake failed")
+
 // dialBroker connects to the broker. It does so in place of package autopaho, whose connections are
 // read without a look at the length that a packet says it has.
 func (l *link) dialBroker(ctx context.Context, _ autopaho.ClientConfig, broker *url.URL) (net.Conn, error) {
@@ -83,7 +86,7 @@ func (l *link) dialTransport(ctx context.Context, broker *url.URL) (net.Conn, er
 	secured := tls.Client(connection, config)
 	if err := secured.HandshakeContext(ctx); err != nil {
 		_ = connection.Close()
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errHandshake, err)
 	}
 	return secured, nil
 }
@@ -109,6 +112,8 @@ type stream struct {
 
 	reader *bufio.Reader
 	left   int // bytes of the packet under way that were not read yet
+
+	greeted bool // the first packet has begun to come
 
 	// Messages are read ahead, as many as the receive maximum allows, and each may be large.
 	mu        sync.Mutex
@@ -170,7 +175,14 @@ func (s *stream) Read(data []byte) (int, error) {
 			s.tooLong(err)
 			return 0, err
 		}
-		if first, _ := s.reader.Peek(1); first[0]>>4 == packets.PUBLISH {
+		first, _ := s.reader.Peek(1)
+		if !s.greeted {
+			if err := s.greeting(length); err != nil {
+				return 0, err
+			}
+			s.greeted = true
+		}
+		if first[0]>>4 == packets.PUBLISH {
 			s.await(length)
 		}
 		s.left = length
@@ -178,6 +190,41 @@ func (s *stream) Read(data []byte) (int, error) {
 	n, err := s.reader.Read(data[:min(len(data), s.left)])
 	s.left -= n
 	return n, err
+}
+
+// An oldBrokerError is the CONNACK of a broker that speaks MQTT 3.1.1 only, by its return code. Such a
+// packet has no properties (MQTT 3.1.1, clause 3.2), or none but the length of them, with a return code
+// that is no reason code of MQTT 5.
+type oldBrokerError byte
+
+func (e oldBrokerError) Error() string {
+	reasons := []string{"accepted", "unacceptable protocol version", "identifier rejected", "server unavailable", "bad user name or password", "not authorised"}
+	reason := "unknown"
+	if int(e) < len(reasons) {
+		reason = reasons[e]
+	}
+	return fmt.Sprintf("the broker answers in MQTT 3.1.1 (return code %d: %s)", byte(e), reason)
+}
+
+// greeting looks at the first packet of the broker, of so many bytes. Package paho takes some answers of
+// brokers of MQTT 3.1.1 for a success.
+func (s *stream) greeting(length int) error {
+	const shortConnack, longest = 4, 5
+	first, _ := s.reader.Peek(1)
+	if first[0]>>4 != packets.CONNACK || length > longest {
+		return nil
+	}
+	packet, err := s.reader.Peek(length)
+	if err != nil {
+		return err
+	}
+	switch code := packet[len(packet)-1]; {
+	case length == shortConnack:
+		return oldBrokerError(code)
+	case length == longest && packet[3] > 0 && packet[3] < 0x80:
+		return oldBrokerError(packet[3])
+	}
+	return nil
 }
 
 // length returns how many bytes the packet has that comes next, by its fixed header: a byte, and the

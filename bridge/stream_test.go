@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -261,4 +262,73 @@ func TestStreamReadsNoFurtherThanIsHandled(t *testing.T) {
 			t.Error(err) // what is in the buffer can be read
 		}
 	})
+}
+
+// TestGreetings reads the first packets of brokers. Those of MQTT 3.1.1 are told, whatever their CONNACK
+// looks like, and none is taken for a success.
+func TestGreetings(t *testing.T) {
+	for _, row := range []struct {
+		name, sent, want string // want: of the error; empty: it is taken
+	}{
+		{"MQTT 5, no properties", "\x20\x03\x00\x00\x00", ""},
+		{"MQTT 5, properties", "\x20\x06\x00\x00\x03\x21\x00\x14", ""},
+		{"MQTT 5, refused", "\x20\x03\x00\x87\x00", ""},
+		{"3.1.1, refuses the version", "\x20\x02\x00\x01", "return code 1: unacceptable protocol version"},
+		{"3.1.1, takes it all the same", "\x20\x02\x00\x00", "return code 0: accepted"},
+		{"3.1.1, with a byte more", "\x20\x03\x00\x01\x00", "return code 1: unacceptable protocol version"},
+		{"3.1.1, wrong password", "\x20\x03\x00\x05\x00", "return code 5: not authorised"},
+		{"3.1.1, a code that there is not", "\x20\x02\x00\x09", "return code 9: unknown"},
+	} {
+		s := newStream(&oneWay{in: iotest.OneByteReader(strings.NewReader(row.sent))}, 1000, nil)
+		got, err := io.ReadAll(s)
+		if row.want == "" && (err != nil || string(got) != row.sent) || row.want != "" && (err == nil || !strings.Contains(err.Error(), row.want)) {
+			t.Errorf("%s: %x, %v", row.name, got, err)
+		}
+	}
+}
+
+// TestBrokersThatDoNotSpeakMQTT5 has brokers of other kinds at the address: the log says what they are, and
+// never that we are connected.
+func TestBrokersThatDoNotSpeakMQTT5(t *testing.T) {
+	for _, row := range []struct{ name, scheme, says, want string }{
+		{"3.1.1", "mqtt", "\x20\x02\x00\x01", "must speak MQTT 5"},
+		{"3.1.1, longer", "mqtt", "\x20\x03\x00\x01\x00", "must speak MQTT 5"},
+		{"hangs up", "mqtt", "", "may speak 3.1.1 only"},
+		{"no TLS", "mqtts", "\x20\x02\x00\x01", "nobody speaks TLS on this port"},
+	} {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		tried := make(chan bool, 100)
+		go func() {
+			for {
+				connection, err := listener.Accept()
+				if err != nil {
+					return
+				}
+				_, _ = connection.Read(make([]byte, 10000))
+				_, _ = io.WriteString(connection, row.says)
+				_ = connection.Close()
+				tried <- true
+			}
+		}()
+		log := &written{}
+		s := newStage(t, func(c *Config) { c.Log = slog.New(slog.NewTextHandler(log, nil)) })
+		s.config.Broker = Broker{URLs: []*url.URL{{Scheme: row.scheme, Host: listener.Addr().String()}}, ClientID: "test"}
+		s.outbox.down()
+		ctx, cancel := context.WithCancel(t.Context())
+		manager, err := s.Bridge.newLink(ctx).connect()
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-tried
+		<-tried // what was said of the first attempt is in the log
+		cancel()
+		_ = listener.Close()
+		<-manager.Done()
+		if text := log.String(); !strings.Contains(text, row.want) || strings.Contains(text, "connected to the broker") {
+			t.Errorf("%s: the log says\n%s", row.name, text)
+		}
+	}
 }

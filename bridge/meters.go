@@ -83,15 +83,16 @@ func (d *directory) find(target string) (m *meter, address protocol.Address, p p
 			return m, address, m.Protocol, nil
 		}
 	}
-	// An address of another protocol means the one meter that is configured with it.
+	// An address of another protocol means the one meter that is configured with it, first of all without options.
 	for _, other := range d.meters {
-		if a := other.current(); a.Text != target || a.Family == d.fallback.Family() {
-			continue
-		}
-		if m != nil {
+		a := other.current()
+		switch {
+		case a.Text != target || a.Family == d.fallback.Family():
+		case m == nil || a.Variant == "" && m.current().Variant != "":
+			m = other
+		case a.Variant == "" || m.current().Variant != "":
 			return nil, address, nil, problemf(CodeUnknownMeter, "%s and %s both have the address %s; name one of them", m.Name, other.Name, quote(target))
 		}
-		m = other
 	}
 	switch {
 	case m != nil:

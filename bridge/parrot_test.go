@@ -98,7 +98,7 @@ func (parrot) Describe(name string) (protocol.Description, bool) {
 }
 
 func (parrot) Redact(frame []byte) string {
-	return strings.ReplaceAll(fmt.Sprintf("%X", frame), fmt.Sprintf("%X", "password"), "**")
+	return strings.ReplaceAll(fmt.Sprintf("%X", frame), fmt.Sprintf("%X", "password"), strings.Repeat("**", len("password")))
 }
 
 func (p parrot) Plan(request protocol.Request, known protocol.Known) (protocol.Plan, error) {

@@ -27,12 +27,20 @@ type stage struct {
 
 func newStage(t *testing.T, change func(*Config)) *stage {
 	t.Helper()
-	s := &stage{cage: newCage(), sent: make(chan outgoing, 1000), audited: make(chan outgoing, 1000), told: make(chan outgoing, 10_000)}
+	cage := newCage()
+	return newStageOn(t, cage, bus.Config{Settings: bus.Settings{Baud: 115200, Timeout: 50 * time.Millisecond}, Open: cage.open}, change)
+}
+
+// newStageOn makes a stage on any bus; cage may be nil.
+func newStageOn(t *testing.T, cage *cage, on bus.Config, change func(*Config)) *stage {
+	t.Helper()
+	s := &stage{cage: cage, sent: make(chan outgoing, 1000), audited: make(chan outgoing, 1000), told: make(chan outgoing, 10_000)}
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	line := bus.New(bus.Config{
-		Settings: bus.Settings{Baud: 115200, Timeout: 50 * time.Millisecond},
-		Open:     s.cage.open, Log: log,
-	})
+	on.Log = log
+	if on.OnFrame == nil {
+		on.OnFrame = func(f bus.FrameEvent) { s.PublishFrame(f) }
+	}
+	line := bus.New(on)
 	config := Config{
 		Root: "test", Broker: Broker{URLs: []*url.URL{&url.URL{Scheme: "mqtt", Host: "127.0.0.1:1"}}}, Bus: line, Protocol: parrot{}, Zone: time.UTC,
 		Meters: []Meter{{Name: "main", Address: parrotAt("000000000001"), Protocol: parrot{}}, {Name: "dead", Address: parrotAt("900000000000"), Protocol: parrot{}}, {Name: "only", Address: parrotAt("AAAAAAAAAAAA"), Protocol: parrot{}}},

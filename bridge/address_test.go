@@ -97,9 +97,10 @@ func TestABroadcastOfTheTimeIsNotBlind(t *testing.T) {
 		{"", "nonsense", "refused"},
 		{"", "lacking", "refused"},
 		{"", "refused", "refused"},
-		{"", "", "acknowledged"}, // a meter that is silent does not count
+		{"", "", "acknowledged"},    // a meter that has never answered does not count
+		{"only", "", "refused"},     // it has just answered when it was asked who it is
+		{"only", "dead", "unknown"}, // it was sent
 		{"only", "nonsense", "refused"},
-		{"only", "", "acknowledged"},
 	} {
 		s := newStage(t, func(c *Config) {
 			c.Allow["broadcast"], c.Allow["relay"] = true, true
@@ -111,7 +112,10 @@ func TestABroadcastOfTheTimeIsNotBlind(t *testing.T) {
 		})
 		s.meters(func() {
 			s.cage.say = func(_, item string) string {
-				if item == "clock" {
+				switch {
+				case test.clock == "dead":
+					return ""
+				case item == "clock":
 					return test.clock
 				}
 				return "1.00"

@@ -84,14 +84,19 @@ var errClockUnknown = errors.New("it does not tell the time")
 // lookAtClock returns how far a meter's clock is ahead of ours. It reads the clock if it was not
 // read within a day, as part of a request.
 func (b *Bridge) lookAtClock(r *request, m *meter) (ahead time.Duration, err error) {
+	there := false
 	if m.current().Shared {
 		if err := b.findOnly(r, m); err != nil {
 			return 0, err
 		}
+		there = true
 	}
 	ahead, ok := b.clocks.offset(m.current().MeterKey)
 	if !ok {
-		if err := b.readClock(r, m); err != nil {
+		switch err := b.readClock(r, m); {
+		case there && errors.Is(err, protocol.ErrSilent):
+			return 0, errClockUnknown
+		case err != nil:
 			return 0, err
 		}
 		ahead, ok = b.clocks.offset(m.current().MeterKey)
@@ -141,16 +146,19 @@ func (b *Bridge) findOnly(r *request, m *meter) error {
 
 // compareClocks refuses a broadcast of the time if the clock of a named meter of its protocol is too far off to
 // take it, by reach or more, or cannot be told. Clocks that were not read within a day are read; a meter that is
-// silent does not count.
+// offline, or has never answered, does not count. One that has, and is silent just now, may still hear the broadcast.
 func (b *Bridge) compareClocks(r *request, reach time.Duration) error {
 	for _, m := range b.directory.meters {
 		if m.Protocol.Family() != r.protocol.Family() || !b.bus.Meter(m.current().MeterKey).Online() {
 			continue
 		}
 		ahead, err := b.lookAtClock(r, m)
+		known := b.bus.Meter(m.current().MeterKey)
 		switch {
 		case err == nil:
-		case errors.Is(err, protocol.ErrSilent), errors.Is(err, protocol.ErrUnsupported): // a protocol need not know clocks
+		case errors.Is(err, protocol.ErrUnsupported): // a protocol need not know clocks
+			continue
+		case errors.Is(err, protocol.ErrSilent) && !(known.Online() && known.Answered()):
 			continue
 		case errors.Is(err, bus.ErrBusy), errors.Is(err, bus.ErrExpired), errors.Is(err, bus.ErrDown), errors.Is(err, bus.ErrStopping):
 			return err

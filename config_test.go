@@ -16,7 +16,7 @@ func TestConfigComplainsAboutEverythingAtOnce(t *testing.T) {
 		"DLT645_BUAD_RATE":     "2400",
 		"DLT645_LOG_LEVL":      "debug",
 		"DLT645_TOPIC":         "",
-		"DLT645_METERS":        "Main=1,main=000000000001,main=2,other=000000000001,x=123x,y=1@1998,5",
+		"DLT645_METERS":        "Main=1,main=000000000001,main=2,other=000000000001,x=123x,y=1@1998,5,z=7?close=trip",
 		"DLT645_ALLOW":         "read,everything,relay",
 		"DLT645_QUEUE":         "many",
 		"DLT645_LOG_FORMAT":    "xml",
@@ -32,7 +32,7 @@ func TestConfigComplainsAboutEverythingAtOnce(t *testing.T) {
 	for _, want := range []string{
 		"DLT645_MQTT_URL: ", "buad", "DLT645_BUAD_RATE: no such variable", "DLT645_LOG_LEVL: no such variable; did you mean DLT645_LOG_LEVEL?",
 		"DLT645_TOPIC: is set but empty", `"Main" is no meter name`, "the name main is given twice", "main and other have the same address 000000000001",
-		"DLT645_METERS: x: ", `y: "1998" is no protocol`, `"5" has no name`, `"everything" is no class`, "relay needs a meter password of level 02: set DLT645_METER_PASSWORD",
+		"DLT645_METERS: x: ", `y: "1998" is no protocol`, "z: close=trip: there are close and permit_close", `"5" has no name`, `"everything" is no class`, "relay needs a meter password of level 02: set DLT645_METER_PASSWORD",
 		"DLT645_QUEUE: ", "DLT645_LOG_FORMAT: ", "DLT645_MQTT_PASSWORD: is set without DLT645_MQTT_USERNAME",
 	} {
 		if !strings.Contains(text, want) {
@@ -48,7 +48,7 @@ func TestConfigComplainsAboutEverythingAtOnce(t *testing.T) {
 
 func TestConfigMinimal(t *testing.T) {
 	setAll(t, map[string]string{
-		"DLT645_MQTT_URL": "mqtts://broker", "DLT645_BUS_URL": "tcp://127.0.0.1:4001", "DLT645_METERS": "main=1, old=12@1997,only=AAAAAAAAAAAA",
+		"DLT645_MQTT_URL": "mqtts://broker", "DLT645_BUS_URL": "tcp://127.0.0.1:4001", "DLT645_METERS": "main=1, old=12@1997,only=AAAAAAAAAAAA?close=permit_close",
 		"DLT645_MQTT_USERNAME": "", // as compose leaves it
 	})
 	c, err := readConfig(true)
@@ -67,6 +67,9 @@ func TestConfigMinimal(t *testing.T) {
 		if got != want {
 			t.Errorf("meter %s, want %s", got, want)
 		}
+	}
+	if c.meters[0].Close != "" || c.meters[2].Close != "permit_close" {
+		t.Errorf("relays are closed by %q and %q", c.meters[0].Close, c.meters[2].Close)
 	}
 	if len(c.allow) != 1 || !c.allow["read"] {
 		t.Errorf("allowed %v, want read alone", c.allow)

@@ -25,6 +25,10 @@ import (
 // version is set by the linker.
 var version = "development"
 
+// supportURL is where Home Assistant sends people who look for help with what the bridge tells it. Who
+// builds for others may stamp a page of his own on it, as the version.
+var supportURL = "https://www.home-assistant.io/integrations/mqtt/"
+
 // A command is one of the binary's commands. It returns the exit status.
 type command struct {
 	name, arguments, summary string
@@ -214,7 +218,7 @@ func newBridge(c config, log *slog.Logger) (*bridge.Bridge, *bus.Bus) {
 		Root: c.root, Broker: c.broker, Bus: line, BusURL: c.bus.URL,
 		Meters: c.meters, Protocols: sortedProtocols(c.protocols), Protocol: c.protocol, Finders: finders(c.protocols),
 		Allow: c.allow, Passwords: c.passwords, Settings: settingNames, Operator: c.operator, RelayValid: c.relayValid, Clock: c.clock,
-		Points: c.points, Discovery: c.discovery, Language: c.language, Zone: c.zone, HTTP: c.listener, Pages: c.pages, Version: version, Log: log,
+		Points: c.points, Discovery: c.discovery, Support: supportURL, Language: c.language, Zone: c.zone, HTTP: c.listener, Pages: c.pages, Version: version, Log: log,
 	})
 	return b, line
 }

@@ -65,6 +65,9 @@ func (c *config) meter(name, text string) (bridge.Meter, error) {
 	if m.Mode, err = c.mode(options); err != nil {
 		return m, err
 	}
+	if m.Close, err = closing(options, m.Protocol); err != nil {
+		return m, err
+	}
 	switch configurer, ok := m.Protocol.(protocol.Configurer); {
 	case len(options) == 0:
 	case ok:
@@ -72,7 +75,7 @@ func (c *config) meter(name, text string) (bridge.Meter, error) {
 			return m, err
 		}
 	default:
-		return m, fmt.Errorf("protocol %s has no option %q; a meter of it may have baud, parity and stop, as in %s?baud=9600", m.Protocol.Name(), slices.Sorted(maps.Keys(options))[0], address)
+		return m, fmt.Errorf("protocol %s has no option %q; a meter of it may have baud, parity, stop and close, as in %s?baud=9600", m.Protocol.Name(), slices.Sorted(maps.Keys(options))[0], address)
 	}
 	m.Address, err = m.Protocol.ParseAddress(address)
 	return m, err
@@ -126,6 +129,28 @@ func (c *config) mode(options map[string]string) (mode protocol.Mode, err error)
 		return mode, errors.New("a meter has a speed, parity or stop bits of its own, but the serial server or the DTU behind DLT645_BUS_URL sets them for the whole line: leave them out here and set that device, or use a serial:// bus")
 	}
 	return mode, nil
+}
+
+// closing takes the action that closes a relay out of the options of a meter; empty: the usual one.
+func closing(options map[string]string, p protocol.Protocol) (string, error) {
+	action, given := options["close"]
+	delete(options, "close")
+	if !given {
+		return "", nil
+	}
+	var known []string
+	for _, a := range p.Actions(protocol.VerbRelay) {
+		if a.Name == "close" || a.Name == "permit_close" {
+			known = append(known, a.Name)
+		}
+	}
+	switch {
+	case len(known) == 0:
+		return "", fmt.Errorf("close=%s: meters of protocol %s have no relay that is closed by a command", action, p.Name())
+	case !slices.Contains(known, action):
+		return "", fmt.Errorf("close=%s: there are %s", action, strings.Join(known, " and "))
+	}
+	return action, nil
 }
 
 // number reads a whole number within bounds.

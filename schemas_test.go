@@ -73,7 +73,7 @@ func checkMessage(t testing.TB, p *paho.Publish) {
 		return
 	case len(branches) > 1:
 		schema = branches[len(branches)-2] + "-" + last
-		if last == "state" || last == "event" {
+		if last == "state" || last == "event" || last == "stale" {
 			schema = "meter-" + last
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -59,7 +60,7 @@ func newAnnouncer(b *Bridge) *announcer {
 	}
 	if b.config.Discovery != "" {
 		a.site = &homeassistant.Site{
-			Root: b.config.Root, Prefix: b.config.Discovery, Language: b.config.Language, Version: b.config.Version,
+			Root: b.config.Root, Prefix: b.config.Discovery, Language: b.config.Language, Version: b.config.Version, Support: b.config.Support,
 			Read:        b.config.Allow[string(protocol.PermitRead)],
 			Relay:       b.config.Allow[string(protocol.PermitRelay)],
 			Maintenance: b.config.Allow[string(protocol.PermitMaintenance)],
@@ -234,11 +235,48 @@ func (a *announcer) config(m shownMeter, table *points.Table) *homeassistant.Con
 			shown[i].Description.Unit = unit
 		}
 	}
-	return a.site.Meter(homeassistant.Meter{
-		Name: m.name, Address: m.address, Points: shown,
-		Relay: has(itemRelay) && can(m.Protocol, protocol.VerbRelay, "trip", "close"), Clock: can(m.Protocol, protocol.VerbMaintenance, "sync_clock"),
-		Valve: slices.ContainsFunc(shown, func(p points.Point) bool { return p.Description.Role == protocol.RoleValve }) && can(m.Protocol, protocol.VerbRelay, "valve_open", "valve_close"),
-	})
+	words, flagged := map[string][]protocol.Word{}, map[string]bool{}
+	for _, p := range shown {
+		if p.Description.Form != protocol.FormText {
+			continue
+		}
+		if worded, ok := m.Protocol.(protocol.Worded); ok {
+			words[p.Item] = worded.Words(p.Item)
+		}
+		if catalogue, ok := m.Protocol.(protocol.Catalogue); ok {
+			_, err := catalogue.Match(p.Item + ".*")
+			flagged[p.Item] = err == nil
+		}
+	}
+	device, hidden := m.about()
+	tariffs, _ := strconv.Atoi(device[protocol.RoleTariffs])
+	_, drift := known[homeassistant.KeyDrift]
+	of := homeassistant.Meter{
+		Name: m.name, Address: m.address, Points: shown, Words: words, Flagged: flagged, Clock: can(m.Protocol, protocol.VerbMaintenance, "sync_clock"), Close: m.Close,
+		Valve:        slices.ContainsFunc(shown, func(p points.Point) bool { return p.Description.Role == protocol.RoleValve }) && can(m.Protocol, protocol.VerbRelay, "valve_open", "valve_close"),
+		Drift:        drift || m.has(homeassistant.ItemDrift),
+		Manufacturer: device[protocol.RoleManufacturer], Model: device[protocol.RoleModel], Edition: title(m.Protocol),
+		Software: device[protocol.RoleSoftware], Hardware: device[protocol.RoleHardware], Tariffs: tariffs,
+	}
+	_, buttons := known[homeassistant.KeyTrip]
+	switch {
+	case !can(m.Protocol, protocol.VerbRelay, "trip", "close"):
+	case m.has(itemRelay):
+		of.Relay = homeassistant.Switch
+	case hidden || buttons:
+		of.Relay = homeassistant.Buttons
+	case has(itemRelay):
+		of.Relay = homeassistant.Switch
+	}
+	return a.site.Meter(of)
+}
+
+// title is what people call a protocol.
+func title(p protocol.Protocol) string {
+	if titled, ok := p.(protocol.Titled); ok {
+		return titled.Title()
+	}
+	return p.Name()
 }
 
 // can reports whether a protocol has actions of a verb.
@@ -291,7 +329,7 @@ func (a *announcer) clear(id string, table *points.Table) {
 	if name == "" || len(table.Of(name)) > 0 || a.directory.byName[name] != nil {
 		return
 	}
-	for _, topic := range []string{topicState, topicAvailability} {
+	for _, topic := range []string{topicState, topicAvailability, topicStale} {
 		a.outbox.put(outgoing{topic: a.topics.ofMeter(name, topic), retain: true})
 	}
 }

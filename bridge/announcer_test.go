@@ -158,7 +158,7 @@ func TestAnnounceAfterARun(t *testing.T) {
 		a.keeps("test_000000000008", "dead", "voltage_a") // the name has passed to another address
 		got, _ := a.after(4 * time.Second)
 		a.want(got, "000000000001: -power voltage_b", "000000000007: gone", "000000000008: gone", "900000000000: ", toldOfBridge)
-		if got := a.cleared(); got != "test/meter/shop/availability test/meter/shop/state" {
+		if got := a.cleared(); got != "test/meter/shop/availability test/meter/shop/stale test/meter/shop/state" {
 			t.Errorf("cleared %s", got)
 		}
 	})
@@ -186,7 +186,7 @@ func TestAnnounceRenamedMeter(t *testing.T) {
 		a.keeps("test_000000000001", "house", "voltage_a")
 		got, _ := a.after(4 * time.Second)
 		a.want(got, "000000000001: voltage_a voltage_b", "900000000000: ", toldOfBridge)
-		if got := a.cleared(); got != "test/meter/house/availability test/meter/house/state" {
+		if got := a.cleared(); got != "test/meter/house/availability test/meter/house/stale test/meter/house/state" {
 			t.Errorf("cleared %s", got)
 		}
 	})

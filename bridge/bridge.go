@@ -35,6 +35,7 @@ type Config struct {
 	Clock      func() error                            // tells why our clock is none to set meters by; nil: it is
 	Points     *points.Table                           // what to poll, by the configuration; nil: nothing
 	Discovery  string                                  // prefix of the topics by which Home Assistant is told of the meters; empty: it is not
+	Support    string                                  // URL where help is to be had, for Home Assistant; empty: none
 	Language   string                                  // of names that people read: "en" or "zh"
 	Zone       *time.Location                          // for the times in replies
 	HTTP       net.Listener                            // where health and metrics are served; nil: nowhere
@@ -152,6 +153,7 @@ func (b *Bridge) loop(ctx context.Context) {
 		b.turned.store(time.Now())
 		b.refreshInfo()
 		b.refreshPresence(&port)
+		b.refreshStale()
 		b.announcer.refresh()
 		select {
 		case <-ctx.Done():

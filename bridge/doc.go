@@ -55,6 +55,7 @@
 //	watch.go         what is kept of a meter, and what becomes of a reading
 //	state.go         the last good values
 //	availability.go  which meters can be reached
+//	fresh.go         which of their values are worth showing
 //	events.go        limits and implausible values
 //	inspect.go       what is read beside the points: clock, power failures, ratings
 //	announcer.go     what Home Assistant is told

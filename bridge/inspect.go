@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"dlt645-mqtt/protocol"
@@ -28,6 +29,7 @@ type inspection struct {
 	judged   time.Time // when the clock was read that this is known of
 	amperes  int64     // the most that the meter is made for; 0: not known
 	volts    int64
+	device   map[protocol.Role]string // what the meter says that it is, as far as it was read
 }
 
 // watts is the most power that three phases at the meter's greatest current can be, at a
@@ -35,7 +37,10 @@ type inspection struct {
 func (i *inspection) watts() int64 { return 3 * i.amperes * i.volts * 5 / 4 }
 
 // inspectedRoles are those of what is read of a meter beside its points, if it has them.
-var inspectedRoles = []protocol.Role{protocol.RolePowerFailures, protocol.RoleMaximumCurrent, protocol.RoleRatedVoltage}
+var inspectedRoles = append([]protocol.Role{protocol.RolePowerFailures, protocol.RoleMaximumCurrent, protocol.RoleRatedVoltage}, deviceRoles...)
+
+// deviceRoles are those of what a meter is, which is read once, and only where Home Assistant is told of it.
+var deviceRoles = []protocol.Role{protocol.RoleManufacturer, protocol.RoleModel, protocol.RoleSoftware, protocol.RoleHardware, protocol.RoleTariffs}
 
 // roles are what items of a meter mean to the bridge, by their names.
 type roles map[string]protocol.Role
@@ -71,11 +76,17 @@ func (r roles) inspected() (items []string) {
 func (b *Bridge) inspectMeter(w *watch) error {
 	items := w.arranged(w.roles.inspected(), time.Now())
 	w.mu.Lock()
-	rated := w.inspected.watts() > 0
+	items = slices.DeleteFunc(items, func(item string) bool {
+		switch role := w.roles[item]; {
+		case slices.Contains(deviceRoles, role):
+			_, known := w.inspected.device[role]
+			return known || b.config.Discovery == ""
+		case role != protocol.RolePowerFailures:
+			return w.inspected.watts() > 0
+		}
+		return false
+	})
 	w.mu.Unlock()
-	if rated {
-		items = slices.DeleteFunc(items, func(item string) bool { return w.roles[item] != protocol.RolePowerFailures })
-	}
 	var errItems error
 	if len(items) > 0 {
 		if errItems = b.readAside(w, items); errItems != nil && !errors.Is(errItems, errMissing) {
@@ -106,6 +117,11 @@ func (b *Bridge) inspect(w *watch, value protocol.Value, at time.Time) {
 			b.takeRelay(w, open, at)
 		}
 	case !isNumber && !isText:
+	case slices.Contains(deviceRoles, role):
+		if i.device == nil {
+			i.device = map[protocol.Role]string{}
+		}
+		i.device[role] = strings.TrimSpace(strings.Trim(text, "\x00"))
 	case role == protocol.RoleMaximumCurrent:
 		i.amperes = rating(text)
 	case role == protocol.RoleRatedVoltage:
@@ -140,12 +156,13 @@ func (b *Bridge) judgeClock(w *watch, ahead time.Duration, at time.Time) {
 		return // somebody else has read it since, and it may have been set before
 	}
 	w.inspected.judged = at
+	if b.config.Clock != nil && b.config.Clock() != nil {
+		return // ours may be the one that is off
+	}
+	w.state.takeDrift(ahead, at)
 	off := ahead.Abs() > clockBound
 	if off == w.inspected.drifting {
 		return
-	}
-	if b.config.Clock != nil && b.config.Clock() != nil {
-		return // ours may be the one that is off
 	}
 	w.inspected.drifting = off
 	kind := eventClock

@@ -13,6 +13,7 @@ type Meter struct {
 	Address  protocol.Address // Shared: that of the only meter on the wire
 	Protocol protocol.Protocol
 	Mode     protocol.Mode // of the line while it is spoken to
+	Close    string        // the action that Home Assistant's switch sends to close the relay; empty: the usual one
 }
 
 // A meter is a configured meter, and the address that was found behind a wildcard.

@@ -320,7 +320,8 @@ func (l *link) subscribe(ctx context.Context, m *autopaho.ConnectionManager, qos
 		return // the connection went while the broker answered
 	}
 	l.listening.Store(true)
-	l.outbox.put(outgoing{topic: l.topics.join(topicStatus), payload: []byte(statusOnline), contentType: contentText, retain: true})
+	l.refreshStale() // first, or what the broker has kept would seem to be of now
+	l.outbox.put(outgoing{topic: l.topics.join(topicStatus), payload: []byte(statusOnline), contentType: contentText, retain: true, follows: true})
 	l.forceInfo()
 	l.outbox.up(ctx, func(ctx context.Context, message outgoing) (final bool, err error) {
 		if largest > 0 && message.packet() > int(largest) {

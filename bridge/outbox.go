@@ -49,6 +49,8 @@ type outgoing struct {
 	ordered     bool // not before the last one that is ordered has been acknowledged
 	current     bool // only the newest of its topic counts, as if it were retained
 	light       bool // answers a message of QoS 0, and may go with QoS 0 itself if too many wait
+	leads       bool // of what is retained: goes out on each connection before what follows
+	follows     bool // of what is retained: goes out after all that leads
 
 	short    func() []byte // the JSON to send if the broker takes no message of this size; nil: nothing
 	attempts int           // that ended with the connection: perhaps the message is why
@@ -274,7 +276,7 @@ func (o *outbox) pump() {
 	// A suspect has its turn as soon as the states have had theirs once, however often they change.
 	lone := len(o.queue) > 0 && o.queue[0].attempts > 0 && !o.suspect
 	for _, r := range o.retained {
-		if r.due && !r.sending && o.states < statesInFlight && !(lone && r.answered) {
+		if r.due && !r.sending && o.states < statesInFlight && !(lone && r.answered) && !(r.follows && o.leading()) {
 			m := r.outgoing
 			if r.clear != nil {
 				m = *r.clear
@@ -319,6 +321,16 @@ func (o *outbox) pump() {
 	if len(o.queue) == 0 && o.inFlight == 0 && len(o.light) == 0 {
 		o.idle.Broadcast()
 	}
+}
+
+// leading tells whether anything that goes first has not had its turn on this connection.
+func (o *outbox) leading() bool {
+	for _, r := range o.retained {
+		if r.leads && !r.answered && (r.due || r.sending) {
+			return true
+		}
+	}
+	return false
 }
 
 func (o *outbox) send(connection context.Context, publish publisher, m outgoing) {

@@ -3,6 +3,7 @@ package bridge
 import (
 	"time"
 
+	"dlt645-mqtt/bridge/homeassistant"
 	"dlt645-mqtt/bridge/points"
 	"dlt645-mqtt/protocol"
 )
@@ -31,7 +32,9 @@ type state struct {
 	values    map[string]*held
 	relay     string // "open", "closed"; empty: not known
 	relayTime time.Time
-	dirty     bool // something has changed that is to be published
+	drift     int64     // whole seconds that the meter's clock is ahead of ours
+	driftTime time.Time // zero: its clock was not read
+	dirty     bool      // something has changed that is to be published
 	published time.Time
 	due       bool      // publish though nothing has changed
 	appeared  int       // items that came to have a value, those again that had lost it; the relay among them
@@ -73,7 +76,7 @@ func (s *state) forget(item string, at time.Time) {
 }
 
 // empty tells whether nothing is known.
-func (s *state) empty() bool { return len(s.values) == 0 && s.relay == "" }
+func (s *state) empty() bool { return len(s.values) == 0 && s.relay == "" && s.driftTime.IsZero() }
 
 // take takes in a value.
 func (s *state) take(p *points.Point, value protocol.Value, at time.Time) {
@@ -115,6 +118,9 @@ func beyond(published, data any, deadband protocol.Decimal) bool {
 func (s *state) encode(order []string, stamp func(time.Time) string) ([]byte, error) {
 	var o, times object
 	newest := s.relayTime
+	if s.driftTime.After(newest) {
+		newest = s.driftTime
+	}
 	if s.empty() {
 		newest = s.void
 	}
@@ -137,6 +143,10 @@ func (s *state) encode(order []string, stamp func(time.Time) string) ([]byte, er
 	if s.relay != "" {
 		o = append(o, member{itemRelay, s.relay})
 		older(itemRelay, s.relayTime)
+	}
+	if !s.driftTime.IsZero() {
+		o = append(o, member{homeassistant.ItemDrift, s.drift})
+		older(homeassistant.ItemDrift, s.driftTime)
 	}
 	o = append(o, member{"time", stamp(newest)})
 	if times != nil {
@@ -164,6 +174,23 @@ func (b *Bridge) takeRelay(w *watch, open bool, at time.Time) {
 		w.state.appeared++
 	} else {
 		b.event(w, eventRelay, at, member{"relay", relay})
+	}
+}
+
+// takeDrift takes in how far the meter's clock is ahead. It shows whole seconds, so that readings of a clock
+// that is right differ by one: what is no farther off than that is no news.
+func (s *state) takeDrift(ahead time.Duration, at time.Time) {
+	if s.driftTime.After(at) {
+		return
+	}
+	first := s.driftTime.IsZero()
+	s.driftTime = at
+	if !first && (ahead-time.Duration(s.drift)*time.Second).Abs() <= time.Second {
+		return
+	}
+	s.drift, s.dirty = int64(ahead.Round(time.Second)/time.Second), true
+	if first {
+		s.appeared++
 	}
 }
 

@@ -48,5 +48,6 @@ func (b *Bridge) setTable(t *points.Table) {
 	}
 	for _, w := range append(unkept, over...) {
 		b.clearState(w)
+		b.clearStale(w)
 	}
 }

@@ -27,6 +27,7 @@ const (
 	topicState        = "state"
 	topicAvailability = "availability"
 	topicEvent        = "event"
+	topicStale        = "stale"
 )
 
 // The limits of a response topic.

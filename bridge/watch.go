@@ -1,9 +1,14 @@
 package bridge
 
 import (
+	"errors"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
+	"dlt645-mqtt/bridge/homeassistant"
 	"dlt645-mqtt/bridge/points"
 	"dlt645-mqtt/protocol"
 )
@@ -27,6 +32,8 @@ type watch struct {
 	answered  string                      // the last item that it said something to; empty: none
 	inspected inspection
 	refused   time.Time         // when an event last said that a command was not sent
+	hidden    bool              // the meter refuses to show what its relay does
+	told      string            // what was last told to be stale; empty: nothing was
 	found     protocol.MeterKey // the meter that all this is of, behind a wildcard; zero: none was found
 }
 
@@ -130,6 +137,7 @@ func (b *Bridge) observeOne(w *watch, o *outcome) {
 		return
 	}
 	b.noteLack(w, o)
+	b.noteHidden(w, o)
 	if o.Err != nil {
 		return
 	}
@@ -144,6 +152,33 @@ func (b *Bridge) observeOne(w *watch, o *outcome) {
 	}
 }
 
+// noteHidden takes note that a meter refuses to show what its relay does. It may obey all the same, and nobody
+// would know why there is no switch.
+func (b *Bridge) noteHidden(w *watch, o *outcome) {
+	var refusal *protocol.Refusal
+	if w.hidden || w.state.relay != "" || !errors.As(o.Err, &refusal) {
+		return
+	}
+	for item, role := range w.roles {
+		word, _, _ := strings.Cut(item, ".")
+		if role != protocol.RoleRelay || !slices.Contains(o.Items, item) && !slices.Contains(o.Items, word) {
+			continue
+		}
+		w.hidden = true
+		if b.config.Allow[string(protocol.PermitRelay)] {
+			b.log.Warn("the meter refuses to show what its relay does, so that commands for it can be acknowledged but not verified; Home Assistant gets two buttons in place of a switch",
+				"meter", w.Name, "item", word, "reasons", strings.Join(refusal.Reasons, ", "))
+		}
+	}
+}
+
+// about returns what is known of the meter beside its values, for Home Assistant.
+func (w *watch) about() (device map[protocol.Role]string, hidden bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return maps.Clone(w.inspected.device), w.hidden && w.state.relay == ""
+}
+
 // isAnother tells whether the meter behind a wildcard has been exchanged for the one at an address. Then
 // nothing is kept of what was known of the one before.
 func (w *watch) isAnother(address protocol.Address) bool {
@@ -156,7 +191,7 @@ func (w *watch) isAnother(address protocol.Address) bool {
 		return false
 	}
 	w.state = state{dirty: true, appeared: w.state.appeared}
-	w.silence, w.answered, w.inspected = nil, "", inspection{}
+	w.silence, w.answered, w.inspected, w.hidden = nil, "", inspection{}, false
 	clear(w.limits)
 	clear(w.registers)
 	clear(w.lacking)
@@ -197,14 +232,18 @@ func isScalar(data any) bool {
 func (w *watch) has(item string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.state.values[item] != nil || item == itemRelay && w.state.relay != ""
+	return w.state.values[item] != nil || item == itemRelay && w.state.relay != "" || item == homeassistant.ItemDrift && !w.state.driftTime.IsZero()
 }
 
-// appeared counts how often an item came to be in the state.
+// appeared counts how often an item came to be in the state, and what else has become known of the meter.
 func (w *watch) appeared() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.state.appeared
+	n := w.state.appeared + len(w.inspected.device)
+	if w.hidden {
+		n++
+	}
+	return n
 }
 
 // unit returns the unit of the last value of an item, where it is not that of the description.

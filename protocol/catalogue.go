@@ -50,6 +50,11 @@ const (
 	RolePowerFailures       // a number that rises with each power failure
 	RoleRatedVoltage        // volts of a phase, a number or a text such as "3*220V"
 	RoleMaximumCurrent      // amperes of a phase, a number or a text such as "5(60)A"
+	RoleManufacturer        // a text: who made the meter
+	RoleModel               // a text
+	RoleSoftware            // a text: the version of its program
+	RoleHardware            // a text: the version of its hardware
+	RoleTariffs             // a number: how many tariffs it counts in
 )
 
 // A Ratio says by what a value must be multiplied where the meter sits behind transformers.
@@ -87,6 +92,23 @@ type Description struct {
 	Medium   Medium // of a volume
 	English  string // a few words that say what it is
 	Chinese  string
+}
+
+// A Worded catalogue knows texts that are one of a few words.
+type Worded interface {
+	// Words returns all that the value of that name can be; nil: there is no telling.
+	Words(name string) []Word
+}
+
+// A Word is a value that a text can have, and what people call it.
+type Word struct {
+	Value            string
+	English, Chinese string
+}
+
+// A Titled protocol has a title for people, such as "DL/T 645-2007". Without one its name serves.
+type Titled interface {
+	Title() string
 }
 
 // A Form is what the data of an item look like.

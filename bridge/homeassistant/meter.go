@@ -1,11 +1,6 @@
 package homeassistant
 
-import (
-	"fmt"
-
-	"dlt645-mqtt/bridge/points"
-	"dlt645-mqtt/protocol"
-)
+import "fmt"
 
 // The keys of the entities that are no points.
 const (
@@ -16,8 +11,13 @@ const (
 	keyRead       = "read_now"
 	keySetClock   = "set_clock"
 	keyTurnaround = "turnaround"
-	keyDrift      = "clock_drift"
+	KeyDrift      = "clock_drift"
+	KeyTrip       = "relay_trip"
+	keyClose      = "relay_close"
 )
+
+// ItemDrift is what the state calls the number of seconds that a meter's clock is ahead.
+const ItemDrift = "clock_drift_s"
 
 // patience is how many seconds a command of Home Assistant may be under way. The broker keeps
 // none for us, but Home Assistant itself sends what it could not send when it is connected again.
@@ -33,48 +33,51 @@ func (s *Site) Meter(m Meter) *Config {
 	topics := s.Root + "/meter/" + m.Name
 	b := s.build(s.MeterID(m.Address), "meter_"+m.Name, s.text("Meter ", "电表 ")+m.Name)
 	bridgeOnly := b.config.Availability
-	b.config.Device.SerialNumber = m.Address
+	b.describe(m)
 	b.config.StateTopic = topics + "/state"
-	b.config.Availability = []availability{{s.statusTopic()}, {topics + "/availability"}}
+	b.config.Availability = []availability{{Topic: s.statusTopic()}, {Topic: topics + "/availability"}}
+	b.stale = topics + "/stale"
 
+	full := map[string]string{}
 	for _, p := range m.Points {
-		b.point(p)
+		c := pointComponent(p, m.Words[p.Item], s.Language)
+		if c.Availability = b.fresh(p.Item); m.Flagged[p.Item] {
+			c.Enabled = disabled()
+		}
+		b.add(p.Item, b.name(p, m.Tariffs), c)
+		if full[slug(p.Item)] = p.Item; p.Name == "" && p.Description.English != "" {
+			full[slug(p.Item)] = s.text(p.Description.English, p.Description.Chinese)
+		}
 	}
-	if s.Relay && m.Relay {
-		b.add(keyRelay, s.text("relay", "继电器"), component{
-			Platform: platformSwitch, ValueTemplate: value(keyRelay), StateOn: "closed", StateOff: "open",
-			// It cuts the supply: a command to all switches of an area or a voice assistant leaves out what is
-			// for configuration.
-			Category:     configuration,
-			CommandTopic: s.Root + "/request/relay/" + m.Name, CommandTemplate: commandTemplate,
-			PayloadOn: "close", PayloadOff: "trip", Optimistic: new(bool), QoS: 1, MessageExpiry: patience,
+	b.distinct(full)
+	if m.Drift {
+		b.add(KeyDrift, s.text("clock drift", "时钟误差"), component{
+			Platform: platformSensor, DeviceClass: classDuration, StateClass: measurement, Unit: "s", Category: diagnostic, Precision: new(int),
+			Icon: "mdi:clock-alert-outline", ValueTemplate: value(ItemDrift), Availability: b.fresh(ItemDrift),
 		})
 	}
+	b.relay(m)
 	if s.Relay && m.Valve {
 		b.add(keyValve, s.text("valve control", "阀门控制"), component{
 			// What is neither open nor closed is shown as unknown.
 			Platform: platformValve, ValueTemplate: fmt.Sprintf("{{ %[1]s.valve if %[1]s.get('valve') in ['open', 'closed'] else 'None' }}", state), StateOpen: "open", StateClosed: "closed",
-			Category:     configuration,
+			Category: configuration, Icon: "mdi:valve", Availability: b.fresh("valve"),
 			CommandTopic: s.Root + "/request/relay/" + m.Name, CommandTemplate: commandTemplate,
 			PayloadOpen: "valve_open", PayloadClose: "valve_close", Optimistic: new(bool), QoS: 1, MessageExpiry: patience,
 		})
 	}
 	if s.Read {
 		b.add(keyRead, s.text("read now", "立即抄读"), component{
-			Platform: platformButton, Category: diagnostic, Availability: bridgeOnly,
+			Platform: platformButton, Category: diagnostic, Icon: "mdi:refresh", Availability: bridgeOnly,
 			CommandTopic: s.Root + "/request/read/" + m.Name, PayloadPress: new(string), QoS: 1, MessageExpiry: patience,
 		})
 	}
 	if s.Maintenance && m.Clock {
-		action := "sync_clock"
-		b.add(keySetClock, s.text("set clock", "校时"), component{
-			Platform: platformButton, Category: configuration,
-			CommandTopic: s.Root + "/request/maintenance/" + m.Name, CommandTemplate: commandTemplate, PayloadPress: &action, QoS: 1, MessageExpiry: patience,
-		})
+		b.command(keySetClock, s.text("set clock", "校时"), "mdi:clock-check-outline", "maintenance", "sync_clock", m.Name)
 	}
 	if len(s.EventTypes) > 0 {
 		b.add(keyEvent, s.text("event", "事件"), component{
-			Platform: platformEvent, StateTopic: topics + "/event", EventTypes: s.EventTypes, Availability: bridgeOnly,
+			Platform: platformEvent, Icon: "mdi:bell-outline", StateTopic: topics + "/event", EventTypes: s.EventTypes, Availability: bridgeOnly,
 		})
 	}
 	b.add(keyConnection, s.text("connection", "通信"), component{
@@ -85,29 +88,53 @@ func (s *Site) Meter(m Meter) *Config {
 		return &b.config // it has no name, and bridge/info does not list it
 	}
 	b.add(keyTurnaround, s.text("turnaround", "响应时间"), component{
-		Platform: platformSensor, DeviceClass: classDuration, StateClass: measurement, Unit: "ms", Category: diagnostic,
+		Platform: platformSensor, DeviceClass: classDuration, StateClass: measurement, Unit: "ms", Category: diagnostic, Enabled: disabled(),
 		StateTopic:    s.Root + "/bridge/info",
 		ValueTemplate: fmt.Sprintf("{{ value_json.meters | selectattr('name', 'eq', '%s') | map(attribute='turnaround_ms') | first | default('None') }}", m.Name),
 	})
 	return &b.config
 }
 
-// point adds the entity of a point.
-func (b *builder) point(p points.Point) {
-	name := p.Name
-	if name == "" {
-		name = b.text(p.Description.English, p.Description.Chinese)
+// describe says what the device is, as far as the meter has said so itself.
+func (b *builder) describe(m Meter) {
+	d := &b.config.Device
+	d.SerialNumber, d.Via = m.Address, b.BridgeID()
+	d.Manufacturer, d.Version, d.Hardware = m.Manufacturer, m.Software, m.Hardware
+	if d.Model, d.ModelID = m.Model, m.Edition; m.Model == "" {
+		d.Model, d.ModelID = m.Edition, ""
 	}
-	if name == "" {
-		name = p.Item
+}
+
+// relay adds what switches the relay. It cuts the supply: a command to all that is in an area, or to a voice
+// assistant, leaves out what is for configuration.
+func (b *builder) relay(m Meter) {
+	if !b.Relay {
+		return
 	}
-	b.add(p.Item, name, pointComponent(p))
-	if p.Description.Role == protocol.RoleClock {
-		b.add(keyDrift, b.text("clock drift", "时钟误差"), component{
-			Platform: platformSensor, DeviceClass: classDuration, StateClass: measurement, Unit: "s", Category: diagnostic, Precision: new(int),
-			ValueTemplate: fmt.Sprintf("{{ (as_datetime(value_json.%[1]s) - as_datetime(value_json.get('times', {}).get('%[1]s', value_json.time))).total_seconds() if %[2]s.get('%[1]s') else 'None' }}", p.Item, state),
+	shut := m.Close
+	if shut == "" {
+		shut = "close"
+	}
+	switch m.Relay {
+	case Switch:
+		b.add(keyRelay, b.text("relay", "继电器"), component{
+			Platform: platformSwitch, ValueTemplate: value(keyRelay), StateOn: "closed", StateOff: "open",
+			Category: configuration, Icon: "mdi:electric-switch", Availability: b.fresh(keyRelay),
+			CommandTopic: b.Root + "/request/relay/" + m.Name, CommandTemplate: commandTemplate,
+			PayloadOn: shut, PayloadOff: "trip", Optimistic: new(bool), QoS: 1, MessageExpiry: patience,
 		})
+	case Buttons:
+		b.command(KeyTrip, b.text("open relay", "跳闸"), "mdi:electric-switch", "relay", "trip", m.Name)
+		b.command(keyClose, b.text("close relay", "合闸"), "mdi:electric-switch-closed", "relay", shut, m.Name)
 	}
+}
+
+// command adds a button that gives a command.
+func (b *builder) command(key, name, icon, verb, action, meter string) {
+	b.add(key, name, component{
+		Platform: platformButton, Category: configuration, Icon: icon,
+		CommandTopic: b.Root + "/request/" + verb + "/" + meter, CommandTemplate: commandTemplate, PayloadPress: &action, QoS: 1, MessageExpiry: patience,
+	})
 }
 
 // state is the state in templates. When its topic is cleared, there is none.

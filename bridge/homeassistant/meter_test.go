@@ -61,8 +61,11 @@ func all() []points.Point {
 	}
 }
 
+// words are those of status_3.supply.
+var words = map[string][]protocol.Word{"status_3.supply": {{Value: "main", English: "main supply", Chinese: "主电源"}, {Value: "battery", English: "battery", Chinese: "电池供电"}}}
+
 func site() *Site {
-	return &Site{Root: "dlt645", Prefix: "homeassistant", Language: English, Version: "1.0.0", Read: true, Relay: true, Maintenance: true, EventTypes: []string{"online", "offline"}}
+	return &Site{Root: "dlt645", Prefix: "homeassistant", Language: English, Version: "1.0.0", Support: "https://example.org/help", Read: true, Relay: true, Maintenance: true, EventTypes: []string{"online", "offline"}}
 }
 
 // Golden payloads: what Home Assistant is told of a meter that has everything, in Chinese where
@@ -70,8 +73,12 @@ func site() *Site {
 func TestPayloads(t *testing.T) {
 	chinese := &Site{Root: "site/2", Prefix: "ha", Language: Chinese, Read: true}
 	for name, config := range map[string]*Config{
-		"meter":   site().Meter(Meter{Name: "main", Address: "000000000001", Relay: true, Clock: true, Points: all()}),
-		"reading": chinese.Meter(Meter{Name: "AAAAAAAAAA12", Address: "AAAAAAAAAA12", Relay: true, Clock: true, Points: all()[:1]}),
+		"meter": site().Meter(Meter{
+			Name: "main", Address: "000000000001", Relay: Switch, Clock: true, Drift: true, Points: all(), Words: words, Flagged: map[string]bool{"status_3": true},
+			Edition: "DL/T 645-2007", Manufacturer: "Maker", Model: "DTZ1", Software: "V2", Hardware: "V1", Tariffs: 4,
+		}),
+		"buttons": site().Meter(Meter{Name: "shop", Address: "000000000002", Relay: Buttons, Close: "permit_close", Edition: "DL/T 645-2007"}),
+		"reading": chinese.Meter(Meter{Name: "AAAAAAAAAA12", Address: "AAAAAAAAAA12", Relay: Switch, Clock: true, Points: all()[:1]}),
 		"bridge":  site().Bridge(),
 	} {
 		var got bytes.Buffer
@@ -100,7 +107,7 @@ func TestPayloads(t *testing.T) {
 // What Home Assistant wants of every entity, whatever the point.
 func TestComponents(t *testing.T) {
 	s := site()
-	config := s.Meter(Meter{Name: "main-2", Address: "000000000001", Relay: true, Clock: true, Points: all()})
+	config := s.Meter(Meter{Name: "main-2", Address: "000000000001", Relay: Switch, Clock: true, Drift: true, Points: all()})
 	id := regexp.MustCompile(`^[a-z0-9_]+$`)
 	seen := map[string]bool{}
 	for key, c := range config.Components {
@@ -118,7 +125,7 @@ func TestComponents(t *testing.T) {
 			t.Errorf("%s is no sensor, and has a state class", key)
 		}
 	}
-	if len(config.Components) != len(all())+len([]string{keyRelay, keyConnection, keyEvent, keyRead, keySetClock, keyTurnaround, keyDrift}) {
+	if len(config.Components) != len(all())+len([]string{keyRelay, keyConnection, keyEvent, keyRead, keySetClock, keyTurnaround, KeyDrift}) {
 		t.Errorf("%d entities of %d points", len(config.Components), len(all()))
 	}
 }
@@ -128,18 +135,21 @@ func TestOffered(t *testing.T) {
 	for _, row := range []struct {
 		name string
 		site Site
-		has  bool
+		has  Meter
 		want []string // beside connection and turnaround
 	}{
-		{"nothing allowed", Site{}, true, nil},
-		{"reading", Site{Read: true}, true, []string{keyRead}},
-		{"relay", Site{Relay: true}, true, []string{keyRelay}},
-		{"relay of a meter without", Site{Relay: true}, false, nil},
-		{"maintenance", Site{Maintenance: true}, true, []string{keySetClock}},
-		{"maintenance of a meter without", Site{Maintenance: true}, false, nil},
-		{"events", Site{EventTypes: []string{"online"}}, true, []string{keyEvent}},
+		{"nothing allowed", Site{}, Meter{Relay: Switch, Clock: true}, nil},
+		{"reading", Site{Read: true}, Meter{}, []string{keyRead}},
+		{"relay", Site{Relay: true}, Meter{Relay: Switch}, []string{keyRelay}},
+		{"relay that cannot be seen", Site{Relay: true}, Meter{Relay: Buttons}, []string{KeyTrip, keyClose}},
+		{"relay of a meter without", Site{Relay: true}, Meter{}, nil},
+		{"maintenance", Site{Maintenance: true}, Meter{Clock: true}, []string{keySetClock}},
+		{"maintenance of a meter without", Site{Maintenance: true}, Meter{}, nil},
+		{"clock drift", Site{}, Meter{Drift: true}, []string{KeyDrift}},
+		{"events", Site{EventTypes: []string{"online"}}, Meter{}, []string{keyEvent}},
 	} {
-		got := slices.Sorted(maps.Keys(row.site.Meter(Meter{Name: "main", Address: "1", Relay: row.has, Clock: row.has}).Components))
+		row.has.Name, row.has.Address = "main", "1"
+		got := slices.Sorted(maps.Keys(row.site.Meter(row.has).Components))
 		want := slices.Sorted(slices.Values(append(row.want, keyConnection, keyTurnaround)))
 		if !slices.Equal(got, want) {
 			t.Errorf("%s: %v, want %v", row.name, got, want)
@@ -250,7 +260,7 @@ func TestOtherMeters(t *testing.T) {
 		{numeric("flow_rate", "m³/h", 4, false, "flow rate", "流量"), "volume_flow_rate", measurement, "m³/h"},
 		{numeric("working_hours", "h", 0, false, "working hours", "累积工作时间"), classDuration, measurement, "h"},
 	} {
-		c := pointComponent(row.point)
+		c := pointComponent(row.point, nil, English)
 		if c.DeviceClass != row.class || c.StateClass != row.stateClass || c.Unit != row.shown {
 			t.Errorf("%s is shown as %s, %s, in %s", row.point.Item, c.DeviceClass, c.StateClass, c.Unit)
 		}
@@ -263,5 +273,79 @@ func TestOtherMeters(t *testing.T) {
 	none := (&Site{}).Meter(Meter{Name: "water", Address: "00001234567890", Valve: true})
 	if _, ok := none.Components[keyValve]; ok {
 		t.Error("there is a valve though switching is not allowed")
+	}
+}
+
+// TestNames: in Home Assistant's lists names are cut after some twenty letters, so these must tell them apart.
+func TestNames(t *testing.T) {
+	energy := func(item, english, chinese string) points.Point {
+		return numeric(item, "kWh", 2, true, english, chinese)
+	}
+	list := []points.Point{
+		energy("forward_active_energy", "forward active energy", "正向有功总电能"),
+		energy("forward_active_energy_t1", "forward active energy, tariff 1", "正向有功费率1电能"),
+		energy("forward_active_energy_t2", "forward active energy, tariff 2", "正向有功费率2电能"),
+		energy("forward_active_energy_t3", "forward active energy, tariff 3", "正向有功费率3电能"),
+		energy("forward_active_energy_t4", "forward active energy, tariff 4", "正向有功费率4电能"),
+		energy("reverse_active_energy", "reverse active energy", "反向有功总电能"),
+		energy("forward_active_energy_h1", "forward active energy, settlement 1 back", "(上1结算日)正向有功总电能"),
+		energy("forward_active_energy_t1_h2", "forward active energy, tariff 1, settlement 2 back", "(上2结算日)正向有功费率1电能"),
+		numeric("quadrant_1_reactive_energy", "kvarh", 2, true, "quadrant I reactive energy", "第一象限无功总电能"),
+		numeric("active_power_a", "kW", 4, false, "active power, phase A", "瞬时A相有功功率"),
+		numeric("voltage_b", "V", 1, false, "voltage, phase B", "B相电压"),
+		other("forward_active_demand_t2_time", protocol.FormMoment, "forward active maximum demand, tariff 2, time", "正向有功费率2最大需量发生时间"),
+		other("status_4.voltage_loss", protocol.FormFlag, "voltage loss", "失压"),
+		other("status_5.voltage_loss", protocol.FormFlag, "voltage loss", "失压"),
+	}
+	for _, row := range []struct {
+		language string
+		tariffs  int
+		want     string
+	}{
+		{English, 4, "Forward energy|Sharp forward energy|Peak forward energy|Flat forward energy|Valley forward energy|Reverse energy|Settlement 1: forward energy|" +
+			"Settlement 2: sharp forward energy|Q1 reactive energy|Power A|Voltage B|Time of peak forward demand|A voltage loss|B voltage loss"},
+		{English, 2, "Forward energy|T1 forward energy|T2 forward energy|T3 forward energy|T4 forward energy|Reverse energy|Settlement 1: forward energy|" +
+			"Settlement 2: T1 forward energy|Q1 reactive energy|Power A|Voltage B|Time of T2 forward demand|A voltage loss|B voltage loss"},
+		{Chinese, 4, "正向有功总电能|正向有功尖电能|正向有功峰电能|正向有功平电能|正向有功谷电能|反向有功总电能|(上1结算日)正向有功总电能|" +
+			"(上2结算日)正向有功尖电能|第一象限无功总电能|A相有功功率|B相电压|正向有功峰最大需量发生时间|A相失压|B相失压"},
+		{Chinese, 0, "正向有功总电能|正向有功T1电能|正向有功T2电能|正向有功T3电能|正向有功T4电能|反向有功总电能|(上1结算日)正向有功总电能|" +
+			"(上2结算日)正向有功T1电能|第一象限无功总电能|A相有功功率|B相电压|正向有功T2最大需量发生时间|A相失压|B相失压"},
+	} {
+		s := &Site{Language: row.language}
+		config := s.Meter(Meter{Name: "main", Address: "1", Tariffs: row.tariffs, Points: list})
+		var names []string
+		seen := map[string]bool{}
+		for _, p := range list {
+			name := config.Components[Key(p.Item)].Name
+			names = append(names, name)
+			letters := []rune(name)
+			if begin := string(letters[:min(20, len(letters))]); seen[begin] {
+				t.Errorf("two begin with %s", begin)
+			} else {
+				seen[begin] = true
+			}
+		}
+		if got := strings.Join(names, "|"); got != row.want {
+			t.Errorf("%s with %d tariffs:\n%s\nwant\n%s", row.language, row.tariffs, got, row.want)
+		}
+	}
+}
+
+// Names that the short form makes the same are told apart, and those that people gave are left alone.
+func TestNamesAreDistinct(t *testing.T) {
+	mine := numeric("voltage_a", "V", 1, false, "voltage, phase A", "A相电压")
+	mine.Name = "Power"
+	config := site().Meter(Meter{Name: "main", Address: "1", Points: []points.Point{
+		numeric("forward_active_fundamental", "kWh", 2, true, "forward active energy, fundamental", ""),
+		numeric("one", "kWh", 2, true, "forward active energy", ""), numeric("two", "kWh", 2, true, "forward energy", ""),
+		numeric("three", "", 0, false, "the same", ""), numeric("four", "", 0, false, "the same", ""), mine,
+	}})
+	for key, want := range map[string]string{
+		"one": "Forward active energy", "two": "Forward energy", "three": "The same (three)", "four": "The same (four)", "voltage_a": "Power",
+		"forward_active_fundamental": "Forward energy, fundamental",
+	} {
+		if got := config.Components[key].Name; got != want {
+			t.Errorf("%s is called %s, want %s", key, got, want)
+		}
 	}
 }

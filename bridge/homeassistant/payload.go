@@ -24,21 +24,26 @@ type device struct {
 	Identifiers  []string `json:"identifiers"`
 	Name         string   `json:"name"`
 	SerialNumber string   `json:"serial_number,omitempty"`
+	Manufacturer string   `json:"manufacturer,omitempty"`
+	Model        string   `json:"model,omitempty"`
+	ModelID      string   `json:"model_id,omitempty"`
 	Version      string   `json:"sw_version,omitempty"`
+	Hardware     string   `json:"hw_version,omitempty"`
+	Via          string   `json:"via_device,omitempty"` // the identifier of the bridge
 }
 
 type origin struct {
 	Name    string `json:"name"`
 	Version string `json:"sw_version,omitempty"`
+	Support string `json:"support_url,omitempty"`
 }
 
 type availability struct {
-	Topic string `json:"topic"`
+	Topic    string `json:"topic"`
+	Template string `json:"value_template,omitempty"`
 }
 
-// A component is one entity. With nothing but its platform it removes the entity. None is
-// disabled by default: of such a one Home Assistant does not notice that it is removed, and when
-// its device goes, Home Assistant complains of what it does then itself.
+// A component is one entity. With nothing but its platform it removes the entity.
 type component struct {
 	Platform        string         `json:"platform"`
 	UniqueID        string         `json:"unique_id,omitempty"`
@@ -49,6 +54,9 @@ type component struct {
 	Unit            string         `json:"unit_of_measurement,omitempty"`
 	Precision       *int           `json:"suggested_display_precision,omitempty"`
 	Category        string         `json:"entity_category,omitempty"`
+	Enabled         *bool          `json:"enabled_by_default,omitempty"` // nil: it is
+	Icon            string         `json:"icon,omitempty"`
+	Options         []string       `json:"options,omitempty"`
 	Availability    []availability `json:"availability,omitzero"` // nil: that of the device; empty: always
 	StateTopic      string         `json:"state_topic,omitempty"`
 	ValueTemplate   string         `json:"value_template,omitempty"`

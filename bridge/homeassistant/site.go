@@ -8,11 +8,14 @@
 package homeassistant
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"dlt645-mqtt/bridge/points"
+	"dlt645-mqtt/protocol"
 )
 
 // originName is how our messages are told from those of others.
@@ -34,17 +37,36 @@ type Site struct {
 	Relay       bool     // switching is allowed
 	Maintenance bool     // setting clocks is allowed
 	EventTypes  []string // that meters may have
+	Support     string   // URL where help is to be had; empty: none
 }
 
 // A Meter is one meter to be shown.
 type Meter struct {
-	Name    string         // as in its topics
-	Address string         // that it answers to
-	Points  []points.Point // to be shown
-	Relay   bool           // its state tells of a relay, which can be switched
-	Valve   bool           // it has a valve, which can be moved
-	Clock   bool           // its clock can be set
+	Name    string                     // as in its topics
+	Address string                     // that it answers to
+	Points  []points.Point             // to be shown
+	Words   map[string][]protocol.Word // that texts can be, by item
+	Flagged map[string]bool            // texts whose bits are values of their own, by item
+	Relay   Control                    // of its relay
+	Close   string                     // the action that closes the relay; empty: the usual one
+	Valve   bool                       // it has a valve, which can be moved
+	Clock   bool                       // its clock can be set
+	Drift   bool                       // its state tells how far its clock is off
+
+	// What the meter says of itself; empty: nothing.
+	Edition, Manufacturer, Model, Software, Hardware string
+	Tariffs                                          int // that it counts in; 0: not known
 }
+
+// A Control is how a relay can be switched.
+type Control uint8
+
+// The controls.
+const (
+	NoControl Control = iota
+	Switch            // the state tells what the relay does
+	Buttons           // the meter obeys, and does not show what the relay does
+)
 
 // BirthTopic is where Home Assistant says that it has started.
 func (s *Site) BirthTopic() string { return s.Prefix + "/status" }
@@ -79,14 +101,15 @@ type builder struct {
 	*Site
 	id     string // of the device
 	entity string // the beginning of its entity ids
+	stale  string // topic that lists the values of the meter that are not worth showing
 	config Config
 }
 
 func (s *Site) build(id, entity, name string) *builder {
 	return &builder{Site: s, id: id, entity: slug(entity), config: Config{
 		Device:           device{Identifiers: []string{id}, Name: name},
-		Origin:           origin{Name: originName, Version: s.Version},
-		Availability:     []availability{{s.statusTopic()}},
+		Origin:           origin{Name: originName, Version: s.Version, Support: s.Support},
+		Availability:     []availability{{Topic: s.statusTopic()}},
 		AvailabilityMode: "all",
 		Components:       map[string]component{},
 	}}
@@ -99,6 +122,15 @@ func (b *builder) add(key, name string, c component) {
 	c.DefaultEntityID = c.Platform + "." + b.entity + "_" + key
 	c.Name = capital(name)
 	b.config.Components[key] = c
+}
+
+// fresh is when a value of the meter is available: not before it was read, and not when it could not be
+// read for long.
+func (b *builder) fresh(item string) []availability {
+	return append(slices.Clone(b.config.Availability), availability{
+		Topic:    b.stale,
+		Template: fmt.Sprintf("{{ 'online' if value_json is defined and '%s' not in value_json else 'offline' }}", item),
+	})
 }
 
 // text chooses between two languages.

@@ -63,7 +63,6 @@ func (c *compiler) row(r row) {
 	p := Point{
 		Row: r.number, Name: r.cells[columnName],
 		Interval: c.interval(r), Min: c.decimal(r, columnMin), Max: c.decimal(r, columnMax),
-		Discovery: c.word(r, columnDiscovery) != no,
 	}
 	if band := c.decimal(r, columnDeadband); band != nil {
 		if p.Deadband = *band; band.Coefficient < 0 {
@@ -113,6 +112,10 @@ func (c *compiler) expand(r row, p Point, m Meter, of matched) {
 	}
 	for _, d := range of.descriptions {
 		p.Item, p.Description = d.Name, d
+		p.Discovery = c.word(r, columnDiscovery) != no
+		if d.Role == protocol.RoleClock {
+			p.Discovery = c.word(r, columnDiscovery) == yes
+		}
 		key := m.Name + "/" + p.Item
 		if row, twice := c.rows[key]; twice {
 			c.complain(r, columnItem, "%s of %s stands in row %d already", p.Item, m.Name, row)

@@ -47,7 +47,7 @@ type Point struct {
 
 	// Retain is about the state that the value is in, and the same in all points of a meter.
 	Retain    bool
-	Discovery bool // announced to Home Assistant
+	Discovery bool // announced to Home Assistant; a clock only if the table says so, since it shows another value at each reading
 
 	Description protocol.Description // what the dictionary says; Form is FormText where it says nothing
 	Row         int                  // in the text that the table was read from
@@ -132,7 +132,7 @@ func Basic(site Site) *Table {
 		for _, item := range m.Items.Basic() {
 			if description, ok := m.Items.Describe(item); ok {
 				t.Points = append(t.Points, Point{
-					Meter: m.Name, Item: item, Interval: DefaultInterval, Retain: true, Discovery: true, Description: description,
+					Meter: m.Name, Item: item, Interval: DefaultInterval, Retain: true, Discovery: description.Role != protocol.RoleClock, Description: description,
 				})
 			}
 		}

@@ -40,6 +40,12 @@ var roles = map[string]protocol.Role{
 	"power_down_count": protocol.RolePowerFailures,
 	"rated_voltage":    protocol.RoleRatedVoltage,
 	"maximum_current":  protocol.RoleMaximumCurrent,
+
+	"manufacturer_code": protocol.RoleManufacturer,
+	"meter_model":       protocol.RoleModel,
+	"software_version":  protocol.RoleSoftware,
+	"hardware_version":  protocol.RoleHardware,
+	"tariff_count":      protocol.RoleTariffs,
 }
 
 // Playing returns the item with a role.

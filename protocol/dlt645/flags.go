@@ -36,6 +36,27 @@ func appendFlags(values []protocol.Value, word string, data []byte, missing bool
 	return values
 }
 
+// Words returns what people call the states of a field of two bits.
+func (m *Meters) Words(name string) (words []protocol.Word) {
+	word, _, _ := strings.Cut(name, ".")
+	for _, b := range bitFieldsOf(word) {
+		if b.name != name {
+			continue
+		}
+		for _, state := range b.states {
+			text := stateTexts[state]
+			words = append(words, protocol.Word{Value: state, English: text[0], Chinese: text[1]})
+		}
+	}
+	return words
+}
+
+// stateTexts are the states in both languages.
+var stateTexts = map[string][2]string{
+	"main": {"main supply", "主电源"}, "auxiliary": {"auxiliary supply", "辅助电源"}, "battery": {"battery", "电池供电"},
+	"not_prepaid": {"not prepaid", "非预付费"}, "prepaid_energy": {"prepaid energy", "电量型预付费"}, "prepaid_money": {"prepaid money", "电费型预付费"},
+}
+
 // alarmWords are the words whose flags tell of trouble, but for those that calm lists: they
 // say how the meter is set, or how it is used.
 var alarmWords = map[string]bool{

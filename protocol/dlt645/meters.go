@@ -26,6 +26,9 @@ func New(v Version, zone *time.Location) *Meters {
 // Name returns "2007" or "1997".
 func (m *Meters) Name() string { return m.version.String() }
 
+// Title returns "DL/T 645-2007" or "DL/T 645-1997".
+func (m *Meters) Title() string { return "DL/T 645-" + m.version.String() }
+
 // familyName is that of both editions, whose meters have the same frames and addresses.
 const familyName = "645"
 

@@ -1,6 +1,7 @@
 package dlt645
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -122,7 +123,7 @@ func (c *commander) planRelay() (protocol.Plan, error) {
 			w.times = w.times[:min(len(w.times), 2)]
 			return w.look(), nil
 		case denied:
-			return c.explainRelay(action), nil
+			return c.explainRelay(action, answer.Err), nil
 		}
 		return c.plan(), nil
 	}
@@ -225,7 +226,8 @@ func (w watch) known() protocol.Report {
 
 // explainRelay looks for the reason of a refusal: a meter says "not authorised" of a wrong
 // password, after the deadline, and if it must keep the power on.
-func (c *commander) explainRelay(action *relayAction) protocol.Plan {
+// Some close only after somebody has pressed their button.
+func (c *commander) explainRelay(action *relayAction, refusal error) protocol.Plan {
 	plan := c.plan(c.read(c.address, diStatus3))
 	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
 		r := protocol.Report{Relay: relayState(answers[0])}
@@ -240,6 +242,10 @@ func (c *commander) explainRelay(action *relayAction) protocol.Plan {
 					r.Note = joinSentences(r.Note, "By the meter's clock, which is "+ahead.Round(time.Second).String()+
 						" ahead of ours, the command was no longer valid when it came: set the clock with sync_clock, or send the command again now that its offset is known.")
 				}
+			}
+			if r.Note == "" && action.name == "close" && !errors.Is(refusal, protocol.ErrUnauthorised) {
+				r.Note = "Some meters do not close by this command: they take permit_close, and close when somebody presses the button at the meter. If this is one of them, write ?close=permit_close behind its address in " +
+					c.Settings.Meters + ", so that Home Assistant sends that."
 			}
 			return c.report(r), nil
 		}), nil

@@ -219,6 +219,21 @@ func TestRelayRefused(t *testing.T) {
 	}
 }
 
+// TestRelayThatWantsAButton: many meters know the command that closes them, and obey only the one that lets
+// somebody close them by hand. Their answer says no more than that it is an error.
+func TestRelayThatWantsAButton(t *testing.T) {
+	for _, row := range []struct {
+		action string
+		code   byte
+		want   string
+	}{{"close", 1, "permit_close"}, {"close", 4, ""}, {"trip", 1, ""}, {"permit_close", 1, ""}} {
+		p := perform(t, planned(t, V2007, protocol.VerbRelay, meterA, command(row.action)), time.Date(2026, 11, 21, 18, 0, 0, 0, shanghai), says(wire(meterA, 0xDC, row.code), status3(0x0010)))
+		if p.fate != denied || !strings.Contains(p.report.Note, row.want) || row.want == "" && p.report.Note != "" {
+			t.Errorf("%s refused with %02X: fate %d, note %q", row.action, row.code, p.fate, p.report.Note)
+		}
+	}
+}
+
 func TestRelayNotSent(t *testing.T) {
 	p := perform(t, planned(t, V2007, protocol.VerbRelay, meterA, command("trip")), time.Unix(1e9, 0), func([]byte, time.Time) ([]byte, error) {
 		return nil, errors.New("the port is gone")

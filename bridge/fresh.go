@@ -1,0 +1,82 @@
+package bridge
+
+import (
+	"strings"
+	"time"
+
+	"dlt645-mqtt/bridge/homeassistant"
+	"dlt645-mqtt/protocol"
+)
+
+// freshFor is how long a value is worth showing that is read at an interval: a round may be left out, and
+// the next one may wait a little.
+func freshFor(interval time.Duration) time.Duration { return 2*interval + 15*time.Second }
+
+// stale lists what the meter has points for and what is not worth showing: what was not read since the bridge
+// started, or not for long. The retained state has values of both kinds.
+func (w *watch) stale(now time.Time) []string {
+	list := []string{} // not null in JSON
+	for _, item := range w.order {
+		if v := w.state.values[item]; v == nil || now.Sub(v.time) > freshFor(w.points[item].Interval) {
+			list = append(list, item)
+		}
+	}
+	if w.state.relay == "" || now.Sub(w.state.relayTime) > w.relayFresh() {
+		list = append(list, itemRelay)
+	}
+	if w.state.driftTime.IsZero() || now.Sub(w.state.driftTime) > freshFor(inspectionInterval) {
+		list = append(list, homeassistant.ItemDrift)
+	}
+	return list
+}
+
+// relayFresh is how long what the relay does is worth showing. Where no point tells, nothing says how often
+// it is to be looked at.
+func (w *watch) relayFresh() time.Duration {
+	longest := time.Duration(1<<63 - 1)
+	for item, role := range w.roles {
+		word, _, _ := strings.Cut(item, ".")
+		for _, of := range []string{item, word} {
+			if p := w.points[of]; role == protocol.RoleRelay && p != nil {
+				longest = min(longest, freshFor(p.Interval))
+			}
+		}
+	}
+	return longest
+}
+
+// refreshStale publishes what is not worth showing, of the meters of which that has changed. Home Assistant
+// shows such values as unavailable.
+func (b *Bridge) refreshStale() {
+	if b.config.Discovery == "" {
+		return
+	}
+	now := time.Now()
+	for _, w := range b.poller.all() {
+		w.mu.Lock()
+		if len(w.order) > 0 {
+			b.publishStale(w, now)
+		}
+		w.mu.Unlock()
+	}
+}
+
+// publishStale does so for one meter. The caller holds watch.mu.
+func (b *Bridge) publishStale(w *watch, now time.Time) {
+	payload, err := encodeJSON(w.stale(now))
+	if err != nil || string(payload) == w.told { // a list of strings always encodes
+		return
+	}
+	w.told = string(payload)
+	b.outbox.put(outgoing{topic: b.topics.ofMeter(w.Name, topicStale), payload: payload, contentType: contentJSON, retain: true, leads: true})
+}
+
+// clearStale takes the list back of a meter that has no points, or is not looked after any more.
+func (b *Bridge) clearStale(w *watch) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.order) == 0 && b.config.Discovery != "" {
+		w.told = ""
+		b.outbox.put(outgoing{topic: b.topics.ofMeter(w.Name, topicStale), contentType: contentJSON, retain: true})
+	}
+}

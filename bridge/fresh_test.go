@@ -1,0 +1,156 @@
+package bridge
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// stale lets a bridge turn for some time and returns what it then told to be stale of a meter, nil if that is
+// what it told before.
+func (a *announcement) stale(meter string, d time.Duration) (list []string) {
+	a.t.Helper()
+	for range d / time.Second {
+		time.Sleep(time.Second)
+		a.refreshStale()
+	}
+	synctest.Wait()
+	for len(a.told) > 0 {
+		m := <-a.told
+		if m.topic != "test/meter/"+meter+"/stale" {
+			continue
+		}
+		if !m.retain {
+			a.t.Errorf("%s is not retained", m.topic)
+		}
+		if err := json.Unmarshal(m.payload, &list); err != nil {
+			a.t.Fatalf("%s: %v", m.payload, err)
+		}
+	}
+	return list
+}
+
+// TestStaleValues tells what of the retained state is not of now: before the first reading, and once a
+// value has not come for some rounds. Each value goes by the interval of its own.
+func TestStaleValues(t *testing.T) {
+	announce(t, "meter,item,interval\nmain,voltage_a,10s\nmain,status_3.relay_open,1m\n", func(a *announcement) {
+		voltage, relay := "220.1", "false"
+		a.cage.say = func(_, item string) string {
+			return map[string]string{"voltage_a": voltage, "status_3.relay_open": relay}[item]
+		}
+		a.refreshStale()
+		if got, want := a.stale("main", 0), []string{"voltage_a", "status_3.relay_open", "relay", "clock_drift_s"}; !slices.Equal(got, want) {
+			t.Errorf("before the first reading %q are stale, want %q", got, want)
+		}
+		if got, want := a.stale("main", 2*time.Second), []string{"clock_drift_s"}; !slices.Equal(got, want) {
+			t.Errorf("after the first reading %q are stale, want %q", got, want)
+		}
+		if got := a.stale("main", time.Hour); got != nil {
+			t.Errorf("told %q though all goes well", got)
+		}
+		a.meters(func() { voltage = "refused" })
+		if got := a.stale("main", 30*time.Second); got != nil {
+			t.Errorf("told %q after a round or two without a value", got)
+		}
+		if got, want := a.stale("main", 20*time.Second), []string{"voltage_a", "clock_drift_s"}; !slices.Equal(got, want) {
+			t.Errorf("after 50 s without the voltage %q are stale, want %q", got, want)
+		}
+		a.meters(func() { voltage, relay = "221.0", "refused" })
+		if got, want := a.stale("main", 15*time.Second), []string{"clock_drift_s"}; !slices.Equal(got, want) {
+			t.Errorf("with the voltage back %q are stale, want %q", got, want)
+		}
+		if got, want := a.stale("main", 3*time.Minute), []string{"status_3.relay_open", "relay", "clock_drift_s"}; !slices.Equal(got, want) {
+			t.Errorf("without the relay %q are stale, want %q", got, want)
+		}
+	})
+}
+
+// TestStaleGoesFirst: on each connection the broker has what is stale before it hears that we are there, or for
+// a moment the old values would seem to be of now.
+func TestStaleGoesFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOutbox(&limiter{})
+		for range 3 {
+			o.put(outgoing{topic: "status", payload: []byte("online"), retain: true, follows: true})
+			for _, topic := range []string{"a", "b", "c"} {
+				o.put(outgoing{topic: topic, payload: []byte(topic), retain: true, leads: true})
+			}
+			var sent []string
+			refused := false
+			ctx, cancel := context.WithCancel(t.Context())
+			over := make(chan string, 10)
+			o.up(ctx, func(_ context.Context, m outgoing) (bool, error) {
+				if m.topic == "b" && !refused {
+					refused = true
+					time.Sleep(time.Second)
+					over <- m.topic
+					return false, errNotNow // a broker that refuses it for ever must hear the rest all the same
+				}
+				time.Sleep(time.Millisecond)
+				over <- m.topic
+				return false, nil
+			})
+			time.Sleep(time.Minute)
+			cancel()
+			o.down()
+			for len(over) > 0 {
+				sent = append(sent, <-over)
+			}
+			if status := slices.Index(sent, "status"); status < 3 || slices.Index(sent, "a") > status || slices.Index(sent, "c") > status {
+				t.Errorf("sent %q", sent)
+			}
+			synctest.Wait()
+		}
+	})
+}
+
+// TestDriftInState rounds what is known of a clock, and takes no notice of the second that a reading may be off.
+func TestDriftInState(t *testing.T) {
+	var s state
+	now := time.Date(2026, 11, 29, 8, 0, 0, 0, time.UTC)
+	for i, row := range []struct {
+		ahead string
+		want  string
+	}{
+		{"-600ms", "-1"}, {"0s", ""}, {"-1.9s", ""}, {"-2.1s", "-2"}, {"-1.2s", ""}, {"0s", "0"}, {"1m12.4s", "72"}, {"71.5s", ""}, {"-12s", "-12"},
+	} {
+		ahead, err := time.ParseDuration(row.ahead)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.dirty = false
+		s.takeDrift(ahead, now.Add(time.Duration(i)*time.Hour))
+		payload, err := s.encode(nil, func(time.Time) string { return "" })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.dirty != (row.want != "") || s.dirty && !strings.Contains(string(payload), `"clock_drift_s":`+row.want+",") {
+			t.Errorf("%s: published %t, %s", row.ahead, s.dirty, payload)
+		}
+	}
+	if s.takeDrift(time.Hour, now); s.drift != -12 {
+		t.Error("an older reading is taken")
+	}
+}
+
+// TestRelayThatCannotBeSeen offers two buttons where a meter obeys, and refuses to show what its relay does.
+func TestRelayThatCannotBeSeen(t *testing.T) {
+	announce(t, "meter,item,interval\nmain,voltage_a,10s\nmain,status_3,10s\n", func(a *announcement) {
+		a.announcer.site.Relay = true
+		say := "refused"
+		a.cage.say = func(_, item string) string {
+			if strings.HasPrefix(item, "status_3") {
+				return say
+			}
+			return "220.1"
+		}
+		told, _ := a.after(20 * time.Second)
+		if got := told["000000000001"]; !strings.Contains(got, "relay_close relay_trip") {
+			t.Errorf("told %q", got)
+		}
+	})
+}

@@ -28,6 +28,7 @@ type search struct {
 
 	found     []foundMeter
 	pending   []branch // still to be narrowed
+	spared    []branch // about all meters, of which the odd parts were not asked, for there were answers enough
 	current   branch
 	rest      int            // questions of the current branch still to be asked
 	roots     int            // questions about all meters still to be asked
@@ -85,6 +86,7 @@ type branch struct {
 	width   int // questions that one is narrowed to
 	garbled bool
 	heard   []protocol.MeterKey // who answered
+	all     bool                // the question is about all meters
 }
 
 // A root is where a search begins: a protocol, and a mode of the line.
@@ -104,14 +106,20 @@ func (s *search) run(roots []root) (sure bool, err error) {
 			return false, err
 		}
 		s.roots--
-		s.current = branch{Question: question, root: r, width: len(question.Narrow())}
+		s.current = branch{Question: question, root: r, width: len(question.Narrow()), all: true}
 		if err := s.inquire(&s.current); err != nil || s.enough() {
 			return false, err
 		}
 	}
-	for len(s.pending) > 0 {
-		s.current = s.next()
-		if err := s.narrow(&s.current); err != nil {
+	for len(s.pending) > 0 || len(s.spared) > 0 && !s.enough() {
+		ask := s.narrow
+		if len(s.pending) > 0 {
+			s.current = s.next()
+		} else { // there must be more meters
+			s.current, ask = s.spared[0], s.askOdd
+			s.spared = s.spared[1:]
+		}
+		if err := ask(&s.current); err != nil {
 			return false, err
 		}
 		if s.enough() && len(s.pending)+s.rest > 0 {
@@ -190,10 +198,30 @@ func (s *search) narrow(b *branch) error {
 			}
 		}
 		if count >= expected {
+			if b.all && s.wanted > 0 {
+				s.spared = append(s.spared, *b)
+			}
 			return nil
 		}
 	}
 	s.doubtful = true // noise, or meters that answer to some patterns only
+	return s.askOdd(b)
+}
+
+// askOdd asks for the meters of a branch whose addresses are none that a meter should have.
+func (s *search) askOdd(b *branch) error {
+	if b.Odd == nil {
+		return nil
+	}
+	parts := b.Odd()
+	s.rest = len(parts)
+	for _, question := range parts {
+		s.rest--
+		part := branch{Question: question, root: b.root, width: b.width}
+		if err := s.inquire(&part); err != nil || s.enough() || s.skips(b.mode) {
+			return err
+		}
+	}
 	return nil
 }
 

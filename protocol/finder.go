@@ -33,6 +33,10 @@ type Question struct {
 	Matches func(address string) bool
 
 	// Narrow returns questions about parts of the pattern: no two have an address in common,
-	// and together they ask every meter that this question asks. None at level 0.
+	// and together they ask every meter that this question asks, but for those of Odd. None at level 0.
 	Narrow func() []Question
+
+	// Odd returns questions about the rest: addresses that no meter should have, and some have all the
+	// same. They are asked where fewer meters are found than there must be. Nil: there is no rest.
+	Odd func() []Question
 }

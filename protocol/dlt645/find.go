@@ -58,6 +58,7 @@ func (m *Meters) question(pattern Address, levels int) protocol.Question {
 			return err == nil && pattern.Matches(address)
 		},
 		Narrow: func() []protocol.Question { return m.narrow(pattern, levels) },
+		Odd:    func() []protocol.Question { return m.odd(pattern, levels) },
 	}
 	switch {
 	case m.version == V1997 && pattern == Anyone:
@@ -74,15 +75,24 @@ func (m *Meters) question(pattern Address, levels int) protocol.Question {
 
 // narrow asks with one more pair of digits given.
 func (m *Meters) narrow(pattern Address, levels int) []protocol.Question {
+	return m.parts(pattern, levels, func(pair byte) bool { return !isNotBCD(pair) })
+}
+
+// odd asks with one more pair of which a digit is above 9. AAH is none: it is the open pair.
+func (m *Meters) odd(pattern Address, levels int) []protocol.Question {
+	return m.parts(pattern, levels, func(pair byte) bool { return isNotBCD(pair) && pair != wildcard })
+}
+
+// parts asks with one more pair given, of those that are wanted.
+func (m *Meters) parts(pattern Address, levels int, wanted func(pair byte) bool) (questions []protocol.Question) {
 	if levels == 0 {
 		return nil
 	}
-	questions := make([]protocol.Question, 0, 100)
-	for pair := range 100 {
+	for pair := range 256 {
 		part := pattern
-		part[levels-1] = byte(pair/10<<4 | pair%10)
-		if part.IsBroadcast() {
-			continue // no meter has this address, but all of 1997 would answer to it
+		part[levels-1] = byte(pair)
+		if !wanted(byte(pair)) || part.IsBroadcast() {
+			continue // no meter has the latter address, but all of 1997 would answer to it
 		}
 		questions = append(questions, m.question(part, levels-1))
 	}

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eclipse/paho.golang/packets"
 	"github.com/eclipse/paho.golang/paho"
 	"github.com/gorilla/websocket"
 )
@@ -60,7 +61,7 @@ func browse(t *testing.T, address string) net.Conn {
 	}
 	response.Body.Close()
 	t.Cleanup(func() { c.Close() })
-	return &webConn{Conn: c}
+	return packets.NewThreadSafeConn(&webConn{Conn: c}) // pings come beside other packets
 }
 
 // TestConsole speaks MQTT through the console, beside health and metrics.

@@ -1,27 +1,230 @@
-// The console against the demo, in a real browser: what a new user does.
+// The console against the demo, in a real browser: what a new user does, and what each page looks like.
 import assert from 'node:assert/strict'
+import { mkdirSync, readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import mqtt from 'mqtt'
 import { cleanUp, freePort, launch, missing, run, visit } from './stack.js'
 
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+const pictures = process.env.PICTURES
+
+// inspect finds what axe has to say, and what does not fit.
+async function inspect (page, where) {
+  await page.evaluate(axe)
+  const found = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }))
+  assert.deepEqual(found.violations.map(v => `${v.id}: ${v.help}: ${v.nodes.map(n => n.html).join('\n')}`), [], `axe, ${where}`)
+  const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
+  assert.ok(over <= 0, `${where} is ${over} pixels too wide`)
+}
+
+async function picture (page, name) {
+  if (!pictures) return
+  mkdirSync(pictures, { recursive: true })
+  await page.screenshot({ path: join(pictures, `${name}.png`), fullPage: true })
+}
+
 describe('the demo', { skip: missing('the console in a browser', 'chromium', 'go') }, () => {
-  let demo, address, browser
+  let demo, address, browser, client, root
   before(async () => {
-    demo = run({ DLT645_MQTT_URL: `embedded://127.0.0.1:${await freePort()}`, DLT645_TOPIC: `demo-${process.pid}`, DLT645_BUS_URL: 'sim://?meters=4&baud=115200&turnaround=5ms' }, 'demo')
-    const line = await demo.says(/^(http:\S+)\/ /m)
-    address = line[1]
-    assert.equal(demo.output().split('\n').find(l => l !== ''), line.input.split('\n').find(l => l.startsWith('http')), 'the first line is the address')
+    const port = await freePort()
+    root = `demo-${process.pid}`
+    demo = run({
+      DLT645_MQTT_URL: `embedded://127.0.0.1:${port}`, DLT645_TOPIC: root, DLT645_BUS_URL: 'sim://?meters=4&baud=115200&turnaround=5ms', DLT645_HTTP: `127.0.0.1:${await freePort()}`
+    }, 'demo')
+    address = (await demo.says(/^(http:\S+)\/ /m))[1]
+    assert.match(demo.output().trimStart(), /^http/, 'the first line is the address')
     browser = await launch()
+    client = await mqtt.connectAsync(`mqtt://127.0.0.1:${port}`, { protocolVersion: 5 })
   })
   after(async () => {
+    await client?.endAsync()
     await browser?.close()
+    const memory = demo && readFileSync(`/proc/${demo.pid}/status`, 'utf8').match(/VmRSS:\s+(\d+)/)?.[1]
+    if (memory) console.log(`# the demo has ${Math.round(memory / 1024)} MiB resident at the end`)
     await demo?.stop()
     cleanUp()
   })
 
-  test('meters show their values', async () => {
+  test('a new user sees, reads, switches, finds the slow meter and changes what is polled', async () => {
     const { page, complaints, close } = await visit(browser, address)
-    await page.locator('article.meter.online .big .number').first().waitFor()
+    const meter = page.locator('article.meter', { has: page.getByRole('link', { name: 'main', exact: true }) })
+    await meter.locator('.pill.online').waitFor()
+
+    // See a power curve.
+    await meter.getByRole('link', { name: 'main' }).click()
+    const chart = page.getByRole('img', { name: /^Active power: \d+ readings/ })
+    await chart.waitFor()
+    await chart.locator('canvas').waitFor()
+    await page.getByRole('row', { name: /^Forward active energy, tariff 1 \(sharp\)/ }).waitFor()
+
+    // Read a voltage by its Chinese name, with its digits.
+    await page.getByRole('link', { name: 'Read', exact: true }).click()
+    await page.getByRole('searchbox').fill('电压')
+    await page.getByRole('button', { name: 'Voltage, phase A', exact: true }).click()
+    await page.getByRole('button', { name: 'Read main' }).click()
+    const row = page.getByRole('row', { name: /^Voltage, phase A/ })
+    await row.waitFor()
+    assert.match(await row.locator('.number').innerText(), /^\d{3}\.\d$/, 'exactly the digits of the meter')
+    await page.getByText('2007 · 000000000001 · read · 02010100 · Voltage, phase A').waitFor()
+
+    // Switch a relay: the question can be answered by no.
+    await page.getByRole('link', { name: 'Switch', exact: true }).click()
+    await page.getByRole('button', { name: 'Trip (open)' }).click()
+    const dialog = page.getByRole('dialog')
+    await dialog.getByText('What it feeds loses its power.').waitFor()
+    assert.equal(await page.evaluate(() => document.activeElement.textContent), 'Cancel')
+    await page.keyboard.press('Escape')
+    await dialog.waitFor({ state: 'detached' })
+    assert.equal(await page.locator('.outcome').count(), 0)
+    await page.getByRole('button', { name: 'Trip (open)' }).click()
+    await dialog.getByRole('button', { name: 'Trip (open)' }).click()
+    await page.locator('.outcome.good', { hasText: 'verified' }).waitFor()
+    await page.locator('.positionline').getByText('relay open').waitFor()
+    await page.getByRole('row', { name: /main relay trip verified/ }).waitFor()
+    await page.getByRole('button', { name: 'Close', exact: true }).click()
+    await dialog.getByRole('button', { name: 'Close' }).click()
+    await page.locator('.positionline').getByText('relay closed').waitFor()
+
+    // Find which meter is slow.
+    await page.getByRole('link', { name: 'Wire', exact: true }).click()
+    await page.locator('.turnarounds li', { hasText: /main.*\d+ ms/ }).waitFor()
+    await page.locator('.frame.received .said', { hasText: 'read' }).first().waitFor()
+
+    // Change what is polled: a fault is told at its row, the bar moves, and the table comes into force.
+    await page.getByRole('link', { name: 'Points', exact: true }).click()
+    await page.getByRole('textbox', { name: 'Interval, row 1', exact: true }).waitFor()
+    const budget = page.getByTestId('budget')
+    await budget.waitFor()
+    const before = await budget.innerText()
+    await page.getByRole('textbox', { name: 'Interval, row 1', exact: true }).fill('soon')
+    await page.locator('tr.complaint', { hasText: 'soon' }).waitFor()
+    assert.ok(await page.getByRole('button', { name: 'Put in force' }).isDisabled())
+    await page.getByRole('textbox', { name: 'Interval, row 1', exact: true }).fill('1s')
+    await page.waitForFunction(before => { const b = document.querySelector('[data-testid=budget]'); return b && b.innerText !== before }, before)
+    await page.getByRole('searchbox', { name: 'Item, by a word' }).fill('frequency')
+    await page.getByRole('button', { name: /^Add Grid frequency/i }).click()
+    await page.getByRole('button', { name: 'Put in force', disabled: false }).click()
+    await page.getByText(/^In force: \d+ points/).waitFor()
+    await page.getByRole('link', { name: 'Meters', exact: true }).click()
+    await meter.getByRole('link', { name: 'main' }).click()
+    await page.getByRole('row', { name: /frequency/i }).waitFor()
+
+    // The file's table, down and up.
+    await page.getByRole('link', { name: 'Points', exact: true }).click()
+    await page.getByText('This table came by MQTT').waitFor()
+    const download = page.waitForEvent('download')
+    await page.getByRole('button', { name: 'Download CSV' }).click()
+    const csv = await (await download).path()
+    assert.match(readFileSync(csv, 'utf8'), /^meter,item,interval.*\nmain,voltage_block,1s,207\.0,253\.0,0\.3/)
+    await page.locator('input[type=file]').setInputFiles({ name: 'points.csv', mimeType: 'text/csv', buffer: Buffer.from('电表;数据项;间隔;名称\nmain;voltage_a;5s;进线\n# nothing\n*;status_3;30s;\n') })
+    await page.getByRole('textbox', { name: 'Name, row 1', exact: true }).waitFor()
+    assert.equal(await page.getByRole('textbox', { name: 'Name, row 1', exact: true }).inputValue(), '进线')
+    await page.getByRole('button', { name: 'Back to the file’s table' }).click()
+    await page.getByRole('dialog').getByRole('button', { name: 'Go back' }).click()
+    await page.getByText('This is the table of DLT645_POINTS').waitFor()
     assert.deepEqual(complaints, [])
+    await close()
+  })
+
+  test('a scan finds the meters and writes the line for the settings', async () => {
+    const { page, complaints, close } = await visit(browser, address, { hash: 'scan' })
+    await page.getByRole('spinbutton').fill('4')
+    await page.getByRole('button', { name: 'Search', exact: true }).click()
+    await page.getByTestId('meters-line').filter({ hasText: /DLT645_METERS=main=000000000001,shop=000000000002,meter3=000000000003,meter4=000000000004/ }).waitFor()
+    assert.deepEqual(complaints, [])
+    await close()
+  })
+
+  test('what meters have stored: today and yesterday, by day, by month', async () => {
+    const { page, complaints, close } = await visit(browser, address, { hash: `meters/${root}/main` })
+    await page.getByRole('button', { name: 'Today and yesterday' }).click()
+    await page.getByRole('img', { name: /Active power.*by time of day: \d+ records of today, [1-9]\d* of yesterday/ }).waitFor()
+    await page.getByRole('button', { name: 'Energy by day', disabled: false }).click()
+    await page.getByRole('columnheader', { name: /tariff 2 \(peak\) kWh/ }).waitFor()
+    assert.ok(await page.locator('.bars tbody tr').count() > 20)
+    await picture(page, 'energy-by-day')
+    await inspect(page, 'energy by day')
+    assert.deepEqual(complaints, [])
+    await close()
+  })
+
+  test('whatever others publish is shown as text', async () => {
+    const evil = '<img src=x onerror="document.title=\'owned\'">'
+    const name = encodeURI('<svg onload=alert(1)>').slice(0, 0) + '<b>bold<script>alert(1)<script>'
+    const { page, complaints, close } = await visit(browser, address)
+    const send = (topic, payload, retain = true) => client.publishAsync(`evil/${topic}`, typeof payload === 'string' ? payload : JSON.stringify(payload), { retain, qos: 1 })
+    await send('bridge/status', 'online')
+    await send('bridge/info', { version: evil, protocols: [evil], allow: ['relay', evil], bus: { url: evil, state: 'up', baud: evil, echo: false, queue: evil, utilisation: evil }, meters: [{ name: evil, address: evil, protocol: evil, online: true, turnaround_ms: evil }] })
+    await send(`meter/${name}/availability`, 'online')
+    await send(`meter/${name}/state`, { voltage_a: evil, [evil]: evil, relay: evil, time: evil, times: { voltage_a: evil } })
+    await send(`meter/${name}/event`, { event_type: evil, time: evil, meter: evil, item: evil, value: evil, unit: evil }, false)
+    await send('bridge/audit', { time: evil, topic: evil, request: evil, meter: evil, action: evil, ok: false, error: { code: evil, message: evil }, user_properties: { user: evil } }, false)
+    await send('bridge/scan', { state: evil, protocol: evil, asked: evil, left: evil, pattern: evil, meters: [{ address: evil, protocol: evil, baud: evil, parity: evil }] })
+    await send('bridge/frame', { direction: evil, time: evil, hex: evil }, false)
+    // What is no JSON, too deep, or of the wrong kind must not stop the page either.
+    for (const nonsense of ['{', 'null', '[]', '7', '"x"', '{"bus":7,"meters":7,"allow":7}', '['.repeat(5000)]) {
+      await send('bridge/info', nonsense, false); await send(`meter/${name}/state`, nonsense, false); await send(`meter/${name}/event`, nonsense, false); await send('bridge/audit', nonsense, false); await send('bridge/scan', nonsense, false)
+    }
+    await page.locator('article.meter', { hasText: '<b>bold' }).waitFor()
+    const markup = async where => {
+      assert.equal(await page.locator('main img, main script, main b, main svg[onload]').count(), 0, where)
+      assert.doesNotMatch(await page.title(), /owned/)
+    }
+    await markup('meters')
+    await page.locator('article.meter a', { hasText: '<b>bold' }).click()
+    await page.locator('h1', { hasText: '<b>bold' }).waitFor()
+    await markup('a meter')
+    for (const where of ['read', 'switch', 'points', 'scan', 'wire', 'fleet']) {
+      await page.goto(`${address}/#/${where}`)
+      await page.locator('h1').waitFor()
+      const choice = page.getByLabel('Bridge', { exact: true })
+      if (await choice.count() > 0) await choice.selectOption('evil')
+      await markup(where)
+    }
+    for (const topic of ['bridge/status', 'bridge/info', 'bridge/scan', `meter/${name}/availability`, `meter/${name}/state`]) await send(topic, '')
+    assert.deepEqual(complaints, [])
+    await close()
+  })
+
+  const looks = [
+    { name: 'light' }, { name: 'dark', dark: true }, { name: 'phone', width: 360, height: 740 }, { name: 'phone-dark-chinese', width: 360, height: 740, dark: true, chinese: true },
+    { name: 'chinese', chinese: true }, { name: 'wall', width: 2560, height: 1440, dark: true }
+  ]
+  for (const { name: look, ...options } of looks) {
+    test(`each page fits and can be used by everybody: ${look}`, async () => {
+      const { page, complaints, close } = await visit(browser, address, options)
+      assert.equal(await page.locator('html').getAttribute('lang'), options.chinese ? 'zh-CN' : 'en')
+      for (const where of ['meters', `meters/${root}/main`, 'read', 'switch', 'points', 'scan', 'wire', 'fleet']) {
+        await page.goto(`${address}/#/${where}`)
+        await page.locator('h1').waitFor()
+        if (where === 'meters') await page.locator('article.meter.online .big .number').first().waitFor()
+        if (where.includes('/')) await page.locator('canvas').waitFor()
+        if (where === 'read') await page.getByRole('searchbox').fill(options.chinese ? '有功电能' : 'active power')
+        if (where === 'points') await page.getByTestId('budget').waitFor()
+        if (where === 'wire') await page.locator('.frame.received .said span').first().waitFor()
+        await inspect(page, `${where}, ${look}`)
+        await picture(page, `${where.replace(`/${root}/`, '-')}-${look}`)
+      }
+      assert.deepEqual(complaints, [])
+      await close()
+    })
+  }
+
+  test('by keyboard alone', async () => {
+    const { page, close } = await visit(browser, address)
+    await page.locator('article.meter.online').first().waitFor()
+    await page.keyboard.press('Tab')
+    assert.equal(await page.evaluate(() => document.activeElement.className), 'skip')
+    await page.keyboard.press('Enter')
+    assert.equal(await page.evaluate(() => document.activeElement.tagName), 'H1')
+    const focused = () => page.evaluate(() => document.activeElement.textContent)
+    for (let i = 0; i < 30 && await focused() !== 'main'; i++) await page.keyboard.press('Tab')
+    assert.equal(await focused(), 'main')
+    await page.keyboard.press('Enter')
+    await page.getByRole('heading', { level: 1, name: 'main' }).waitFor()
+    await page.waitForFunction(() => document.activeElement.tagName === 'H1') // so that a screen reader says where it is
     await close()
   })
 })

@@ -38,7 +38,7 @@ export function Meters ({ path }: { path: string[] }) {
         const meters = metersOf(b)
         return (
           <section aria-label={b.root}>
-            {(list.length > 1 || standing.state !== 'online') && <h2 class="row">{b.root} <Pill standing={standing} /> {standing.why && <span class="small dim">{standing.why}</span>}</h2>}
+            <h2 class={list.length > 1 || standing.state !== 'online' ? 'row' : 'hide'}>{b.root} <Pill standing={standing} /> {standing.why && <span class="small dim">{standing.why}</span>}</h2>
             {standing.state === 'online' && b.info && b.info.bus?.state !== 'up' && <Note kind="bad">{t(`The bus ${String(b.info.bus?.url)} is down: no meter can be reached.`, `总线 ${String(b.info.bus?.url)} 已断开：任何电表都无法访问。`)}</Note>}
             {meters.length === 0 && <Note>{t('No meter is named. Find them with Scan.', '还没有命名的电表，请用“搜表”查找。')}</Note>}
             <div class="cards">{meters.map(m => <Card b={b} m={m} key={m.name} />)}</div>

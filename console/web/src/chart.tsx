@@ -94,7 +94,7 @@ export function Bars ({ bars, unit, caption }: { bars: Bar[], unit: string, capt
         ))}
       </div>
       <div class="legend" aria-hidden="true">{names.map((n, k) => <span><i class={`part-${k}`} />{n}</span>)}</div>
-      <div class="scroll" tabIndex={0} role="region" aria-label={caption}>
+      <div class="scroll" tabIndex={0} role="group" aria-label={caption}>
         <table>
           <caption>{caption}</caption>
           <thead><tr><th scope="col">{t('Period', '时段')}</th>{names.map(n => <th scope="col" class="right">{n} {unit}</th>)}</tr></thead>

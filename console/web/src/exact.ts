@@ -28,6 +28,9 @@ export function plain (text: string): any {
   try { return JSON.parse(text) } catch { return undefined }
 }
 
+// finite makes a number of whatever stands in a payload; 0 if it is none.
+export const finite = (value: unknown): number => Number.isFinite(Number(value)) ? Number(value) : 0
+
 const digits = (d: string) => (d.split('.')[1] ?? '').length
 const scaled = (d: string, places: number) => {
   const [whole, fraction = ''] = d.split('.')

@@ -152,7 +152,7 @@ describe('the demo', { skip: missing('the console in a browser', 'chromium', 'go
 
   test('whatever others publish is shown as text', async () => {
     const evil = '<img src=x onerror="document.title=\'owned\'">'
-    const name = encodeURI('<svg onload=alert(1)>').slice(0, 0) + '<b>bold<script>alert(1)<script>'
+    const name = '<b>bold<script>alert(1)<script>'
     const { page, complaints, close } = await visit(browser, address)
     const send = (topic, payload, retain = true) => client.publishAsync(`evil/${topic}`, typeof payload === 'string' ? payload : JSON.stringify(payload), { retain, qos: 1 })
     await send('bridge/status', 'online')
@@ -179,8 +179,7 @@ describe('the demo', { skip: missing('the console in a browser', 'chromium', 'go
     for (const where of ['read', 'switch', 'points', 'scan', 'wire', 'fleet']) {
       await page.goto(`${address}/#/${where}`)
       await page.locator('h1').waitFor()
-      const choice = page.getByLabel('Bridge', { exact: true })
-      if (await choice.count() > 0) await choice.selectOption('evil')
+      if (!['fleet'].includes(where)) await page.getByRole('combobox', { name: 'Bridge', exact: true }).selectOption('evil')
       await markup(where)
     }
     for (const topic of ['bridge/status', 'bridge/info', 'bridge/scan', `meter/${name}/availability`, `meter/${name}/state`]) await send(topic, '')

@@ -124,7 +124,7 @@ function Detail ({ b, m }: { b: Bridge, m: Meter }) {
       </section>
       <section class="card" aria-labelledby="values">
         <h2 id="values">{t('Values', '数据')}</h2>
-        <div class="scroll" tabIndex={0} role="region" aria-labelledby="values">
+        <div class="scroll" tabIndex={0} role="group" aria-labelledby="values">
           <table>
             <thead><tr><th scope="col">{t('What', '名称')}</th><th scope="col" class="right">{t('Value', '数值')}</th><th scope="col">{t('Age', '时间')}</th><th scope="col" class="wideonly">{t('Item', '数据项')}</th></tr></thead>
             <tbody>{ordered(m).map(i => (

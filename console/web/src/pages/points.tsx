@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState } from 'preact/hooks'
-import { plain } from '../exact'
+import { finite, plain } from '../exact'
 import { label, member, search, variants } from '../items'
 import { ask, link } from '../link'
 import { type Bridge, bridgeStanding, infoOf, metersOf } from '../model'
@@ -164,7 +164,7 @@ function Editor ({ b }: { b: Bridge }) {
       <section class="card" aria-labelledby="table">
         <h2 id="table">{t('Table', '采集表')} <span class="small dim">{t(`${points.length} rows`, `${points.length} 行`)}</span></h2>
         <datalist id="meter-names"><option value="*" />{metersOf(b).map(m => <option value={m.name} />)}</datalist>
-        <div class="scroll" tabIndex={0} role="region" aria-labelledby="table">
+        <div class="scroll" tabIndex={0} role="group" aria-labelledby="table">
           <table class="edit">
             <thead><tr>{columns.map(c => <th scope="col">{titles[c]()}</th>)}<th scope="col"><span class="hide">{t('Remove', '删除')}</span></th></tr></thead>
             <tbody>{points.map((p, i) => {
@@ -186,7 +186,7 @@ function Editor ({ b }: { b: Bridge }) {
           <button type="button" onClick={() => { setPoints(undefined) }}>{t('Undo all changes', '放弃修改')}</button>
           <button type="button" onClick={() => download('points.csv', writeCSV(points))}>{t('Download CSV', '下载 CSV')}</button>
           <button type="button" onClick={() => file.current?.click()}>{t('Upload CSV', '上传 CSV')}</button>
-          <input ref={file} type="file" accept=".csv,text/csv,text/plain" class="hide" tabIndex={-1} aria-label={t('CSV file', 'CSV 文件')} onChange={e => { void upload(e.currentTarget.files?.[0]); e.currentTarget.value = '' }} />
+          <input ref={file} type="file" accept=".csv,text/csv,text/plain" hidden onChange={e => { void upload(e.currentTarget.files?.[0]); e.currentTarget.value = '' }} />
           <button type="button" onClick={() => setBack(true)}>{t('Back to the file’s table', '恢复配置文件的采集表')}</button>
         </div>
         <div role="status">{said && !said.error && <Note kind="good">{said.changed ? t(`In force: ${said.points} points.`, `已生效：${said.points} 个采集点。`) : t('It was in force already.', '内容未变。')}</Note>}</div>
@@ -203,8 +203,8 @@ function Budget ({ trial, trying }: { trial: any, trying: boolean }) {
   if (!trial || trial.error || trial.budget === undefined) {
     return <p class="dim" role="status">{trying ? t('Trying…', '正在试算……') : trial?.error ? t('The table has faults, so it cannot be told.', '采集表有误，无法计算。') : t('Not known yet.', '尚未计算。')}</p>
   }
-  const percent = (x: number) => `${(Number(x) * 100).toFixed(1)} %`
-  const width = (x: number) => Math.min(100, Number(x) * 100)
+  const percent = (x: number) => `${(finite(x) * 100).toFixed(1)} %`
+  const width = (x: number) => Math.min(100, finite(x) * 100)
   return (
     <div class={trying ? 'dim' : ''}>
       <svg class="budget" viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true">

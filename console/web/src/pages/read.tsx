@@ -72,7 +72,7 @@ function Found ({ r, items, toggle }: { r: Row, items: string[], toggle: (item: 
         {endings.map(e => {
           const item = member(r, e, back)
           const alone = endings.length === 1
-          return <button type="button" class="chip" aria-pressed={items.includes(item)} onClick={() => toggle(item)} aria-label={`${title}${alone ? '' : `, ${word(e)}`}`}>{alone ? t('choose', '选择') : word(e)}</button>
+          return <button type="button" class="chip" aria-pressed={items.includes(item)} onClick={() => toggle(item)} aria-label={alone ? `${t('choose', '选择')}: ${title}` : `${title}, ${word(e)}`}>{alone ? t('choose', '选择') : word(e)}</button>
         })}
       </div>
     </li>
@@ -86,7 +86,7 @@ function Result ({ reply, protocol }: { reply: any, protocol?: string }) {
     <section class="card" aria-labelledby="came">
       <h2 id="came">{t('What came', '结果')} {reply.meter ? `· ${String(reply.meter)}` : ''}{reply.address && reply.address !== reply.meter ? <span class="small dim"> {String(reply.address)}</span> : null}</h2>
       <Problem error={reply.error} />
-      {entries.length > 0 && <div class="scroll" tabIndex={0} role="region" aria-labelledby="came"><table>
+      {entries.length > 0 && <div class="scroll" tabIndex={0} role="group" aria-labelledby="came"><table>
         <thead><tr><th scope="col">{t('What', '名称')}</th><th scope="col" class="right">{t('Value', '数值')}</th><th scope="col">{t('Item', '数据项')}</th></tr></thead>
         <tbody>{entries.map(([i, v]) => <tr><th scope="row">{label(i, protocol)}</th><td class="right"><span class="number">{show(v)}</span> <span class="unit">{v === null ? '' : String(reply.units?.[i] ?? unitOf(i, protocol))}</span></td><td><code>{i}</code></td></tr>)}</tbody>
       </table></div>}

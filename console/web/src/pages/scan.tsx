@@ -1,5 +1,5 @@
 import { useState } from 'preact/hooks'
-import { plain } from '../exact'
+import { finite, plain } from '../exact'
 import { ask } from '../link'
 import { BridgeChoice, Copy, Note, Problem, Title, useBridge } from '../ui'
 import { t } from '../words'
@@ -35,7 +35,7 @@ export function Scan () {
   const progress = b.scan
   const reply = ours ? kept.reply : undefined
   const meters: any[] = (Array.isArray(reply?.meters) ? reply.meters : Array.isArray(progress?.meters) ? progress.meters : [])
-  const share = progress && progress.asked + progress.left > 0 ? progress.asked / (progress.asked + progress.left) : 0
+  const share = finite(progress?.asked) / Math.max(1, finite(progress?.asked) + finite(progress?.left))
   // Names of meters that are named already are kept.
   const names = new Map<string, string>((Array.isArray(b.info?.meters) ? b.info.meters : []).map((m: any) => [String(m.address), String(m.name)]))
   const plainProtocol = '2007'
@@ -58,13 +58,13 @@ export function Scan () {
         <h2 id="found">{t('Found', '已找到')}: {meters.length}</h2>
         {progress && !reply && <>
           <progress max="1" value={share} aria-label={t('Progress', '进度')} />
-          <p class="small dim" role="status">{t(`${progress.asked} questions asked, about ${progress.left} left, some ${Math.ceil(progress.remaining_ms / 1000)} s`, `已询问 ${progress.asked} 次，约剩 ${progress.left} 次，约 ${Math.ceil(progress.remaining_ms / 1000)} 秒`)} · {String(progress.protocol ?? '')} {progress.baud ? `${progress.baud} bit/s ${progress.parity}` : ''} <code>{String(progress.pattern ?? '')}</code></p>
+          <p class="small dim" role="status">{t(`${progress.asked} questions asked, about ${progress.left} left, some ${Math.ceil(finite(progress.remaining_ms) / 1000)} s`, `已询问 ${progress.asked} 次，约剩 ${progress.left} 次，约 ${Math.ceil(finite(progress.remaining_ms) / 1000)} 秒`)} · {String(progress.protocol ?? '')} {progress.baud ? `${progress.baud} bit/s ${progress.parity}` : ''} <code>{String(progress.pattern ?? '')}</code></p>
         </>}
         <Problem error={reply?.error} />
         {reply?.stopped && <Note kind="warn">{t('It ended early: ', '提前结束：')}{String(reply.stopped.message)}</Note>}
         {reply?.ok && <Note kind={reply.sure ? 'good' : 'info'}>{reply.sure ? t('All patterns were asked; there are no others.', '已询问所有地址段，没有遗漏。') : t('It ended when the wanted number was found, or something was heard that no meter could be made of: there may be others.', '找到指定数量后结束，或收到了无法识别的应答：可能还有其他表。')}</Note>}
         {meters.length > 0 && <>
-          <div class="scroll" tabIndex={0} role="region" aria-labelledby="found"><table>
+          <div class="scroll" tabIndex={0} role="group" aria-labelledby="found"><table>
             <thead><tr><th scope="col">{t('Address', '表地址')}</th><th scope="col">{t('Protocol', '规约')}</th><th scope="col">{t('Line', '线路')}</th><th scope="col">{t('Named', '名称')}</th></tr></thead>
             <tbody>{meters.map(m => <tr><th scope="row"><code>{String(m.address)}</code></th><td>{String(m.protocol)}</td><td>{m.baud ? `${m.baud} bit/s ${m.parity ?? ''}` : ''}</td><td>{names.get(String(m.address)) ?? <span class="dim">{t('not yet', '未命名')}</span>}</td></tr>)}</tbody>
           </table></div>

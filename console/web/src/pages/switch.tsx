@@ -128,7 +128,7 @@ export function Audit ({ b }: { b: Bridge }) {
       <h2 id="audit">{t('Commands of everybody since this page was opened', '打开本页面以来所有人的命令')}</h2>
       {b.audits.length === 0
         ? <p class="dim">{t('None, or your account may not read them.', '无，或您的账号无权读取。')}</p>
-        : <div class="scroll" tabIndex={0} role="region" aria-labelledby="audit"><table>
+        : <div class="scroll" tabIndex={0} role="group" aria-labelledby="audit"><table>
             <thead><tr><th scope="col">{t('Time', '时间')}</th><th scope="col">{t('Meter', '电能表')}</th><th scope="col">{t('Command', '命令')}</th><th scope="col">{t('Result', '结果')}</th><th scope="col">{t('By', '操作者')}</th></tr></thead>
             <tbody>{b.audits.slice(0, 50).map(a => {
               const o = outcome(a)

@@ -1,4 +1,5 @@
 import { useEffect, useState } from 'preact/hooks'
+import { finite } from '../exact'
 import { Frames } from '../frames'
 import { subscribe, unsubscribe } from '../link'
 import { bridgeStanding, infoOf, metersOf, meterStanding } from '../model'
@@ -21,10 +22,10 @@ export function Wire () {
   if (!b) return <><Title>{t('Wire', '总线')}</Title><Note>{t('Nothing is heard of a bridge yet.', '还没有网桥的消息。')}</Note></>
   const bus = b.info?.bus
   const standing = bridgeStanding(b)
-  const share = Math.round(Number(bus?.utilisation ?? 0) * 100)
+  const share = Math.round(finite(bus?.utilisation) * 100)
   const frames = (held ?? b.frames).filter(f => only === '' || f.hex.toLowerCase().includes(only.toLowerCase().replace(/\s/g, ''))).slice(0, 60)
   const listed = metersOf(b).filter(m => infoOf(b, m.name))
-  const slowest = Math.max(1, ...listed.map(m => Number(infoOf(b, m.name).turnaround_ms ?? 0)))
+  const slowest = Math.max(1, ...listed.map(m => finite(infoOf(b, m.name).turnaround_ms)))
   return (
     <>
       <Title>{t('Wire', '总线')}</Title>
@@ -40,9 +41,9 @@ export function Wire () {
       </section>
       {listed.length > 0 && <section class="card" aria-labelledby="turn">
         <h2 id="turn">{t('How long each meter takes to begin an answer', '各表应答延时')}</h2>
-        <ul class="turnarounds">{listed.slice().sort((x, y) => Number(infoOf(b, y.name).turnaround_ms ?? -1) - Number(infoOf(b, x.name).turnaround_ms ?? -1)).map(m => {
+        <ul class="turnarounds">{listed.slice().sort((x, y) => finite(infoOf(b, y.name).turnaround_ms) - finite(infoOf(b, x.name).turnaround_ms)).map(m => {
           const ms = infoOf(b, m.name).turnaround_ms
-          return <li><span>{m.name}</span><svg viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true"><rect width={ms === null ? 0 : Number(ms) / slowest * 100} height="8" /></svg><span class="right">{ms === null || ms === undefined ? t('not known', '未知') : `${ms} ms`}</span> <Pill standing={meterStanding(b, m)} /></li>
+          return <li><span>{m.name}</span><svg viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true"><rect width={finite(ms) / slowest * 100} height="8" /></svg><span class="right">{ms === null || ms === undefined ? t('not known', '未知') : `${ms} ms`}</span> <Pill standing={meterStanding(b, m)} /></li>
         })}</ul>
       </section>}
       <section class="card" aria-labelledby="frames">

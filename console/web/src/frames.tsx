@@ -1,6 +1,6 @@
 // Frames, each explained by the decoder of the binary.
 import { useEffect, useState } from 'preact/hooks'
-import { plain } from './exact'
+import { Decimal, parse } from './exact'
 import { label } from './items'
 import { clock } from './ui'
 import { t } from './words'
@@ -19,7 +19,7 @@ async function explain (hex: string): Promise<any[] | string> {
   waiting++
   try {
     const response = await fetch(`/decode?hex=${encodeURIComponent(hex)}`)
-    const answer = plain(await response.text())
+    const answer = parse(await response.text())
     const found = Array.isArray(answer) ? answer : String(answer?.error ?? response.status)
     if (explained.size > 1000) explained.clear()
     explained.set(hex, found)
@@ -66,7 +66,7 @@ function said (d: any): string {
   return [...parts, ...values].join(' · ')
 }
 
-const text = (v: any): string => v && typeof v === 'object' ? 'value' in v ? [v.value, v.unit].filter(x => x !== undefined && x !== '').join(' ') : JSON.stringify(v) : String(v)
+const text = (v: any): string => v instanceof Decimal ? v.text : v && typeof v === 'object' ? 'value' in v ? [v.value, v.unit].filter(x => x !== undefined && x !== '').join(' ') : JSON.stringify(v) : String(v)
 
 export function Frames ({ frames }: { frames: Frame[] }) {
   return <ol class="frames">{frames.map(f => <Line key={`${f.at} ${f.direction} ${f.hex}`} f={f} />)}</ol>

@@ -94,19 +94,22 @@ export function search (text: string, protocol?: string): Row[] {
   })
 }
 
-// variants are the members of a family: how its name ends for each.
+// variants are the members of a family that people ask for: how its name ends for each.
 export function variants (r: Row): { phases: string[], tariffs: string[], back: string[] } {
-  const letters = new Set((r.ranges ?? '').split(' ').map(s => s[0]))
-  const phased = letters.has('p')
-  return {
-    phases: phased ? (/_a$/.test(r.name) || /_a_/.test(r.name) ? ['a', 'b', 'c', 'block'] : ['', 'a', 'b', 'c', 'block']) : [],
-    tariffs: letters.has('t') ? ['', 't1', 't2', 't3', 't4', 'block'] : [],
-    back: letters.has('h') ? ['', 'h1', 'h2', 'h3'] : []
-  }
+  const runs = new Map((r.ranges ?? '').split(' ').map(range => [range[0], range.slice(range.indexOf('=') + 1)]))
+  const block = (list: string) => /,F+$/.test(list) ? ['block'] : []
+  const p = runs.get('p'); const tt = runs.get('t'); const h = runs.get('h')
+  const named = /_a(?=_|$)/.test(r.name)
+  const phases = p === undefined ? [] : named ? ['a', 'b', 'c', ...block(p)] : /^0+\.\./.test(p) ? ['', 'a', 'b', 'c', ...block(p)] : []
+  const tariffs = tt === undefined || phases.length > 0 || /_\d+$/.test(r.name) ? [] : [...(/^0/.test(tt) ? [''] : []), 't1', 't2', 't3', 't4', ...block(tt)]
+  const back = h === undefined ? [] : h.includes('..') ? ['', 'h1', 'h2', 'h3'] : ['', 'h1', 'h2']
+  return { phases, tariffs, back }
 }
 
 // member is the name of one member of a family.
 export function member (r: Row, ending: string, back: string): string {
-  const base = variants(r).phases.length > 0 ? r.name.replace(/_a(?=$|_\d+$)/, '') : r.name
-  return [base, ending, back].filter(Boolean).join('_')
+  if (ending === '' && back === '') return r.name
+  if (ending !== '' && variants(r).phases.length > 0 && /_a(?=_|$)/.test(r.name)) return [r.name.replace(/_a(?=_|$)/, `_${ending}`), back].filter(Boolean).join('_')
+  const [, base, time] = /^(.*?)(_time)?$/.exec(r.name)!
+  return [base.replace(/_t1$/, ''), ending, back].filter(Boolean).join('_') + (time ?? '')
 }

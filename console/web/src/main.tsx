@@ -53,6 +53,7 @@ function Page () {
     addEventListener('hashchange', moved)
     return () => removeEventListener('hashchange', moved)
   }, [])
+  useEffect(() => { document.querySelector('nav [aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' }) }, [path[0]])
   const here = pages.find(([id]) => id === path[0]) ?? pages[0]
   const Body = here[2]
   document.title = `${here[1]()} · dlt645-mqtt`

@@ -18,7 +18,7 @@ export interface Bridge {
   root: string
   status?: string
   info?: any
-  infoAt: number
+  infoAt: number // when it came live, 0 if it has not yet
   scan?: any
   config?: any // null: none came by MQTT
   meters: Map<string, Meter>
@@ -98,12 +98,12 @@ export function receive (topic: string, text: string, retained: boolean) {
   const [, root, ofBridge, name, ofMeter] = found
   const b = bridgeOf(root)
   if (!b) return
-  if (ofBridge) receiveBridge(b, ofBridge, text)
+  if (ofBridge) receiveBridge(b, ofBridge, text, retained)
   else receiveMeter(b, name, ofMeter, text, retained)
   changed()
 }
 
-function receiveBridge (b: Bridge, what: string, text: string) {
+function receiveBridge (b: Bridge, what: string, text: string, retained: boolean) {
   switch (what) {
     case 'status':
       b.status = text === 'online' || text === 'offline' ? text : undefined
@@ -112,7 +112,7 @@ function receiveBridge (b: Bridge, what: string, text: string) {
     case 'info': {
       const info = plain(text)
       b.info = info && typeof info === 'object' ? info : undefined
-      b.infoAt = now()
+      if (!retained) b.infoAt = now() // what the broker has kept may be of any age
       if (b.info?.bus?.state !== 'up') gapAll(b)
       break
     }

@@ -38,7 +38,7 @@ export function Fleet () {
                   <td class="right">{b.info ? String(b.info.bus?.queue) : '—'}</td>
                   <td>{Array.isArray(b.info?.allow) ? b.info.allow.map(String).join(', ') : '—'}</td>
                   <td>{b.info ? String(b.info.version) : '—'}</td>
-                  <td>{b.infoAt ? <Age at={b.infoAt} /> : '—'}</td>
+                  <td>{b.infoAt ? <Age at={b.infoAt} /> : b.info ? t('kept by the broker', '代理保留') : '—'}</td>
                 </tr>
               )
             })}

@@ -34,7 +34,7 @@ export function Wire () {
         {!bus
           ? <p class="dim">{t('Nothing is known of it, or your account may not read it.', '没有信息，或您的账号无权读取。')}</p>
           : <>
-              <p><code>{String(bus.url)}</code> · {String(bus.baud)} bit/s · {standing.state !== 'online' ? <Pill standing={standing} /> : bus.state === 'up' ? <span class="pill online">{t('up', '正常')}</span> : <span class="pill offline">{t('down', '断开')}</span>} <span class="small dim"><Age at={b.infoAt} /></span></p>
+              <p><code>{String(bus.url)}</code> · {String(bus.baud)} bit/s · {standing.state !== 'online' ? <Pill standing={standing} /> : bus.state === 'up' ? <span class="pill online">{t('up', '正常')}</span> : <span class="pill offline">{t('down', '断开')}</span>} <span class="small dim">{b.infoAt ? <Age at={b.infoAt} /> : t('as the broker has kept it', '代理保留的消息')}</span></p>
               <div class="meterline"><span>{t('Wire busy in the last minute', '最近一分钟总线占用')}</span><meter min="0" max="100" value={share} aria-label={t('Wire busy in the last minute', '最近一分钟总线占用')} /><strong>{share} %</strong></div>
               <p>{t('Requests that wait', '排队的请求')}: <strong>{String(bus.queue)}</strong></p>
             </>}

@@ -57,20 +57,20 @@ func (c *config) openHTTP(log *slog.Logger) (err error) {
 func newConsole(c config, log *slog.Logger) (*console.Console, error) {
 	return console.New(console.Config{
 		Brokers: c.broker.URLs, TLS: c.broker.TLS, Root: c.root, Version: version, Hosts: c.hosts, Log: log,
-		Items: allItems,
-		Decode: func(hex string) (any, error) {
+		Items: c.allItems,
+		Decode: func(hex, protocol string) (any, error) {
 			stream, err := parseHex(hex)
 			if err != nil {
 				return nil, err
 			}
-			spoken, err := tonguesOf("")
+			spoken, err := tonguesOf(protocol)
 			if err != nil {
 				return nil, err
 			}
 			explained := []any{}
 			for _, piece := range cutFrames(stream, spoken) {
-				description, err := piece.describe("", c.zone)
-				if err != nil {
+				description, err := piece.describe(protocol, c.zone)
+				if description == nil {
 					description = map[string]string{"hex": fmt.Sprintf("%X", piece.bytes), "error": err.Error()}
 				}
 				explained = append(explained, description)
@@ -80,14 +80,23 @@ func newConsole(c config, log *slog.Logger) (*console.Console, error) {
 	})
 }
 
-// allItems returns the dictionaries of all protocols as one list.
-func allItems() any {
+// allItems returns the dictionaries of all protocols as one list, with the register maps of the configured
+// meters' own.
+func (c *config) allItems() any {
 	type row struct {
 		Protocol string `json:"protocol"`
 		itemRow
 	}
+	all := dictionaries()
+	for _, m := range c.meters {
+		name := m.Protocol.Name()
+		known := slices.ContainsFunc(all, func(d dictionaryOf) bool { return d.name == name })
+		if own, err := dictionaryNamed(name); err == nil && !known {
+			all = append(all, own)
+		}
+	}
 	var rows []row
-	for _, d := range dictionaries() {
+	for _, d := range all {
 		for _, r := range d.search() {
 			r.Fields = nil // the page shows families
 			rows = append(rows, row{d.name, r})

@@ -24,8 +24,8 @@ type Config struct {
 	// (localhost, .local, .lan, .home.arpa, .internal). A page of a stranger whose name leads here has
 	// another one.
 	Hosts  []string
-	Items  func() any                    // the dictionary, to be shown as JSON; called once
-	Decode func(hex string) (any, error) // explains frames, as JSON
+	Items  func() any                              // the dictionary, to be shown as JSON; called once
+	Decode func(hex, protocol string) (any, error) // explains frames, as JSON; an empty protocol: what they say of themselves
 	Log    *slog.Logger
 }
 
@@ -114,7 +114,7 @@ func (c *Console) refuse(w http.ResponseWriter, r *http.Request, status int, kin
 // mostHex bounds what is to be decoded at once.
 const mostHex = 4096
 
-// decode explains the frames of the parameter hex.
+// decode explains the frames of the parameter hex, of the protocol of another one where they do not tell it.
 func (c *Console) decode(w http.ResponseWriter, r *http.Request) {
 	status, answer := http.StatusOK, any(nil)
 	hex := r.URL.Query().Get("hex")
@@ -122,7 +122,7 @@ func (c *Console) decode(w http.ResponseWriter, r *http.Request) {
 	if len(hex) > mostHex {
 		err = fmt.Errorf("%d characters; at most %d are explained at once", len(hex), mostHex)
 	} else {
-		answer, err = c.config.Decode(hex)
+		answer, err = c.config.Decode(hex, r.URL.Query().Get("protocol"))
 	}
 	if err != nil {
 		status, answer = http.StatusBadRequest, map[string]string{"error": err.Error()}

@@ -80,7 +80,7 @@ func serve(t *testing.T, broker string, change func(*Config)) (*Console, *httpte
 	config := Config{
 		Brokers: []*url.URL{u}, Root: "dlt645", Version: "1.2.3", Log: slog.New(slog.DiscardHandler),
 		Items: func() any { return []string{"voltage_a"} },
-		Decode: func(hex string) (any, error) {
+		Decode: func(hex, _ string) (any, error) {
 			if hex == "" {
 				return nil, errors.New("there is no frame")
 			}

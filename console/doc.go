@@ -7,7 +7,7 @@
 //
 //	GET /                the page, and the files that it is made of
 //	GET /items.json      the dictionary of data items
-//	GET /decode?hex=…    frames, explained
+//	GET /decode?hex=…    frames, explained; &protocol=modbus for those that do not tell
 //	GET /mqtt            WebSocket: MQTT, byte for byte
 //
 // Everything is answered only to who asks for it by a name that no stranger can give this machine

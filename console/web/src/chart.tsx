@@ -42,7 +42,7 @@ export function Chart ({ x, curves, unit, minutes, summary }: { x: number[], cur
           width: 2,
           dash: c.dashed ? [6, 4] : undefined,
           spanGaps: false,
-          points: { show: x.length < 40 },
+          points: { show: (u: uPlot) => u.data[0].length < 30 },
           value: (_u: uPlot, v: number | null) => v === null ? '—' : `${v} ${unit}`
         }))
       ]

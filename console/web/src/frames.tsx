@@ -18,9 +18,18 @@ async function explain (hex: string): Promise<any[] | string> {
   if (waiting > 8) return ''
   waiting++
   try {
-    const response = await fetch(`/decode?hex=${encodeURIComponent(hex)}`)
-    const answer = parse(await response.text())
-    const found = Array.isArray(answer) ? answer : String(answer?.error ?? response.status)
+    const ask = async (protocol: string) => {
+      const response = await fetch(`/decode?hex=${encodeURIComponent(hex)}${protocol && `&protocol=${protocol}`}`)
+      return parse(await response.text()) ?? { error: response.status }
+    }
+    const nothing = (a: any) => !Array.isArray(a) || a.every(d => d?.error)
+    let answer = await ask('')
+    // Frames of Modbus have no marks of their own.
+    if (nothing(answer)) {
+      const other = await ask('modbus')
+      if (!nothing(other)) answer = other
+    }
+    const found = Array.isArray(answer) ? answer : String(answer?.error ?? '')
     if (explained.size > 1000) explained.clear()
     explained.set(hex, found)
     return found

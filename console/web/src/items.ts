@@ -15,7 +15,11 @@ export async function loadItems () {
   const askedAt = Date.now()
   const response = await fetch('/items.json')
   learnClock(response.headers.get('Date'), askedAt)
-  rows = await response.json()
+  const seen = new Set<string>() // some tables have a row for each kind of meter
+  rows = (await response.json()).map(plainly).filter((r: Row) => {
+    const key = `${r.protocol} ${r.di} ${r.name}`
+    return !seen.has(key) && !!seen.add(key)
+  })
   for (const r of rows) {
     if (!byProtocol.has(r.protocol)) byProtocol.set(r.protocol, new Map())
     const table = byProtocol.get(r.protocol)!
@@ -25,6 +29,20 @@ export async function loadItems () {
     }
   }
   changed()
+}
+
+// plainly takes the places out of a row where its family runs: they stand in braces in some tables.
+function plainly (r: any): Row {
+  const first: Record<string, string> = { p: '_a', r: '_1' }
+  return {
+    ...r,
+    name: String(r.name).replace(/\{(\w)\}/g, (_, letter) => first[letter] ?? ''),
+    di: r.di ?? r.oad ?? r.register ?? '',
+    picture: r.picture ?? '',
+    unit: r.unit ?? '',
+    text_en: String(r.text_en ?? '').replace(/\{\w\}/g, ''),
+    text_zh: String(r.text_zh ?? '').replace(/\{\w\}/g, '')
+  }
 }
 
 const endings = /_(?:[abc]|t\d+|h\d+|\d+|block)$/
@@ -86,7 +104,8 @@ export function label (item: string, protocol?: string): string {
 // search finds rows by words, all of which must match.
 export function search (text: string, protocol?: string): Row[] {
   const words = text.toLowerCase().split(/\s+/).filter(Boolean)
-  const own = rows.filter(r => !protocol || r.protocol === protocol)
+  // A model of a protocol, such as modbus/dtsu666, may have a table of its own.
+  const own = rows.filter(r => !protocol || r.protocol === protocol || r.protocol === protocol.split('/')[0])
   const of = own.length > 0 ? own : rows
   return of.filter(r => {
     const all = `${r.name} ${r.di} ${r.text_en} ${r.text_zh}`.toLowerCase()
@@ -96,7 +115,7 @@ export function search (text: string, protocol?: string): Row[] {
 
 // variants are the members of a family that people ask for: how its name ends for each.
 export function variants (r: Row): { phases: string[], tariffs: string[], back: string[] } {
-  const runs = new Map((r.ranges ?? '').split(' ').map(range => [range[0], range.slice(range.indexOf('=') + 1)]))
+  const runs = new Map((r.ranges ?? '').split(' ').filter(range => range.includes('=')).map(range => [range[0], range.slice(range.indexOf('=') + 1)]))
   const block = (list: string) => /,F+$/.test(list) ? ['block'] : []
   const p = runs.get('p'); const tt = runs.get('t'); const h = runs.get('h')
   const named = /_a(?=_|$)/.test(r.name)

@@ -220,7 +220,7 @@ function Add ({ b, add }: { b: Bridge, add: (p: Partial<Point>) => void }) {
   const [text, setText] = useState('')
   const [meter, setMeter] = useState('*')
   const protocol = meter === '*' ? undefined : infoOf(b, meter)?.protocol
-  const found = text.trim() === '' ? [] : search(text, protocol).filter(r => !/\+|^=/.test(r.picture)).slice(0, 12)
+  const found = text.trim() === '' ? [] : search(text, protocol).filter(r => !/\+(?!U$)|^=/.test(r.picture)).slice(0, 12)
   return (
     <section class="card noprint" aria-labelledby="add">
       <h2 id="add">{t('Add a point', '添加采集点')}</h2>

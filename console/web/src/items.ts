@@ -51,12 +51,16 @@ const stem = (name: string) => {
   return name
 }
 
-// find returns the row of an item's family.
+// find returns the row of an item's family: from the table of the protocol if that has it, else from any.
 export function find (item: string, protocol?: string): Row | undefined {
-  const table = (protocol && byProtocol.get(protocol)) || anywhere
+  const own = protocol === undefined ? undefined : byProtocol.get(protocol) ?? byProtocol.get(protocol.split('/')[0])
+  return (own && within(own, item)) ?? within(anywhere, item)
+}
+
+function within (table: Map<string, Row>, item: string): Row | undefined {
   let name = item.replace(/\..*$/, '')
   for (;;) {
-    const r = table.get(name) ?? anywhere.get(name)
+    const r = table.get(name)
     if (r) return r
     const shorter = name.endsWith('_time') ? name.slice(0, -5) : name.replace(endings, '')
     if (shorter === name) return undefined

@@ -303,6 +303,10 @@ type Result struct {
 	Frame   []byte    // raw: the answer as it came, without wake-up bytes
 	Samples []Sample  // of a load record, in place of Values, as they came; one without values is not valid
 
+	// Errors say of single items that the step reads beside others why they have no value. The
+	// protocol puts them into the Errors of the plan that follows.
+	Errors []ItemError
+
 	// Learned is what the answer teaches of the meter beside values, by name: in which order it
 	// sends something, what it refuses. It is kept until the meter was offline: see Known.Learned.
 	Learned map[string]string

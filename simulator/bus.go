@@ -1,21 +1,19 @@
 package simulator
 
 import (
-	"bufio"
 	"maps"
 	"slices"
 	"sync"
 	"time"
 
 	"dlt645-mqtt/protocol"
-	"dlt645-mqtt/protocol/dlt645"
 )
 
 // BusOptions describe a bus. The zero value is a line without meters that carries bytes in
 // no time.
 type BusOptions struct {
 	Meters     []*Meter      // of DL/T 645
-	Stations   []Station     // what else stands on the line
+	Devices    []Device      // of any protocol, beside those
 	Baud       int           // bits per second, 11 bits a byte; 0: bytes take no time
 	Turnaround time.Duration // from the end of a request to the first byte of the answer
 	WakeUp     int           // bytes FEH before an answer
@@ -26,36 +24,30 @@ type BusOptions struct {
 	Now func() time.Time
 }
 
-// A Station is what stands on a line and answers: a meter of any protocol.
-type Station struct {
-	Mode protocol.Mode // at which it hears and speaks; zero: that of the line
-
-	// Cut cuts the requests out of what is sent to the line, as package bufio has it. There is
-	// never more to be expected than has come.
-	Cut bufio.SplitFunc
-
-	// Answer returns what the station sends after a request, with what goes before its frame; none
-	// if it is not meant, or does not understand. at is the time when the request was through.
-	Answer func(request []byte, at time.Time) []byte
-}
-
 // A Bus is a half-duplex line with meters. Two that talk at once garble each other. Its
 // methods may be called from many goroutines.
 type Bus struct {
-	options BusOptions
+	options   BusOptions
+	devices   []Device
+	languages []*language
 
 	mu      sync.Mutex
 	gremlin gremlin
 	ports   map[*Port]struct{}
-	wire    []carried                // in order of arrival
-	dropped int                      // how many bytes were on the wire before the first of wire
-	sent    time.Time                // when the last byte of a master is through
-	heard   map[protocol.Mode][]byte // what the meters of a mode got of a request
-	reached [][]byte                 // and what each of the stations did
+	wire    []carried      // in order of arrival
+	dropped int            // how many bytes were on the wire before the first of wire
+	sent    time.Time      // when the last byte of a master is through
+	heard   map[ear][]byte // what was got of a request
 	mode    protocol.Mode
 
 	unpluggedUntil time.Time
 	replug         chan struct{} // closed when unpluggedUntil changes
+}
+
+// An ear is that of the devices of a language that listen at a mode.
+type ear struct {
+	*language
+	mode protocol.Mode
 }
 
 // A carried is a byte on the wire.
@@ -76,11 +68,16 @@ const (
 
 // NewBus puts meters on a line.
 func NewBus(o BusOptions) *Bus {
-	return &Bus{
+	b := &Bus{
 		options: o, gremlin: newGremlin(o.Faults, o.Seed), ports: map[*Port]struct{}{}, replug: make(chan struct{}),
-		heard: map[protocol.Mode][]byte{}, reached: make([][]byte, len(o.Stations)),
-		mode: protocol.Mode{Baud: o.Baud, Parity: "even", Stop: 1},
+		heard: map[ear][]byte{}, mode: protocol.Mode{Baud: o.Baud, Parity: "even", Stop: 1},
 	}
+	for _, m := range o.Meters {
+		b.devices = append(b.devices, m)
+	}
+	b.devices = append(b.devices, o.Devices...)
+	b.languages = languages(b.devices)
+	return b
 }
 
 // SetMode says what the mode of the line is called, if that is not the speed of the options with even parity and one
@@ -91,8 +88,11 @@ func (b *Bus) SetMode(mode protocol.Mode) {
 	b.mode = mode
 }
 
-// Meters returns the meters on the line.
+// Meters returns the meters of DL/T 645 on the line.
 func (b *Bus) Meters() []*Meter { return slices.Clone(b.options.Meters) }
+
+// Devices returns all meters on the line.
+func (b *Bus) Devices() []Device { return slices.Clone(b.devices) }
 
 // Struck tells how often each fault has struck.
 func (b *Bus) Struck() map[Fault]int {
@@ -105,40 +105,51 @@ func (b *Bus) Struck() map[Fault]int {
 // bytes, at once and without faults. What they are told to do they do.
 func (b *Bus) Answer(request []byte, at time.Time) []byte {
 	var answers []byte
-	for len(request) > 0 {
-		advance, token, _ := dlt645.ScanFrame(request, true)
-		if token != nil {
-			if frame, err := dlt645.ParseFrame(token); err == nil {
-				answers = append(answers, overlaid(b.ask(frame, nil, at), b.options.WakeUp)...)
+	for _, l := range b.languages {
+		for rest := request; len(rest) > 0; {
+			advance, token, _ := l.scan(rest, true)
+			if token != nil {
+				answers = append(answers, overlaid(b.ask(l, token, nil, at), b.wakeUps(l))...)
 			}
+			rest = rest[advance:]
 		}
-		request = request[advance:]
 	}
 	return answers
 }
 
-// ask lets the meters of a mode hear a frame, or all if it is nil, and returns the answers.
-func (b *Bus) ask(request dlt645.Frame, mode *protocol.Mode, at time.Time) (answers []dlt645.Frame) {
-	for _, m := range b.options.Meters {
-		if mode != nil && b.named(m.mode) != *mode {
-			continue
-		}
-		if answer, ok := m.Answer(request, at); ok {
+// ask lets all devices of a language and a mode hear a frame, or of all modes if it is nil, and returns the answers.
+func (b *Bus) ask(l *language, frame []byte, mode *protocol.Mode, at time.Time) (answers [][]byte) {
+	for _, d := range b.meant(l, frame, mode) {
+		if answer := d.hear(frame, at); answer != nil {
 			answers = append(answers, answer)
 		}
 	}
 	return answers
 }
 
+// meant returns the devices that a frame is for, and that hear it in that mode.
+func (b *Bus) meant(l *language, frame []byte, mode *protocol.Mode) (devices []Device) {
+	for _, d := range b.devices {
+		if d.language() == l && (mode == nil || b.named(d.listensAt()) == *mode) && d.hears(frame) {
+			devices = append(devices, d)
+		}
+	}
+	return devices
+}
+
+// wakeUps returns how many bytes FEH come before an answer.
+func (b *Bus) wakeUps(l *language) int {
+	if !l.wakeUp {
+		return 0
+	}
+	return b.options.WakeUp
+}
+
 // overlaid returns the bytes of answers that are sent at the same time. The meters of a
 // collision are a byte apart, so that nobody can read anything.
-func overlaid(answers []dlt645.Frame, wakeUp int) (b []byte) {
+func overlaid(answers [][]byte, wakeUp int) (b []byte) {
 	for n, answer := range answers {
-		one := slices.Repeat([]byte{0xFE}, wakeUp)
-		one, err := answer.AppendBinary(one)
-		if err != nil {
-			panic(err) // a meter keeps to 200 bytes
-		}
+		one := slices.Concat(slices.Repeat([]byte{0xFE}, wakeUp), answer)
 		for i, c := range one {
 			if i+n < len(b) {
 				b[i+n] &= c
@@ -172,7 +183,6 @@ func (b *Bus) transmit(p []byte, mode protocol.Mode, now time.Time) {
 	}
 	if start.Sub(b.sent) > byteGap {
 		clear(b.heard)
-		clear(b.reached)
 	}
 	echo := b.gremlin.echo(len(p))
 	for k, c := range p {
@@ -180,20 +190,10 @@ func (b *Bus) transmit(p []byte, mode protocol.Mode, now time.Time) {
 		sent := b.put(carried{start.Add(b.duration(k, mode)), end, c, !echo[k].back, mode})
 		got := sent.b
 		sent.b ^= echo[k].flips
-		b.reach(got, mode, end, now)
-		heard := b.heard[mode]
-		heard = append(heard, got)
-		for {
-			advance, token, _ := dlt645.ScanFrame(heard, false)
-			if token != nil {
-				b.exchange(token, mode, end, now)
-			}
-			if advance == 0 {
-				break
-			}
-			heard = slices.Delete(heard, 0, advance)
+		for _, l := range b.languages {
+			by := ear{l, mode}
+			b.heard[by] = b.hear(by, append(b.heard[by], got), end, now)
 		}
-		b.heard[mode] = heard
 	}
 	b.sent = start.Add(b.duration(len(p), mode))
 	for port := range b.ports {
@@ -201,30 +201,17 @@ func (b *Bus) transmit(p []byte, mode protocol.Mode, now time.Time) {
 	}
 }
 
-// reach lets the stations at a mode hear a byte that is through at a time, and puts on the wire what they answer.
-func (b *Bus) reach(c byte, mode protocol.Mode, end, now time.Time) {
-	at := end
-	if b.options.Now != nil {
-		at = b.options.Now().Add(end.Sub(now))
-	}
-	for i, station := range b.options.Stations {
-		if b.named(station.Mode) != mode {
-			continue
+// hear lets the devices of a language and a mode hear what has come, and returns what of it may yet become a frame.
+func (b *Bus) hear(by ear, heard []byte, end, now time.Time) []byte {
+	for {
+		advance, token, _ := by.scan(heard, false)
+		if token != nil {
+			b.exchange(by, token, end, now)
 		}
-		b.reached[i] = append(b.reached[i], c)
-		for {
-			advance, token, _ := station.Cut(b.reached[i], false)
-			if token != nil {
-				for k, answer := range station.Answer(token, at) {
-					from := end.Add(b.options.Turnaround)
-					b.put(carried{from: from.Add(b.duration(k, mode)), to: from.Add(b.duration(k+1, mode)), b: answer, mode: mode})
-				}
-			}
-			if advance == 0 {
-				break
-			}
-			b.reached[i] = b.reached[i][min(advance, len(b.reached[i])):]
+		if advance == 0 {
+			return heard
 		}
+		heard = slices.Delete(heard, 0, advance)
 	}
 }
 
@@ -261,38 +248,33 @@ func (c *carried) meet(other *carried) {
 	}
 }
 
-// exchange lets the meters of a mode answer a frame whose last byte is through at a time.
-func (b *Bus) exchange(token []byte, mode protocol.Mode, end, now time.Time) {
-	request, err := dlt645.ParseFrame(token)
-	if err != nil {
-		return // meters do not answer what they do not understand
-	}
+// exchange lets the devices of a language and a mode answer a frame whose last byte is through at a time.
+func (b *Bus) exchange(by ear, token []byte, end, now time.Time) {
+	mode := by.mode
 	at := end
 	if b.options.Now != nil {
 		at = b.options.Now().Add(end.Sub(now))
 	}
 	g := &b.gremlin
 	b.breakPorts(now)
-	if !request.Address.IsBroadcast() && g.strikes(FaultOff) {
-		for _, m := range b.options.Meters {
-			if m.hears(request.Address) {
-				m.SwitchOff(at.Add(g.between(time.Second, time.Minute)))
-			}
+	if !by.isBroadcast(token) && g.strikes(FaultOff) {
+		for _, d := range b.meant(by.language, token, nil) {
+			d.SwitchOff(at.Add(g.between(time.Second, time.Minute)))
 		}
 	}
 	lost := g.strikes(FaultNoReply)
 	if lost && g.random.IntN(2) == 0 {
 		return
 	}
-	answers := b.ask(request, &mode, at)
+	answers := b.ask(by.language, token, &mode, at)
 	if lost || len(answers) == 0 {
 		return
 	}
 	for i := range answers {
-		b.misdirect(&answers[i])
+		answers[i] = b.misdirected(by.language, answers[i])
 	}
-	wakeUp := b.options.WakeUp
-	if g.strikes(FaultFE) {
+	wakeUp := b.wakeUps(by.language)
+	if by.wakeUp && g.strikes(FaultFE) {
 		wakeUp = g.random.IntN(9)
 	}
 	var symbols []symbol
@@ -310,17 +292,16 @@ func (b *Bus) exchange(token []byte, mode protocol.Mode, end, now time.Time) {
 	}
 }
 
-// misdirect makes an answer look like that of another meter or of another item, if the
+// misdirected makes an answer look like that of another meter or of another item, if the
 // faults call for it.
-func (b *Bus) misdirect(answer *dlt645.Frame) {
+func (b *Bus) misdirected(l *language, answer []byte) []byte {
 	if b.gremlin.strikes(FaultForeign) {
-		low := &answer.Address[len(answer.Address)-1]
-		digits, _ := fromBCD(*low)
-		*low = bcd((digits + 1) % 100)
+		answer = l.foreign(answer)
 	}
-	if len(answer.Data) > 4 && answer.Control.Function() != dlt645.FunctionReadAddress && b.gremlin.strikes(FaultOtherDI) {
-		answer.Data[1]++ // DI1: the next phase or tariff
+	if b.gremlin.strikes(FaultOtherDI) {
+		answer = l.other(answer)
 	}
+	return answer
 }
 
 // prune forgets what everybody has got.

@@ -174,8 +174,8 @@ func (m *Meter) Address() string {
 // Version returns the edition of the standard that the meter speaks.
 func (m *Meter) Version() dlt645.Version { return m.version }
 
-// hears tells whether a frame to an address is for the meter.
-func (m *Meter) hears(to dlt645.Address) bool {
+// isMeant reports whether a frame to an address is for the meter.
+func (m *Meter) isMeant(to dlt645.Address) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return to.Matches(m.address)

@@ -11,6 +11,7 @@ import (
 
 	"dlt645-mqtt/protocol"
 	"dlt645-mqtt/protocol/dlt645"
+	"dlt645-mqtt/protocol/dlt698"
 )
 
 // Open makes a bus by the parameters of a URL such as sim://?meters=4&fault=late:0.05:
@@ -18,7 +19,8 @@ import (
 //	meters      how many, 1 to 1000; default 4
 //	addresses   of the meters in place of their number, as in 112233445566,12@1997; a meter may have a mode of
 //	            its own, as in 12@1997?baud=9600&parity=none&stop=1, which in a URL is escaped
-//	protocol    of the meters in turn, as in 2007,1997 for every other one; default 2007
+//	protocols   of the meters in turn, as in 2007,698 for every other one; default 2007. One may have a mode too, as
+//	            in 698?baud=9600. protocol says the same
 //	baud        bits per second, 0 for bytes that take no time; default 2400
 //	turnaround  of the meters; default 20ms
 //	fe          bytes FEH before an answer; default 4
@@ -27,8 +29,13 @@ import (
 //	fault       see [ParseFaults]; default none
 //	passwords   of all meters, as in 02123456,04000000; default digits 000000 for both
 //	lock        wrong passwords in a row that lock a meter for a day; default 0 for never
-//	lacks       identifiers that no meter has, as in 0400010C,0201FF00; default none
-//	counting    true for values that tell the exchange: see [Counted]; default false
+//	lacks       identifiers that no meter has, as in 0400010C,0201FF00, or 200F0200 of DL/T 698.45; default none
+//	counting    true for values that tell the exchange: see [Counted] and [Counted698]; default false
+//	secured     true for meters of DL/T 698.45 that demand their rights; default false
+//	fragment    of those: most bytes of an answer in a frame, the rest comes in fragments; default 0 for all
+//	block       of those: most bytes of an answer, the rest is asked for block by block; default 0 for all
+//	scrambled   true for those to add 33H to their data; default false
+//	one_row     true for those to give one row of a record, whatever was asked; default false
 //
 // The addresses are 000000000001 and so on; meters at an even place have one phase, the
 // others three. The third one feeds a little back. An error names the parameter that is
@@ -45,24 +52,69 @@ func Open(parameters url.Values) (*Bus, error) {
 	if o.Faults, err = ParseFaults(p.take("fault", "")); err != nil {
 		p.complain(err)
 	}
-	meters := p.meters(o.Seed)
+	meters, newer := p.meters(o.Seed), p.newer(o.Seed)
 	for _, name := range slices.Sorted(maps.Keys(p.parameters)) {
-		p.complain(fmt.Errorf("there is no parameter %q; there are addresses, baud, counting, fault, fe, lacks, lock, longest, meters, passwords, protocol, seed and turnaround", name))
+		p.complain(fmt.Errorf("there is no parameter %q; there are addresses, baud, block, counting, fault, fe, fragment, lacks, lock, longest, meters, one_row, passwords, protocols, scrambled, secured, seed and turnaround", name))
 	}
 	if p.err != nil {
 		return nil, fmt.Errorf("simulated bus: %w", p.err)
 	}
-	for _, options := range meters {
-		m, err := NewMeter(options)
-		if err != nil {
+	for _, plan := range meters {
+		if err := plan.add(&o, newer); err != nil {
 			return nil, fmt.Errorf("simulated bus: %w", err)
 		}
-		if slices.ContainsFunc(o.Meters, func(other *Meter) bool { return other.address == m.address }) {
-			return nil, fmt.Errorf("simulated bus: there are two meters %s", m.address)
-		}
-		o.Meters = append(o.Meters, m)
 	}
 	return NewBus(o), nil
+}
+
+// A planned meter is one that is to be made.
+type planned struct {
+	MeterOptions
+	protocol string
+}
+
+// protocol698 is the protocol that is no edition of DL/T 645.
+const protocol698 = "698"
+
+// add makes the meter and adds it to the bus that is described.
+func (p planned) add(o *BusOptions, newer Meter698Options) error {
+	twice := func(address string) error { return fmt.Errorf("there are two meters %s", address) }
+	if p.protocol == protocol698 {
+		for _, di := range p.Lacks {
+			newer.Lacks = append(newer.Lacks, dlt698.OAD(di))
+		}
+		newer.Address, newer.OnePhase, newer.Feeding, newer.Counting, newer.Mode = p.Address, p.OnePhase, p.Feeding, p.Counting, p.Mode
+		m, err := NewMeter698(newer)
+		if err != nil {
+			return err
+		}
+		if slices.ContainsFunc(o.Devices, func(other Device) bool { return other.Address() == m.Address() && other.Protocol() == m.Protocol() }) {
+			return twice(m.Address())
+		}
+		o.Devices = append(o.Devices, m)
+		return nil
+	}
+	m, err := NewMeter(p.MeterOptions)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(o.Meters, func(other *Meter) bool { return other.address == m.address }) {
+		return twice(m.address.String())
+	}
+	o.Meters = append(o.Meters, m)
+	return nil
+}
+
+// newer reads the options of the meters of DL/T 698.45.
+func (p *parameterReader) newer(seed uint64) Meter698Options {
+	return Meter698Options{
+		Seed:      seed,
+		Secured:   p.boolean("secured"),
+		Scrambled: p.boolean("scrambled"),
+		OneRow:    p.boolean("one_row"),
+		Fragment:  int(p.number("fragment", 0, 0, 2000)),
+		Block:     int(p.number("block", 0, 0, 2000)),
+	}
 }
 
 // A parameterReader takes parameters out of a set and keeps the first complaint.
@@ -121,11 +173,14 @@ func (p *parameterReader) boolean(name string) bool {
 	return b
 }
 
-// version reads an edition.
+// version reads an edition of DL/T 645; zero for another protocol.
 func (p *parameterReader) version(text string) dlt645.Version {
+	if text == protocol698 {
+		return 0
+	}
 	v, err := dlt645.ParseVersion(text)
 	if err != nil {
-		p.complain(fmt.Errorf("protocol %q: write 2007 or 1997", text))
+		p.complain(fmt.Errorf("protocol %q: write 2007 or 1997, or 698", text))
 	}
 	return v
 }
@@ -151,7 +206,7 @@ func (p *parameterReader) mode(text string) (mode protocol.Mode) {
 }
 
 // meters reads the options of the meters.
-func (p *parameterReader) meters(seed uint64) (meters []MeterOptions) {
+func (p *parameterReader) meters(seed uint64) (meters []planned) {
 	count := p.number("meters", 4, 1, 1000)
 	addresses := p.list("addresses")
 	if len(addresses) == 0 {
@@ -159,7 +214,7 @@ func (p *parameterReader) meters(seed uint64) (meters []MeterOptions) {
 			addresses = append(addresses, fmt.Sprintf("%012d", n+1))
 		}
 	}
-	protocols := p.list("protocol")
+	protocols := append(p.list("protocols"), p.list("protocol")...)
 	if len(protocols) == 0 {
 		protocols = []string{dlt645.V2007.String()}
 	}
@@ -177,7 +232,10 @@ func (p *parameterReader) meters(seed uint64) (meters []MeterOptions) {
 		o.Mode = p.mode(mode)
 		address, edition, own := strings.Cut(entry, "@")
 		if !own {
-			edition = protocols[n%len(protocols)]
+			edition, mode, _ = strings.Cut(protocols[n%len(protocols)], "?")
+			if o.Mode == (protocol.Mode{}) {
+				o.Mode = p.mode(mode)
+			}
 		}
 		o.Address, o.Version = address, p.version(edition)
 		o.OnePhase, o.Feeding = n%2 == 1, n == 2
@@ -188,7 +246,7 @@ func (p *parameterReader) meters(seed uint64) (meters []MeterOptions) {
 			}
 			o.Lacks = append(o.Lacks, dlt645.DI(di))
 		}
-		meters = append(meters, o)
+		meters = append(meters, planned{o, edition})
 	}
 	return meters
 }

@@ -35,7 +35,18 @@ type site struct {
 	spoken protocol.Protocol
 	now    time.Time
 	losing bool // answers to commands get lost
+
+	learned   taught // what answers have taught
+	exchanges int
+	history   *protocol.History
 }
+
+// taught is a protocol.Known that remembers what it was taught, and that no block is lacking but those that are named.
+type taught map[string]string
+
+func (k taught) Lacks(block string) bool { return k["lacks "+block] != "" }
+
+func (k taught) Learned(name string) string { return k[name] }
 
 // newSite puts meters on a wire.
 func newSite(t *testing.T, version dlt645.Version, options ...simulator.MeterOptions) *site {
@@ -60,12 +71,16 @@ type ending struct {
 	sent    int   // commands
 	report  protocol.Report
 	values  []protocol.Value
+	errors  []protocol.ItemError
 }
 
 // do goes through the plan of a request as the bridge does.
 func (s *site) do(request protocol.Request) (e ending) {
 	s.t.Helper()
-	plan, err := s.spoken.Plan(request, nil)
+	if s.learned == nil {
+		s.learned = taught{}
+	}
+	plan, err := s.spoken.Plan(request, s.learned)
 	for err == nil {
 		s.now = s.now.Add(plan.After)
 		if plan.Report != nil {
@@ -78,8 +93,20 @@ func (s *site) do(request protocol.Request) (e ending) {
 				e.command = answer.Err
 				e.sent++
 			}
-			e.values = append(e.values, answer.Result.Values...)
+			e.values = append(e.values, step.Values(answer.Result)...)
+			maps.Copy(s.learned, answer.Result.Learned)
 			answers = append(answers, answer)
+		}
+		e.errors = append(e.errors, plan.Errors...)
+		for i, step := range plan.Steps {
+			for _, item := range step.Items {
+				if answers[i].Err != nil {
+					e.errors = append(e.errors, protocol.ItemError{Item: item, Err: answers[i].Err})
+				}
+			}
+		}
+		if plan.History != nil {
+			s.history = plan.History
 		}
 		if plan.Then == nil {
 			break
@@ -99,6 +126,7 @@ func (s *site) talk(step *protocol.Step) (answer protocol.Answer) {
 		if e.Stamp != nil {
 			request = e.Stamp(s.now)
 		}
+		s.exchanges++
 		heard := s.bus.Answer(request, s.now)
 		if e.Answer == nil {
 			return answer
@@ -129,7 +157,7 @@ func (s *site) give(verb protocol.Verb, c protocol.Command) ending {
 		c.Passwords = map[string]string{"02": "000000", "04": "000000"}
 	}
 	c.Deadline, c.Verify, c.Now = 5*time.Minute, 10*time.Second, s.now
-	return s.do(protocol.Request{Verb: verb, Class: protocol.ClassCommand, Address: s.address(s.meters[0].Address()), Command: &c})
+	return s.do(protocol.Request{Verb: verb, Class: protocol.ClassCommand, Address: s.address(s.bus.Devices()[0].Address()), Command: &c})
 }
 
 // address is an address as package protocol has it.
@@ -221,7 +249,7 @@ func TestPlannedWriteOfEveryItem(t *testing.T) {
 			if row.Access != "RW" || strings.HasSuffix(row.Name, "_baud") || row.Name == "address" {
 				continue
 			}
-			read := s.do(protocol.Request{Verb: protocol.VerbRead, Class: protocol.ClassRead, Address: s.address(s.meters[0].Address()), Items: []string{row.Name}})
+			read := s.do(protocol.Request{Verb: protocol.VerbRead, Class: protocol.ClassRead, Address: s.address(s.bus.Devices()[0].Address()), Items: []string{row.Name}})
 			given, ok := asGiven(t, row.Name, read.values)
 			if !ok {
 				continue // it was never set

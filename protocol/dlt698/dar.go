@@ -60,6 +60,11 @@ func (d DAR) String() string {
 	return fmt.Sprintf("unknown result %d", byte(d))
 }
 
+// isRight reports whether the meter wants more right than the request had.
+func (d DAR) isRight() bool {
+	return d == darPassword || d == darUnmatched || d == darESAM || d == darSecurity
+}
+
 // reason returns the word of the closed list that a refusal goes under, of a read or of a command.
 func (d DAR) reason(command bool) string {
 	switch d {
@@ -102,5 +107,12 @@ func (d DAR) reason(command bool) string {
 
 // refusal makes an error of a result that is not success, of a read or of a command.
 func (d DAR) refusal(command bool) *protocol.Refusal {
-	return &protocol.Refusal{Code: uint16(d), Reasons: []string{d.reason(command)}}
+	r := &protocol.Refusal{Code: uint16(d), Reasons: []string{d.reason(command)}, Advice: "the meter says: " + d.String()}
+	switch r.Reasons[0] {
+	case reasonNoData:
+		r.Means = protocol.ErrNoSuchData
+	case reasonForbidden, reasonFailed:
+		r.Means = protocol.ErrUnauthorised
+	}
+	return r
 }

@@ -1,5 +1,7 @@
 package dlt698
 
+import "slices"
+
 // A CSD names a column of a record: an attribute, or one with others that belong to it.
 type CSD struct {
 	OAD     OAD
@@ -13,6 +15,10 @@ func Columns(oads ...OAD) []CSD {
 		columns[i].OAD = oad
 	}
 	return columns
+}
+
+func sameColumns(a, b []CSD) bool {
+	return slices.EqualFunc(a, b, func(a, b CSD) bool { return a.OAD == b.OAD && slices.Equal(a.Related, b.Related) })
 }
 
 func (r *reader) road() CSD {

@@ -1,0 +1,206 @@
+package dlt698
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"dlt645-mqtt/protocol"
+)
+
+// Match returns the names that a pattern matches: of items and of their values, in the order of the table.
+// See [protocol.Catalogue]. Columns of freezes, of which there are as many as items, are not among them.
+func (m Meters) Match(pattern string) ([]string, error) {
+	if strings.Contains(pattern, "*") {
+		names := Items().match(pattern)
+		if len(names) == 0 {
+			return nil, fmt.Errorf("%w: no item of DL/T 698.45 has a name like %q, in which * stands for anything but _ and the point, and .* in the end for every flag; the command items searches the names",
+				protocol.ErrUnknownItem, pattern)
+		}
+		return names, nil
+	}
+	item, oad, err := m.find(pattern)
+	switch {
+	case err != nil:
+		return nil, err
+	case item.attribute == nil:
+		return []string{oad.String()}, nil
+	case item.Only != "":
+		return []string{item.Only}, nil
+	case item.IsBlock(), len(item.attribute.fields) > 1 && !item.attribute.isDemand():
+		return item.values(), nil
+	}
+	return []string{item.Name}, nil
+}
+
+// values returns the names of the item's values, without flags.
+func (i Item) values() []string {
+	return slices.DeleteFunc(i.Names(), func(name string) bool { return strings.Contains(name, ".") })
+}
+
+// A likeness is a pattern of names, cut at each *, which stands for any number of characters
+// other than _ and the point; as all that follows a point it stands for any flag.
+type likeness struct {
+	begin   string
+	between []string // two *, none of them empty
+	end     string
+	beyond  string // characters that the last * does not stand for
+}
+
+// likenessOf cuts a pattern with one * at least.
+func likenessOf(pattern string) likeness {
+	parts := strings.Split(pattern, "*")
+	last := len(parts) - 1
+	between := slices.DeleteFunc(parts[1:last:last], func(part string) bool { return part == "" })
+	beyond := "_."
+	if strings.HasSuffix(pattern, ".*") {
+		beyond = "."
+	}
+	return likeness{parts[0], between, parts[last], beyond}
+}
+
+// matches takes each part where it first comes: no later place would do where that does not. So a name
+// costs little, however many * there are.
+func (l likeness) matches(name string) bool {
+	rest, ok := strings.CutPrefix(name, l.begin)
+	if !ok {
+		return false
+	}
+	var passed string
+	for _, part := range l.between {
+		if passed, rest, ok = strings.Cut(rest, part); !ok || strings.ContainsAny(passed, "_.") {
+			return false
+		}
+	}
+	passed, ok = strings.CutSuffix(rest, l.end)
+	return ok && !strings.ContainsAny(passed, l.beyond)
+}
+
+// match returns the names like a pattern with *.
+func (d *Dictionary) match(pattern string) (names []string) {
+	like := likenessOf(pattern)
+	seen := make(map[string]bool)
+	for _, a := range d.attributes {
+		if !mayBegin(a, like.begin) {
+			continue
+		}
+		for item := range d.all(a) {
+			of := []string{item.Name}
+			if !item.IsBlock() {
+				of = append(of, item.Names()...)
+			}
+			for _, name := range of {
+				if !seen[name] && like.matches(name) {
+					seen[name] = true
+					names = append(names, name)
+				}
+			}
+		}
+	}
+	return names
+}
+
+// mayBegin reports whether the name of an element of the attribute, or of a value of one, can begin so.
+func mayBegin(a *attribute, begin string) bool {
+	begins := func(name string) bool { return strings.HasPrefix(name, begin) || strings.HasPrefix(begin, name) }
+	return begins(a.base) || slices.ContainsFunc(a.fields, func(f field) bool { return f.name != "" && begins(f.name) })
+}
+
+// Describe returns what the dictionary says of the item, or of the value of an item, that has the name.
+func (m Meters) Describe(name string) (protocol.Description, bool) {
+	item, ok := Items().Find(name)
+	if !ok {
+		return protocol.Description{}, false
+	}
+	d := protocol.Description{
+		Name: name, Unit: item.Unit(), English: item.Text("en"), Chinese: item.Text("zh"), Role: roles[name],
+		Past: item.attribute.layout == layoutFreeze,
+	}
+	of := item
+	if item.Column != nil {
+		of = *item.Column
+		if item.Only != "" {
+			of.Only = of.Name + timeSuffix
+		}
+	}
+	of.describe(&d)
+	if d.Past {
+		d.Counter = false
+	}
+	return d, true
+}
+
+// describe fills in what is known of the one value that is meant, if it is one.
+func (i Item) describe(d *protocol.Description) {
+	a := i.attribute
+	if f, ok := i.dictionary.flag(i.Only); ok {
+		d.Form, d.Alarm, d.Unit = protocol.FormFlag, f.alarm, ""
+		if len(f.states) > 0 {
+			d.Form = protocol.FormText
+		}
+		return
+	}
+	if i.IsBlock() || i.IsRecord() {
+		return
+	}
+	k := 0
+	if i.Only != "" {
+		for k < len(a.fields)-1 && a.value(i.OAD.Index(), k) != i.Only {
+			k++
+		}
+	} else if len(a.fields) > 1 && !a.isDemand() {
+		return
+	}
+	f := &a.fields[k]
+	d.Unit = f.unit
+	switch {
+	case f.any:
+	case f.isNumber():
+		d.Form, d.Decimals, d.Digits = protocol.FormNumber, int(f.scale), f.digits()
+		d.Counter = i.counts(f)
+		if d.Counter {
+			d.Digits = registerDigits + int(f.scale)
+		}
+		d.Ratio = ratioOf(f.unit, a.oad)
+	case f.tag == Bool:
+		d.Form = protocol.FormFlag
+	case f.tag == DateTimeS:
+		d.Form = protocol.FormMoment
+	default:
+		d.Form = protocol.FormText
+	}
+}
+
+// registerDigits is how many digits a register of energy has before the point.
+const registerDigits = 6
+
+// counts reports whether the number is an energy that only ever rises, bit by bit.
+func (i Item) counts(f *field) bool { return i.OAD.OI() < 0x1000 && !f.isSigned() }
+
+// isSigned reports whether the number may be negative.
+func (f *field) isSigned() bool {
+	return f.tag == Integer || f.tag == Long || f.tag == DoubleLong || f.tag == Long64
+}
+
+// digits returns how many digits the numbers of the type have.
+func (f *field) digits() int {
+	_, most := f.tag.limits()
+	return len(fmt.Sprint(most))
+}
+
+// ratioOf returns by what a value must be multiplied where the meter sits behind transformers.
+func ratioOf(unit string, oad OAD) protocol.Ratio {
+	switch unit {
+	case "V":
+		if oad.OI() == 0x2000 {
+			return protocol.RatioVoltage
+		}
+	case "A":
+		if oad.OI() == 0x2001 {
+			return protocol.RatioCurrent
+		}
+	case "kW", "kvar", "kVA", "kWh", "kvarh", "kVAh":
+		return protocol.RatioPower
+	}
+	return protocol.RatioNone
+}

@@ -1,0 +1,287 @@
+package dlt698
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"dlt645-mqtt/protocol"
+)
+
+// A get asks one meter for some attributes, and for rows of records. What wants more right than a
+// plain request has is asked for once more with a random number.
+type get struct {
+	address Address
+	asked   []Entry // with rows and columns where it is a record
+	record  bool
+	sealed  bool // with a random number at once
+	never   bool // never with one: the meter does not take it
+
+	// done makes the result of what came: one entry for each that was asked.
+	done func(came []Entry) (protocol.Result, error)
+}
+
+// A part is what a get has brought so far.
+type part struct {
+	came    []Entry // by the place in asked; one with Columns or Data has come, one with DAR was refused
+	here    []bool  // which have come or were refused
+	pending []int   // the places of those that are asked for now
+	learned map[string]string
+}
+
+// first begins the conversation.
+func (g *get) first() protocol.Exchange {
+	p := part{came: slices.Clone(g.asked), here: make([]bool, len(g.asked))}
+	for i := range g.asked {
+		p.pending = append(p.pending, i)
+	}
+	return *g.ask(p, g.sealed)
+}
+
+// ask asks for what is pending.
+func (g *get) ask(p part, sealed bool) *protocol.Exchange {
+	t := &talk{address: g.address, sealed: sealed, apdu: APDU{Service: Get, Choice: Normal}}
+	for _, i := range p.pending {
+		t.apdu.Entries = append(t.apdu.Entries, g.asked[i])
+		t.oads = append(t.oads, g.asked[i].OAD)
+	}
+	if g.record {
+		t.apdu.Choice = Record
+	}
+	if len(p.pending) > 1 {
+		t.apdu.Choice++ // the list of either
+	}
+	t.apdu = numbered(t.apdu)
+	g.number(&t.apdu)
+	t.take = func(r reply) (*protocol.Exchange, protocol.Result, error) { return g.answered(p, t, r) }
+	return t.exchange()
+}
+
+// number tells requests for neighbouring rows of one record apart: the answer does not say which row it is.
+func (g *get) number(a *APDU) {
+	if rsd := a.Entries[0].RSD; g.record && rsd.Selector == SelectLast {
+		rsd.Last = 0
+		base := *a
+		base.Entries = slices.Clone(a.Entries)
+		base.Entries[0].RSD = rsd
+		a.PIID = (numbered(base).PIID + a.Entries[0].RSD.Last) & piidNumber
+	}
+}
+
+// answered takes in an answer, or the first block of one.
+func (g *get) answered(p part, t *talk, r reply) (*protocol.Exchange, protocol.Result, error) {
+	switch {
+	case r.isFault() && !t.sealed && !g.sealed && !g.never && r.DAR == faultService && len(p.pending) == 1:
+		return g.ask(p, true), protocol.Result{}, nil
+	case r.isFault() && t.sealed && g.sealed: // another meter than before
+		return g.ask(p.unsealed(g), false), protocol.Result{}, nil
+	case r.isFault() && t.sealed && p.refused():
+		return g.conclude(p.unsealed(g)) // it has no security module: what a plain request brought is all
+	case r.isFault():
+		return nil, protocol.Result{Learned: p.learned}, &protocol.Refusal{
+			Code: uint16(r.DAR), Reasons: []string{reasonOther}, Means: protocol.ErrNoSuchData,
+			Advice: "the meter did not understand the request (" + faultText(r.DAR) + ")",
+		}
+	case r.denied != darSuccess && p.refused():
+		return g.conclude(p.unsealed(g))
+	case r.denied != darSuccess:
+		return nil, protocol.Result{}, securityRefusal(r.denied)
+	}
+	return g.takeBlock(p, t, r, 0, 0)
+}
+
+// takeBlock takes in a block of an answer; the whole of one that is not cut counts as such. last is the number of
+// the block before it.
+func (g *get) takeBlock(p part, t *talk, r reply, blocks int, last uint16) (*protocol.Exchange, protocol.Result, error) {
+	isBlock := r.Choice == Next
+	fail := func(format string, args ...any) (*protocol.Exchange, protocol.Result, error) {
+		return nil, protocol.Result{}, t.unreadable(r.from, r.Append(nil), garbled(format, args...))
+	}
+	switch {
+	case isBlock && r.DAR != darSuccess:
+		return nil, protocol.Result{}, r.DAR.refusal(false)
+	case isBlock && blocks > 0 && r.Block != last+1:
+		return fail("block %d came where block %d is due", r.Block, last+1)
+	case blocks == mostParts:
+		return fail("it does not end, not even in %d blocks", blocks+1)
+	case isBlock && !r.Last && len(r.Entries) == 0:
+		return fail("block %d is empty, and more is announced", r.Block)
+	}
+	if err := p.take(g, r.Entries, isBlock); err != nil {
+		return fail("%w", err)
+	}
+	if isBlock || r.parts > 1 {
+		p.learn("room", fmt.Sprint(len(r.Append(nil))))
+	}
+	if isBlock && !r.Last {
+		return g.askNext(p, t, r, blocks+1), protocol.Result{}, nil
+	}
+	return g.askAgain(p, t)
+}
+
+// askNext asks for the block behind the one that came.
+func (g *get) askNext(p part, t *talk, r reply, blocks int) *protocol.Exchange {
+	next := &talk{address: r.from, sealed: t.sealed, oads: t.oads}
+	if r.from.IsShared() {
+		next.address = t.address
+	}
+	next.apdu = APDU{Service: Get, Choice: Next, PIID: t.apdu.PIID, Block: r.Block}
+	next.take = func(again reply) (*protocol.Exchange, protocol.Result, error) {
+		if again.isFault() || again.denied != darSuccess {
+			return nil, protocol.Result{}, next.unreadable(again.from, again.Append(nil), garbled("block %d was announced and then not given", r.Block+1))
+		}
+		return g.takeBlock(p, next, again, blocks, r.Block)
+	}
+	return next.exchange()
+}
+
+// askAgain asks with a random number for what wants more right, unless that was done.
+func (g *get) askAgain(p part, t *talk) (*protocol.Exchange, protocol.Result, error) {
+	var wanting []int
+	for _, i := range p.pending {
+		if p.here[i] && !p.came[i].Has && p.came[i].DAR.isRight() {
+			wanting = append(wanting, i)
+		}
+	}
+	if t.sealed {
+		for _, i := range p.pending {
+			if p.here[i] && p.came[i].Has {
+				p.learn(rightOf(g.asked[i].OAD), rightRandom)
+			}
+		}
+	}
+	if len(wanting) == 0 || t.sealed || g.never {
+		return g.conclude(p)
+	}
+	p.pending = wanting
+	return g.ask(p, true), protocol.Result{}, nil
+}
+
+// refused reports whether what is asked for was refused before.
+func (p *part) refused() bool { return p.here[p.pending[0]] }
+
+// unsealed notes that the meter does not take random numbers.
+func (p part) unsealed(g *get) part {
+	for _, i := range p.pending {
+		p.learn(rightOf(g.asked[i].OAD), rightNone)
+	}
+	return p
+}
+
+// What is learned of the right that an object takes: the names and values of [protocol.Result].
+const (
+	rightRandom = "random number"
+	rightNone   = "none"
+)
+
+// rightOf is the name under which it is kept for an object.
+func rightOf(oad OAD) string { return fmt.Sprintf("right of %04X", oad.OI()) }
+
+func (p *part) learn(name, value string) {
+	learned := map[string]string{name: value}
+	for k, v := range p.learned {
+		if k != name {
+			learned[k] = v
+		}
+	}
+	p.learned = learned
+}
+
+// take puts entries to their places. The rows of a record may come in several blocks.
+func (p *part) take(g *get, entries []Entry, isBlock bool) error {
+	p.came, p.here = slices.Clone(p.came), slices.Clone(p.here)
+	for i := range entries {
+		e := &entries[i]
+		at := slices.IndexFunc(p.pending, func(k int) bool {
+			return g.asked[k].OAD == e.OAD && (!p.here[k] || p.came[k].DAR.isRight() || g.record && isBlock)
+		})
+		if at < 0 {
+			return garbled("%s came, which was not asked for", e.OAD)
+		}
+		k := p.pending[at]
+		if g.record {
+			if want := g.asked[k].Columns; e.Has && len(want) > 0 && !sameColumns(e.Columns, want) {
+				return garbled("a record of %s has other columns than were asked for", e.OAD)
+			}
+			if p.here[k] && p.came[k].Has && e.Has {
+				e.Cells = slices.Concat(p.came[k].Cells, e.Cells)
+			}
+		}
+		p.came[k], p.here[k] = *e, true
+	}
+	return nil
+}
+
+// conclude ends the conversation with what came.
+func (g *get) conclude(p part) (*protocol.Exchange, protocol.Result, error) {
+	if len(g.asked) == 1 && p.here[0] && !p.came[0].Has {
+		return nil, protocol.Result{Learned: p.learned}, g.refusal(p.came[0].DAR)
+	}
+	for i := range p.came {
+		if !p.here[i] {
+			p.came[i] = Entry{OAD: g.asked[i].OAD}
+		}
+	}
+	result, err := g.done(p.came)
+	result.Learned = p.learned
+	return nil, result, err
+}
+
+func (g *get) refusal(d DAR) error {
+	if d.isRight() {
+		return securityRefusal(d)
+	}
+	return d.refusal(false)
+}
+
+// securityRefusal is the error where a meter wants its security module.
+func securityRefusal(d DAR) *protocol.Refusal {
+	return &protocol.Refusal{
+		Code: uint16(d), Reasons: []string{reasonSecurity}, Means: protocol.ErrUnauthorised,
+		Advice: "it wants this secured by its key (" + d.String() + "): a frame that a key server has made can be sent with raw",
+	}
+}
+
+// readItems reads values of items out of entries; what has none is an error beside them.
+func readItems(items []Item, oads []OAD, zone *time.Location) func(came []Entry) (protocol.Result, error) {
+	return func(came []Entry) (result protocol.Result, err error) {
+		for i := range came {
+			values, err := readItem(items[i], oads[i], &came[i], zone)
+			if err != nil && len(came) == 1 {
+				return result, err
+			}
+			if err != nil {
+				result.Errors = append(result.Errors, protocol.ItemError{Item: oads[i].String(), Err: err})
+			}
+			result.Values = append(result.Values, values...)
+			if oads[i] == oadClock {
+				result.Clock = momentOf(came[i].Data, zone)
+			}
+		}
+		return result, nil
+	}
+}
+
+var errNotGiven = errors.New("the meter answered the list without it")
+
+// readItem reads the values of an entry that came, or why it did not.
+func readItem(item Item, oad OAD, e *Entry, zone *time.Location) ([]protocol.Value, error) {
+	switch {
+	case e.DAR.isRight():
+		return nil, securityRefusal(e.DAR)
+	case e.DAR != darSuccess:
+		return nil, e.DAR.refusal(false)
+	case !e.Has:
+		return nil, garbled("%w", errNotGiven)
+	case item.attribute == nil:
+		return []protocol.Value{{Name: oad.String(), Data: e.Data.Value(zone)}}, nil
+	}
+	values, err := item.Decode(e.Data, zone)
+	if err != nil {
+		return nil, &unreadableError{fmt.Errorf("%w; the data, first byte first: % X", err, clipped(e.Data.Append(nil)))}
+	}
+	return values, nil
+}
+
+func clipped(b []byte) []byte { return b[:min(len(b), mostShown)] }

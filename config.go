@@ -24,6 +24,7 @@ import (
 	"dlt645-mqtt/protocol"
 	"dlt645-mqtt/protocol/cjt188"
 	"dlt645-mqtt/protocol/dlt645"
+	"dlt645-mqtt/protocol/dlt698"
 	"dlt645-mqtt/protocol/modbus"
 )
 
@@ -163,7 +164,7 @@ func readConfig(needBroker bool) (config, error) {
 func newProtocols(zone *time.Location) map[string]protocol.Protocol {
 	all := map[string]protocol.Protocol{}
 	for _, p := range []protocol.Protocol{
-		dlt645.New(dlt645.V2007, zone), dlt645.New(dlt645.V1997, zone), cjt188.New(zone), modbus.Any(),
+		dlt645.New(dlt645.V2007, zone), dlt645.New(dlt645.V1997, zone), dlt698.New(zone), cjt188.New(zone), modbus.Any(),
 	} {
 		all[p.Name()] = p
 	}

@@ -36,7 +36,7 @@ type tongue struct {
 // tongues are all families, those with the stronger checks first.
 var tongues = []tongue{
 	{
-		names: []string{"698"}, scan: dlt698.ScanFrame,
+		names: []string{dlt698.Name}, scan: dlt698.ScanFrame,
 		describe: func(frame []byte, _ string, zone *time.Location) (any, error) {
 			return described(dlt698.Describe(frame, zone))
 		},
@@ -224,11 +224,15 @@ func withoutWakeUp(b []byte) []byte {
 	return b
 }
 
-// meantFor guesses which frame a piece was meant to be that is none, for the complaint: that of DL/T 645
-// if it has its second 68H, else that of CJ/T 188 if it has a type of meter in its place.
+// meantFor guesses which frame a piece was meant to be that is none, for the complaint: that of DL/T 698.45 if its
+// header is sound or its length right, that of DL/T 645 if it has its second 68H, else that of CJ/T 188 if it has a
+// type of meter in its place.
 func meantFor(b []byte, spoken []tongue) *tongue {
 	guess := "2007"
-	if len(b) > 9 && b[0] == 0x68 && b[7] != 0x68 && (b[1] >= 0x10 && b[1] < 0x50 || b[1] == 0xAA) {
+	switch {
+	case dlt698.Resembles(b):
+		guess = dlt698.Name
+	case len(b) > 9 && b[0] == 0x68 && b[7] != 0x68 && (b[1] >= 0x10 && b[1] < 0x50 || b[1] == 0xAA):
 		guess = cjt188.Name
 	}
 	for i := range spoken {

@@ -10,6 +10,7 @@ import (
 
 	"dlt645-mqtt/protocol/cjt188"
 	"dlt645-mqtt/protocol/dlt645"
+	"dlt645-mqtt/protocol/dlt698"
 	"dlt645-mqtt/protocol/modbus"
 )
 
@@ -28,6 +29,12 @@ func dictionaries() (all []dictionaryOf) {
 	for _, edition := range []dlt645.Version{dlt645.V2007, dlt645.V1997} {
 		all = append(all, dictionaryOf{edition.String(), dlt645.Items(edition).Search})
 	}
+	all = append(all, dictionaryOf{dlt698.Name, func(words ...string) (rows []itemRow) {
+		for _, r := range dlt698.Items().Search(words...) {
+			rows = append(rows, itemRow{Name: r.Name, DI: r.OAD, Ranges: r.Ranges, Picture: r.Picture(), Unit: r.Unit, Access: r.Access, Origin: r.Origin, TextEN: r.TextEN, TextZH: r.TextZH})
+		}
+		return rows
+	}})
 	all = append(all, dictionaryOf{cjt188.Name, func(words ...string) (rows []itemRow) {
 		for _, r := range cjt188.Search(words...) {
 			rows = append(rows, itemRow{Name: r.Name, DI: r.DI, Ranges: r.Types, Picture: r.Picture, Unit: r.Unit, Access: r.Access, TextEN: r.TextEN, TextZH: r.TextZH})
@@ -56,7 +63,7 @@ func mapOf(m *modbus.Map) dictionaryOf {
 func runItems(_ context.Context, arguments []string, _ io.Reader, out, stderr io.Writer) int {
 	flags := newFlags("items", "[WORD…]", "Searches the dictionary by English or Chinese words, name, or identifier; all words must match.\nWithout words it lists everything. Exit 1 if nothing is found. A row is a family: the small letters in its identifier\nrun, and the name with them: p over phases (_a, _b, _c), t over tariffs (_t1 …), h over settlements back (_h1 …), r over\nrecords (_1 …). _block in place of a phase or tariff means all of them. Of a register map of Modbus it lists area and\nregister; -map checks one of one's own and says all that is wrong with it, by row and column.", stderr)
 	asJSON := flags.Bool("json", false, "print one JSON object a line")
-	protocol := flags.String("protocol", readEnvironment().Protocol, "`name` of the protocol: 2007, 1997, 188 or modbus/MODEL")
+	protocol := flags.String("protocol", readEnvironment().Protocol, "`name` of the protocol: 2007, 1997, 698, 188 or modbus/MODEL")
 	file := flags.String("map", "", "CSV `file` with a register map of Modbus, to be checked and listed")
 	words, status, done := parseWords(flags, arguments)
 	if done {

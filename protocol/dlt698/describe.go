@@ -167,7 +167,7 @@ func (d Description) MarshalJSON() ([]byte, error) {
 	}
 	members := object{
 		{"hex", d.Hex},
-		{"protocol", name},
+		{"protocol", Name},
 		{"direction", direction},
 		{"address", d.Frame.Address.String()},
 		{"control", d.Frame.Control.String()},

@@ -46,17 +46,25 @@ type Dictionary struct {
 
 // A Row is a family of items in the table.
 type Row struct {
-	Name   string `json:"name"`
-	OAD    string `json:"oad"`
-	Ranges string `json:"ranges,omitempty"`
-	Values string `json:"values,omitempty"`
-	Type   string `json:"type"`
-	Scale  string `json:"scale,omitempty"`
-	Unit   string `json:"unit"`
-	Access string `json:"access"`
-	Origin string `json:"origin"`
-	TextEN string `json:"text_en"`
-	TextZH string `json:"text_zh"`
+	Name   string // of the first item of the family
+	OAD    string // with letters where it runs
+	Ranges string
+	Values string
+	Type   string
+	Scale  string
+	Unit   string
+	Access string
+	Origin string
+	TextEN string
+	TextZH string
+}
+
+// Picture returns the type of the data, and the power of ten of the last digit if it is not 0.
+func (r Row) Picture() string {
+	if r.Scale == "" || r.Scale == "0" {
+		return r.Type
+	}
+	return r.Type + " ×10^" + r.Scale
 }
 
 // The columns of the table of items.

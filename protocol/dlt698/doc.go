@@ -34,5 +34,5 @@
 //	item.go, encode.go             what an item's data say, and back
 package dlt698
 
-// name is what configurations and frames call the protocol.
-const name = "698"
+// Name is what configurations and frames call the protocol.
+const Name = "698"

@@ -27,10 +27,10 @@ var (
 func New(zone *time.Location) Meters { return Meters{zone: zone} }
 
 // Name returns "698".
-func (m Meters) Name() string { return name }
+func (m Meters) Name() string { return Name }
 
 // Family returns "698".
-func (m Meters) Family() string { return name }
+func (m Meters) Family() string { return Name }
 
 // line is what meters need of the wire. Public text has a client wait a second for a value, and firmware
 // takes up to three for records; meters send four bytes FE, and take any number of them. Two are the gap in
@@ -71,7 +71,7 @@ func (m Meters) Configure(options map[string]string) (protocol.Protocol, error) 
 
 // key returns the key of the meter at an address.
 func (m Meters) key(a Address) protocol.MeterKey {
-	key := protocol.MeterKey{Family: name, Text: a.String()}
+	key := protocol.MeterKey{Family: Name, Text: a.String()}
 	if a.Logical != 0 {
 		key.Variant = fmt.Sprintf("%s=%d", optionLogical, a.Logical)
 	}

@@ -295,7 +295,9 @@ func (p *planner) step(address Address, group []register) protocol.Step {
 	if !wholly {
 		step.Only = []string{}
 		for _, r := range group {
-			step.Only = append(step.Only, cmp.Or(r.name(), r.oad.String()))
+			if r.only == nil {
+				step.Only = append(step.Only, cmp.Or(r.item.Name, r.oad.String()))
+			}
 			step.Only = append(step.Only, r.values()...)
 		}
 	}
@@ -310,9 +312,6 @@ func (p *planner) step(address Address, group []register) protocol.Step {
 	step.Key = string(step.First.Request)
 	return step
 }
-
-// name returns what an item without a dictionary is called.
-func (r *register) name() string { return r.item.Name }
 
 // right returns what is known of the right that reading an object takes.
 func (p *planner) right(oad OAD) string {

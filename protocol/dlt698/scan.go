@@ -48,3 +48,17 @@ func sizeOfFrame(b []byte) int {
 	}
 	return size
 }
+
+// Resembles reports whether bytes that are no sound frame look like a frame of DL/T 698.45 more than like one of
+// DL/T 645, whose eighth byte is 68H: the header is sound, or its length is right.
+func Resembles(b []byte) bool {
+	b = trimWakeUp(b)
+	if len(b) <= placeOfAddress || b[0] != start {
+		return false
+	}
+	if data := placeOfData(b); data <= len(b) && isChecked(b[1:data]) {
+		return true
+	}
+	length := int(b[1]) | int(b[2])<<8
+	return len(b) > 7 && b[7] != start && length+around == len(b)
+}

@@ -79,10 +79,10 @@ func (m *Meter698) whole(oad dlt698.OAD, at time.Time) (dlt698.Data, bool) {
 	if v, ok := phased698[oad]; ok {
 		return m.phased(v.di2, v.tag, v.total, at)
 	}
-	switch class := oad.OI() >> 12; {
-	case class == 0:
+	switch oad.OI() >> 12 {
+	case 0:
 		return m.energies(oad, at)
-	case class == 1:
+	case 1:
 		return m.demands(oad, at)
 	}
 	return m.other(oad, at)

@@ -1,6 +1,9 @@
 package dlt698
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // An awaited is the description of an answer. Anything else on the line is passed over: noise, the
 // echo of the request, late answers to other requests, answers of other meters, reports.
@@ -126,11 +129,8 @@ func (a *awaited) fitsAPDU(b []byte) fit {
 	case a.choice != Normal && (a.choice != Record || service != Get|Answered):
 		r.length("")
 	}
-	oad := r.oad("")
-	for _, asked := range a.oads {
-		if asked == oad {
-			return fitsWell
-		}
+	if slices.Contains(a.oads, r.oad("")) {
+		return fitsWell
 	}
 	return fitsNot
 }

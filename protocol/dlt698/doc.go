@@ -21,17 +21,24 @@
 //	68 17 00 43 05 01 00 00 00 00 00 10 26 F6 05 01 00 20 00 02 00 00 E5 BE 16
 //	68 24 00 C3 05 01 00 00 00 00 00 10 … 85 01 00 20 00 02 00 01 01 03 12 09 6D 12 09 6E 12 09 6F 00 00 … 16
 //
-// Files:
+// Package main makes [Meters] for the bridge, and explains frames with [Describe]; the simulator
+// takes and gives [Frame]s and [APDU]s. Files:
 //
 //	frame.go, address.go, control.go, checksum.go, fragment.go   a frame and its parts
-//	scan.go                        every frame out of a stream
+//	scan.go, awaited.go            out of a stream: every frame; the one answer to a request
 //	apdu.go, apduappend.go, reader.go, dar.go                    an APDU out of bytes and back
 //	tag.go, data.go, selector.go, text.go, moment.go             values of every type
-//	describe.go                    a frame explained
+//	describe.go, redact.go, explain.go                           a frame explained, or without passwords
 //
 //	dictionary.go, letter.go, items.csv, flags.go, flags.csv     the items
-//	find.go                        looks them up
+//	find.go, catalogue.go          look them up
 //	item.go, encode.go             what an item's data say, and back
+//
+//	meters.go                      which plan serves which verb
+//	talk.go, get.go                one APDU and its answer; one read to its end
+//	read.go, record.go, history.go                               lists, rows of records, what meters store
+//	command.go, relay.go, clock.go                               commands
+//	raw.go, finder.go              a client's own frames; meters that nobody knows
 package dlt698
 
 // Name is what configurations and frames call the protocol.

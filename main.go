@@ -98,6 +98,9 @@ func serve(ctx context.Context, stderr io.Writer, ready func(context.Context, co
 	return serveConfig(ctx, c, stderr, ready)
 }
 
+// startTakes is how long after the start all has been read and compiled that is read and compiled once.
+const startTakes = 10 * time.Second
+
 // serveConfig is serve with a configuration that was read before.
 func serveConfig(ctx context.Context, c config, stderr io.Writer, ready func(context.Context, config, *embeddedBroker)) int {
 	if os.Getenv("GOGC") == "" {
@@ -107,6 +110,13 @@ func serveConfig(ctx context.Context, c config, stderr io.Writer, ready func(con
 		go watchGarbage(watching)
 	}
 	log := newLog(stderr, c.logFormat, c.logLevel)
+	// Soon after the start the pages that only that has needed are not needed any more.
+	forgetting := time.AfterFunc(startTakes, func() {
+		if _, err := forgetStart(); err != nil {
+			log.Debug("what only the start needed stays in memory", "err", err)
+		}
+	})
+	defer forgetting.Stop()
 	var broker *embeddedBroker
 	if c.embedded != "" {
 		var err error

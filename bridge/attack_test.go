@@ -108,7 +108,7 @@ func heap() int {
 func TestFloodIsBoundedInMemory(t *testing.T) {
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	b := New(Config{
-		Root: "test", Broker: Broker{URLs: []*url.URL{&url.URL{Scheme: "mqtt", Host: "127.0.0.1:1"}}}, Bus: bus.New(bus.Config{}), Protocol: parrot{}, Zone: time.UTC,
+		Root: "test", Broker: Broker{URLs: []*url.URL{{Scheme: "mqtt", Host: "127.0.0.1:1"}}}, Bus: bus.New(bus.Config{}), Protocol: parrot{}, Zone: time.UTC,
 		Allow: map[string]bool{"read": true, "relay": true}, Log: log,
 	})
 	large := strings.Repeat(" ", maxPayload-200)

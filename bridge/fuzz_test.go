@@ -36,7 +36,7 @@ func FuzzReceive(f *testing.F) {
 			topic = "test/request/" + strings.NewReplacer("+", "", "#", "", "\x00", "").Replace(topic)
 		}
 		b := New(Config{
-			Root: "test", Broker: Broker{URLs: []*url.URL{&url.URL{Scheme: "mqtt", Host: "127.0.0.1:1"}}}, Bus: line, Protocol: parrot{}, Zone: time.UTC,
+			Root: "test", Broker: Broker{URLs: []*url.URL{{Scheme: "mqtt", Host: "127.0.0.1:1"}}}, Bus: line, Protocol: parrot{}, Zone: time.UTC,
 			Meters: []Meter{{Name: "main", Address: parrotAt("000000000001"), Protocol: parrot{}}, {Name: "only", Address: parrotAt("AAAAAAAAAAAA"), Protocol: parrot{}}},
 			Allow:  map[string]bool{"read": true, "raw": true, "relay": true, "write": true, "maintenance": true, "broadcast": true, "config": true},
 			Log:    slog.New(slog.DiscardHandler), Version: "test",

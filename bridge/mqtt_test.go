@@ -79,7 +79,7 @@ func newDeafBroker(t *testing.T, deaf int, requests func(connection net.Conn, n 
 	t.Cleanup(func() { _ = listener.Close() })
 	go broker.serve(deaf)
 	s := newStage(t, change)
-	s.config.Broker = Broker{URLs: []*url.URL{&url.URL{Scheme: "mqtt", Host: listener.Addr().String()}}, ClientID: "test"}
+	s.config.Broker = Broker{URLs: []*url.URL{{Scheme: "mqtt", Host: listener.Addr().String()}}, ClientID: "test"}
 	s.outbox.down() // the stage has its own way out
 	return s, broker, s.newLink(t.Context())
 }

@@ -42,7 +42,7 @@ func newStageOn(t *testing.T, cage *cage, on bus.Config, change func(*Config)) *
 	}
 	line := bus.New(on)
 	config := Config{
-		Root: "test", Broker: Broker{URLs: []*url.URL{&url.URL{Scheme: "mqtt", Host: "127.0.0.1:1"}}}, Bus: line, Protocol: parrot{}, Zone: time.UTC,
+		Root: "test", Broker: Broker{URLs: []*url.URL{{Scheme: "mqtt", Host: "127.0.0.1:1"}}}, Bus: line, Protocol: parrot{}, Zone: time.UTC,
 		Meters: []Meter{{Name: "main", Address: parrotAt("000000000001"), Protocol: parrot{}}, {Name: "dead", Address: parrotAt("900000000000"), Protocol: parrot{}}, {Name: "only", Address: parrotAt("AAAAAAAAAAAA"), Protocol: parrot{}}},
 		Allow:  map[string]bool{"read": true, "raw": true}, Log: log, Version: "test",
 	}

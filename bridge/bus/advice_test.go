@@ -53,6 +53,7 @@ func TestWhatCameIsSaid(t *testing.T) {
 			}
 		}
 		<-l.submit(advising("a", "3"))
+		synctest.Wait() // the bus may still be writing
 		if said := log.String(); !strings.Contains(said, "meter is offline") || !strings.Contains(said, "the speed (1100 baud); older meters want @1997") || !strings.Contains(said, "no meter has answered yet") || strings.Contains(said, "used to answer") {
 			t.Errorf("the log of a meter that never answered: %s", said)
 		}
@@ -70,6 +71,7 @@ func TestWhatCameIsSaid(t *testing.T) {
 		for range 2 {
 			<-l.submit(advising("a", "3"))
 		}
+		synctest.Wait() // the bus may still be writing
 		if said := log.String(); !strings.Contains(said, "meter is offline") || strings.Contains(said, "@1997") || strings.Contains(said, "no meter has answered") {
 			t.Errorf("the log of a meter that has answered: %s", said)
 		}

@@ -65,7 +65,9 @@ type environment struct {
 	HTTP               string `desc:"address such as :9645 that serves /metrics, /healthz and /readyz"`
 	Console            string `default:"false" desc:"serve the console there as well, a page to read, switch and watch the meters"`
 	ConsoleHosts       string `split_words:"true" desc:"names by which browsers reach the console, such as meters.example.com behind a reverse proxy; IP addresses, names without a dot and .local are always taken"`
+	Site               string `desc:"what people call the place of this bridge, for lists of many; it stands on bridge/info"`
 	Queue              string `default:"1000" desc:"requests that may wait; beyond, the answer is busy"`
+	Readings           string `default:"false" desc:"publish each reading of a point, changed or not, on {root}/meter/{meter}/readings, for databases"`
 	Trace              string `default:"false" desc:"publish every frame on {root}/bridge/frame"`
 	LogLevel           string `split_words:"true" default:"info" desc:"debug, info, warn or error"`
 	LogFormat          string `split_words:"true" default:"text" desc:"text or json"`
@@ -74,7 +76,7 @@ type environment struct {
 // optional names the variables that may be set to nothing.
 var optional = []string{
 	"MQTT_USERNAME", "MQTT_PASSWORD", "MQTT_PASSWORD_FILE", "MQTT_CA_FILE", "MQTT_CERT_FILE", "MQTT_KEY_FILE", "MQTT_CLIENT_ID",
-	"METERS", "MODBUS_MAPS", "METER_PASSWORD", "METER_PASSWORD_FILE", "METER_PASSWORDS_FILE", "HTTP", "CONSOLE_HOSTS",
+	"METERS", "SITE", "MODBUS_MAPS", "METER_PASSWORD", "METER_PASSWORD_FILE", "METER_PASSWORDS_FILE", "HTTP", "CONSOLE_HOSTS",
 }
 
 // A config is the environment, understood.
@@ -102,6 +104,8 @@ type config struct {
 	listener   net.Listener // of http, once it is open
 	pages      http.Handler // the console, likewise
 	trace      bool
+	site       string
+	readings   bool
 	logLevel   slog.Level
 	logFormat  string
 }
@@ -142,7 +146,9 @@ func readConfig(needBroker bool) (config, error) {
 	c.points = r.points(&c)
 	c.http = r.http()
 	r.readConsole(&c)
+	c.site = r.site()
 	c.trace = r.truth("TRACE", r.Trace)
+	c.readings = r.truth("READINGS", r.Readings)
 	if err := c.logLevel.UnmarshalText([]byte(r.LogLevel)); err != nil {
 		r.complain("LOG_LEVEL", "%q is none of debug, info, warn, error", r.LogLevel)
 	}
@@ -267,6 +273,14 @@ func (r *reader) discovery() string {
 		r.complain("DISCOVERY", "%q and DLT645_TOPIC, %q, must not lie within each other", prefix, r.Topic)
 	}
 	return r.Discovery
+}
+
+// site returns what people call the place.
+func (r *reader) site() string {
+	if len(r.Site) > 100 || !utf8.ValidString(r.Site) || strings.ContainsFunc(r.Site, unicode.IsControl) {
+		r.complain("SITE", "%q is no name for people: at most 100 bytes of text", r.Site)
+	}
+	return r.Site
 }
 
 // isTopic tells whether a text can stand before the rest of a topic. Brokers end the connection

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -167,5 +168,30 @@ func TestTableTooHeavy(t *testing.T) {
 	var stderr strings.Builder
 	if status := run(t.Context(), nil, nil, &stderr, &stderr); status != statusConfiguration || !strings.Contains(stderr.String(), "% of the wire's time at 2400 baud") {
 		t.Errorf("status %d: %s", status, &stderr)
+	}
+}
+
+// TestReadingsOverMQTT has readings come as the contract says, of blocks as one message, with the relay as a
+// number.
+func TestReadingsOverMQTT(t *testing.T) {
+	b := startMochi(t)
+	root, _ := startBridge(t, map[string]string{
+		"DLT645_MQTT_URL": "mqtt://" + b.address, "DLT645_BUS_URL": quickMeters, "DLT645_METERS": "main=1", "DLT645_POINTS": "basic", "DLT645_READINGS": "true",
+	})
+	c := newClient(t, dial(t, b.address), root+"/meter/main/readings")
+	seen := map[string]json.RawMessage{}
+	for seen["relay"] == nil || seen["voltage_a"] == nil || seen["forward_active_energy"] == nil {
+		p := c.next()
+		var reading map[string]json.RawMessage
+		if err := json.Unmarshal(p.Payload, &reading); err != nil || p.Retain || p.QoS != 1 {
+			t.Fatalf("%s (%v), retained %v, QoS %d", p.Payload, err, p.Retain, p.QoS)
+		}
+		if reading["voltage_a"] != nil && (reading["voltage_c"] == nil || reading["forward_active_energy"] != nil) {
+			t.Errorf("what was read together is not one message: %s", p.Payload)
+		}
+		maps.Copy(seen, reading)
+	}
+	if string(seen["relay"]) != "1" || seen["status_3"] != nil {
+		t.Errorf("relay %s, status word %s", seen["relay"], seen["status_3"])
 	}
 }

@@ -73,7 +73,7 @@ func checkMessage(t testing.TB, p *paho.Publish) {
 		return
 	case len(branches) > 1:
 		schema = branches[len(branches)-2] + "-" + last
-		if last == "state" || last == "event" || last == "stale" {
+		if last == "state" || last == "event" || last == "stale" || last == "readings" {
 			schema = "meter-" + last
 		}
 	}
@@ -170,8 +170,8 @@ func TestExamplesFollowSchemas(t *testing.T) {
 			switch {
 			case strings.HasPrefix(heading, "bridge/"):
 				schema = strings.Replace(heading, "/", "-", 1)
-			case heading == "state":
-				schema = "meter-state"
+			case heading == "state", heading == "readings":
+				schema = "meter-" + heading
 			case keys["queued"] != nil:
 				schema = "bridge-audit"
 			case keys["request"] != nil:

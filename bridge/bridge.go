@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,6 +35,7 @@ type Config struct {
 	RelayValid time.Duration                           // how long a relay's command is valid
 	Clock      func() error                            // tells why our clock is none to set meters by; nil: it is
 	Points     *points.Table                           // what to poll, by the configuration; nil: nothing
+	Readings   bool                                    // publish each reading of a point, changed or not
 	Discovery  string                                  // prefix of the topics by which Home Assistant is told of the meters; empty: it is not
 	Support    string                                  // URL where help is to be had, for Home Assistant; empty: none
 	Language   string                                  // of names that people read: "en" or "zh"
@@ -41,6 +43,7 @@ type Config struct {
 	HTTP       net.Listener                            // where health and metrics are served; nil: nowhere
 	Pages      http.Handler                            // what is served there besides; nil: nothing
 	Version    string
+	Site       string // what people call the place; empty: nothing
 	Log        *slog.Logger
 }
 
@@ -71,6 +74,9 @@ type Bridge struct {
 	limited   limiter
 	metrics   *metrics.Set
 	infoState infoState
+	began     time.Time // when New made it
+	host      string    // the name of this machine
+	counted   struct{ replies, commands, errors atomic.Uint64 }
 	outbox    *outbox
 	frames    chan bus.FrameEvent // to be published, if frames are traced
 	admission admission
@@ -95,6 +101,9 @@ func New(config Config) *Bridge {
 		started:   make(chan struct{}),
 		beginning: make(chan struct{}),
 	}
+	b.poller.root = config.Root
+	b.began = time.Now()
+	b.host, _ = os.Hostname() // without one it is empty
 	b.settled = sync.OnceFunc(func() { close(b.beginning) })
 	if !config.Allow[verbConfig] { // whatever the broker has kept
 		b.settled()

@@ -54,6 +54,7 @@
 //	lack.go          what a meter does not have, so that it is not asked for in vain
 //	watch.go         what is kept of a meter, and what becomes of a reading
 //	state.go         the last good values
+//	readings.go      each reading as it comes, for databases
 //	availability.go  which meters can be reached
 //	fresh.go         which of their values are worth showing
 //	events.go        limits and implausible values

@@ -14,10 +14,22 @@ const infoInterval = 10 * time.Second
 // info is what bridge/info says: who we are, how the bus is, which meters there are.
 type info struct {
 	Version   string      `json:"version"`
+	Started   string      `json:"started"` // when this process began
+	Host      string      `json:"host"`    // the name of its machine
+	Site      string      `json:"site,omitempty"`
+	Table     string      `json:"table"` // the hash of the point table in force
+	Counters  counters    `json:"counters"`
 	Protocols []string    `json:"protocols"`
 	Allow     []string    `json:"allow"`
 	Bus       infoBus     `json:"bus"`
 	Meters    []infoMeter `json:"meters"`
+}
+
+// counters count since the start of the process.
+type counters struct {
+	Replies  uint64 `json:"replies"`
+	Commands uint64 `json:"commands"` // of the replies: those to write, relay, maintenance and broadcast
+	Errors   uint64 `json:"errors"`   // of the replies: those that are not ok
 }
 
 type infoBus struct {
@@ -44,7 +56,8 @@ type infoMeter struct {
 func (b *Bridge) info() info {
 	state := b.bus.State()
 	i := info{
-		Version:   b.config.Version,
+		Version: b.config.Version, Started: b.stamp(b.began), Host: b.host, Site: b.config.Site, Table: b.table().Hash(),
+		Counters:  counters{b.counted.replies.Load(), b.counted.commands.Load(), b.counted.errors.Load()},
 		Protocols: b.protocolNames(),
 		Allow:     []string{},
 		Bus: infoBus{

@@ -70,6 +70,7 @@ func (b *Bridge) writeMeters(out io.Writer) {
 		}
 	}
 	metrics.WriteCounterUint64(out, "dlt645_polls_missed_total", b.poller.missedSoFar())
+	metrics.WriteCounterUint64(out, "dlt645_readings_lost_total", b.outbox.lostReadings())
 }
 
 func oneIf(is bool) int {
@@ -79,10 +80,20 @@ func oneIf(is bool) int {
 	return 0
 }
 
+// goodEndings are how replies end that are ok.
+var goodEndings = []string{"ok", "verified", "acknowledged", "sent"}
+
 // countReply counts the reply to a request under its verb and how it ended.
 func (b *Bridge) countReply(verb, result string) {
 	if !slices.Contains(Verbs, verb) {
 		verb = "other"
+	}
+	b.counted.replies.Add(1)
+	if isCommandVerb(verb) {
+		b.counted.commands.Add(1)
+	}
+	if !slices.Contains(goodEndings, result) {
+		b.counted.errors.Add(1)
 	}
 	b.metrics.GetOrCreateCounter(fmt.Sprintf("dlt645_replies_total{verb=%q,result=%q}", verb, result)).Inc()
 }

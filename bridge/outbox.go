@@ -23,6 +23,8 @@ const (
 	outboxBytes    = 8 << 20   // what may wait while the broker is away
 	outboxRoom     = 1000      // messages that may wait while the broker is to send more requests
 	lightBytes     = 256 << 10 // what may wait in the light lane while more is read of what the broker sends
+	readingBytes   = 4 << 20   // what may wait of readings while the broker is away
+	readingsMost   = 8         // publishes of readings that wait for the broker's acknowledgement
 	refusalPause   = 15 * time.Second
 
 	// mostAttempts of a message may end with the connection before it is given up.
@@ -48,6 +50,7 @@ type outgoing struct {
 	transient   bool // worth nothing later: QoS 0
 	ordered     bool // not before the last one that is ordered has been acknowledged
 	current     bool // only the newest of its topic counts, as if it were retained
+	reading     bool // of a meter, for databases: goes after all else, and is given up first
 	light       bool // answers a message of QoS 0, and may go with QoS 0 itself if too many wait
 	leads       bool // of what is retained: goes out on each connection before what follows
 	follows     bool // of what is retained: goes out after all that leads
@@ -85,6 +88,12 @@ type outbox struct {
 	ordered  bool // one of those in flight is ordered
 	dropped  int
 	held     []func() // called when there is room again
+
+	// Readings go when no reply waits.
+	readings        []outgoing
+	readingBytes    int // that they take
+	readingsSending int // of those in flight
+	readingsLost    uint64
 
 	// The light lane: replies to requests of QoS 0 while too many others wait. What is sent without an
 	// acknowledgement goes as fast as the broker reads, and who may put more there waits until it has.
@@ -133,6 +142,10 @@ func (o *outbox) put(m outgoing) {
 			r.clear = &kept
 		}
 		r.outgoing, r.due = m, true
+	case m.reading:
+		o.readings = append(o.readings, m)
+		o.readingBytes += m.memory()
+		o.boundReadings()
 	case m.light && len(o.queue) >= outboxRoom && o.publish != nil:
 		m.transient = true
 		o.light = append(o.light, m)
@@ -232,6 +245,44 @@ func (o *outbox) makeRoom() {
 	}
 }
 
+// boundReadings gives up the oldest readings beyond the bound, and counts them.
+func (o *outbox) boundReadings() {
+	for o.readingBytes > readingBytes && len(o.readings) > 1 {
+		o.readingBytes -= o.readings[0].memory()
+		o.readings[0] = outgoing{}
+		o.readings = o.readings[1:]
+		o.readingsLost++
+		o.log.at(slog.LevelError, "readings lost", "readings are lost, the oldest first: the broker has been away for too long, or takes them too slowly", "lost", o.readingsLost, "waiting", len(o.readings))
+	}
+}
+
+// sendReading publishes one reading. It is tried again over the next connection.
+func (o *outbox) sendReading(connection context.Context, publish publisher, m outgoing) {
+	again := o.attempt(connection, publish, m)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.inFlight--
+	o.readingsSending--
+	if again && connection.Err() != nil {
+		m.attempts++
+	}
+	if again && m.attempts < mostAttempts {
+		o.readings = slices.Insert(o.readings, 0, m)
+		o.readingBytes += m.memory()
+		o.boundReadings()
+	} else if again {
+		o.readingsLost++
+	}
+	o.pump()
+}
+
+// lostReadings returns how many readings were given up.
+func (o *outbox) lostReadings() uint64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.readingsLost
+}
+
 // up begins to publish over a connection, which ends with ctx.
 func (o *outbox) up(ctx context.Context, publish publisher) {
 	o.mu.Lock()
@@ -306,6 +357,17 @@ func (o *outbox) pump() {
 		o.ordered = o.ordered || m.ordered
 		go o.send(o.ctx, o.publish, m)
 	}
+	for len(o.readings) > 0 && len(o.queue) == 0 && o.readingsSending < readingsMost && o.inFlight < outboxInFlight && !o.suspect {
+		m := o.readings[0]
+		o.readings[0] = outgoing{}
+		if o.readings = o.readings[1:]; len(o.readings) == 0 {
+			o.readings = nil
+		}
+		o.readingBytes -= m.memory()
+		o.inFlight++
+		o.readingsSending++
+		go o.sendReading(o.ctx, o.publish, m)
+	}
 	if len(o.light) > 0 && !o.lightSending {
 		o.lightSending = true
 		go o.sendLight(o.ctx, o.publish)
@@ -318,7 +380,7 @@ func (o *outbox) pump() {
 			}
 		}()
 	}
-	if len(o.queue) == 0 && o.inFlight == 0 && len(o.light) == 0 {
+	if len(o.queue) == 0 && o.inFlight == 0 && len(o.light) == 0 && len(o.readings) == 0 {
 		o.idle.Broadcast()
 	}
 }
@@ -413,7 +475,7 @@ func (o *outbox) drain(limit time.Duration) (all bool) {
 		o.idle.Broadcast()
 	})
 	defer timer.Stop()
-	for !over && o.publish != nil && (len(o.queue) > 0 || o.inFlight > 0 || len(o.light) > 0) {
+	for !over && o.publish != nil && (len(o.queue) > 0 || o.inFlight > 0 || len(o.light) > 0 || len(o.readings) > 0) {
 		o.idle.Wait()
 	}
 	o.closed, o.held = true, nil

@@ -21,6 +21,7 @@ const longestNap = 10 * time.Second
 // still under way.
 type poller struct {
 	wake chan struct{} // there are other rounds
+	root string        // rounds that need not be on the clock begin at a moment that each root has for itself
 
 	mu      sync.Mutex
 	watches map[string]*watch // by name, or address
@@ -43,7 +44,7 @@ const (
 	longestPause = 16 * time.Minute
 )
 
-// A round is guarded by poller.mu; its watch, interval and phase never change.
+// A round is guarded by poller.mu; its watch and interval never change.
 type round struct {
 	watch    *watch
 	interval time.Duration
@@ -62,10 +63,12 @@ func (p *poller) setTable(t *points.Table, d *directory) (unkept, over []*watch)
 	watches := p.watchesFor(t, d)
 	wanted := map[roundKey][]string{}
 	lists := map[string][]*points.Point{}
+	clocked := map[roundKey]bool{} // somebody has asked for the interval
 	for i := range t.Points {
 		point := &t.Points[i]
 		key := roundKey{point.Meter, point.Interval}
 		wanted[key] = append(wanted[key], point.Item)
+		clocked[key] = clocked[key] || !point.Spread
 		lists[point.Meter] = append(lists[point.Meter], point)
 	}
 	for name, w := range watches {
@@ -99,8 +102,10 @@ func (p *poller) setTable(t *points.Table, d *directory) (unkept, over []*watch)
 		if r == nil {
 			r = newRound(watches[key.meter], key)
 			p.rounds[key] = r
+			r.phase = p.phase(r, key, clocked[key])
 		} else if !slices.Equal(r.items, items) {
 			r.turn = atOnce
+			r.phase = p.phase(r, key, clocked[key])
 		}
 		r.items = items
 	}
@@ -152,14 +157,24 @@ func newRound(w *watch, key roundKey) *round {
 	if r.interval == 0 {
 		r.interval = inspectionInterval
 	}
-	const day = 24 * time.Hour
-	if key.interval == 0 || day%r.interval != 0 || time.Hour%r.interval != 0 && r.interval%time.Hour != 0 {
-		// When it comes does not matter, so not all at once.
-		h := fnv.New64a()
-		h.Write([]byte(w.Name))
-		r.phase = time.Duration(h.Sum64() % uint64(r.interval))
-	}
 	return r
+}
+
+// phase returns how long after the multiples of its interval a round begins. One that somebody has asked
+// for begins with them, if they are those of the hour or the day. When others come does not matter, so not
+// all at once: neither those of one bridge nor, where nobody has asked for an interval, those of many
+// bridges at one broker.
+func (p *poller) phase(r *round, key roundKey, clocked bool) time.Duration {
+	const day = 24 * time.Hour
+	name := p.root
+	if key.interval == 0 || day%r.interval != 0 || time.Hour%r.interval != 0 && r.interval%time.Hour != 0 {
+		name = r.watch.Name
+	} else if clocked {
+		return 0
+	}
+	h := fnv.New64a()
+	h.Write([]byte(name))
+	return (time.Duration(h.Sum64() % uint64(r.interval))).Truncate(time.Millisecond)
 }
 
 // multiple returns how many intervals the clock of a zone has shown, and when it shows the next.

@@ -25,6 +25,7 @@ const (
 	// Under the branch of a meter.
 	branchMeter       = "meter"
 	topicState        = "state"
+	topicReadings     = "readings"
 	topicAvailability = "availability"
 	topicEvent        = "event"
 	topicStale        = "stale"

@@ -141,11 +141,18 @@ func (b *Bridge) observeOne(w *watch, o *outcome) {
 	if o.Err != nil {
 		return
 	}
+	var read readings
 	for _, value := range o.Result.Values {
-		if p := w.points[value.Name]; p != nil {
-			b.take(w, p, value, o, o.time)
+		if p := w.points[value.Name]; p != nil && b.take(w, p, value, o, o.time) {
+			read.add(value.Name, value.Data)
 		}
 		b.inspect(w, value, o.time)
+		if open, is := value.Data.(bool); is && w.roles[value.Name] == protocol.RoleRelay && len(w.order) > 0 {
+			read.add(itemRelay, !open) // 1: closed, as a lamp that is on
+		}
+	}
+	if b.config.Readings {
+		b.publishReadings(w, read, o.time)
 	}
 	if !o.Result.Clock.IsZero() && !o.Came.IsZero() {
 		b.judgeClock(w, o.Result.Clock.Sub(o.Came), o.Came)
@@ -199,24 +206,25 @@ func (w *watch) isAnother(address protocol.Address) bool {
 }
 
 // take takes in a new value of a point. A round is over when its last step is: what it read
-// first may be older than what somebody else has read meanwhile.
-func (b *Bridge) take(w *watch, p *points.Point, value protocol.Value, o *outcome, came time.Time) {
+// first may be older than what somebody else has read meanwhile. It reports whether the value counts.
+func (b *Bridge) take(w *watch, p *points.Point, value protocol.Value, o *outcome, came time.Time) bool {
 	number, isNumber := value.Data.(protocol.Decimal)
 	switch {
 	case w.state.isNewer(p.Item, came):
-		return
+		return false
 	case value.Data == nil:
 		w.state.forget(p.Item, came)
-		return
+		return false
 	case isNumber:
 		if p.Description.Counter && !b.credible(w, p, number, o, came) {
-			return
+			return false
 		}
 		b.judgeLimits(w, p, number, came)
 	case !isScalar(value.Data):
-		return
+		return false
 	}
 	w.state.take(p, value, came)
+	return true
 }
 
 // isScalar tells whether a value has a place in a flat state.

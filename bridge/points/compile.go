@@ -62,7 +62,7 @@ func (c *compiler) complain(r row, column, format string, arguments ...any) {
 func (c *compiler) row(r row) {
 	p := Point{
 		Row: r.number, Name: r.cells[columnName],
-		Interval: c.interval(r), Min: c.decimal(r, columnMin), Max: c.decimal(r, columnMax),
+		Interval: c.interval(r), Spread: r.cells[columnInterval] == "", Min: c.decimal(r, columnMin), Max: c.decimal(r, columnMax),
 	}
 	if band := c.decimal(r, columnDeadband); band != nil {
 		if p.Deadband = *band; band.Coefficient < 0 {

@@ -41,6 +41,7 @@ type Point struct {
 	Meter    string // its name, or its address if it has none
 	Item     string // of an item or of a value of one, as replies are keyed
 	Interval time.Duration
+	Spread   bool              // the interval was not asked for, so it need not be on the clock
 	Min, Max *protocol.Decimal // nil: no limit
 	Deadband protocol.Decimal  // a change that is not larger is not worth a message of its own
 	Name     string            // what people call it; empty: what the dictionary says
@@ -132,7 +133,7 @@ func Basic(site Site) *Table {
 		for _, item := range m.Items.Basic() {
 			if description, ok := m.Items.Describe(item); ok {
 				t.Points = append(t.Points, Point{
-					Meter: m.Name, Item: item, Interval: DefaultInterval, Retain: true, Discovery: description.Role != protocol.RoleClock, Description: description,
+					Meter: m.Name, Item: item, Interval: DefaultInterval, Spread: true, Retain: true, Discovery: description.Role != protocol.RoleClock, Description: description,
 				})
 			}
 		}

@@ -68,6 +68,10 @@ func (c *config) meter(name, text string) (bridge.Meter, error) {
 	if m.Close, err = closing(options, m.Protocol); err != nil {
 		return m, err
 	}
+	ratios, given, err := readRatios(options)
+	if err != nil {
+		return m, err
+	}
 	switch configurer, ok := m.Protocol.(protocol.Configurer); {
 	case len(options) == 0:
 	case ok:
@@ -75,10 +79,31 @@ func (c *config) meter(name, text string) (bridge.Meter, error) {
 			return m, err
 		}
 	default:
-		return m, fmt.Errorf("protocol %s has no option %q; a meter of it may have baud, parity, stop and close, as in %s?baud=9600", m.Protocol.Name(), slices.Sorted(maps.Keys(options))[0], address)
+		return m, fmt.Errorf("protocol %s has no option %q; a meter of it may have ct, pt, baud, parity, stop and close, as in %s?baud=9600", m.Protocol.Name(), slices.Sorted(maps.Keys(options))[0], address)
+	}
+	if given {
+		if m.Protocol, err = protocol.WithRatios(m.Protocol, ratios); err != nil {
+			return m, err
+		}
 	}
 	m.Address, err = m.Protocol.ParseAddress(address)
 	return m, err
+}
+
+// readRatios takes the ratios of the transformers before a meter out of its options.
+func readRatios(options map[string]string) (ratios protocol.Ratios, given bool, err error) {
+	for name, to := range map[string]*protocol.Decimal{"ct": &ratios.Current, "pt": &ratios.Voltage} {
+		text, ok := options[name]
+		if !ok {
+			continue
+		}
+		given = true
+		delete(options, name)
+		if *to, err = protocol.ParseRatio(text); err != nil {
+			return ratios, true, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return ratios, given, nil
 }
 
 // readOptions reads option=value&….

@@ -15,6 +15,7 @@ import (
 
 	"dlt645-mqtt/bridge"
 	"dlt645-mqtt/bridge/points"
+	"dlt645-mqtt/protocol"
 )
 
 // examplePoints is the table that the demo works by.
@@ -81,8 +82,16 @@ type checkedTable struct {
 	Problems points.Problems  `json:"problems,omitempty"`
 	Points   int              `json:"points"`
 	Meters   int              `json:"meters"`
+	Ratios   []checkedRatios  `json:"ratios,omitempty"` // of the meters behind transformers
 	Plan     []checkedRead    `json:"plan,omitempty"`
 	Speeds   []checkedAtSpeed `json:"speeds,omitempty"`
+}
+
+// checkedRatios says of a meter by what all that is said of it is multiplied.
+type checkedRatios struct {
+	Meter string           `json:"meter"`
+	CT    protocol.Decimal `json:"ct"`
+	PT    protocol.Decimal `json:"pt"`
 }
 
 type checkedRead struct {
@@ -107,6 +116,7 @@ func checkPoints(c config, name string, text []byte, asJSON bool, out, stderr io
 	if err == nil {
 		found.Points, found.Meters = len(table.Points), len(table.Meters())
 		found.Plan, found.Speeds, tooHeavy, err = weigh(c, table)
+		found.Ratios = ratiosOf(c.meters, table.Meters())
 	}
 	if err != nil && !errors.As(err, &found.Problems) {
 		complain(stderr, name, err)
@@ -130,6 +140,25 @@ func checkPoints(c config, name string, text []byte, asJSON bool, out, stderr io
 		return 1
 	}
 	return 0
+}
+
+// ratiosOf lists the ratios of the meters of a table that are behind transformers.
+func ratiosOf(meters []bridge.Meter, names []string) (all []checkedRatios) {
+	for _, m := range meters {
+		primary, ok := m.Protocol.(*protocol.Primary)
+		if !ok || !slices.Contains(names, m.Name) {
+			continue
+		}
+		of := checkedRatios{m.Name, protocol.Decimal{Coefficient: 1}, protocol.Decimal{Coefficient: 1}}
+		if given := primary.Ratios().Current; given != (protocol.Decimal{}) {
+			of.CT = given
+		}
+		if given := primary.Ratios().Voltage; given != (protocol.Decimal{}) {
+			of.PT = given
+		}
+		all = append(all, of)
+	}
+	return all
 }
 
 // weigh plans a table and finds out what it takes of the wire at the speed of the bus and at others.
@@ -158,6 +187,12 @@ func weigh(c config, table *points.Table) (plan []checkedRead, speeds []checkedA
 
 func printChecked(out io.Writer, name string, found checkedTable) {
 	fmt.Fprintf(out, "%s: %d points of %d meters, %d exchanges\n\n", name, found.Points, found.Meters, len(found.Plan))
+	for _, r := range found.Ratios {
+		fmt.Fprintf(out, "%s is behind transformers: its currents, and the limits for them, are times %s, voltages times %s, powers, demands and energies times both\n", r.Meter, r.CT, r.PT)
+	}
+	if len(found.Ratios) > 0 {
+		fmt.Fprintln(out)
+	}
 	table := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(table, "METER\tEVERY\tREAD AS\tPOINTS")
 	for _, read := range found.Plan {

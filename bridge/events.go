@@ -142,11 +142,11 @@ func (b *Bridge) credible(w *watch, p *points.Point, value protocol.Decimal, o *
 		w.registers[p.Item] = r
 	}
 	last := r.Last()
-	verdict := r.Judge(value, at, p.Description.Digits, w.inspected.watts())
+	verdict := judge(r, w.Protocol, p, value, at, w.inspected.watts())
 	if verdict == points.Plausible {
 		return true
 	}
-	details := []member{{"item", p.Item}, {"value", value}, {"last", last}, {"unit", p.Description.Unit}}
+	details := []member{{"item", p.Item}, {"value", value}, {"last", onPrimary(w.Protocol, p, last)}, {"unit", p.Description.Unit}}
 	for _, f := range o.Frames {
 		if !f.Sent && !f.Ignored {
 			details = append(details, member{"frame", w.Protocol.Redact(f.Bytes)})
@@ -158,4 +158,26 @@ func (b *Bridge) credible(w *watch, p *points.Point, value protocol.Decimal, o *
 	}
 	b.event(w, eventReset, at, details...)
 	return true
+}
+
+// judge judges a reading of a register. What stands in the register is on the secondary side of the
+// transformers before the meter, and so are the meter's ratings.
+func judge(r *points.Register, spoken protocol.Protocol, p *points.Point, value protocol.Decimal, at time.Time, watts int64) points.Verdict {
+	digits := p.Description.Digits
+	if primary, ok := spoken.(*protocol.Primary); ok {
+		secondary, told := primary.Secondary(p.Item, value)
+		if value = secondary; !told {
+			digits, watts = 0, 0
+		}
+	}
+	return r.Judge(value, at, digits, watts)
+}
+
+// onPrimary returns a reading of a register as it is said of the meter.
+func onPrimary(spoken protocol.Protocol, p *points.Point, value protocol.Decimal) protocol.Decimal {
+	primary, ok := spoken.(*protocol.Primary)
+	if !ok {
+		return value
+	}
+	return primary.OnPrimary(p.Item, value)
 }

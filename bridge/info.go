@@ -42,15 +42,17 @@ type infoBus struct {
 }
 
 type infoMeter struct {
-	Name         string `json:"name"`
-	Address      string `json:"address"`
-	Protocol     string `json:"protocol"`
-	Options      string `json:"options,omitempty"` // beside the address: what else it takes to reach the meter
-	Baud         int    `json:"baud,omitempty"`    // of the line for this meter, like the next two, if it has settings of its own
-	Parity       string `json:"parity,omitempty"`
-	Stop         int    `json:"stop,omitempty"`
-	Online       bool   `json:"online"`
-	TurnaroundMS *int64 `json:"turnaround_ms"` // null: not known yet
+	Name         string            `json:"name"`
+	Address      string            `json:"address"`
+	Protocol     string            `json:"protocol"`
+	Options      string            `json:"options,omitempty"` // beside the address: what else it takes to reach the meter
+	CT           *protocol.Decimal `json:"ct,omitempty"`      // ratios of the transformers before it, by which all that is said of it is multiplied
+	PT           *protocol.Decimal `json:"pt,omitempty"`
+	Baud         int               `json:"baud,omitempty"` // of the line for this meter, like the next two, if it has settings of its own
+	Parity       string            `json:"parity,omitempty"`
+	Stop         int               `json:"stop,omitempty"`
+	Online       bool              `json:"online"`
+	TurnaroundMS *int64            `json:"turnaround_ms"` // null: not known yet
 }
 
 func (b *Bridge) info() info {
@@ -82,6 +84,10 @@ func (b *Bridge) info() info {
 			own, _ := b.bus.Mode()
 			mode := m.Mode.Or(own)
 			meter.Baud, meter.Parity, meter.Stop = mode.Baud, mode.Parity, mode.Stop
+		}
+		if primary, ok := m.Protocol.(*protocol.Primary); ok {
+			ratios := primary.Ratios()
+			meter.CT, meter.PT = given(ratios.Current), given(ratios.Voltage)
 		}
 		if turnaround, ok := known.Turnaround(); ok {
 			ms := turnaround.Milliseconds()
@@ -118,4 +124,12 @@ func (b *Bridge) publishInfo(interval time.Duration) {
 	}
 	b.infoState.last, b.infoState.at = string(payload), now
 	b.outbox.put(outgoing{topic: b.topics.join(topicInfo), payload: payload, contentType: contentJSON, retain: true})
+}
+
+// given returns a ratio that was given, else nil.
+func given(ratio protocol.Decimal) *protocol.Decimal {
+	if ratio == (protocol.Decimal{}) {
+		return nil
+	}
+	return &ratio
 }

@@ -198,6 +198,7 @@ func (i Item) describe(name string, d *protocol.Description) {
 			switch p := form.picture; {
 			case p.kind == number:
 				d.Form, d.Decimals, d.Digits = protocol.FormNumber, int(p.scale), p.digits
+				d.Ratio = i.ratio(unit)
 				d.Counter = !p.signed && i.counts()
 			case p.kind == calendar && p.layout == time.RFC3339:
 				d.Form = protocol.FormMoment

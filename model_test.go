@@ -30,6 +30,7 @@ var modelMeters = []string{"000000000001", "681668166816", "900000000000"} // th
 var modelFaults = []simulator.Fault{
 	simulator.FaultNoReply, simulator.FaultLate, simulator.FaultFlip, simulator.FaultTruncated, simulator.FaultJunk, simulator.FaultEcho,
 	simulator.FaultForeign, simulator.FaultPieces, simulator.FaultSlow, simulator.FaultOff, simulator.FaultCollision, simulator.FaultReset, simulator.FaultGone,
+	simulator.FaultTwice, simulator.FaultHeld,
 }
 
 func drawModelStep(t *rapid.T) modelStep {

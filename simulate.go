@@ -25,10 +25,11 @@ demand. Faults, each with a probability from 0 to 1:
   checksum     checksum wrong                  slow         up to 0.5 s until the answer
   truncated    the answer breaks off           off          the meter is off for 1 to 60 s
   junk         noise around the answer         collision    somebody talks into the answer
-  fe           0 to 8 wake-up bytes
+  fe           0 to 8 wake-up bytes            twice        the answer comes again, 10 to 300 ms behind
   echo, echopart, echogarbled                  the master hears itself: all, a part, with errors
   reset        connections break off           halfopen     connections stall for 5 to 60 s
-  gone         the port is away for 1 to 30 s and comes back (a terminal under another name)`, stderr)
+  gone         the port is away for 1 to 30 s and comes back (a terminal under another name)
+  held         what comes is held back for 1 to 15 s, and let go into the next request after that`, stderr)
 	listen := flags.String("listen", "", "serve the bus on this TCP `address`, such as :4001 (127.0.0.1:4001 if there is no -pty either)")
 	pty := flags.String("pty", "", "serve the bus on a pseudo terminal that is linked to this `path`, such as /run/meter; - for no link")
 	flags.String("meters", "4", "how `many`; the second, fourth and so on have one phase, the others three; the third feeds a little back")

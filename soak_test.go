@@ -39,20 +39,25 @@ func TestSoak(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	soak := func(name string, faults simulator.Faults, exchanges int) {
+	soak := func(name string, faults simulator.Faults, frozen float64, exchanges int) {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { newSoak(t, simulator.BusOptions{Baud: 2400, Faults: faults}, nil).run(exchanges) })
+			synctest.Test(t, func(t *testing.T) {
+				s := newSoak(t, simulator.BusOptions{Baud: 2400, Faults: faults}, nil)
+				s.frozen = frozen
+				s.run(exchanges)
+			})
 		})
 	}
-	soak("none", nil, 500)
+	soak("none", nil, 0, 500)
+	soak("frozen", nil, 0.002, 500)
 	for fault := range all {
 		probability := 0.2
 		if slices.Contains([]simulator.Fault{simulator.FaultReset, simulator.FaultHalfOpen, simulator.FaultGone, simulator.FaultOff}, fault) {
 			probability = 0.02 // these last long
 		}
-		soak(string(fault), simulator.Faults{fault: probability}, 500)
+		soak(string(fault), simulator.Faults{fault: probability}, 0, 500)
 	}
-	soak("all", all, *soakExchanges)
+	soak("all", all, 0.0005, *soakExchanges)
 }
 
 // TestSoakOnPTY does the same in real time, over a pseudo terminal that now and then is gone
@@ -92,7 +97,10 @@ type soak struct {
 	addresses []string
 	protocols map[string]protocol.Protocol
 
+	frozen float64 // probability that the process is stopped while it waits for something to come
+
 	mu      sync.Mutex
+	random  *rand.Rand     // of that
 	writes  []soakWrite    // the latest ones, oldest first
 	carried map[uint32]int // how often each command was carried out
 	tally   soakTally
@@ -112,6 +120,7 @@ type soakTally struct {
 	exchanges                                  int
 	values, right                              int
 	forged                                     int // replies out of frames that the line made up
+	stops                                      int // of the process
 	refused, timeout, garbled, down, expired   int
 	acknowledged, commandRefused, unknown, not int
 	worst                                      time.Duration // from request to reply, deadlines aside
@@ -120,7 +129,10 @@ type soakTally struct {
 const (
 	soakHistory  = 1000 // writes: more than any request takes
 	soakDeadline = 30 * time.Second
-	unknownItem  = "0F0F0F0F"
+
+	// soakAge is more than a value can be older than its time says: an answer may be 3 s late.
+	soakAge     = 10 * time.Second
+	unknownItem = "0F0F0F0F"
 )
 
 // soakItems are what is read in the soak. A meter under the fault otherdi answers with the
@@ -138,7 +150,7 @@ var soakItems = map[string][][]string{
 
 // newSoak puts counting meters on a line. change, unless nil, chooses the way to it.
 func newSoak(t *testing.T, o simulator.BusOptions, change func(*simulator.Bus, *bus.Config)) *soak {
-	s := &soak{t: t, meters: map[string]*simulator.Meter{}, protocols: map[string]protocol.Protocol{}, carried: map[uint32]int{}}
+	s := &soak{t: t, random: rand.New(rand.NewPCG(1, 645)), meters: map[string]*simulator.Meter{}, protocols: map[string]protocol.Protocol{}, carried: map[uint32]int{}}
 	o.Turnaround, o.WakeUp = 20*time.Millisecond, 4
 	for i, address := range []string{"112233445566", "681668166816", "000000000001", "000000000003", "970000000042"} {
 		options := simulator.MeterOptions{Address: address, Counting: true, Version: dlt645.V2007, OnCommand: s.carriedOut}
@@ -197,6 +209,25 @@ func (p *countingPort) Write(data []byte) (int, error) {
 	return p.Port.Write(data)
 }
 
+// Read lets the process be stopped now and then: what comes meanwhile lies there when it goes on.
+func (p *countingPort) Read(data []byte, wait time.Duration) (int, error) {
+	s := p.soak
+	if s.frozen > 0 && wait > 0 {
+		s.mu.Lock()
+		stop := time.Duration(0)
+		if s.random.Float64() < s.frozen {
+			stop = soakAge + time.Duration(s.random.IntN(60))*time.Second
+			s.tally.stops++
+		}
+		s.mu.Unlock()
+		if stop > 0 {
+			<-time.After(stop)
+			wait = 0
+		}
+	}
+	return p.Port.Read(data, wait)
+}
+
 // carriedOut is called by the meters.
 func (s *soak) carriedOut(command dlt645.Frame) {
 	s.mu.Lock()
@@ -250,8 +281,8 @@ func (s *soak) run(exchanges int) {
 	}
 	s.stop()
 	c := s.tally
-	t.Logf("%d exchanges: %d values (%d in %d frames that the line forged), %d refused, %d timeouts, %d garbled, %d down, %d expired; commands: %d acknowledged, %d refused, %d unknown, %d not begun; longest wait %v",
-		c.exchanges, c.values, c.values-c.right, c.forged, c.refused, c.timeout, c.garbled, c.down, c.expired, c.acknowledged, c.commandRefused, c.unknown, c.not, c.worst)
+	t.Logf("%d exchanges, %d stops: %d values (%d in %d frames that the line forged), %d refused, %d timeouts, %d garbled, %d down, %d expired; commands: %d acknowledged, %d refused, %d unknown, %d not begun; longest wait %v",
+		c.exchanges, c.stops, c.values, c.values-c.right, c.forged, c.refused, c.timeout, c.garbled, c.down, c.expired, c.acknowledged, c.commandRefused, c.unknown, c.not, c.worst)
 	if c.values < c.exchanges/10 {
 		t.Errorf("only %d values came", c.values)
 	}
@@ -346,15 +377,19 @@ func (s *soak) checkValues(step *protocol.Step, reply *bus.Reply) {
 		return
 	}
 	last := s.meters[meter].Counts().Exchanges
-	from := func(first, last int) bool {
+	from := func(first, last int) (exchange int) {
 		for n := first; n <= last; n++ {
 			if !slices.ContainsFunc(registers, func(r register) bool { return !r.from(meter, n) }) {
-				return true
+				return n
 			}
 		}
-		return false
+		return -1
 	}
-	right := from(before[meter]+1, last)
+	exchange := from(before[meter]+1, last)
+	right := exchange > 0
+	if asked := s.askedFor(meter, exchange); right && reply.Came.Sub(asked) > soakAge {
+		s.t.Errorf("%s %v: what was asked for at %v is said to have come at %v\n%s", meter, step.Items, asked, reply.Came, spell(reply.Frames))
+	}
 	s.count(func(c *soakTally) {
 		c.values += len(registers)
 		if right {
@@ -363,11 +398,23 @@ func (s *soak) checkValues(step *protocol.Step, reply *bus.Reply) {
 	})
 	switch {
 	case right:
-	case from(before[meter]-100, before[meter]):
+	case from(before[meter]-100, before[meter]) >= 0:
 		s.t.Errorf("%s %v: the values are older than the request, of exchange %d or before\n%s", meter, step.Items, before[meter], spell(reply.Frames))
 	default:
 		s.count(func(c *soakTally) { c.forged++ })
 	}
+}
+
+// askedFor returns when an exchange with a meter was asked for: by what was written last before it.
+func (s *soak) askedFor(meter string, exchange int) (at time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, w := range slices.Backward(s.writes) {
+		if w.exchanges[meter] < exchange {
+			return w.at
+		}
+	}
+	return at
 }
 
 // exchangesBefore returns how many exchanges each meter had had when a frame was sent.

@@ -34,6 +34,20 @@ func (b *Bus) Stall(until time.Time) {
 	}
 }
 
+// Hold makes all ports that are open now keep back what comes until a time, as a serial server does
+// that has too much to do. All of it is let go at once when the master writes next.
+func (b *Bus) Hold(until time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.hold(until)
+}
+
+func (b *Bus) hold(until time.Time) {
+	for port := range b.ports {
+		port.held, port.heldUntil = true, until
+	}
+}
+
 // Unplug takes the port away until a time: ports fail, ServeTCP does not listen, the pseudo
 // terminal of ServePTY does not exist. A time that has been plugs it in again.
 func (b *Bus) Unplug(until time.Time) {
@@ -65,6 +79,9 @@ func (b *Bus) breakPorts(now time.Time) {
 		for port := range b.ports {
 			port.stalledUntil = until
 		}
+	}
+	if g.strikes(FaultHeld) {
+		b.hold(now.Add(g.between(time.Second, 15*time.Second)))
 	}
 	if g.strikes(FaultReset) {
 		b.failPorts(errReset)

@@ -282,14 +282,25 @@ func (b *Bus) exchange(by ear, token []byte, end, now time.Time) {
 		symbols = append(symbols, symbol{b: c})
 	}
 	symbols[0].pause = b.options.Turnaround
-	sent, start := 0, end
-	for _, s := range g.spoil(symbols) {
+	symbols = g.spoil(symbols)
+	over := b.say(symbols, mode, end)
+	if g.strikes(FaultTwice) {
+		symbols[0].pause = g.between(10*time.Millisecond, 300*time.Millisecond)
+		b.say(symbols, mode, over)
+	}
+}
+
+// say puts an answer on the wire from a time on, and returns when it is through.
+func (b *Bus) say(answer []symbol, mode protocol.Mode, start time.Time) (over time.Time) {
+	sent := 0
+	for _, s := range answer {
 		if s.pause > 0 {
 			start, sent = start.Add(b.duration(sent, mode)+s.pause), 0
 		}
 		b.put(carried{from: start.Add(b.duration(sent, mode)), to: start.Add(b.duration(sent+1, mode)), b: s.b, mode: mode})
 		sent++
 	}
+	return start.Add(b.duration(sent, mode))
 }
 
 // misdirected makes an answer look like that of another meter or of another item, if the

@@ -29,23 +29,25 @@ const (
 	FaultSlow      Fault = "slow"      // the meter takes up to 500 ms to begin
 	FaultOff       Fault = "off"       // the meter asked is off for 1 to 60 s
 	FaultCollision Fault = "collision" // somebody talks into the answer
+	FaultTwice     Fault = "twice"     // the answer comes once more, 10 to 300 ms behind
 
 	// These three strike each write of a master.
 	FaultEcho        Fault = "echo"        // what it sends comes back to it
 	FaultEchoPart    Fault = "echopart"    // only the beginning or the end of it does
 	FaultEchoGarbled Fault = "echogarbled" // it comes back with one to four bytes changed
 
-	// These strike the ports when a request is through: see Reset, Stall and Unplug of [Bus].
+	// These strike the ports when a request is through: see Reset, Stall, Unplug and Hold of [Bus].
 	FaultReset    Fault = "reset"    // connections break off
 	FaultHalfOpen Fault = "halfopen" // connections stay, but carry nothing for 5 to 60 s
 	FaultGone     Fault = "gone"     // the port is gone for 1 to 30 s; a pseudo terminal comes back under another name
+	FaultHeld     Fault = "held"     // what comes is held back for 1 to 15 s, and let go when the master next writes
 )
 
 // allFaults is in the order in which the faults are drawn.
 var allFaults = []Fault{
 	FaultNoReply, FaultLate, FaultFlip, FaultChecksum, FaultTruncated, FaultJunk, FaultFE,
 	FaultForeign, FaultOtherDI, FaultPieces, FaultSlow, FaultOff, FaultCollision,
-	FaultEcho, FaultEchoPart, FaultEchoGarbled, FaultReset, FaultHalfOpen, FaultGone,
+	FaultEcho, FaultEchoPart, FaultEchoGarbled, FaultReset, FaultHalfOpen, FaultGone, FaultTwice, FaultHeld,
 }
 
 // Faults give the probability, 0 to 1, of each fault. Faults are independent: several may

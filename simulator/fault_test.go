@@ -133,6 +133,9 @@ func TestFaults(t *testing.T) {
 		FaultSlow: func(r received) bool {
 			return bytes.Equal(r.bytes, good) && r.first >= goodFirst && r.first <= goodFirst+480*time.Millisecond
 		},
+		FaultTwice: func(r received) bool {
+			return bytes.Equal(r.bytes, append(bytes.Clone(good), good...)) && r.last >= goodLast+200*time.Millisecond && r.last <= goodLast+490*time.Millisecond
+		},
 		FaultOff:       func(r received) bool { return len(r.bytes) == 0 },
 		FaultCollision: func(r received) bool { return len(r.bytes) == len(good) },
 	} {

@@ -19,6 +19,8 @@ type Port struct {
 	broken       error         // why it can be used no more
 	mode         protocol.Mode // zero: that of the line
 	stalledUntil time.Time
+	held         bool      // what comes stays here until the next write after heldUntil
+	heldUntil    time.Time // see held
 }
 
 // Port opens a port. It hears what comes over the wire from now on. While the bus is
@@ -79,6 +81,9 @@ func (p *Port) take(b []byte) (n int, arrival time.Time, err error) {
 	if p.broken != nil {
 		return 0, time.Time{}, fmt.Errorf("read from the simulated line: %w", p.broken)
 	}
+	if p.held {
+		return 0, time.Time{}, nil
+	}
 	now := time.Now()
 	p.next = max(p.next, p.bus.dropped)
 	for _, c := range p.bus.wire[p.next-p.bus.dropped:] {
@@ -110,7 +115,11 @@ func (p *Port) Write(b []byte) (int, error) {
 	if p.broken != nil {
 		return 0, fmt.Errorf("write to the simulated line: %w", p.broken)
 	}
-	if now := time.Now(); !now.Before(p.stalledUntil) {
+	now := time.Now()
+	if p.held && !now.Before(p.heldUntil) {
+		p.held = false
+	}
+	if !now.Before(p.stalledUntil) {
 		p.bus.transmit(b, p.mode, now)
 	}
 	return len(b), nil

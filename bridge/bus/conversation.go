@@ -1,9 +1,11 @@
 package bus
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"dlt645-mqtt/protocol"
@@ -15,6 +17,9 @@ const mostBreaks = 3
 // mostDubious is how many tries of a read may end with an answer that proves nothing, beside the two
 // that all have.
 const mostDubious = 2
+
+// mostPause is how long after a try the next may begin for an answer to the one to count for the other.
+const mostPause = 5 * time.Second
 
 // serve does the step whose turn it is in t, and gives its reply to all who wait for it.
 // nested marks a step that goes between the frames of a conversation.
@@ -131,6 +136,7 @@ type conversation struct {
 	dubious string // why the frame that was cut last proves nothing
 	absent  bool   // it is offline
 
+	ended   time.Time // when the last exchange was over
 	overdue time.Time // when the first request was out that was not answered in time
 }
 
@@ -209,6 +215,9 @@ func (c *conversation) exchange(e *protocol.Exchange) *protocol.Exchange {
 	c.silent, c.reply.Answer = false, protocol.Answer{}
 	patience := b.patience(c.step, c.tries)
 	begin := time.Now()
+	if first && c.tries > 1 && elapsed(c.ended, begin) > mostPause {
+		b.doubts.outdate(c.step)
+	}
 	b.manner.judge(begin)
 	if !c.tune() {
 		return nil
@@ -231,7 +240,8 @@ func (c *conversation) exchange(e *protocol.Exchange) *protocol.Exchange {
 		b.rest(context.Background(), h.end) // it is sent when its last bit is
 	}
 	c.note(e, &h)
-	c.account(begin, time.Now())
+	c.ended = time.Now()
+	c.account(begin, c.ended)
 	c.listened(e, &h)
 
 	switch {
@@ -314,12 +324,12 @@ func (c *conversation) judge(e *protocol.Exchange, h *hearing, answer []byte) ve
 	full := h.full + b.line.mode.Duration(len(answer))
 	early := b.manner.isEarly(h.took, full)
 	held := 0
-	if b.config.Packed || !b.manner.hasty && isShort(h.took, full) { // a line of our own holds little back
+	if b.config.Packed || isShort(h.took, full) { // a line of our own holds little back
 		held = b.doubts.heldBack(c.step, e, answer)
 	}
 	why := ""
 	switch {
-	case held > len(h.doubted):
+	case held > h.distinct() || slices.ContainsFunc(h.doubted, func(old []byte) bool { return held > 0 && bytes.Equal(old, answer) }):
 		why = "it may be the answer to an earlier request, held back on its way"
 	case held > 0: // all that were held back have come
 	case c.doubts > 0: // nothing old was left after the last try
@@ -342,7 +352,7 @@ func (c *conversation) judge(e *protocol.Exchange, h *hearing, answer []byte) ve
 func (c *conversation) listened(e *protocol.Exchange, h *hearing) {
 	b, m := c.bus, &c.bus.manner
 	if h.answer != nil {
-		m.learn(h.took, h.full, !c.hasty && m.isOld(h.answer, h.came))
+		m.learn(h.took, h.full, !c.hasty && (m.isOld(h.answer, h.came) || b.doubts.areOpen()))
 		if !c.late {
 			b.doubts.settle()
 		}
@@ -361,11 +371,14 @@ func (c *conversation) listened(e *protocol.Exchange, h *hearing) {
 // held back or came twice has passed by then.
 func (c *conversation) unproven(e *protocol.Exchange, h *hearing) {
 	b := c.bus
-	b.manner.suspect(h.doubted[len(h.doubted)-1], c.early)
-	b.doubts.settle()
+	c.reply.Err = fmt.Errorf("%w: something came after the request to %s that would answer it, but %s", protocol.ErrGarbled, c.step.Meter, c.dubious)
 	c.doubts++
 	c.hasty = c.early
-	c.reply.Err = fmt.Errorf("%w: something came after the request to %s that would answer it, but %s", protocol.ErrGarbled, c.step.Meter, c.dubious)
+	if h.stopped {
+		return // it was the answer, of a time that is not known
+	}
+	b.manner.suspect(h.doubted[len(h.doubted)-1], c.early)
+	b.doubts.settle()
 	c.doubt(e, h)
 }
 
@@ -435,7 +448,8 @@ func (c *conversation) doubt(e *protocol.Exchange, h *hearing) {
 		return // nobody answers
 	}
 	over := c.over(h)
-	c.bus.doubts.add(c.step, e.Request, split, over, h.answer != nil || len(h.doubted) > 0)
+	late := doubt{of: c.step, request: e.Request, stopped: h.stopped, until: over}
+	c.bus.doubts.add(late, split, h.answer != nil || len(h.doubted) > 0)
 	if c.step.IsCommand() {
 		c.bus.hold(c.step.Meter, over)
 	}

@@ -16,6 +16,7 @@ type doubt struct {
 	of      *protocol.Step
 	request []byte
 	cuts    cutter
+	stopped bool // the process was, while it waited: the answer may be old by now
 	until   time.Time
 	open    int  // answers that have not come
 	probed  bool // something was asked to settle it
@@ -47,16 +48,16 @@ type doubts []doubt
 // mostDoubts bounds what is remembered of a line where nobody answers.
 const mostDoubts = 256
 
-// add notes that the answer to a request, sent for a step, may come until then; split cuts it. If
-// the request was answered, it is one to an earlier try that may come.
-func (d *doubts) add(of *protocol.Step, request []byte, split bufio.SplitFunc, until time.Time, answered bool) {
+// add notes that an answer may come late; split cuts it. If the request was answered, it is one to an
+// earlier try that may come.
+func (d *doubts) add(next doubt, split bufio.SplitFunc, answered bool) {
 	now := time.Now()
-	next := doubt{of: of, request: request, cuts: newCutter(split), until: until}
+	next.cuts = newCutter(split)
 	if !answered {
 		next.open = 1
 	}
 	*d = slices.DeleteFunc(*d, func(old doubt) bool {
-		if old.of == of && bytes.Equal(old.request, request) {
+		if old.of == next.of && bytes.Equal(old.request, next.request) {
 			next.open += old.open
 			return true
 		}
@@ -69,10 +70,10 @@ func (d *doubts) add(of *protocol.Step, request []byte, split bufio.SplitFunc, u
 }
 
 // isAgain tells whether an exchange of a step is another try of what is in doubt, whose answer is as
-// good as its own.
+// good as its own, unless the process was stopped in between.
 func (old *doubt) isAgain(of *protocol.Step, e *protocol.Exchange, answer []byte) bool {
 	vague := e.Vague != nil && e.Vague(answer)
-	return old.of == of && (!vague || bytes.Equal(old.request, e.Request))
+	return old.of == of && !old.stopped && (!vague || bytes.Equal(old.request, e.Request))
 }
 
 // about returns until when an answer to e proves nothing for a step, because it may be the late
@@ -100,6 +101,23 @@ func (d doubts) heldBack(of *protocol.Step, e *protocol.Exchange, answer []byte)
 		}
 	}
 	return times
+}
+
+// outdate notes that an answer to an earlier try of a step is too old by now.
+func (d doubts) outdate(step *protocol.Step) {
+	for i := range d {
+		if d[i].of == step {
+			d[i].stopped = true
+		}
+	}
+}
+
+// areOpen reports whether anything may be held back.
+func (d doubts) areOpen() bool {
+	now := time.Now()
+	return slices.ContainsFunc(d, func(old doubt) bool {
+		return !old.settled && old.open > 0 && now.Before(old.until.Add(heldBack))
+	})
 }
 
 // settle notes that nothing is held back any more of what was asked until now: what is held back

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"slices"
 	"time"
 
 	"dlt645-mqtt/protocol"
@@ -53,6 +54,7 @@ type hearing struct {
 	strays  []byte        // of what was ignored, all but cut frames
 	doubted [][]byte      // the cut frames that were doubtful
 	stale   time.Time     // since when the process was stopped, when what came last may have come; zero: it was not
+	stopped bool          // the process was at any time
 	took    time.Duration // from the first byte of the request to the last of the answer
 	full    time.Duration // that the bytes of both take on the line
 }
@@ -155,7 +157,7 @@ func (l *line) listen(h *hearing, needs needs, split bufio.SplitFunc, latest tim
 		}
 		now := time.Now()
 		if elapsed(seen, now) > max(wait, 0)+stall && stopped.IsZero() {
-			stopped = seen
+			stopped, h.stopped = seen, true
 		}
 		seen = now
 		expired := !now.Before(until)
@@ -245,6 +247,16 @@ func (h *hearing) ignore(data []byte) {
 func (h *hearing) stray(data []byte) {
 	h.ignore(data)
 	h.strays = append(h.strays, data[:min(len(data), mostIgnored-len(h.strays))]...)
+}
+
+// distinct counts the doubtful frames, each that came more than once as one.
+func (h *hearing) distinct() (n int) {
+	for i, frame := range h.doubted {
+		if !slices.ContainsFunc(h.doubted[:i], func(old []byte) bool { return bytes.Equal(old, frame) }) {
+			n++
+		}
+	}
+	return n
 }
 
 // cut gives data to split until that returns a frame or can do no more. passed is what went

@@ -65,6 +65,7 @@ type manner struct {
 	// may be one more until the time for it is over, after the answer that came at recounted.
 	copies    int
 	recounted time.Time
+	ever      bool // some have come
 	// clean counts the times in a row that an answer was not followed by a copy for so long that
 	// none could come any more: an answer to a read, one to a command. Copies of the one say
 	// nothing of the other. followed is when the answer came that is being watched.
@@ -162,6 +163,7 @@ func (m *manner) copyIn(data []byte) (found *utterance) {
 
 // copied counts a copy of an answer.
 func (m *manner) copied(u *utterance) {
+	m.ever = true
 	if u.copies++; u.copies > m.copies {
 		m.copies, m.recounted = u.copies, u.came
 	}
@@ -184,7 +186,11 @@ func (m *manner) settling(u *utterance) time.Duration {
 	switch {
 	case u.copies < m.expected():
 		return settling
-	case m.copies > 0, u.command && commands, !u.command && reads:
+	case m.copies > 0:
+		return 0
+	case m.ever: // and may come again
+		return settling
+	case u.command && commands, !u.command && reads:
 		return 0
 	case u.command && reads:
 		return commandSettling

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"dlt645-mqtt/bridge"
+	"dlt645-mqtt/bridge/bus"
 	"dlt645-mqtt/protocol"
 	"dlt645-mqtt/simulator"
 )
@@ -104,6 +105,23 @@ func TestSimulatedMeterWithAMode(t *testing.T) {
 	for _, meter := range []string{"a", "b"} {
 		if status, out, stderr := execute(t, "", "read", meter, "voltage_a"); status != 0 || !strings.Contains(out, "voltage_a") {
 			t.Errorf("%s: status %d, %s%s", meter, status, out, stderr)
+		}
+	}
+}
+
+// TestEntryOfAFoundMeter writes what DLT645_METERS has to say of a meter that a scan has found, so that it can be read again.
+func TestEntryOfAFoundMeter(t *testing.T) {
+	of := bus.Settings{Baud: 2400, Parity: "even"}
+	for _, test := range []struct {
+		found foundMeter
+		want  string
+	}{
+		{foundMeter{"000000000001", "2007", "", "even", 2400}, "000000000001@2007"},
+		{foundMeter{"000000000001", "1997", "", "none", 9600}, "000000000001@1997?baud=9600&parity=none"},
+		{foundMeter{"00001234567890", "188", "type=10", "even", 9600}, "00001234567890@188?type=10&baud=9600"},
+	} {
+		if got := test.found.entry(of); got != test.want {
+			t.Errorf("%+v: %s, want %s", test.found, got, test.want)
 		}
 	}
 }

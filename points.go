@@ -231,7 +231,7 @@ func writeTemplate(ctx context.Context, c config, count uint, out, stderr io.Wri
 		}
 		var found struct {
 			Error  *struct{ Message string }
-			Meters []struct{ Address, Protocol string }
+			Meters []foundMeter
 		}
 		if err := json.Unmarshal(scanBus(ctx, c, body, stderr), &found); err != nil {
 			complain(stderr, "points", err)
@@ -244,7 +244,7 @@ func writeTemplate(ctx context.Context, c config, count uint, out, stderr io.Wri
 		var names []string
 		for i, m := range found.Meters {
 			name := fmt.Sprintf("meter%d", i+1)
-			entry := m.Address + "@" + m.Protocol
+			entry := m.entry(c.bus.Settings)
 			meter, err := c.meter(name, entry)
 			if err != nil {
 				complain(stderr, "points", err)

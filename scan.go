@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"dlt645-mqtt/bridge"
+	"dlt645-mqtt/bridge/bus"
 )
 
 // runScan finds the meters on the bus and prints a table, or the reply as JSON.
@@ -75,17 +76,40 @@ func scanBus(ctx context.Context, c config, body []byte, stderr io.Writer) []byt
 	})
 }
 
+// A foundMeter is a meter that a scan has found.
+type foundMeter struct {
+	Address, Protocol, Options, Parity string
+	Baud                               int
+}
+
+// entry returns what stands behind the name of the meter in DLT645_METERS: with the options that reach it, and
+// the settings of the line where they are not those of the bus.
+func (m foundMeter) entry(bus bus.Settings) string {
+	var options []string
+	if m.Options != "" {
+		options = append(options, m.Options)
+	}
+	if m.Baud != bus.Baud {
+		options = append(options, fmt.Sprintf("baud=%d", m.Baud))
+	}
+	if m.Parity != bus.Parity {
+		options = append(options, "parity="+m.Parity)
+	}
+	entry := m.Address + "@" + m.Protocol
+	if options != nil {
+		entry += "?" + strings.Join(options, "&")
+	}
+	return entry
+}
+
 // printScan shows the reply to a scan.
 func printScan(reply []byte, asJSON bool, out, stderr io.Writer) int {
 	var shown struct {
 		OK     bool
 		Error  *struct{ Message string }
-		Meters []struct {
-			Address, Protocol, Parity string
-			Baud                      int
-		}
-		Sure  bool
-		Heard []struct {
+		Meters []foundMeter
+		Sure   bool
+		Heard  []struct {
 			Message, Protocol, Parity string
 			Baud                      int
 		}
@@ -110,6 +134,9 @@ func printScan(reply []byte, asJSON bool, out, stderr io.Writer) int {
 	table := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(table, "ADDRESS\tPROTOCOL\tBAUD\tPARITY")
 	for _, m := range shown.Meters {
+		if m.Options != "" {
+			m.Protocol += "?" + m.Options
+		}
 		fmt.Fprintf(table, "%s\t%s\t%d\t%s\n", m.Address, m.Protocol, m.Baud, m.Parity)
 	}
 	_ = table.Flush()

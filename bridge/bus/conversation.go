@@ -141,7 +141,7 @@ type conversation struct {
 }
 
 // run holds the conversation. Of one that may be repeated a second try is made, from its
-// first frame on: a meter that keeps the read position itself (DL/T 645-1997) would go on
+// first frame on: a meter that keeps the read position itself would go on
 // after the block whose frame was lost. Not in a scan, where most questions are to nobody: who
 // asks them knows best which are worth repeating.
 func (c *conversation) run(ctx context.Context) {

@@ -32,7 +32,7 @@ func (p *instantPort) Close() error { return nil }
 // counted may be read after that.
 func instantBus(b *testing.B) (bus *Bus, port *instantPort, stop func()) {
 	port = &instantPort{}
-	bus = New(Config{Queue: 10000, Settings: Settings{Baud: 921600}, Open: func(context.Context) (Port, error) { return port, nil }})
+	bus = New(Config{Queue: 10000, Settings: Settings{Baud: 921600, FixedWakeUps: true}, Open: func(context.Context) (Port, error) { return port, nil }})
 	ctx, cancel := context.WithCancel(b.Context())
 	done := make(chan error)
 	go func() { done <- bus.Run(ctx) }()

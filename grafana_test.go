@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -29,14 +30,19 @@ func TestGrafanaDashboard(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	table := filepath.Join(t.TempDir(), "points.csv")
+	writeFile(t, table, "meter,item,interval\n*,active_power,10s\n*,voltage_block,10s\n*,current_block,10s\n*,status_3,10s\n"+
+		"*,forward_active_energy,10s\n*,forward_active_energy_t*,1m\n*,forward_active_energy_h1,1h\n*,forward_active_energy_h2,1h\n")
 	b := startMochi(t)
 	httpAddress := freeAddress(t)
 	root, _ := startBridge(t, map[string]string{
-		"DLT645_MQTT_URL": "mqtt://" + b.address, "DLT645_BUS_URL": quickMeters, "DLT645_METERS": "main=1", "DLT645_POINTS": "basic", "DLT645_HTTP": httpAddress,
+		"DLT645_MQTT_URL": "mqtt://" + b.address, "DLT645_BUS_URL": quickMeters, "DLT645_METERS": "main=1", "DLT645_POINTS": table, "DLT645_HTTP": httpAddress,
 	})
 	c := newClient(t, dial(t, b.address), root+"/reply/#", root+"/meter/main/state")
 	c.ready(root)
-	c.await(root+"/meter/main/state", func(payload string) bool { return strings.Contains(payload, "relay") })
+	c.await(root+"/meter/main/state", func(payload string) bool {
+		return strings.Contains(payload, "relay") && strings.Contains(payload, "_h2") && strings.Contains(payload, "_t4")
+	})
 	c.ask(root, "read/main", "voltage_a")
 	_, shown := get(t, "http://"+httpAddress+"/metrics")
 	series := regexp.MustCompile(`(?m)^(dlt645_[a-z_]+)(?:\{(.*)\})? `)

@@ -45,7 +45,7 @@ func (b *Bridge) writeMeters(out io.Writer) {
 	slices.SortFunc(watches, func(v, w *watch) int { return strings.Compare(v.Name, w.Name) })
 	for _, w := range watches {
 		w.mu.Lock()
-		online, known, order := w.presence.online, w.presence.known, w.order
+		online, known, order, relay := w.presence.online, w.presence.known, w.order, w.state.relay
 		values := make(map[string]any, len(order))
 		for item, v := range w.state.values {
 			if p := w.points[item]; p != nil && bus.Age(v.time, now) <= max(readingsShown*p.Interval, shortestShown) {
@@ -55,6 +55,9 @@ func (b *Bridge) writeMeters(out io.Writer) {
 		w.mu.Unlock()
 		if known {
 			fmt.Fprintf(out, "dlt645_meter_online{meter=%q} %d\n", w.Name, oneIf(online))
+		}
+		if known && online && relay != "" { // nobody knows how that of a silent meter is
+			fmt.Fprintf(out, "dlt645_meter_relay_closed{meter=%q} %d\n", w.Name, oneIf(relay == relayClosed))
 		}
 		if turnaround, known := b.bus.Meter(w.current().MeterKey).Turnaround(); known {
 			fmt.Fprintf(out, "dlt645_meter_turnaround_seconds{meter=%q} %g\n", w.Name, turnaround.Seconds())

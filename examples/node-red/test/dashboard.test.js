@@ -132,7 +132,7 @@ step('import, set the broker, deploy', async () => {
 step('the chart draws, the gauges show the voltages', async () => {
   await page.goto(`${stack.url}/dashboard/meters`)
   await shows('d1645list', 'main')
-  await shows('d1645text', /online, last reading \d\d:\d\d:\d\d/)
+  await shows('d1645text', /online, last reading \d\d:\d\d:\d\d, \d+ s ago/)
   await drawn('d1645chart', '#0d74ce', '#e07b00')
   for (const [id, item] of [['d1645gauge1', 'voltage_a'], ['d1645gauge2', 'voltage_b'], ['d1645gauge3', 'voltage_c']]) {
     await seen(id, () => states.main[item])
@@ -210,6 +210,29 @@ if (process.env.PICTURE) step('a picture for the documents', async () => {
   }
   await page.evaluate(() => window.scrollTo(0, 0))
   await page.screenshot({ path: process.env.PICTURE })
+})
+
+step('the page fits a phone', async () => {
+  const phone = await browser.newContext({ viewport: { width: 360, height: 740 }, timezoneId: 'Asia/Shanghai' })
+  const small = await phone.newPage()
+  small.setDefaultTimeout(patience)
+  await small.goto(`${stack.url}/dashboard/meters`)
+  await shows('d1645events', 'relay', small)
+  const outside = await small.evaluate(() => [...document.querySelectorAll('.nrdb-ui-group, .nrdb-ui-widget')]
+    .filter(e => e.getBoundingClientRect().width > 0 && e.getBoundingClientRect().right > innerWidth + 1).map(e => e.id || e.className))
+  assert.deepEqual(outside, [])
+  const details = await small.getByText('relay: open').boundingBox()
+  assert.ok(details && details.x >= 0 && details.x + details.width <= 360, `the details of an event stand at ${JSON.stringify(details)}`)
+  if (process.env.PICTURE) await small.screenshot({ path: process.env.PICTURE.replace('.png', '-phone.png'), fullPage: true })
+  await phone.close()
+})
+
+step('a meter behind a bridge that is gone is unknown, and its curve ends', async () => {
+  await stack.bridge.stop('SIGKILL')
+  await shows('d1645text', 'unknown: the bridge is gone')
+  await shows('d1645switch', /closed at \d\d:\d\d:\d\d/)
+  await widget('d1645gauge1').waitFor({ state: 'hidden' })
+  if (process.env.PICTURE) await page.screenshot({ path: process.env.PICTURE.replace('.png', '-gone.png') })
 })
 
 step('nothing went wrong in the browser', async () => {

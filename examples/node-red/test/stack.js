@@ -69,14 +69,14 @@ export async function start (variables = {}) {
       DLT645_BUS_URL: 'sim://?meters=4&baud=115200&timeout=300ms',
       ...variables
     }
-    await run(binary, ['demo'], { env: environment }, /The bridge is running/)
+    const bridge = await run(binary, ['demo'], { env: environment }, /The bridge is running/)
     const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${port}`, { protocolVersion: 5, username: 'test', password: password('test') })
     processes.push({ stop: () => client.endAsync() })
     await message(client, 'dlt645/bridge/status', payload => payload === 'online')
 
     const url = `http://127.0.0.1:${await freePort()}`
     const nodeRed = await nodeRED(folder, new URL(url).port, run)
-    return { port, url, client, mosquitto, nodeRed, close, deploy: nodes => deploy(url, nodes) }
+    return { port, url, client, mosquitto, bridge, nodeRed, close, deploy: nodes => deploy(url, nodes) }
   } catch (error) {
     await close()
     throw error
@@ -188,8 +188,8 @@ function program (command, args, options = {}) {
         throw new Error(`${error.message}; it printed\n${output}`)
       }
     },
-    async stop () {
-      child.kill()
+    async stop (signal) {
+      child.kill(signal)
       await ended
     }
   }

@@ -48,8 +48,8 @@ type environment struct {
 	Bus   struct {
 		URL string `desc:"serial:///dev/ttyUSB0, tcp://host:port, listen://:port?register=TEXT or sim://?meters=4; its parameters stand below"`
 	}
-	Meters             string `desc:"named meters: main=000000000001,shop=112233445566@1997,water=00001234567890@188,rail=7@modbus/dtsu666; AAAAAAAAAAAA is the only meter on the wire. On serial:// and sim:// a meter may have a speed of its own: old=112233445566@1997?baud=1200&parity=none&stop=1"`
-	Protocol           string `default:"2007" desc:"protocol of meters without @: 2007, 1997, 188 or modbus/MODEL"`
+	Meters             string `desc:"named meters: main=000000000001,shop=112233445566@1997,grid=000000000010@698,water=00001234567890@188,rail=7@modbus/dtsu666; AAAAAAAAAAAA is the only meter on the wire. On serial:// and sim:// a meter may have a speed of its own: old=112233445566@1997?baud=1200&parity=none&stop=1"`
+	Protocol           string `default:"2007" desc:"protocol of meters without @: 2007, 1997, 698, 188 or modbus/MODEL"`
 	ModbusMaps         string `split_words:"true" desc:"folder with register maps of one's own, MODEL.csv for modbus/MODEL"`
 	Points             string `default:"basic" desc:"what is polled: basic (energy, power, voltages, currents and status word 3 of the named meters, each minute), off, or a CSV file"`
 	Allow              string `default:"read" desc:"allowed classes of requests, of read, write, relay, maintenance, broadcast, raw, config"`

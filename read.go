@@ -19,7 +19,7 @@ func runRead(ctx context.Context, arguments []string, _ io.Reader, out, stderr i
 	flags := newFlags("read", "METER ITEM…", "Reads items of a meter on the bus, without a broker. METER is an address of 12 digits\n(AAAAAAAAAAAA: the only one on the wire) or a name of DLT645_METERS. Exit 1 if an item cannot be read.", stderr)
 	url := flags.String("bus", "", "bus `URL`, instead of DLT645_BUS_URL")
 	asJSON := flags.Bool("json", false, "print the reply as it would be published")
-	version := flags.String("protocol", "", "protocol `version`, 2007 or 1997, instead of DLT645_PROTOCOL")
+	version := flags.String("protocol", "", "`name` of the protocol, such as 2007 or 698, instead of DLT645_PROTOCOL")
 	trace := flags.Bool("trace", false, "show the frames too")
 	words, status, done := parseWords(flags, arguments)
 	if done {

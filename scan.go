@@ -21,7 +21,7 @@ func runScan(ctx context.Context, arguments []string, _ io.Reader, out, stderr i
 	url := flags.String("bus", "", "bus `URL`, instead of DLT645_BUS_URL")
 	asJSON := flags.Bool("json", false, "print the reply as it would be published")
 	meters := flags.Uint("meters", 0, "how `many` there are: the scan ends when they are found; without it all addresses are ruled out, which takes long")
-	protocols := flags.String("protocol", "", "`list` of protocols to look for, such as 2007; without it 2007,1997")
+	protocols := flags.String("protocol", "", "`list` of protocols to look for, such as 2007,698; without it all that can ask many addresses at once")
 	speeds := flags.String("speeds", "", "`list` of speeds to try on a serial line, such as 2400,9600; without it that of the bus and 600 to 19200")
 	parities := flags.String("parities", "", "`list` of parities to try on a serial line, such as even; without it even,none")
 	if status, done := parseOptions(flags, arguments); done {

@@ -10,14 +10,15 @@ import (
 	"strings"
 
 	"dlt645-mqtt/protocol/dlt645"
+	"dlt645-mqtt/protocol/dlt698"
 	"dlt645-mqtt/simulator"
 )
 
 // runSimulate serves simulated meters on a TCP port or a pseudo terminal until ctx ends.
 func runSimulate(ctx context.Context, arguments []string, _ io.Reader, out, stderr io.Writer) int {
 	flags := newFlags("simulate", "", `Serves a bus of simulated electricity meters, 000000000001 and so on, until Ctrl-C. They
-speak DL/T 645-2007 or -1997, keep what is written to them, obey commands and go wrong on
-demand. Faults, each with a probability from 0 to 1:
+speak DL/T 645-2007, -1997 or DL/T 698.45, keep what is written to them, obey commands and go
+wrong on demand. Faults, each with a probability from 0 to 1:
 
   noreply      request or answer is lost       foreign      sound answer of another meter
   late         answer 0.5 to 3 s late          otherdi      sound answer with another item
@@ -34,7 +35,7 @@ demand. Faults, each with a probability from 0 to 1:
 	pty := flags.String("pty", "", "serve the bus on a pseudo terminal that is linked to this `path`, such as /run/meter; - for no link")
 	flags.String("meters", "4", "how `many`; the second, fourth and so on have one phase, the others three; the third feeds a little back")
 	flags.String("addresses", "", "`list` of addresses in place of -meters, as in 112233445566,1234@1997")
-	flags.String("protocol", "2007", "`edition` that the meters speak, 2007 or 1997; 2007,1997 for one of each in turn")
+	flags.String("protocol", "2007", "what the meters speak, 2007, 1997 or 698; a `list` such as 2007,698 for each in turn, with a speed as in 698?baud=9600")
 	flags.String("baud", "2400", "`speed` of the bus, 11 bits a byte; 0: bytes take no time")
 	flags.String("turnaround", "20ms", "`time` from the end of a request to the answer")
 	flags.String("fe", "4", "how `many` wake-up bytes FEH before an answer")
@@ -43,6 +44,11 @@ demand. Faults, each with a probability from 0 to 1:
 	flags.String("passwords", "02000000,04000000", "`list` of level and six digits, for all meters")
 	flags.String("lock", "0", "wrong passwords in a row, so `many`, lock a meter for a day; 0: never")
 	flags.String("lacks", "", "`list` of identifiers that no meter has, as in 0400010C,0201FF00")
+	flags.Bool("secured", false, "meters of DL/T 698.45 demand their rights: a random number for most reads, the security module for commands")
+	flags.String("fragment", "0", "those send at most so many `bytes` of an answer in a frame, the rest in fragments; 0: all")
+	flags.String("block", "0", "those send at most so many `bytes` of an answer, the rest in blocks that are asked for; 0: all")
+	flags.Bool("scrambled", false, "those add 33H to their data")
+	flags.Bool("one_row", false, "those give one row of a record, whatever was asked")
 	flags.Bool("counting", false, "the measured values tell the exchange in which they were read")
 	flags.String("fault", "", "`list` of what goes wrong and how often, as in late=0.05,flip=0.01; all=0.01 for everything")
 	if status, done := parseOptions(flags, arguments); done {
@@ -103,15 +109,15 @@ demand. Faults, each with a probability from 0 to 1:
 		buses = append(buses, "serial://"+terminal.Path())
 	}
 
-	for _, meter := range line.Meters() {
-		fmt.Fprintf(out, "meter %s, DL/T 645-%s\n", meter.Address(), meter.Version())
+	for _, meter := range line.Devices() {
+		fmt.Fprintf(out, "meter %s, %s\n", meter.Address(), standardOf(meter.Protocol()))
 	}
 	for _, bus := range buses {
 		if baud := parameters.Get("baud"); baud != "" && baud != "0" {
 			bus += "?baud=" + baud
 		}
-		first := line.Meters()[0]
-		fmt.Fprintf(out, "read it: dlt645-mqtt read -bus '%s'%s %s voltage_a\n", bus, protocolOption(first.Version()), first.Address())
+		first := line.Devices()[0]
+		fmt.Fprintf(out, "read it: dlt645-mqtt read -bus '%s'%s %s voltage_a\n", bus, protocolOption(first.Protocol()), first.Address())
 	}
 
 	select {
@@ -127,12 +133,20 @@ demand. Faults, each with a probability from 0 to 1:
 	return 0
 }
 
-// protocolOption is what the command read needs to know of the edition.
-func protocolOption(v dlt645.Version) string {
-	if v == dlt645.V2007 {
+// standardOf returns the standard by the name of its protocol.
+func standardOf(protocol string) string {
+	if protocol == dlt698.Name {
+		return "DL/T 698.45"
+	}
+	return "DL/T 645-" + protocol
+}
+
+// protocolOption is what the command read needs to know of the protocol.
+func protocolOption(protocol string) string {
+	if protocol == dlt645.V2007.String() {
 		return ""
 	}
-	return " -protocol " + v.String()
+	return " -protocol " + protocol
 }
 
 // reachable returns a listener's address as a master on this host dials it.

@@ -87,7 +87,7 @@ func (b *Bridge) noteLack(w *watch, o *outcome) {
 func (w *watch) noteRefusal(o *outcome) (lost []string) {
 	if o.Block != "" {
 		for _, item := range o.Items {
-			if o.Err == nil && w.points[item] != nil && !slices.ContainsFunc(o.Result.Values, func(v protocol.Value) bool { return v.Name == item }) {
+			if o.Err == nil && w.points[item] != nil && isLacking(&o.Result, item) {
 				w.lacking[item] = lack{refusals: refusalsOfItem, until: o.time.Add(lackMemory)}
 				lost = append(lost, item)
 			}
@@ -108,6 +108,16 @@ func (w *watch) noteRefusal(o *outcome) (lost []string) {
 		}
 	}
 	return lost
+}
+
+// isLacking reports whether what a block brought shows that the meter does not have an item: it is not there, and nothing
+// is said of it that may pass.
+func isLacking(result *protocol.Result, item string) bool {
+	if slices.ContainsFunc(result.Values, func(v protocol.Value) bool { return v.Name == item }) {
+		return false
+	}
+	i := slices.IndexFunc(result.Errors, func(e protocol.ItemError) bool { return e.Item == item })
+	return i < 0 || errors.Is(result.Errors[i].Err, protocol.ErrNoSuchData)
 }
 
 // cares tells whether an item is one that the bridge itself asks for.

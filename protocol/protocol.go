@@ -303,8 +303,9 @@ type Result struct {
 	Frame   []byte    // raw: the answer as it came, without wake-up bytes
 	Samples []Sample  // of a load record, in place of Values, as they came; one without values is not valid
 
-	// Errors say of single items that the step reads beside others why they have no value. The
-	// protocol puts them into the Errors of the plan that follows.
+	// Errors say of single items that the step reads beside others why they have no value, under
+	// every name that the item may be asked by. The protocol puts those that were asked for into the
+	// Errors of the plan that follows.
 	Errors []ItemError
 
 	// Learned is what the answer teaches of the meter beside values, by name: in which order it

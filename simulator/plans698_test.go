@@ -137,6 +137,10 @@ func TestRead698Refused(t *testing.T) {
 			[]string{"frequency: the meter refused (code 06H): no_such_data"},
 		},
 		{"what it has no right for", secured, []string{"voltage_a", "forward_active_energy"}, []string{"forward_active_energy=", "voltage_a: the meter refused (code 0FH): authentication_required"}},
+		{
+			"phases of a meter with one", simulator.Meter698Options{Address: "000000000010", OnePhase: true}, []string{"voltage_a", "voltage_b", "voltage_block"},
+			[]string{"voltage_a=", "voltage_b: the meter refused (code 06H): no_such_data"},
+		},
 		{"what no table has", simulator.Meter698Options{Address: "000000000010"}, []string{"F2990200"}, []string{"F2990200: the meter refused (code 06H): no_such_data"}},
 		{"what is no item", simulator.Meter698Options{Address: "000000000010"}, []string{"nonsense"}, []string{"nonsense: unknown item"}},
 		{"a freeze without a number", simulator.Meter698Options{Address: "000000000010"}, []string{"daily_freeze"}, []string{"daily_freeze_1 is the latest"}},

@@ -252,7 +252,9 @@ func readItems(items []Item, oads []OAD, zone *time.Location) func(came []Entry)
 				return result, err
 			}
 			if err != nil {
-				result.Errors = append(result.Errors, protocol.ItemError{Item: oads[i].String(), Err: err})
+				for _, name := range namesOf(items[i], oads[i]) {
+					result.Errors = append(result.Errors, protocol.ItemError{Item: name, Err: err})
+				}
 			}
 			result.Values = append(result.Values, values...)
 			if oads[i] == oadClock {
@@ -261,6 +263,14 @@ func readItems(items []Item, oads []OAD, zone *time.Location) func(came []Entry)
 		}
 		return result, nil
 	}
+}
+
+// namesOf returns every name under which an attribute, or a value of it, may have been asked for.
+func namesOf(item Item, oad OAD) []string {
+	if item.attribute == nil {
+		return []string{oad.String()}
+	}
+	return append([]string{item.Name}, item.Names()...)
 }
 
 var errNotGiven = errors.New("the meter answered the list without it")

@@ -203,7 +203,7 @@ func (p *planner) afterwards(address Address, groups [][]register, rows []row, a
 	for i, group := range groups {
 		switch err := answers[i].Err; {
 		case err == nil:
-			errs = append(errs, named(group, answers[i].Result.Errors)...)
+			errs = append(errs, unread(group, &answers[i].Result)...)
 		case len(group) == 1:
 		case errors.Is(err, protocol.ErrNoSuchData), isUnreadable(err):
 			again = append(again, singles(group)...)
@@ -245,7 +245,7 @@ func (p *planner) readWithout(address Address, group []register, rest [][]regist
 			return p.plan(address), nil
 		}
 		next := p.read(address, append(singles(group[1:]), rest...), rows)
-		next.Errors = named(group[:1], answers[0].Result.Errors)
+		next.Errors = unread(group[:1], &answers[0].Result)
 		return next, nil
 	}
 	return plan
@@ -259,19 +259,22 @@ func singles(registers []register) (groups [][]register) {
 	return groups
 }
 
-// named gives the errors of a step, which go under OADs, to what was asked for.
-func named(group []register, errs []protocol.ItemError) (under []protocol.ItemError) {
-	for _, e := range errs {
-		for _, r := range group {
-			if r.oad.String() != e.Item {
-				continue
-			}
-			for _, name := range r.names {
-				under = append(under, protocol.ItemError{Item: name, Err: e.Err})
+// unread returns why some of what was asked for has no value in a result. The errors there come under every name
+// that there is. An element that an attribute came without is one that the meter does not have: asked for alone it
+// is refused as such.
+func unread(group []register, result *protocol.Result) (errs []protocol.ItemError) {
+	for _, r := range group {
+		for _, name := range r.names {
+			i := slices.IndexFunc(result.Errors, func(e protocol.ItemError) bool { return e.Item == name })
+			switch {
+			case i >= 0:
+				errs = append(errs, result.Errors[i])
+			case slices.Contains(r.values(), name) && !slices.ContainsFunc(result.Values, func(v protocol.Value) bool { return v.Name == name }):
+				errs = append(errs, protocol.ItemError{Item: name, Err: darAbsent.refusal(false)})
 			}
 		}
 	}
-	return under
+	return errs
 }
 
 // step is the conversation that reads the registers of a group.

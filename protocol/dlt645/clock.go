@@ -162,6 +162,7 @@ func (c *commander) readTime(date []protocol.Value, earliest time.Duration, next
 		}
 		if c.clock != nil && err == nil && (clock.IsZero() || sinceMidnight(clock) >= earliest) { // else both are read once more
 			result.Values = c.parted(date, result.Values)
+			result.Learned = map[string]string{learnedClock: c.version.String()}
 		}
 		return exchange, result, err
 	}

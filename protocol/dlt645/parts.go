@@ -73,6 +73,15 @@ func (r *reader) isClock(register register) bool {
 	return register.item.Name != "" && register.item.DI == both
 }
 
+// learnedClock is the name under which it is learned that a meter has its clock in parts only; what is
+// learned is the edition.
+const learnedClock = "clock_in_parts"
+
+// knownInParts reports whether a meter is known to have its clock as date and time only.
+func (r *reader) knownInParts(clock register) bool {
+	return r.known != nil && (r.known.Learned(learnedClock) == r.version.String() || r.known.Lacks(clock.item.DI.Format(r.version)))
+}
+
 // readParted plans to read date and time in place of the whole clock. What they bring has the names of
 // the clock's values.
 func (r *reader) readParted(address Address, clock register) protocol.Plan {

@@ -190,7 +190,7 @@ func (r *reader) plan(address Address, steps ...protocol.Step) protocol.Plan {
 func (r *reader) read(address Address, registers []register) protocol.Plan {
 	var clocks []register
 	registers = slices.DeleteFunc(slices.Clone(registers), func(register register) bool {
-		parted := register.parted || r.isClock(register) && r.known != nil && r.known.Lacks(register.item.DI.Format(r.version))
+		parted := register.parted || r.isClock(register) && r.knownInParts(register)
 		if parted {
 			clocks = append(clocks, register)
 		}
@@ -323,7 +323,7 @@ func (r *reader) step(address Address, register register) protocol.Step {
 		Key: string(first.Request), Repeatable: true, First: first,
 		Expected: frameOverhead + diSize(r.version) + register.item.expected(),
 	}
-	if isBlock(di, r.version) || r.isClock(register) {
+	if isBlock(di, r.version) {
 		step.Block = di.Format(r.version)
 	}
 	if c.instead && di == diStatusBlock {

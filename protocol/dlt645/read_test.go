@@ -159,7 +159,13 @@ type lacks []string
 
 func (l lacks) Lacks(block string) bool { return slices.Contains(l, block) }
 
-func (l lacks) Learned(string) string { return "" }
+// Learned says that the clock is in parts if that is on the list.
+func (l lacks) Learned(name string) string {
+	if slices.Contains(l, name) {
+		return V2007.String()
+	}
+	return ""
+}
 
 func testMeter2007() *testMeter {
 	return &testMeter{version: V2007, address: address("112233445566"), memory: map[DI][]byte{

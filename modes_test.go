@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/url"
 	"strings"
 	"testing"
@@ -124,4 +125,46 @@ func TestEntryOfAFoundMeter(t *testing.T) {
 			t.Errorf("%+v: %s, want %s", test.found, got, test.want)
 		}
 	}
+}
+
+// TestPasswordsWhereAProtocolNeedsThem allows classes of commands without a password, which is a fault only if a meter is
+// named whose protocol needs one for them.
+func TestPasswordsWhereAProtocolNeedsThem(t *testing.T) {
+	for _, test := range []struct{ meters, allow, want string }{
+		{"", "relay", "relay needs a meter password of level 02"},
+		{"a=1", "write", "write needs a meter password of level 04"},
+		{"a=1", "maintenance", "maintenance needs a meter password:"},
+		{"a=1", "broadcast", ""},
+		{"w=1@188", "relay", ""},
+		{"r=7@modbus/dtsu666", "relay,write,maintenance", ""},
+		{"r=7@modbus/dtsu666,a=1", "relay", "relay needs a meter password of level 02"},
+	} {
+		setAll(t, map[string]string{"DLT645_MQTT_URL": "mqtt://127.0.0.1", "DLT645_BUS_URL": "sim://", "DLT645_METERS": test.meters, "DLT645_ALLOW": test.allow})
+		_, err := readConfig(true)
+		if got := fmt.Sprint(err); test.want == "" && err != nil || !strings.Contains(got, test.want) {
+			t.Errorf("%s of %q: %s, want %q", test.allow, test.meters, got, test.want)
+		}
+	}
+}
+
+// FuzzMeterEntry reads any entry of DLT645_METERS. What is taken is one meter at a mode that a line can have.
+func FuzzMeterEntry(f *testing.F) {
+	for _, text := range []string{"1", "12@1997?baud=9600", "7@modbus/dtsu666?baud=9600&parity=none&stop=2", "1@188?type=10", "@?=&", "1@2007?stop=3"} {
+		f.Add(text)
+	}
+	protocols := newProtocols(time.UTC)
+	c := config{protocols: protocols, protocol: protocols["2007"], bus: bus.Config{Modes: true}}
+	f.Fuzz(func(t *testing.T, text string) {
+		m, err := c.meter("m", text)
+		if err != nil {
+			return
+		}
+		again, err := m.Protocol.ParseAddress(m.Address.Text)
+		if err != nil || again.Text != m.Address.Text {
+			t.Errorf("%q: the address %v becomes %v, %v", text, m.Address, again, err)
+		}
+		if b := m.Mode.Baud; b != 0 && protocol.CheckBaud(b) != nil || m.Mode.Parity != "" && protocol.CheckParity(m.Mode.Parity) != nil || m.Mode.Stop < 0 || m.Mode.Stop > 2 {
+			t.Errorf("%q: mode %+v", text, m.Mode)
+		}
+	})
 }

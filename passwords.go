@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"slices"
 	"strings"
 
+	"dlt645-mqtt/bridge"
 	"dlt645-mqtt/protocol"
 )
 
@@ -57,9 +59,15 @@ func (r *reader) readPasswords(c *config) {
 
 // meterOf returns the meter that a name means, or an address.
 func (c *config) meterOf(text string) (protocol.MeterKey, bool) {
-	for _, m := range c.meters {
-		if m.Name == text || m.Address.Text == text && !m.Address.Shared {
-			return m.Address.MeterKey, true
+	for _, means := range []func(bridge.Meter) bool{
+		func(m bridge.Meter) bool { return m.Name == text },
+		func(m bridge.Meter) bool {
+			return m.Address.Text == text && !m.Address.Shared && m.Address.Family == c.protocol.Family()
+		},
+		func(m bridge.Meter) bool { return m.Address.Text == text && !m.Address.Shared },
+	} {
+		if i := slices.IndexFunc(c.meters, means); i >= 0 {
+			return c.meters[i].Address.MeterKey, true
 		}
 	}
 	address, err := c.protocol.ParseAddress(text)

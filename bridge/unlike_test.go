@@ -227,6 +227,7 @@ func TestPointsOfAnotherProtocol(t *testing.T) {
 	for _, row := range []struct{ table, want string }{
 		{"meter,item\n9,level\n", `"9" has 1 digits in place of 12`},
 		{"meter,item\nrail,voltage_a\n", "voltage_a"},
+		{"meter,item\n1,level\n", `one and other both have the address "1"`},
 	} {
 		atTheMill(t, nil, func(u *unlike) {
 			if _, err := points.Parse([]byte(row.table), Site(u.config.Meters, u.config.Protocol)); err == nil || !strings.Contains(err.Error(), row.want) {

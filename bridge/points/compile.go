@@ -150,10 +150,25 @@ func (c *compiler) meters(r row) []Meter {
 		}
 		return c.site.Meters
 	}
+	var found []Meter
 	for _, m := range c.site.Meters {
-		if m.Name == text || m.Address == text {
+		if m.Name == text {
 			return []Meter{m}
 		}
+		if m.Address == text {
+			found = append(found, m)
+		}
+	}
+	if len(found) > 1 { // of several protocols: that of meters without a name goes first
+		of := slices.DeleteFunc(slices.Clone(found), func(m Meter) bool { return m.Items.Family() != c.site.Default.Family() })
+		if len(of) != 1 {
+			c.complain(r, columnMeter, "%s and %s both have the address %q; write the name of the one that is meant", found[0].Name, found[1].Name, cut(text))
+			return nil
+		}
+		found = of
+	}
+	if len(found) == 1 {
+		return found
 	}
 	words, example := c.site.Default.AddressForm()
 	address, err := c.site.Default.ParseAddress(text)

@@ -35,7 +35,6 @@
 //	raw.go           raw
 //	command.go       write, relay, maintenance and broadcast
 //	scan.go          scan
-//	search.go        how a scan finds the meters
 //	configure.go     config, and what the broker keeps of the point table
 //
 // What commands are guarded by:

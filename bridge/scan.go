@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"dlt645-mqtt/bridge/bus"
+	"dlt645-mqtt/bridge/search"
 	"dlt645-mqtt/protocol"
 )
 
@@ -31,7 +32,7 @@ type ScanProgress struct {
 	Asked       int             `json:"asked"`   // questions so far
 	Left        int             `json:"left"`    // questions still to come, a guess
 	RemainingMS int64           `json:"remaining_ms"`
-	Meters      []foundMeter    `json:"meters"`
+	Meters      []search.Meter  `json:"meters"`
 }
 
 // Share is how much of the scan is done, 0 to 1, as far as can be guessed.
@@ -39,15 +40,15 @@ func (p ScanProgress) Share() float64 { return float64(p.Asked) / float64(max(1,
 
 // A finding is what a scan brought. Only the reply to a scan has it.
 type finding struct {
-	Meters  []foundMeter `json:"meters"`
-	Sure    bool         `json:"sure"`
-	Heard   []riddle     `json:"heard,omitempty"`   // what was understood and is none of the meters
-	Stopped *problem     `json:"stopped,omitempty"` // why the scan ended early
+	Meters  []search.Meter  `json:"meters"`
+	Sure    bool            `json:"sure"`
+	Heard   []search.Riddle `json:"heard,omitempty"`   // what was understood and is none of the meters
+	Stopped *problem        `json:"stopped,omitempty"` // why the scan ended early
 }
 
 // scanKeys is what a scan is asked for.
 type scanKeys struct {
-	roots  []root
+	roots  []search.Root
 	meters int
 }
 
@@ -178,7 +179,7 @@ func (b *Bridge) finders(names []string) ([]protocol.Finder, error) {
 
 // scanRoots returns where to search: each protocol at its usual modes, or at those that are asked for. It goes
 // mode by mode, so that the line is set anew as seldom as possible.
-func (b *Bridge) scanRoots(finders []protocol.Finder, speeds []int, parities []string) (roots []root, err error) {
+func (b *Bridge) scanRoots(finders []protocol.Finder, speeds []int, parities []string) (roots []search.Root, err error) {
 	own, tunable := b.bus.Mode()
 	for _, speed := range speeds {
 		if err := protocol.CheckBaud(speed); err != nil {
@@ -209,7 +210,7 @@ func (b *Bridge) scanRoots(finders []protocol.Finder, speeds []int, parities []s
 	}
 	for _, mode := range order {
 		for _, finder := range of[mode] {
-			roots = append(roots, root{finder, mode})
+			roots = append(roots, search.Root{Finder: finder, Mode: mode})
 		}
 	}
 	return roots, nil
@@ -241,8 +242,8 @@ func (b *Bridge) runScan(r *request, keys scanKeys) (*reply, error) {
 	a := b.newReply(r)
 	a.Bus = &effort{}
 	started, watched := false, true
-	s := search{wanted: keys.meters}
-	s.ask = func(mode protocol.Mode, step protocol.Step) (protocol.Address, error) {
+	s := search.Search{Wanted: keys.meters}
+	s.Ask = func(mode protocol.Mode, step protocol.Step) (protocol.Address, error) {
 		if !watched {
 			return protocol.Address{}, problemf(CodeStopping, "the scan was interrupted")
 		}
@@ -255,8 +256,9 @@ func (b *Bridge) runScan(r *request, keys scanKeys) (*reply, error) {
 		a.Bus.add(ended)
 		reply := ended.Replies[0]
 		started = started || reply.Started
+		at, _ := s.Current()
 		if r.trace && len(reply.Frames) > 1 {
-			a.Frames = append(a.Frames, b.tracedFrames(s.current.finder, reply.Frames)...)
+			a.Frames = append(a.Frames, b.tracedFrames(at.Finder, reply.Frames)...)
 		}
 		if explain := step.First.Explain; explain != nil && errors.Is(reply.Err, protocol.ErrGarbled) {
 			var received []byte
@@ -265,48 +267,42 @@ func (b *Bridge) runScan(r *request, keys scanKeys) (*reply, error) {
 					received = append(received, frame.Bytes...)
 				}
 			}
-			s.hear(s.current.finder.Name(), mode, explain(received))
+			s.Hear(mode, explain(received))
 		}
 		return reply.Result.Address, reply.Err
 	}
 	var told time.Time
 	found := 0
-	s.asked = func() {
+	s.Asked = func() {
 		now := time.Now()
-		remaining := s.remaining()
+		remaining := s.Remaining()
 		b.scanning.store(now.Add(remaining))
-		if len(s.found) > found || now.Sub(told) >= progressInterval {
-			told, found = now, len(s.found)
-			watched = b.tell(r, s.progress("searching"))
+		if len(s.Found()) > found || now.Sub(told) >= progressInterval {
+			told, found = now, len(s.Found())
+			watched = b.tell(r, progressOf(&s, "searching"))
 		}
 	}
-	sure, err := s.run(keys.roots)
+	sure, err := s.Run(keys.roots)
 	if err != nil && !started {
 		return nil, err
 	}
-	a.finding = &finding{Meters: s.meters(), Sure: sure, Heard: s.riddles()}
+	a.finding = &finding{Meters: s.Found(), Sure: sure, Heard: s.Riddles()}
 	if err != nil {
 		a.OK, a.Stopped = false, problemOf(err)
 	}
-	b.tell(r, s.progress("done"))
+	b.tell(r, progressOf(&s, "done"))
 	return a, nil
 }
 
-// meters lists what was found.
-func (s *search) meters() []foundMeter {
-	if s.found == nil {
-		return []foundMeter{}
-	}
-	return slices.Clone(s.found)
-}
-
-func (s *search) progress(state string) ScanProgress {
+// progressOf writes how far a search is.
+func progressOf(s *search.Search, state string) ScanProgress {
+	at, pattern := s.Current()
 	p := ScanProgress{
-		State: state, Protocol: s.current.finder.Name(), Baud: s.current.mode.Baud, Parity: s.current.mode.Parity, Pattern: s.current.Pattern,
-		Asked: s.questions, Meters: s.meters(),
+		State: state, Protocol: at.Finder.Name(), Baud: at.Mode.Baud, Parity: at.Mode.Parity, Pattern: pattern,
+		Asked: s.Questions(), Meters: s.Found(),
 	}
 	if state == "searching" {
-		p.Left, p.RemainingMS = s.left(), s.remaining().Milliseconds()
+		p.Left, p.RemainingMS = s.Left(), s.Remaining().Milliseconds()
 	}
 	return p
 }

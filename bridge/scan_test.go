@@ -2,11 +2,43 @@ package bridge
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"dlt645-mqtt/protocol"
 )
+
+// seeker is a protocol whose addresses are three digits, asked for one by one from the right.
+type seeker struct {
+	parrot
+	name string
+}
+
+func (s seeker) Name() string { return s.name }
+
+func (seeker) UsualModes() (speeds []int, parities []string) {
+	return []int{2400, 9600}, []string{"even"}
+}
+
+func (s seeker) Find(pattern string) (protocol.Question, error) {
+	if pattern == "" {
+		pattern = "AAA"
+	}
+	levels := strings.Count(pattern, "A")
+	return protocol.Question{
+		Pattern: pattern, Levels: levels,
+		Steps:   []protocol.Step{{Meter: parrotKey(pattern), Items: []string{s.name}, Class: protocol.ClassScan}},
+		Matches: func(address string) bool { return strings.HasSuffix(address, pattern[levels:]) },
+		Narrow: func() (parts []protocol.Question) {
+			for digit := range 10 * min(levels, 1) {
+				part, _ := s.Find(fmt.Sprintf("%s%d%s", pattern[:levels-1], digit, pattern[levels:]))
+				parts = append(parts, part)
+			}
+			return parts
+		},
+	}, nil
+}
 
 // everySpeed is a protocol with many usual modes.
 type everySpeed struct{ seeker }

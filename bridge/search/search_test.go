@@ -1,4 +1,4 @@
-package bridge
+package search
 
 import (
 	"errors"
@@ -9,13 +9,12 @@ import (
 	"testing/synctest"
 	"time"
 
-	"dlt645-mqtt/bridge/bus"
 	"dlt645-mqtt/protocol"
 )
 
 // seeker is a protocol whose addresses are three digits, asked for one by one from the right.
 type seeker struct {
-	parrot
+	protocol.Protocol
 	name string
 }
 
@@ -32,7 +31,7 @@ func (s seeker) Find(pattern string) (protocol.Question, error) {
 	levels := strings.Count(pattern, "A")
 	return protocol.Question{
 		Pattern: pattern, Levels: levels,
-		Steps:   []protocol.Step{{Meter: parrotKey(pattern), Items: []string{s.name}, Class: protocol.ClassScan}},
+		Steps:   []protocol.Step{{Meter: keyOf(pattern), Items: []string{s.name}, Class: protocol.ClassScan}},
 		Matches: func(address string) bool { return strings.HasSuffix(address, pattern[levels:]) },
 		Narrow: func() (parts []protocol.Question) {
 			for digit := range 10 * min(levels, 1) {
@@ -43,6 +42,13 @@ func (s seeker) Find(pattern string) (protocol.Question, error) {
 		},
 	}, nil
 }
+
+func keyOf(address string) protocol.MeterKey {
+	return protocol.MeterKey{Family: "seekers", Text: address}
+}
+
+// errDown is an error that ends a search.
+var errDown = errors.New("the bus is down")
 
 var (
 	slow = protocol.Mode{Baud: 2400, Parity: "even"}
@@ -63,7 +69,7 @@ type town struct {
 
 func (w *town) ask(mode protocol.Mode, step protocol.Step) (protocol.Address, error) {
 	address, err := w.answer(mode, step)
-	return parrotAt(address), err
+	return protocol.Address{MeterKey: keyOf(address)}, err
 }
 
 func (w *town) answer(mode protocol.Mode, step protocol.Step) (string, error) {
@@ -129,16 +135,16 @@ func TestSearch(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := search{ask: test.town.ask, wanted: test.wanted}
+				s := Search{Ask: test.town.ask, Wanted: test.wanted}
 				least := 0.0
-				s.asked = func() {
-					if s.left() < 0 || s.remaining() < 0 {
-						t.Fatalf("%d questions left, %v", s.left(), s.remaining())
+				s.Asked = func() {
+					if s.Left() < 0 || s.Remaining() < 0 {
+						t.Fatalf("%d questions left, %v", s.Left(), s.Remaining())
 					}
-					least = max(least, s.progress("searching").Share())
+					least = max(least, float64(s.Questions())/float64(s.Questions()+s.Left()))
 				}
 				begin := time.Now()
-				sure, err := s.run([]root{{seeker{name: "x"}, slow}, {seeker{name: "y"}, slow}, {seeker{name: "x"}, fast}, {seeker{name: "y"}, fast}})
+				sure, err := s.Run([]Root{{seeker{name: "x"}, slow}, {seeker{name: "y"}, slow}, {seeker{name: "x"}, fast}, {seeker{name: "y"}, fast}})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -156,8 +162,8 @@ func TestSearch(t *testing.T) {
 				if s.questions > test.most || s.questions != len(test.town.asked) || s.spent != time.Since(begin) {
 					t.Errorf("%d questions in %v, at most %d wanted", s.questions, s.spent, test.most)
 				}
-				if sure && (s.left() != 0 || least != 1) {
-					t.Errorf("at the end %d questions are left, share %v", s.left(), least)
+				if sure && (s.Left() != 0 || least != 1) {
+					t.Errorf("at the end %d questions are left, share %v", s.Left(), least)
 				}
 			})
 		})
@@ -166,10 +172,10 @@ func TestSearch(t *testing.T) {
 
 func TestSearchBreaksOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := town{meters: map[string]protocol.Mode{"x 111": slow}, err: bus.ErrDown}
-		s := search{ask: w.ask}
-		sure, err := s.run([]root{{seeker{name: "x"}, slow}})
-		if sure || !errors.Is(err, bus.ErrDown) || len(s.found) != 1 || len(w.asked) != 5 {
+		w := town{meters: map[string]protocol.Mode{"x 111": slow}, err: errDown}
+		s := Search{Ask: w.ask}
+		sure, err := s.Run([]Root{{seeker{name: "x"}, slow}})
+		if sure || !errors.Is(err, errDown) || len(s.found) != 1 || len(w.asked) != 5 {
 			t.Errorf("sure %t, %v, found %v after %d questions", sure, err, s.found, len(w.asked))
 		}
 	})
@@ -178,13 +184,13 @@ func TestSearchBreaksOff(t *testing.T) {
 func TestSearchSkipsModesThatThePortLacks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := town{meters: map[string]protocol.Mode{"x 111": slow}}
-		s := search{ask: func(mode protocol.Mode, step protocol.Step) (protocol.Address, error) {
+		s := Search{Ask: func(mode protocol.Mode, step protocol.Step) (protocol.Address, error) {
 			if mode == fast {
 				return protocol.Address{}, protocol.ErrUnsupported
 			}
 			return w.ask(mode, step)
 		}}
-		sure, err := s.run([]root{{seeker{name: "x"}, fast}, {seeker{name: "x"}, slow}})
+		sure, err := s.Run([]Root{{seeker{name: "x"}, fast}, {seeker{name: "x"}, slow}})
 		if sure || err != nil || len(s.found) != 1 {
 			t.Errorf("sure %t, %v, found %v", sure, err, s.found)
 		}

@@ -1,4 +1,7 @@
-package bridge
+// Package search finds the meters on a bus: it asks patterns of addresses, narrows those to which anything
+// comes, and asks each address that it has understood by itself. It knows neither bus nor MQTT; whoever runs it
+// holds the conversations.
+package search
 
 import (
 	"cmp"
@@ -14,19 +17,19 @@ import (
 // signalTries is how often a question is asked that somebody should be able to answer.
 const signalTries = 3
 
-// A search finds the meters on a bus. It asks who is there at all, then narrows each question
+// A Search finds the meters on a bus. It asks who is there at all, then narrows each question
 // to which anything came, until nothing comes or one address is left. A garbled answer means
 // more than one meter. A clean one may mean that as well, for of two that answer at once the
 // stronger driver may win; so these questions are narrowed too, though after the garbled ones.
-type search struct {
-	// ask holds one conversation. The error wraps protocol.ErrSilent, ErrGarbled or, where the
+type Search struct {
+	// Ask holds one conversation. The error wraps protocol.ErrSilent, ErrGarbled or, where the
 	// line cannot be set to the mode, ErrUnsupported; any other ends the search.
-	ask func(mode protocol.Mode, step protocol.Step) (address protocol.Address, err error)
+	Ask func(mode protocol.Mode, step protocol.Step) (address protocol.Address, err error)
 
-	asked  func() // unless nil, called after each question
-	wanted int    // the search ends when so many meters are found; 0: when everything was asked
+	Asked  func() // optional, called after each question
+	Wanted int    // the search ends when so many meters are found; 0: when everything was asked
 
-	found     []foundMeter
+	found     []Meter
 	pending   []branch // still to be narrowed
 	spared    []branch // about all meters, of which the odd parts were not asked, for there were answers enough
 	current   branch
@@ -34,13 +37,13 @@ type search struct {
 	roots     int            // questions about all meters still to be asked
 	only      *protocol.Mode // the mode that counts, where the port does not really change modes
 	doubtful  bool           // something may be there that was not found
-	heard     []riddle       // what was understood and is no meter that was found
+	heard     []Riddle       // what was understood and is no meter that was found
 	questions int            // asked so far
 	spent     time.Duration
 }
 
-// A foundMeter is one entry of the reply to a scan.
-type foundMeter struct {
+// A Meter is one entry of the reply to a scan.
+type Meter struct {
 	Address  string `json:"address"`
 	Protocol string `json:"protocol"`
 	Options  string `json:"options,omitempty"` // what a configuration adds to reach it
@@ -50,8 +53,8 @@ type foundMeter struct {
 	key protocol.MeterKey
 }
 
-// A riddle is something that was understood during a scan though no meter was made out of it.
-type riddle struct {
+// A Riddle is something that was understood during a scan though no meter was made out of it.
+type Riddle struct {
 	Message  string `json:"message"`
 	Protocol string `json:"protocol"`
 	Baud     int    `json:"baud"`
@@ -61,18 +64,19 @@ type riddle struct {
 // mostHeard bounds what a scan tells beside the meters that it found.
 const mostHeard = 20
 
-// hear takes note of something that was understood in a mode.
-func (s *search) hear(finder string, mode protocol.Mode, message string) {
-	h := riddle{message, finder, mode.Baud, mode.Parity}
+// Hear takes note of something that was understood in a mode.
+func (s *Search) Hear(mode protocol.Mode, message string) {
+	finder := s.current.Finder.Name()
+	h := Riddle{message, finder, mode.Baud, mode.Parity}
 	if message != "" && len(s.heard) < mostHeard && !slices.Contains(s.heard, h) {
 		s.heard = append(s.heard, h)
 	}
 }
 
-// riddles is what was heard of meters that were not found. A late answer of one that was is none.
-func (s *search) riddles() (left []riddle) {
+// Riddles returns what was heard of meters that were not found. A late answer of one that was is none.
+func (s *Search) Riddles() (left []Riddle) {
 	for _, h := range s.heard {
-		if !slices.ContainsFunc(s.found, func(f foundMeter) bool { return strings.Contains(h.Message, f.Address) }) {
+		if !slices.ContainsFunc(s.found, func(f Meter) bool { return strings.Contains(h.Message, f.Address) }) {
 			left = append(left, h)
 		}
 	}
@@ -82,31 +86,31 @@ func (s *search) riddles() (left []riddle) {
 // A branch is a question at one speed and parity, and what came.
 type branch struct {
 	protocol.Question
-	root
+	Root
 	width   int // questions that one is narrowed to
 	garbled bool
 	heard   []protocol.MeterKey // who answered
 	all     bool                // the question is about all meters
 }
 
-// A root is where a search begins: a protocol, and a mode of the line.
-type root struct {
-	finder protocol.Finder
-	mode   protocol.Mode
+// A Root is where a search begins: a protocol, and a mode of the line.
+type Root struct {
+	Finder protocol.Finder
+	Mode   protocol.Mode
 }
 
 func (b *branch) silent() bool { return !b.garbled && len(b.heard) == 0 }
 
-// run searches. It returns whether no other meter can be there, as far as asking tells.
-func (s *search) run(roots []root) (sure bool, err error) {
+// Run searches. It returns whether no other meter can be there, as far as asking tells.
+func (s *Search) Run(roots []Root) (sure bool, err error) {
 	s.roots = len(roots)
 	for _, r := range roots {
-		question, err := r.finder.Find("")
+		question, err := r.Finder.Find("")
 		if err != nil {
 			return false, err
 		}
 		s.roots--
-		s.current = branch{Question: question, root: r, width: len(question.Narrow()), all: true}
+		s.current = branch{Question: question, Root: r, width: len(question.Narrow()), all: true}
 		if err := s.inquire(&s.current); err != nil || s.enough() {
 			return false, err
 		}
@@ -127,16 +131,16 @@ func (s *search) run(roots []root) (sure bool, err error) {
 		}
 		s.rest = 0 // of a mode that does not count
 	}
-	return !s.doubtful && len(s.found) >= s.wanted, nil
+	return !s.doubtful && len(s.found) >= s.Wanted, nil
 }
 
-func (s *search) enough() bool { return s.wanted > 0 && len(s.found) >= s.wanted }
+func (s *Search) enough() bool { return s.Wanted > 0 && len(s.found) >= s.Wanted }
 
-func (s *search) skips(mode protocol.Mode) bool { return s.only != nil && *s.only != mode }
+func (s *Search) skips(mode protocol.Mode) bool { return s.only != nil && *s.only != mode }
 
 // next takes the branch that promises most: where more than one meter must be, then where
 // most addresses are.
-func (s *search) next() branch {
+func (s *Search) next() branch {
 	best := 0
 	for i, b := range s.pending {
 		if better := cmp.Or(cmp.Compare(promise(b.garbled), promise(s.pending[best].garbled)), cmp.Compare(b.Levels, s.pending[best].Levels)); better > 0 {
@@ -157,7 +161,7 @@ func promise(garbled bool) int {
 
 // narrow asks all parts of the question of a branch. If fewer meters answer than must be
 // there, the parts to which nothing came are asked once more: an answer may have been lost.
-func (s *search) narrow(b *branch) error {
+func (s *Search) narrow(b *branch) error {
 	expected := 1
 	switch {
 	case b.garbled:
@@ -167,7 +171,7 @@ func (s *search) narrow(b *branch) error {
 	}
 	parts := make([]branch, 0, b.width)
 	for _, question := range b.Narrow() {
-		parts = append(parts, branch{Question: question, root: b.root, width: b.width})
+		parts = append(parts, branch{Question: question, Root: b.Root, width: b.width})
 	}
 	for _, key := range b.heard {
 		// Where the address of a meter is itself a pattern, like the short ones of 1997, it answers
@@ -185,7 +189,7 @@ func (s *search) narrow(b *branch) error {
 			// Who answered to the whole must be in one of the parts.
 			known := slices.ContainsFunc(b.heard, func(key protocol.MeterKey) bool { return part.Matches(key.Text) })
 			for try := 0; part.silent() && (try == 0 || known && try < signalTries); try++ {
-				if err := s.inquire(part); err != nil || s.enough() || s.skips(b.mode) {
+				if err := s.inquire(part); err != nil || s.enough() || s.skips(b.Mode) {
 					return err
 				}
 			}
@@ -198,7 +202,7 @@ func (s *search) narrow(b *branch) error {
 			}
 		}
 		if count >= expected {
-			if b.all && s.wanted > 0 {
+			if b.all && s.Wanted > 0 {
 				s.spared = append(s.spared, *b)
 			}
 			return nil
@@ -209,7 +213,7 @@ func (s *search) narrow(b *branch) error {
 }
 
 // askOdd asks for the meters of a branch whose addresses are none that a meter should have.
-func (s *search) askOdd(b *branch) error {
+func (s *Search) askOdd(b *branch) error {
 	if b.Odd == nil {
 		return nil
 	}
@@ -217,8 +221,8 @@ func (s *search) askOdd(b *branch) error {
 	s.rest = len(parts)
 	for _, question := range parts {
 		s.rest--
-		part := branch{Question: question, root: b.root, width: b.width}
-		if err := s.inquire(&part); err != nil || s.enough() || s.skips(b.mode) {
+		part := branch{Question: question, Root: b.Root, width: b.width}
+		if err := s.inquire(&part); err != nil || s.enough() || s.skips(b.Mode) {
 			return err
 		}
 	}
@@ -227,17 +231,17 @@ func (s *search) askOdd(b *branch) error {
 
 // inquire asks the question of a branch in every way. If anything comes the branch is to be
 // narrowed, unless it is about one address; also if there is no way to ask it.
-func (s *search) inquire(b *branch) error {
-	if len(b.Steps) == 0 && b.Levels > 0 && !s.skips(b.mode) {
+func (s *Search) inquire(b *branch) error {
+	if len(b.Steps) == 0 && b.Levels > 0 && !s.skips(b.Mode) {
 		s.pending = append(s.pending, *b)
 		return nil
 	}
 	for try := 0; try == 0 || b.Levels == 0 && b.garbled && len(b.heard) == 0 && try < signalTries; try++ {
 		for _, step := range b.Steps {
-			if s.skips(b.mode) {
+			if s.skips(b.Mode) {
 				return nil
 			}
-			address, err := s.question(b.mode, step)
+			address, err := s.question(b.Mode, step)
 			switch {
 			case errors.Is(err, protocol.ErrGarbled):
 				b.garbled = true
@@ -256,7 +260,7 @@ func (s *search) inquire(b *branch) error {
 		}
 	}
 	switch {
-	case b.silent() || s.skips(b.mode):
+	case b.silent() || s.skips(b.Mode):
 	case b.Levels > 0:
 		s.pending = append(s.pending, *b)
 	case len(b.heard) == 0:
@@ -267,56 +271,56 @@ func (s *search) inquire(b *branch) error {
 
 // find takes note of an address that answered. What several meters sent at once may look like
 // a sound answer of one that does not exist, so it must answer to its own address.
-func (s *search) find(b *branch, key protocol.MeterKey) error {
+func (s *Search) find(b *branch, key protocol.MeterKey) error {
 	for _, f := range s.found {
-		mode := protocol.Mode{Baud: f.Baud, Parity: f.Parity, Stop: b.mode.Stop}
+		mode := protocol.Mode{Baud: f.Baud, Parity: f.Parity, Stop: b.Mode.Stop}
 		switch {
 		case f.key != key:
-		case mode == b.mode:
+		case mode == b.Mode:
 			return nil // a meter that answers to several protocols of one family is one meter
-		case f.Protocol == b.finder.Name():
+		case f.Protocol == b.Finder.Name():
 			// A meter hears one speed and one parity. One that answers at another tells that the
 			// port has none, like a pseudo terminal: then one mode is as good as all.
 			s.only = &mode
-			s.pending = slices.DeleteFunc(s.pending, func(b branch) bool { return b.mode != mode })
+			s.pending = slices.DeleteFunc(s.pending, func(b branch) bool { return b.Mode != mode })
 			return nil
 		}
 	}
 	confirmed := b.Levels == 0
-	own, err := b.finder.Find(key.Text)
+	own, err := b.Finder.Find(key.Text)
 	if err != nil {
 		return err
 	}
 	for try := 0; !confirmed && len(own.Steps) > 0 && try < signalTries; try++ {
-		answered, err := s.question(b.mode, own.Steps[0])
+		answered, err := s.question(b.Mode, own.Steps[0])
 		if err != nil && !errors.Is(err, protocol.ErrSilent) && !errors.Is(err, protocol.ErrGarbled) {
 			return err
 		}
 		confirmed = err == nil && answered.MeterKey == key
 	}
 	if !confirmed {
-		s.hear(b.finder.Name(), b.mode, fmt.Sprintf("meter %s answered, but not when it was asked by itself; several meters that answer at once may look like that", key.Text))
+		s.Hear(b.Mode, fmt.Sprintf("meter %s answered, but not when it was asked by itself; several meters that answer at once may look like that", key.Text))
 		b.garbled = true
 		return nil
 	}
-	s.found = append(s.found, foundMeter{key.Text, b.finder.Name(), key.Variant, b.mode.Baud, b.mode.Parity, key})
+	s.found = append(s.found, Meter{key.Text, b.Finder.Name(), key.Variant, b.Mode.Baud, b.Mode.Parity, key})
 	return nil
 }
 
 // question asks once.
-func (s *search) question(mode protocol.Mode, step protocol.Step) (address protocol.Address, err error) {
+func (s *Search) question(mode protocol.Mode, step protocol.Step) (address protocol.Address, err error) {
 	begin := time.Now()
-	address, err = s.ask(mode, step)
+	address, err = s.Ask(mode, step)
 	s.questions++
 	s.spent += time.Since(begin)
-	if s.asked != nil {
-		s.asked()
+	if s.Asked != nil {
+		s.Asked()
 	}
 	return address, err
 }
 
-// left guesses how many questions are still to be asked: each branch leads to one more meter.
-func (s *search) left() int {
+// Left guesses how many questions are still to be asked: each branch leads to one more meter.
+func (s *Search) Left() int {
 	left := s.roots + s.rest
 	if s.rest > 0 {
 		left += (s.current.Levels - 1) * s.current.width
@@ -327,10 +331,24 @@ func (s *search) left() int {
 	return left
 }
 
-// remaining guesses how long the search will still take.
-func (s *search) remaining() time.Duration {
+// Remaining guesses how long the search will still take.
+func (s *Search) Remaining() time.Duration {
 	if s.questions == 0 {
 		return 0
 	}
-	return time.Duration(s.left()) * (s.spent / time.Duration(s.questions))
+	return time.Duration(s.Left()) * (s.spent / time.Duration(s.questions))
 }
+
+// Found lists the meters that were found so far; it is never nil.
+func (s *Search) Found() []Meter {
+	if s.found == nil {
+		return []Meter{}
+	}
+	return slices.Clone(s.found)
+}
+
+// Current returns where the search is, and the pattern whose parts it asks.
+func (s *Search) Current() (root Root, pattern string) { return s.current.Root, s.current.Pattern }
+
+// Questions returns how many were asked so far.
+func (s *Search) Questions() int { return s.questions }

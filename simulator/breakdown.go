@@ -34,7 +34,7 @@ func (b *Bus) Stall(until time.Time) {
 	}
 }
 
-// Hold makes all ports that are open now keep back what comes until a time, as a serial server does
+// Hold makes all ports through which a master speaks now keep back what comes until a time, as a serial server does
 // that has too much to do. All of it is let go at once when the master writes next.
 func (b *Bus) Hold(until time.Time) {
 	b.mu.Lock()
@@ -44,7 +44,9 @@ func (b *Bus) Hold(until time.Time) {
 
 func (b *Bus) hold(until time.Time) {
 	for port := range b.ports {
-		port.held, port.heldUntil = true, until
+		if port.wrote {
+			port.held, port.heldUntil = true, until
+		}
 	}
 }
 

@@ -19,6 +19,7 @@ type Port struct {
 	broken       error         // why it can be used no more
 	mode         protocol.Mode // zero: that of the line
 	stalledUntil time.Time
+	wrote        bool      // it is a master's, not that of somebody who listens only
 	held         bool      // what comes stays here until the next write after heldUntil
 	heldUntil    time.Time // see held
 }
@@ -116,6 +117,7 @@ func (p *Port) Write(b []byte) (int, error) {
 		return 0, fmt.Errorf("write to the simulated line: %w", p.broken)
 	}
 	now := time.Now()
+	p.wrote = true
 	if p.held && !now.Before(p.heldUntil) {
 		p.held = false
 	}

@@ -215,7 +215,7 @@ func (c *conversation) exchange(e *protocol.Exchange) *protocol.Exchange {
 	c.silent, c.reply.Answer = false, protocol.Answer{}
 	patience := b.patience(c.step, c.tries)
 	begin := time.Now()
-	if first && c.tries > 1 && elapsed(c.ended, begin) > mostPause {
+	if first && c.tries > 1 && Age(c.ended, begin) > mostPause {
 		b.doubts.outdate(c.step)
 	}
 	b.manner.judge(begin)

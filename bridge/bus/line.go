@@ -78,7 +78,7 @@ func (l *line) exchange(e *protocol.Exchange, n needs, preamble int, wait time.D
 		if err := l.discard(); err != nil {
 			return hearing{}, err
 		}
-		if h.sent = time.Now(); elapsed(from, h.sent) <= stall {
+		if h.sent = time.Now(); Age(from, h.sent) <= stall {
 			break
 		}
 	}
@@ -156,7 +156,7 @@ func (l *line) listen(h *hearing, needs needs, split bufio.SplitFunc, latest tim
 			n, err = l.port.Read(l.buffer[:], wait)
 		}
 		now := time.Now()
-		if elapsed(seen, now) > max(wait, 0)+stall && stopped.IsZero() {
+		if Age(seen, now) > max(wait, 0)+stall && stopped.IsZero() {
 			stopped, h.stopped = seen, true
 		}
 		seen = now
@@ -216,12 +216,6 @@ func (l *line) listen(h *hearing, needs needs, split bufio.SplitFunc, latest tim
 			until = limit
 		}
 	}
-}
-
-// elapsed returns how much time went by between two moments. While the machine sleeps, only the wall
-// clock goes on; where that is set back, only the other one counts.
-func elapsed(from, to time.Time) time.Duration {
-	return max(to.Sub(from), to.Round(0).Sub(from.Round(0)))
 }
 
 // discard reads what has arrived without waiting for more. A line that babbles without end

@@ -131,19 +131,30 @@ func (s *site) checkValues(e *entry, r *reply) error {
 		if !ok {
 			return fmt.Errorf("nobody asked for %s", name)
 		}
-		if err := s.checkValue(e, m, item.DI, text); err != nil {
+		number, err := protocol.ParseDecimal(string(text))
+		if err == nil {
+			err = s.checkNumber(e, m, item.DI, number.Coefficient)
+		}
+		if err == nil && len(r.Values) == 1 { // of several the reply tells the time of the last
+			err = s.checkTime(r, number.Coefficient, sizeOf(item.DI))
+		}
+		if err != nil {
 			return fmt.Errorf("%s of meter %s: %w", name, r.Address, err)
 		}
 	}
 	return nil
 }
 
-func (s *site) checkValue(e *entry, m *meterOnSite, di dlt645.DI, text json.RawMessage) error {
-	number, err := protocol.ParseDecimal(string(text))
-	if err != nil {
-		return err
+// mostAge is how much older than the time of its reply a value may be: a meter may answer 3 s late.
+const mostAge = 8 * time.Second
+
+// checkTime tells whether a number was on the line about when the reply says.
+func (s *site) checkTime(r *reply, number int64, size int) error {
+	at, ok := s.spy.latest(r.Address, number, size)
+	if age := r.Time.Sub(at); ok && age > mostAge {
+		return fmt.Errorf("%d was on the line %.1f s before the time of the reply", number, age.Seconds())
 	}
-	return s.checkNumber(e, m, di, number.Coefficient)
+	return nil
 }
 
 // checkNumber finds the exchange that a number comes from. A number of no exchange may still
@@ -328,6 +339,12 @@ func (s *spy) heardLately(address string, number int64, size int, since time.Tim
 
 // heard tells whether a frame of a meter had a number in it since a time.
 func (s *spy) heard(address string, number int64, size int, since time.Time) bool {
+	at, ok := s.latest(address, number, size)
+	return ok && !at.Before(since)
+}
+
+// latest returns when a frame of a meter had a number in it last, and whether one had.
+func (s *spy) latest(address string, number int64, size int) (at time.Time, ok bool) {
 	wanted := make([]byte, size)
 	for i := range wanted {
 		wanted[i] = byte(number/10%10<<4 | number%10)
@@ -336,9 +353,9 @@ func (s *spy) heard(address string, number int64, size int, since time.Time) boo
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, f := range s.frames {
-		if !f.at.Before(since) && f.address == address && bytes.Contains(f.data, wanted) {
-			return true
+		if f.address == address && bytes.Contains(f.data, wanted) {
+			at, ok = f.at, true
 		}
 	}
-	return false
+	return at, ok
 }

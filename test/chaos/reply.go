@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // A reply is what the chaos looks at in the bridge's JSON.
@@ -14,6 +15,7 @@ type reply struct {
 	Request  string
 	Address  string
 	OK       bool
+	Time     time.Time
 	Values   map[string]json.RawMessage
 	Errors   map[string]problem
 	Error    *problem

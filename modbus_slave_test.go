@@ -8,13 +8,11 @@ import (
 	"context"
 	"encoding/json"
 	"io"
-	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"dlt645-mqtt/simulator"
 )
@@ -146,24 +144,4 @@ func TestModbusSlave(t *testing.T) {
 			t.Errorf("%s %s: %s, want %s", row.target, row.body, got, row.want)
 		}
 	}
-}
-
-// askWith asks the bridge of the environment, to which everything is allowed, without a broker.
-func askWith(t *testing.T, target, body string) []byte {
-	t.Helper()
-	c, err := readConfig(false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, class := range []string{"read", "write", "relay", "maintenance", "raw"} {
-		c.allow[class] = true
-	}
-	b, line := newBridge(c, slog.New(slog.DiscardHandler))
-	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
-	ended := make(chan error, 1)
-	go func() { ended <- line.Run(ctx) }()
-	reply := b.Ask(target, []byte(body))
-	stop()
-	<-ended
-	return reply
 }

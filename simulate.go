@@ -9,8 +9,10 @@ import (
 	"net/url"
 	"strings"
 
+	"dlt645-mqtt/protocol/cjt188"
 	"dlt645-mqtt/protocol/dlt645"
 	"dlt645-mqtt/protocol/dlt698"
+	"dlt645-mqtt/protocol/modbus"
 	"dlt645-mqtt/simulator"
 )
 
@@ -35,7 +37,7 @@ wrong on demand. Faults, each with a probability from 0 to 1:
 	pty := flags.String("pty", "", "serve the bus on a pseudo terminal that is linked to this `path`, such as /run/meter; - for no link")
 	flags.String("meters", "4", "how `many`; the second, fourth and so on have one phase, the others three; the third feeds a little back")
 	flags.String("addresses", "", "`list` of addresses in place of -meters, as in 112233445566,1234@1997")
-	flags.String("protocol", "2007", "what the meters speak, 2007, 1997 or 698; a `list` such as 2007,698 for each in turn, with a speed as in 698?baud=9600")
+	flags.String("protocol", "2007", "what the meters speak, 2007, 1997, 698, 188, modbus or modbus/MODEL; a `list` such as 2007,698 for each in turn, with a speed as in 698?baud=9600")
 	flags.String("baud", "2400", "`speed` of the bus, 11 bits a byte; 0: bytes take no time")
 	flags.String("turnaround", "20ms", "`time` from the end of a request to the answer")
 	flags.String("fe", "4", "how `many` wake-up bytes FEH before an answer")
@@ -110,14 +112,14 @@ wrong on demand. Faults, each with a probability from 0 to 1:
 	}
 
 	for _, meter := range line.Devices() {
-		fmt.Fprintf(out, "meter %s, %s\n", meter.Address(), standardOf(meter.Protocol()))
+		fmt.Fprintf(out, "meter %s, %s\n", meter.Address(), spokenBy(meter.Protocol()))
 	}
 	for _, bus := range buses {
 		if baud := parameters.Get("baud"); baud != "" && baud != "0" {
 			bus += "?baud=" + baud
 		}
 		first := line.Devices()[0]
-		fmt.Fprintf(out, "read it: dlt645-mqtt read -bus '%s'%s %s voltage_a\n", bus, protocolOption(first.Protocol()), first.Address())
+		fmt.Fprintf(out, "read it: dlt645-mqtt read -bus '%s'%s %s %s\n", bus, protocolOption(first.Protocol()), first.Address(), firstItem(first.Protocol()))
 	}
 
 	select {
@@ -133,20 +135,33 @@ wrong on demand. Faults, each with a probability from 0 to 1:
 	return 0
 }
 
-// standardOf returns the standard by the name of its protocol.
-func standardOf(protocol string) string {
-	if protocol == dlt698.Name {
-		return "DL/T 698.45"
-	}
-	return "DL/T 645-" + protocol
-}
-
 // protocolOption is what the command read needs to know of the protocol.
-func protocolOption(protocol string) string {
-	if protocol == dlt645.V2007.String() {
+func protocolOption(name string) string {
+	if name == dlt645.V2007.String() {
 		return ""
 	}
-	return " -protocol " + protocol
+	return " -protocol " + name
+}
+
+// spokenBy says in words what a protocol is.
+func spokenBy(name string) string {
+	switch family, model, _ := strings.Cut(name, "/"); family {
+	case dlt698.Name:
+		return "DL/T 698.45"
+	case cjt188.Name:
+		return "CJ/T 188"
+	case modbus.Name:
+		return "Modbus, " + model
+	}
+	return "DL/T 645-" + name
+}
+
+// firstItem is an item that every meter of a protocol has.
+func firstItem(name string) string {
+	if name == cjt188.Name {
+		return "volume"
+	}
+	return "voltage_a"
 }
 
 // reachable returns a listener's address as a master on this host dials it.

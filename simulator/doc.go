@@ -22,5 +22,8 @@
 // [Bus.ServePTY]). A port needs no goroutine and takes time from package time only, so a whole
 // bus runs in the virtual time of testing/synctest.
 //
+// Meters of other protocols may be on the same line: [Meter698] (DL/T 698.45), [Meter188] (CJ/T 188: water, heat
+// and gas) and [Slave] (Modbus RTU by a register map).
+//
 // Meters keep the time of China, UTC+8 all year round.
 package simulator

@@ -10,8 +10,10 @@ import (
 	"time"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/cjt188"
 	"dlt645-mqtt/protocol/dlt645"
 	"dlt645-mqtt/protocol/dlt698"
+	"dlt645-mqtt/protocol/modbus"
 )
 
 // Open makes a bus by the parameters of a URL such as sim://?meters=4&fault=late:0.05:
@@ -20,7 +22,8 @@ import (
 //	addresses   of the meters in place of their number, as in 112233445566,12@1997; a meter may have a mode of
 //	            its own, as in 12@1997?baud=9600&parity=none&stop=1, which in a URL is escaped
 //	protocols   of the meters in turn, as in 2007,698 for every other one; default 2007. One may have a mode too, as
-//	            in 698?baud=9600. protocol says the same
+//	            in 698?baud=9600; meters of 188 are of water, heat and gas in turn, those of modbus are DTSU666, and
+//	            modbus/sdm120 has another register map. protocol says the same
 //	baud        bits per second, 0 for bytes that take no time; default 2400
 //	turnaround  of the meters; default 20ms
 //	fe          bytes FEH before an answer; default 4
@@ -30,7 +33,8 @@ import (
 //	passwords   of all meters, as in 02123456,04000000; default digits 000000 for both
 //	lock        wrong passwords in a row that lock a meter for a day; default 0 for never
 //	lacks       identifiers that no meter has, as in 0400010C,0201FF00, or 200F0200 of DL/T 698.45; default none
-//	counting    true for values that tell the exchange: see [Counted] and [Counted698]; default false
+//	counting    true for values that tell the exchange: see [Counted], [Counted698], [Counted188] and
+//	            [CountedSlave]; default false
 //	secured     true for meters of DL/T 698.45 that demand their rights; default false
 //	fragment    of those: most bytes of an answer in a frame, the rest comes in fragments; default 0 for all
 //	block       of those: most bytes of an answer, the rest is asked for block by block; default 0 for all
@@ -76,30 +80,67 @@ type planned struct {
 // protocol698 is the protocol that is no edition of DL/T 645.
 const protocol698 = "698"
 
+// types188 are what the meters of CJ/T 188 on a bus measure, in turn.
+var types188 = []cjt188.Type{cjt188.ColdWater, cjt188.Heat, cjt188.Gas}
+
+// addDevice adds a device to the bus that is described, unless there is one of its family and address.
+func addDevice(o *BusOptions, d Device, err error) error {
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(o.Devices, func(other Device) bool { return other.Address() == d.Address() && other.language() == d.language() }) {
+		return fmt.Errorf("there are two meters %s", d.Address())
+	}
+	o.Devices = append(o.Devices, d)
+	return nil
+}
+
+// add188 makes a meter of CJ/T 188.
+func (p planned) add188(o *BusOptions) error {
+	of := 0
+	for _, d := range o.Devices {
+		if d.Protocol() == cjt188.Name {
+			of++
+		}
+	}
+	m, err := NewMeter188(Meter188Options{Address: p.Address, Type: types188[of%len(types188)], Seed: p.Seed, Counting: p.Counting, Mode: p.Mode})
+	return addDevice(o, m, err)
+}
+
+// addSlave makes a meter of Modbus; without a model it is a DTSU666.
+func (p planned) addSlave(o *BusOptions) error {
+	var own *modbus.Map
+	if _, model, ok := strings.Cut(p.protocol, "/"); ok {
+		if own, ok = modbus.BuiltIn(model); !ok {
+			return fmt.Errorf("there is no register map %q; there are %s", model, strings.Join(modbus.Models(), ", "))
+		}
+	}
+	address := strings.TrimLeft(p.Address, "0")
+	m, err := NewSlave(SlaveOptions{Address: address, Map: own, Seed: p.Seed, Counting: p.Counting, Mode: p.Mode})
+	return addDevice(o, m, err)
+}
+
 // add makes the meter and adds it to the bus that is described.
 func (p planned) add(o *BusOptions, newer Meter698Options) error {
-	twice := func(address string) error { return fmt.Errorf("there are two meters %s", address) }
-	if p.protocol == protocol698 {
+	switch family, _, _ := strings.Cut(p.protocol, "/"); family {
+	case protocol698:
 		for _, di := range p.Lacks {
 			newer.Lacks = append(newer.Lacks, dlt698.OAD(di))
 		}
 		newer.Address, newer.OnePhase, newer.Feeding, newer.Counting, newer.Mode = p.Address, p.OnePhase, p.Feeding, p.Counting, p.Mode
 		m, err := NewMeter698(newer)
-		if err != nil {
-			return err
-		}
-		if slices.ContainsFunc(o.Devices, func(other Device) bool { return other.Address() == m.Address() && other.Protocol() == m.Protocol() }) {
-			return twice(m.Address())
-		}
-		o.Devices = append(o.Devices, m)
-		return nil
+		return addDevice(o, m, err)
+	case cjt188.Name:
+		return p.add188(o)
+	case modbus.Name:
+		return p.addSlave(o)
 	}
 	m, err := NewMeter(p.MeterOptions)
 	if err != nil {
 		return err
 	}
 	if slices.ContainsFunc(o.Meters, func(other *Meter) bool { return other.address == m.address }) {
-		return twice(m.address.String())
+		return fmt.Errorf("there are two meters %s", m.address)
 	}
 	o.Meters = append(o.Meters, m)
 	return nil
@@ -175,12 +216,12 @@ func (p *parameterReader) boolean(name string) bool {
 
 // version reads an edition of DL/T 645; zero for another protocol.
 func (p *parameterReader) version(text string) dlt645.Version {
-	if text == protocol698 {
+	if family, _, _ := strings.Cut(text, "/"); family == protocol698 || family == cjt188.Name || family == modbus.Name {
 		return 0
 	}
 	v, err := dlt645.ParseVersion(text)
 	if err != nil {
-		p.complain(fmt.Errorf("protocol %q: write 2007 or 1997, or 698", text))
+		p.complain(fmt.Errorf("protocol %q: write 2007 or 1997, 698, 188, modbus or modbus/MODEL", text))
 	}
 	return v
 }

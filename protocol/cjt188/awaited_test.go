@@ -10,7 +10,7 @@ const currentData = "34120000 2C 001200002C 00301205032620 0000"
 
 // TestAnswers cuts the answer to a read out of a line, and takes nothing else for it.
 func TestAnswers(t *testing.T) {
-	request := Frame{ColdWater, address("3312345678"), ReadData, CurrentData.appendTo(nil, AsWritten)}
+	request := Frame{ColdWater, address("3312345678"), ReadData, CurrentData.Append(nil, AsWritten)}
 	answer := answerTo(request, CurrentData, 1)
 	good := wire(ColdWater, "3312345678", 0x81, "901F01"+currentData)
 	turned := wire(ColdWater, "3312345678", 0x81, "1F9001"+currentData)

@@ -99,7 +99,7 @@ func (c *commander) report(r protocol.Report) protocol.Plan {
 // identifier and number.
 func (c *commander) send(t Type, di DI, data ...byte) protocol.Step {
 	ser := c.ser()
-	request := Frame{t, c.address, WriteData, append(append(di.appendTo(nil, c.options.commands), ser), data...)}
+	request := Frame{t, c.address, WriteData, append(append(di.Append(nil, c.options.commands), ser), data...)}
 	answer := answerTo(request, di, ser)
 	answer.anySer = c.options.anySer
 	return protocol.Step{

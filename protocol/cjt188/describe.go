@@ -58,7 +58,7 @@ func (d *Description) explain(zone *time.Location) error {
 		}
 		return nil
 	}
-	di, _ := identifierIn(data)
+	di, _ := IdentifierIn(data)
 	ser := int(data[2])
 	d.DI, d.Ser = di.String(), &ser
 	rest := data[3:]
@@ -217,7 +217,7 @@ func Redact(b []byte) string {
 			continue
 		}
 		data := i + headerSize
-		if di, _ := identifierIn(b[data:]); di != WriteKey && di != WriteKey2018 {
+		if di, _ := IdentifierIn(b[data:]); di != WriteKey && di != WriteKey2018 {
 			continue
 		}
 		to := len(b)

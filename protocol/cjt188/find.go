@@ -66,7 +66,7 @@ const longestSignal = 4 + minimumSize + 0x2E
 // signal is the step that asks for a sign of life, by reading an identifier. A refusal is one as well.
 func (m *Meters) signal(to Address, w way, di DI) protocol.Step {
 	ser := m.ser()
-	request := Frame{w.of, to, ReadData, append(di.appendTo(nil, w.order), ser)}
+	request := Frame{w.of, to, ReadData, append(di.Append(nil, w.order), ser)}
 	if di == AddressData {
 		request.Control = ReadAddress
 	}

@@ -16,7 +16,7 @@ func TestPublishedFrames(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			di, order := identifierIn(frame.Data)
+			di, order := IdentifierIn(frame.Data)
 			if frame.Type.String() != v.Type || frame.Address.String() != v.Address || frame.Control.String() != v.Control || di.String() != v.DI ||
 				(order == LowFirst) != v.LowFirst || int(frame.Data[2]) != v.Ser {
 				t.Errorf("read as %s %s %s %s %v %d, want %+v", frame.Type, frame.Address, frame.Control, di, order, frame.Data[2], v)
@@ -26,7 +26,7 @@ func TestPublishedFrames(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			data := append(parsed.appendTo(nil, order), byte(v.Ser))
+			data := append(parsed.Append(nil, order), byte(v.Ser))
 			again, err := Frame{frame.Type, ofMeter, frame.Control, append(data, frame.Data[3:]...)}.AppendBinary(nil)
 			if want := trimWakeUp(b); err != nil || !bytes.Equal(again, want) {
 				t.Errorf("written again as %X, %v", again, err)

@@ -68,8 +68,8 @@ const (
 	LowFirst               // 1F 90
 )
 
-// appendTo appends the identifier.
-func (di DI) appendTo(b []byte, order Order) []byte {
+// Append appends the identifier.
+func (di DI) Append(b []byte, order Order) []byte {
 	if order == LowFirst {
 		return append(b, byte(di), byte(di>>8))
 	}
@@ -82,9 +82,9 @@ func (di DI) is(b []byte) bool {
 	return b[0] == hi && b[1] == lo || b[0] == lo && b[1] == hi
 }
 
-// identifierIn returns the identifier at the beginning of data. Each begins with a byte of 80H or
-// more; where both bytes do, or neither, they are taken as written.
-func identifierIn(data []byte) (DI, Order) {
+// IdentifierIn returns the identifier at the beginning of data, which are two bytes at least. Each begins
+// with a byte of 80H or more; where both bytes do, or neither, they are taken as written.
+func IdentifierIn(data []byte) (DI, Order) {
 	if data[0] < 0x80 && data[1] >= 0x80 {
 		return DI(data[1])<<8 | DI(data[0]), LowFirst
 	}

@@ -49,7 +49,7 @@ func (f *fake) answer(t testing.TB, request []byte) []byte {
 	if frame.Address != f.address && frame.Address != Anyone || f.insists && frame.Type != f.of || frame.Type != AnyType && frame.Type != f.of {
 		return nil
 	}
-	di, order := identifierIn(frame.Data)
+	di, order := IdentifierIn(frame.Data)
 	if f.picky && order != f.only && frame.Control == ReadData {
 		return nil
 	}
@@ -67,14 +67,14 @@ func (f *fake) answer(t testing.TB, request []byte) []byte {
 	case f.refuses:
 		return reply(frame.Control|answerBit|refusalBit, ser, 0, 0)
 	case frame.Control == ReadAddress:
-		return reply(0x83, append(di.appendTo(nil, order), ser)...)
+		return reply(0x83, append(di.Append(nil, order), ser)...)
 	case frame.Control == ReadData && f.data[di] != "":
 		if f.lag > 0 && f.commands > 0 {
 			if f.lag--; f.lag == 0 {
 				f.valve = f.next
 			}
 		}
-		data := append(append(di.appendTo(nil, order), ser), fromHex(f.data[di])...)
+		data := append(append(di.Append(nil, order), ser), fromHex(f.data[di])...)
 		if di == CurrentData {
 			data = append(data, f.valve, 0)
 		}
@@ -86,13 +86,13 @@ func (f *fake) answer(t testing.TB, request []byte) []byte {
 		if f.lag == 0 {
 			f.valve = f.next
 		}
-		return reply(0x84, append(append(di.appendTo(nil, order), ser), f.valve, 0)...)
+		return reply(0x84, append(append(di.Append(nil, order), ser), f.valve, 0)...)
 	case frame.Control == WriteData && di == WriteSettleDay:
 		f.data[SettleDay] = fmt.Sprintf("%02X", frame.Data[3])
-		return reply(0x84, append(di.appendTo(nil, order), ser)...)
+		return reply(0x84, append(di.Append(nil, order), ser)...)
 	case frame.Control == WriteData && di == WriteClock:
 		f.data[CurrentData] = f.data[CurrentData][:len(f.data[CurrentData])-14] + hexOf(frame.Data[3:])
-		return reply(0x84, append(di.appendTo(nil, order), ser)...)
+		return reply(0x84, append(di.Append(nil, order), ser)...)
 	}
 	return reply(frame.Control|answerBit|refusalBit, ser, 0, 0)
 }

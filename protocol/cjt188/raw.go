@@ -58,7 +58,7 @@ type rawRequest struct {
 }
 
 func identifierOf(f Frame) DI {
-	di, _ := identifierIn(f.Data)
+	di, _ := IdentifierIn(f.Data)
 	return di
 }
 

@@ -303,7 +303,7 @@ func (r *reader) notGiven(registers []register, answers []protocol.Answer) (more
 // step is the exchange that reads one register in one way.
 func (r *reader) step(w way, register register) protocol.Step {
 	ser := r.ser()
-	request := Frame{w.of, r.address, ReadData, append(register.di.appendTo(nil, w.order), ser)}
+	request := Frame{w.of, r.address, ReadData, append(register.di.Append(nil, w.order), ser)}
 	switch register.di {
 	case AddressData:
 		request.Control = ReadAddress

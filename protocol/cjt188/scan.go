@@ -63,7 +63,7 @@ func isPlausible(c Control) bool {
 
 // isIdentifier reports whether data begin with an identifier of the standard's ranges.
 func isIdentifier(data []byte) bool {
-	di, _ := identifierIn(data)
+	di, _ := IdentifierIn(data)
 	switch di >> 8 {
 	case 0x81, 0x90, 0x91, 0xA0, 0xA1, 0xD1, 0xD2, 0xD3, 0xD4:
 		return true

@@ -231,9 +231,7 @@ func (w *row) encode(value any) ([]byte, error) {
 	if err != nil {
 		return bad("a decimal number of at most 18 digits")
 	}
-	minus := exactOf(protocol.Decimal{Coefficient: -1})
-	raw := new(big.Rat).SetFrac(exactOf(d).plus(w.offset.times(minus)).parts())
-	raw.Quo(raw, new(big.Rat).SetFrac(w.scale.parts()))
+	raw := w.raw10(d)
 	if w.kind == Float {
 		return w.float(raw)
 	}

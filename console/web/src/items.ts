@@ -69,7 +69,7 @@ function within (table: Map<string, Row>, item: string): Row | undefined {
 }
 
 export const unitOf = (item: string, protocol?: string): string =>
-  /_time$/.test(item) || item.includes('.') ? '' : find(item, protocol)?.unit ?? ''
+  item === 'clock_drift_s' ? 's' : /_time$/.test(item) || item.includes('.') ? '' : find(item, protocol)?.unit ?? ''
 
 const tariffs: [string, string][] = [['total', '总'], ['sharp', '尖'], ['peak', '峰'], ['flat', '平'], ['valley', '谷']]
 export const tariff = (n: number) => n < tariffs.length && n > 0
@@ -80,6 +80,7 @@ export const capital = (s: string) => s.charAt(0).toUpperCase() + s.slice(1)
 // label is what people call an item.
 export function label (item: string, protocol?: string): string {
   const r = find(item, protocol)
+  if (item === 'clock_drift_s') return t('Clock ahead by', '时钟偏快')
   if (!r) return item === 'relay' ? t('Relay', '继电器') : item === 'valve' ? t('Valve', '阀门') : item
   const [whole, flag] = item.split('.')
   const parts: string[] = []
@@ -105,15 +106,17 @@ export function label (item: string, protocol?: string): string {
   return joined ? `${text}${t(', ', ' ')}${joined}` : text
 }
 
-// search finds rows by words, all of which must match.
-export function search (text: string, protocol?: string): Row[] {
+// search finds rows by words, all of which must match, in the dictionaries of some protocols; of rows that
+// mean the same item by the same name the first.
+export function search (text: string, protocols: Iterable<string>): Row[] {
   const words = text.toLowerCase().split(/\s+/).filter(Boolean)
   // A model of a protocol, such as modbus/dtsu666, may have a table of its own.
-  const own = rows.filter(r => !protocol || r.protocol === protocol || r.protocol === protocol.split('/')[0])
-  const of = own.length > 0 ? own : rows
-  return of.filter(r => {
+  const wanted = new Set([...protocols].flatMap(p => [p, p.split('/')[0]]))
+  const own = rows.filter(r => wanted.has(r.protocol))
+  const names = new Set<string>()
+  return (own.length > 0 ? own : rows).filter(r => {
     const all = `${r.name} ${r.di} ${r.text_en} ${r.text_zh}`.toLowerCase()
-    return words.every(w => all.includes(w))
+    return words.every(w => all.includes(w)) && !names.has(r.name) && !!names.add(r.name)
   })
 }
 

@@ -11,7 +11,8 @@ export interface Meter {
   values: Record<string, any> // Decimals, booleans, texts
   times: Record<string, number> // of each value, milliseconds
   series: Map<string, Sample[]>
-  state?: string // when the state was seen
+  state?: string // when the newest value was read
+  stale: Set<string> // items that the bridge has not read as it should
 }
 
 export interface Bridge {
@@ -69,7 +70,7 @@ function bridgeOf (root: string): Bridge | undefined {
 // read some of it gets that.
 export function follow (root: string) {
   subscribe(...['status', 'info', 'scan', 'audit', 'config'].map(s => `${root}/bridge/${s}`),
-    ...['state', 'availability', 'event'].map(s => `${root}/meter/+/${s}`))
+    ...['state', 'availability', 'event', 'stale', 'readings'].map(s => `${root}/meter/+/${s}`))
 }
 
 // discover looks for the bridges of a site.
@@ -80,7 +81,7 @@ export function discover () {
 function meterOf (b: Bridge, name: string): Meter | undefined {
   let m = b.meters.get(name)
   if (!m && b.meters.size < most.meters) {
-    m = { name, values: {}, times: {}, series: new Map() }
+    m = { name, values: {}, times: {}, series: new Map(), stale: new Set() }
     b.meters.set(name, m)
   }
   return m
@@ -155,6 +156,23 @@ function receiveMeter (b: Bridge, name: string, what: string, text: string, reta
         if (value instanceof Decimal) addSample(m, item, m.times[item], value.valueOf())
       }
       m.values = values
+      break
+    }
+    case 'stale': {
+      const list = plain(text)
+      m.stale = new Set(Array.isArray(list) ? list.map(String) : [])
+      break
+    }
+    case 'readings': {
+      const r = parse(text)
+      if (r && typeof r === 'object' && !Array.isArray(r)) {
+        const at = Date.parse(String(r.time))
+        for (const [item, value] of Object.entries(r)) {
+          if (!(value instanceof Decimal) || item === 'relay') continue
+          addSample(m, item, at, value.valueOf())
+          if (item in m.values && at > (m.times[item] ?? 0)) { m.values[item] = value; m.times[item] = at }
+        }
+      }
       break
     }
     case 'event': {
@@ -239,7 +257,14 @@ export function metersOf (b: Bridge): Meter[] {
   return [...b.meters.values()].sort((x, y) => (Number(order.get(x.name) ?? 1e6)) - Number(order.get(y.name) ?? 1e6) || x.name.localeCompare(y.name))
 }
 
+// protocolsOf are those that the named meters of a bridge speak.
+export const protocolsOf = (b: Bridge): string[] =>
+  [...new Set<string>((Array.isArray(b.info?.meters) ? b.info.meters : []).map((m: any) => String(m?.protocol)))]
+
 export const bridgeList = () => [...bridges.values()].sort((x, y) => x.root.localeCompare(y.root))
 
 // isOld says whether a value is older than any that is looked after can be.
 export const isOld = (at: number) => now() - at > longest
+
+// isStale says whether a value is not what the meter would say now, as far as anybody can tell.
+export const isStale = (m: Meter, item: string) => m.stale.has(item) || isOld(m.times[item] ?? 0)

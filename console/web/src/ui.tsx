@@ -25,9 +25,9 @@ export const clock = (at: number) => Number.isNaN(at) ? '' : new Date(at).toLoca
 export const day = (at: number) => new Date(at).toLocaleDateString(locale(), { month: '2-digit', day: '2-digit' })
 export const moment = (at: number) => Number.isNaN(at) ? '' : `${day(at)} ${clock(at)}`
 
-export function Age ({ at }: { at: number }) {
+export function Age ({ at, stale }: { at: number, stale?: boolean }) {
   if (!at || Number.isNaN(at)) return null
-  return <time class={isOld(at) ? 'age old' : 'age'} dateTime={new Date(at).toISOString()} title={new Date(at).toLocaleString(locale())}>{age(at)}</time>
+  return <time class={stale || isOld(at) ? 'age old' : 'age'} dateTime={new Date(at).toISOString()} title={new Date(at).toLocaleString(locale())}>{age(at)}</time>
 }
 
 // show writes a value for people.
@@ -72,7 +72,7 @@ export function Problem ({ error }: { error: any }) {
   return (
     <div class="note bad" role="alert">
       <strong>{String(error.code ?? '')}</strong> {String(error.message ?? '')}
-      {Array.isArray(error.reasons) && <> ({error.reasons.map(String).join(', ')})</>}
+      {Array.isArray(error.reasons) && <> ({reasons(error.reasons)})</>}
     </div>
   )
 }
@@ -92,6 +92,21 @@ export function choose (root: string, meter: string) {
   chosen.root = root
   chosen.meter = meter
 }
+
+const reasonWords: Record<string, () => string> = {
+  other: () => t('another error', '其他错误'),
+  no_such_data: () => t('the meter has no such data', '无请求数据'),
+  not_authorised: () => t('wrong password, or not authorised', '密码错或未授权'),
+  authentication_required: () => t('the meter wants its security module', '需经安全模块认证'),
+  authentication_suspended: () => t('authentication suspended', '身份认证挂起'),
+  authentication_failed: () => t('authentication failed', '身份认证失败'),
+  mac: () => t('MAC check failed', 'MAC 校验失败'),
+  deadline_passed: () => t('its deadline has passed by the meter’s clock', '命令超过有效时间'),
+  power_kept: () => t('the meter keeps its power on', '处于保电状态')
+}
+
+// reasons writes those of a refusal for people.
+export const reasons = (list: unknown[]) => list.map(r => reasonWords[String(r)]?.() ?? String(r)).join(t(', ', '，'))
 
 export function BridgeChoice ({ bridge, choose }: { bridge: Bridge | undefined, choose: (root: string) => void }) {
   const list = bridgeList()

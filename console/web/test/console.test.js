@@ -211,6 +211,36 @@ describe('the demo', { skip: missing('the console in a browser', 'chromium', 'go
     })
   }
 
+  test('a meter of DL/T 698.45 looks like any other', async () => {
+    const mixed = run({
+      DLT645_MQTT_URL: `embedded://127.0.0.1:${await freePort()}`, DLT645_TOPIC: `mixed-${process.pid}`, DLT645_BUS_URL: 'sim://?meters=2&protocols=2007,698&baud=115200&turnaround=5ms',
+      DLT645_METERS: 'main=1,grid=000000000002@698', DLT645_POINTS: 'basic', DLT645_HTTP: `127.0.0.1:${await freePort()}`
+    }, 'demo')
+    try {
+      const address = (await mixed.says(/^(http:\S+)\/ /m))[1]
+      const { page, complaints, close } = await visit(browser, address, { hash: `meters/mixed-${process.pid}/grid`, chinese: true })
+      await page.getByRole('row', { name: /正向有功电能 \d+\.\d\d kWh/ }).waitFor()
+      await page.getByRole('button', { name: '日电量' }).click()
+      await page.getByRole('columnheader', { name: /费率2（峰） kWh/ }).waitFor()
+      await page.getByRole('button', { name: '今天与昨天', disabled: false }).click()
+      await page.getByRole('img', { name: /有功功率：今天 \d+ 条记录，昨天 [1-9]\d* 条/ }).waitFor()
+      await page.goto(`${address}/#/read`)
+      await page.getByRole('combobox', { name: '电能表', exact: true }).selectOption('grid')
+      await page.getByRole('searchbox').fill('反向有功')
+      await page.getByRole('button', { name: '反向有功电能, 费率1（尖）', exact: true }).click()
+      await page.getByRole('button', { name: '抄读 grid' }).click()
+      await page.getByRole('row', { name: /反向有功电能 费率1（尖） 0\.00 kWh/ }).waitFor()
+      await page.goto(`${address}/#/switch`)
+      await page.getByRole('button', { name: '拉闸' }).click()
+      await page.getByRole('dialog').getByRole('button', { name: '拉闸' }).click()
+      await page.locator('.outcome .word').waitFor()
+      assert.deepEqual(complaints, [])
+      await close()
+    } finally {
+      await mixed.stop()
+    }
+  })
+
   test('by keyboard alone', async () => {
     const { page, close } = await visit(browser, address)
     await page.locator('article.meter.online').first().waitFor()

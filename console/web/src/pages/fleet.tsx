@@ -26,7 +26,7 @@ export function Fleet () {
               const [on, off, unknown] = [count('online'), count('offline'), count('unknown')]
               return (
                 <tr class={standing.state}>
-                  <th scope="row"><a href={`#/meters/${encodeURIComponent(b.root)}`}>{b.root}</a></th>
+                  <th scope="row"><a href={`#/meters/${encodeURIComponent(b.root)}`}>{b.root}</a>{b.info && (b.info.site || b.info.host) ? <div class="small dim">{[b.info.site, b.info.host].filter(Boolean).map(String).join(' · ')}</div> : null}</th>
                   <td><Pill standing={standing} /></td>
                   <td>
                     {t(`${on} of ${meters.length} online`, `${on}/${meters.length} 在线`)}

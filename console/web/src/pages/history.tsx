@@ -14,6 +14,11 @@ const loads: [string, () => string, string[]][] = [
   ['load_record_4', () => t('Energy', '电能'), ['forward_active_energy', 'reverse_active_energy']]
 ]
 
+// Meters of DL/T 698.45 keep one curve of all.
+const curves: typeof loads = [
+  ['minute_freeze', () => t('Load curve', '负荷曲线'), ['active_power', 'voltage_a', 'forward_active_energy']]
+]
+
 interface Stored { at: number, values: Record<string, any> }
 
 // shifted gives the parts of a moment by the meter's clock.
@@ -26,7 +31,8 @@ const written = (at: number, offset: string) => new Date(at + shift(offset)).toI
 
 // History reads what the meter has stored: today against yesterday, and energy by day and month.
 export function History ({ b, m, protocol }: { b: Bridge, m: Meter, protocol?: string }) {
-  const [what, setWhat] = useState('load_record_2')
+  const kinds = protocol === '698' ? curves : loads
+  const [what, setWhat] = useState(kinds[0][0])
   const [samples, setSamples] = useState<Stored[]>([])
   const [units, setUnits] = useState<Record<string, string>>({})
   const [periods, setPeriods] = useState<{ kind: 'day' | 'month', stored: Stored[], unit: string }>()
@@ -84,16 +90,18 @@ export function History ({ b, m, protocol }: { b: Bridge, m: Meter, protocol?: s
   }
 
   const names = [...new Set(samples.flatMap(s => Object.keys(s.values)))]
-  const group = loads.find(([id]) => id === what)!
+  const group = kinds.find(([id]) => id === what) ?? kinds[0]
   const [wanted, setWanted] = useState('')
   const item = names.includes(wanted) ? wanted : group[2].find(i => names.includes(i)) ?? names[0]
 
+  // Others have nothing of the kind, or nobody has said how they tell it.
+  if (protocol !== undefined && protocol !== '2007' && protocol !== '698') return null
   return (
     <section class="card" aria-labelledby="stored">
       <h2 id="stored">{t('What the meter has stored', '电表存储的数据')}</h2>
       <div class="row noprint">
         <label class="field inline"><span>{t('Record', '记录')}</span>
-          <select value={what} onChange={e => { setWhat(e.currentTarget.value); setSamples([]) }}>{loads.map(([id, title]) => <option value={id}>{title()}</option>)}</select>
+          <select value={what} onChange={e => { setWhat(e.currentTarget.value); setSamples([]) }}>{kinds.map(([id, title]) => <option value={id}>{title()}</option>)}</select>
         </label>
         <button type="button" disabled={busy !== ''} onClick={() => { void readDays() }}>{t('Today and yesterday', '今天与昨天')}</button>
         <button type="button" disabled={busy !== ''} onClick={() => { void readPeriods('day') }}>{t('Energy by day', '日电量')}</button>

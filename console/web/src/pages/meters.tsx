@@ -3,7 +3,7 @@ import { Chart } from '../chart'
 import { Decimal, parse } from '../exact'
 import { label, unitOf } from '../items'
 import { ask, now } from '../link'
-import { type Bridge, bridgeList, bridgeStanding, infoOf, learn, type Meter, metersOf, meterStanding } from '../model'
+import { type Bridge, bridgeList, bridgeStanding, infoOf, isStale, learn, type Meter, metersOf, meterStanding } from '../model'
 import { Age, choose, clock, moment, Note, Pill, Problem, show, Spark, Title, Value } from '../ui'
 import { t } from '../words'
 import { History } from './history'
@@ -12,7 +12,7 @@ import { History } from './history'
 const first = ['active_power', 'thermal_power', 'flow_rate', 'forward_active_energy', 'heat_energy', 'cooling_energy', 'volume', 'voltage_a', 'voltage_b', 'voltage_c',
   'current_a', 'current_b', 'current_c', 'power_factor', 'frequency', 'reverse_active_energy', 'supply_temperature', 'return_temperature']
 
-const hidden = (item: string) => item === 'relay' || item === 'valve' || item.startsWith('status_')
+const hidden = (item: string) => ['relay', 'valve', 'relay_open', 'clock_drift_s', 'status'].includes(item) || item.startsWith('status_')
 
 const ordered = (m: Meter) => Object.keys(m.values).sort((a, b) => {
   const place = (x: string) => { const i = first.indexOf(x); return i < 0 ? 100 : i }
@@ -68,11 +68,11 @@ function Card ({ b, m }: { b: Bridge, m: Meter }) {
       </p>
       {top
         ? <div class="headline">
-            <div><span class="small">{label(top, protocol)}</span><span class="big"><Value item={top} value={m.values[top]} bridge={b} protocol={protocol} /></span></div>
+            <div class={isStale(m, top) ? 'old' : ''}><span class="small">{label(top, protocol)}</span><span class="big"><Value item={top} value={m.values[top]} bridge={b} protocol={protocol} /></span></div>
             <Spark meter={m} item={top} />
           </div>
         : <p class="dim">{t('No values yet.', '还没有数据。')}</p>}
-      {rest.length > 0 && <dl class="pairs">{rest.map(i => <div key={i}><dt>{label(i, protocol)}</dt><dd><Value item={i} value={m.values[i]} bridge={b} protocol={protocol} /></dd></div>)}</dl>}
+      {rest.length > 0 && <dl class="pairs">{rest.map(i => <div key={i} class={isStale(m, i) ? 'old' : ''} title={isStale(m, i) ? t('not read as it should have been', '未按时抄到') : undefined}><dt>{label(i, protocol)}</dt><dd><Value item={i} value={m.values[i]} bridge={b} protocol={protocol} /></dd></div>)}</dl>}
       <footer class="row between small">
         {position ? <span>{label(position)} <Value item={position} value={m.values[position]} bridge={b} /></span> : <span />}
         {m.state && <span>{standing.state === 'online' ? '' : t('as of ', '截至 ')}<Age at={Date.parse(m.state)} /></span>}
@@ -105,6 +105,7 @@ function Detail ({ b, m }: { b: Bridge, m: Meter }) {
       <div class="row"><Title>{m.name}</Title><Pill standing={standing} /></div>
       <p class="dim">
         {info && <>{String(info.address)} · {String(protocol)}{info.turnaround_ms !== null && <> · {t('answers after', '应答延时')} {String(info.turnaround_ms)} ms</>}</>}
+        {info && (info.ct !== undefined || info.pt !== undefined) && <> · {info.ct !== undefined && `CT ${String(info.ct)} `}{info.pt !== undefined && `PT ${String(info.pt)} `}{t('(values are primary)', '（一次侧数值）')}</>}
         {standing.why && <> · {standing.why}</>}
       </p>
       <div class="row noprint">
@@ -128,7 +129,7 @@ function Detail ({ b, m }: { b: Bridge, m: Meter }) {
           <table>
             <thead><tr><th scope="col">{t('What', '名称')}</th><th scope="col" class="right">{t('Value', '数值')}</th><th scope="col">{t('Age', '时间')}</th><th scope="col" class="wideonly">{t('Item', '数据项')}</th></tr></thead>
             <tbody>{ordered(m).map(i => (
-              <tr key={i}><th scope="row">{label(i, protocol)}</th><td class="right"><Value item={i} value={m.values[i]} bridge={b} protocol={protocol} /></td><td><Age at={m.times[i]} /></td><td class="wideonly"><code>{i}</code></td></tr>
+              <tr key={i}><th scope="row">{label(i, protocol)}</th><td class="right"><Value item={i} value={m.values[i]} bridge={b} protocol={protocol} /></td><td><Age at={m.times[i]} stale={isStale(m, i)} />{m.stale.has(i) && <div class="small age old">{t('not read since', '此后未抄到')}</div>}</td><td class="wideonly"><code>{i}</code></td></tr>
             ))}</tbody>
           </table>
         </div>

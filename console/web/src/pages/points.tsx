@@ -2,7 +2,7 @@ import { useEffect, useRef, useState } from 'preact/hooks'
 import { finite, plain } from '../exact'
 import { label, member, search, variants } from '../items'
 import { ask, link } from '../link'
-import { type Bridge, bridgeStanding, infoOf, metersOf } from '../model'
+import { type Bridge, bridgeStanding, infoOf, metersOf, protocolsOf } from '../model'
 import { BridgeChoice, Dialog, download, Note, Problem, Title, useBridge } from '../ui'
 import { t } from '../words'
 
@@ -220,7 +220,7 @@ function Add ({ b, add }: { b: Bridge, add: (p: Partial<Point>) => void }) {
   const [text, setText] = useState('')
   const [meter, setMeter] = useState('*')
   const protocol = meter === '*' ? undefined : infoOf(b, meter)?.protocol
-  const found = text.trim() === '' ? [] : search(text, protocol).filter(r => !/\+(?!U$)|^=/.test(r.picture)).slice(0, 12)
+  const found = text.trim() === '' ? [] : search(text, protocol ? [protocol] : protocolsOf(b)).filter(r => !/\+(?!U$)|^=/.test(r.picture)).slice(0, 12)
   return (
     <section class="card noprint" aria-labelledby="add">
       <h2 id="add">{t('Add a point', '添加采集点')}</h2>

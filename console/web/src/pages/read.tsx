@@ -3,7 +3,7 @@ import { Frames } from '../frames'
 import { parse } from '../exact'
 import { capital, label, member, type Row, rows, search, tariff, unitOf, variants } from '../items'
 import { ask } from '../link'
-import { infoOf, learn } from '../model'
+import { infoOf, learn, protocolsOf } from '../model'
 import { BridgeChoice, clock, MeterChoice, Note, Problem, show, Title, useBridge, useMeter } from '../ui'
 import { language, t } from '../words'
 
@@ -17,7 +17,7 @@ export function Read () {
   const [reply, setReply] = useState<any>()
   const [busy, setBusy] = useState(false)
   const protocol = b && !other && m ? infoOf(b, m.name)?.protocol : undefined
-  const found = useMemo(() => text.trim() === '' ? [] : search(text, protocol), [text, protocol, rows.length])
+  const found = useMemo(() => text.trim() === '' ? [] : search(text, protocol ? [protocol] : b ? protocolsOf(b) : []), [text, protocol, rows.length])
   if (!b) return <><Title>{t('Read', '抄读')}</Title><Note>{t('Nothing is heard of a bridge yet.', '还没有网桥的消息。')}</Note></>
   const target = other.trim() || m?.name
   const toggle = (item: string) => setItems(items.includes(item) ? items.filter(i => i !== item) : [...items, item].slice(-64))

@@ -2,7 +2,7 @@ import { useState } from 'preact/hooks'
 import { parse } from '../exact'
 import { ask } from '../link'
 import { type Bridge, infoOf, type Meter, meterStanding } from '../model'
-import { Age, BridgeChoice, carries, Dialog, MeterChoice, moment, Note, Pill, positionWord, show, Title, useBridge, useMeter } from '../ui'
+import { Age, BridgeChoice, carries, Dialog, MeterChoice, moment, Note, Pill, positionWord, reasons as reasonText, show, Title, useBridge, useMeter } from '../ui'
 import { t } from '../words'
 
 interface Action { id: string, title: () => string, asks: () => string, danger?: boolean }
@@ -115,7 +115,7 @@ function Outcome ({ run, item }: { run: Run, item: string }) {
       <h2><span class="word">{o.word}</span> {run.action.title()}: {run.meter} <span class="small dim">{moment(run.at)}</span></h2>
       <p>{o.more}</p>
       {run.reply[item] && <p>{item === 'valve' ? t('Valve', '阀门') : t('Relay', '继电器')}: {positionWord(run.reply[item])}</p>}
-      {Array.isArray(reasons) && <p>{t('Reasons', '原因')}: {reasons.map(String).join(', ')}</p>}
+      {Array.isArray(reasons) && <p>{t('Reasons', '原因')}: {reasonText(reasons)}</p>}
       {run.reply.clock_offset_s !== undefined && <p>{t('The meter’s clock is ahead by', '电表时钟快')} {show(run.reply.clock_offset_s)} s</p>}
       {(run.reply.message || run.reply.error) && <p class="small">{run.reply.error && <code>{String(run.reply.error.code)}</code>} {String(run.reply.message ?? run.reply.error?.message ?? '')}</p>}
     </section>
@@ -132,7 +132,7 @@ export function Audit ({ b }: { b: Bridge }) {
             <thead><tr><th scope="col">{t('Time', '时间')}</th><th scope="col">{t('Meter', '电能表')}</th><th scope="col">{t('Command', '命令')}</th><th scope="col">{t('Result', '结果')}</th><th scope="col">{t('By', '操作者')}</th></tr></thead>
             <tbody>{b.audits.slice(0, 50).map(a => {
               const o = outcome(a)
-              return <tr><td>{moment(Date.parse(a.time))}</td><th scope="row">{String(a.meter ?? '—')}</th><td>{String(a.request)} {String(a.action ?? a.item ?? '')}</td><td><span class={`tag ${o.kind}`}>{o.word}</span> {a.error ? String(a.error.code) : a.reasons ? a.reasons.map(String).join(', ') : ''}</td><td>{String(a.user_properties?.user ?? a.user_properties?.client ?? '')}</td></tr>
+              return <tr><td>{moment(Date.parse(a.time))}</td><th scope="row">{String(a.meter ?? '—')}</th><td>{String(a.request)} {String(a.action ?? a.item ?? '')}</td><td><span class={`tag ${o.kind}`}>{o.word}</span> {a.error ? String(a.error.code) : Array.isArray(a.reasons) ? reasonText(a.reasons) : ''}</td><td>{String(a.user_properties?.user ?? a.user_properties?.client ?? '')}</td></tr>
             })}</tbody>
           </table></div>}
     </section>

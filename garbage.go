@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"math"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
@@ -14,27 +15,37 @@ const (
 	leastGarbage = 25
 
 	// Under a flood of requests it would be collected a hundred times a second, and half of the processor's
-	// time go there. Then there may be more of it, as long as all stays below mostHeap bytes.
+	// time go there. Then there may be more of it, as long as what is in use and the garbage stay below
+	// mostHeap bytes, and all that the runtime has below mostMemory, which it sees to by itself.
 	mostGarbage = 100
-	mostHeap    = 10 << 20
+	mostHeap    = 12 << 20
+	mostMemory  = 22 << 20
 
 	// So often it is looked how often garbage was collected, and so often is too often.
-	garbageInterval = 500 * time.Millisecond
-	busyCollector   = 5
+	garbageInterval = 200 * time.Millisecond
+	busyCollector   = 2
 )
 
 // watchGarbage lets more garbage pile up while there is much of it, until ctx ends.
 func watchGarbage(ctx context.Context) {
-	samples := []metrics.Sample{{Name: "/gc/cycles/automatic:gc-cycles"}, {Name: "/gc/heap/live:bytes"}}
+	samples := []metrics.Sample{{Name: "/gc/cycles/automatic:gc-cycles"}, {Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/stacks:bytes"}}
 	tick := time.NewTicker(garbageInterval)
 	defer tick.Stop()
+	defer debug.SetMemoryLimit(math.MaxInt64)
 	percent, before := leastGarbage, uint64(0)
 	for {
 		metrics.Read(samples)
 		cycles := samples[0].Value.Uint64()
-		if wanted := garbageFor(cycles-before, percent, samples[1].Value.Uint64()); wanted != percent {
+		// Stacks count as what is in use: garbage may be as much as a share of both.
+		if wanted := garbageFor(cycles-before, percent, samples[1].Value.Uint64()+samples[2].Value.Uint64()); wanted != percent {
 			percent = wanted
 			debug.SetGCPercent(percent)
+			// A bridge that needs more than that by itself must not collect garbage all the time.
+			limit := int64(math.MaxInt64)
+			if percent > leastGarbage {
+				limit = mostMemory
+			}
+			debug.SetMemoryLimit(limit)
 		}
 		before = cycles
 		select {
@@ -47,9 +58,9 @@ func watchGarbage(ctx context.Context) {
 
 // garbageFor returns how much garbage may pile up, in percent of the bytes in use, where it was collected so
 // many times in the last interval with that many percent.
-func garbageFor(cycles uint64, percent int, live uint64) int {
-	if cycles*uint64(percent)/leastGarbage < busyCollector || live == 0 { // so many would be seldom enough
+func garbageFor(cycles uint64, percent int, used uint64) int {
+	if cycles*uint64(percent)/leastGarbage < busyCollector || used == 0 { // so many would be seldom enough
 		return leastGarbage
 	}
-	return max(leastGarbage, min(mostGarbage, int(100*mostHeap/live)-100))
+	return max(leastGarbage, min(mostGarbage, int(100*mostHeap/used)-100))
 }

@@ -24,6 +24,8 @@ type ledger struct {
 	silence map[*site]*silence
 	states  int
 	newest  map[register]int // the exchange of the newest value that a state has shown
+	floods  map[*site]*flood // under way
+	flood   int              // messages of floods that reached a bridge
 
 	// Meters tell what they do while they are locked themselves, so this has a lock of its own.
 	deedsMu sync.Mutex
@@ -31,7 +33,7 @@ type ledger struct {
 }
 
 func newLedger() *ledger {
-	return &ledger{entries: map[string]*entry{}, tally: map[string]int{}, silence: map[*site]*silence{}, newest: map[register]int{}}
+	return &ledger{entries: map[string]*entry{}, tally: map[string]int{}, silence: map[*site]*silence{}, newest: map[register]int{}, floods: map[*site]*flood{}}
 }
 
 // An entry is one request, or a command whose message a client sends several times.

@@ -245,6 +245,7 @@ func (c *chaos) wreak(ctx context.Context) {
 	for _, s := range c.sites {
 		torment("bridge of "+s.name, 5*time.Second, 40*time.Second, c.ofBridge(s))
 		torment("way of "+s.name, 5*time.Second, 40*time.Second, c.ofWay(s))
+		torment("requests to "+s.name, 10*time.Second, 40*time.Second, []calamity{{"flooded with QoS 0", func(ctx context.Context, random *rand.Rand) { c.flood(ctx, s, random) }}})
 		torment("bus of "+s.name, 5*time.Second, 30*time.Second, c.ofBus(s))
 	}
 	all.Wait()

@@ -41,6 +41,7 @@ func (c *chaos) report(out io.Writer, v *verdict) {
 	row("messages that clients published", v.messages)
 	row("messages that reached a bridge", v.delivered)
 	row("messages that a bridge acknowledged", v.taken)
+	row("messages of floods of QoS 0 that reached a bridge", c.ledger.flood)
 	row("replies", v.replies)
 	row("replies that reached their client", v.heard)
 	row("published states of meters", c.ledger.states)

@@ -151,7 +151,7 @@ func (s *site) serve(ctx context.Context, folder, host string) (string, error) {
 
 // parts names what a message goes through between client and bridge, as on the timeline.
 func (s *site) parts() []string {
-	return []string{"broker", "the bridge of " + s.name, "the way of " + s.name}
+	return []string{"broker", "the bridge of " + s.name, "the way of " + s.name, floods}
 }
 
 // start starts the bridge.

@@ -82,7 +82,7 @@ func (v *verdict) judge(e *entry, calm calm) {
 	}
 	if missing := min(len(e.answers), len(e.deliveries)) - e.arrivals; missing > 0 {
 		undisturbed := func(a *answer) bool {
-			return !a.acked.IsZero() && calm(a.at, a.acked.Add(patience), "broker", e.user)
+			return !a.acked.IsZero() && calm(a.at, a.acked.Add(patience), "broker", e.user, floods)
 		}
 		if !slices.ContainsFunc(e.answers, func(a *answer) bool { return !undisturbed(a) }) {
 			v.lost = append(v.lost, fmt.Sprintf("%d of %d replies did not get from the broker to the client\n%s", missing, len(e.answers), e))

@@ -137,10 +137,11 @@ func (p *passage) toBridge(packet *packets.ControlPacket) {
 	case *packets.Suback:
 		p.site.subscribed(p.session)
 	case *packets.Publish:
-		if content.QoS == 0 {
+		key := string(content.Properties.CorrelationData)
+		if ledger.flooded(p.site, key, false) || content.QoS == 0 {
 			return
 		}
-		p.requests[content.PacketID] = ledger.deliver(p.session, string(content.Properties.CorrelationData))
+		p.requests[content.PacketID] = ledger.deliver(p.session, key)
 		p.places[content.PacketID] = place
 	case *packets.Puback:
 		if a := p.replies[content.PacketID]; a != nil {
@@ -160,6 +161,9 @@ func (p *passage) fromBridge(packet *packets.ControlPacket) {
 			if name, ok := strings.CutSuffix(meter, "/state"); ok {
 				ledger.state(p.site, name, content.Payload)
 			}
+			return
+		}
+		if ledger.flooded(p.site, string(content.Properties.CorrelationData), true) {
 			return
 		}
 		tail, ok := strings.CutPrefix(content.Topic, p.site.root+"/reply/")

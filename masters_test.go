@@ -14,6 +14,7 @@ import (
 	"dlt645-mqtt/bridge/bus"
 	"dlt645-mqtt/protocol"
 	"dlt645-mqtt/protocol/dlt645"
+	"dlt645-mqtt/protocol/dlt698"
 	"dlt645-mqtt/simulator"
 )
 
@@ -38,7 +39,31 @@ type wire struct {
 	kind   string // "virtual", "pty", "tcp"
 	baud   int
 	meters []*simulator.Meter
+	spoken protocol.Protocol
 	config bus.Config
+}
+
+// newWire698 makes a line, within the process, with n meters of DL/T 698.45, 000000000001 and so on.
+func newWire698(t testing.TB, baud, n int) *wire {
+	t.Helper()
+	var devices []simulator.Device
+	for i := range n {
+		m, err := simulator.NewMeter698(simulator.Meter698Options{Address: fmt.Sprintf("%012d", i+1)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		devices = append(devices, m)
+	}
+	line := simulator.NewBus(simulator.BusOptions{Devices: devices, Baud: baud, Turnaround: benchTurnaround, WakeUp: benchWakeUp})
+	return &wire{t: t, kind: "virtual", baud: baud, spoken: dlt698.New(time.UTC), config: virtualBus(line, baud)}
+}
+
+// virtualBus is a bus on a line within the process.
+func virtualBus(line *simulator.Bus, baud int) bus.Config {
+	return bus.Config{
+		Settings: bus.Settings{Baud: baud, FixedWakeUps: true, WakeUps: benchWakeUp},
+		Open:     func(context.Context) (bus.Port, error) { return line.Port(), nil },
+	}
 }
 
 // newWire makes a line with n meters, 000000000001 and so on, that is reached in one of three
@@ -49,13 +74,10 @@ func newWire(t testing.TB, kind string, baud, n int) *wire {
 	for i := range n {
 		addresses = append(addresses, fmt.Sprintf("%012d", i+1))
 	}
-	w := &wire{t: t, kind: kind, baud: baud, meters: simulated(t, addresses...)}
+	w := &wire{t: t, kind: kind, baud: baud, meters: simulated(t, addresses...), spoken: dlt645.New(dlt645.V2007, time.UTC)}
 	line := simulator.NewBus(simulator.BusOptions{Meters: w.meters, Baud: baud, Turnaround: benchTurnaround, WakeUp: benchWakeUp})
 	if kind == "virtual" {
-		w.config = bus.Config{
-			Settings: bus.Settings{Baud: baud, FixedWakeUps: true, WakeUps: benchWakeUp},
-			Open:     func(context.Context) (bus.Port, error) { return line.Port(), nil },
-		}
+		w.config = virtualBus(line, baud)
 		return w
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -165,7 +187,7 @@ func (w *wire) master() *master {
 // plan returns the steps that read items of a meter: together, or one by one.
 func (m *master) plan(address string, together bool) (steps []protocol.Step) {
 	m.t.Helper()
-	spoken := dlt645.New(dlt645.V2007, time.UTC)
+	spoken := m.spoken
 	lists := [][]string{pollItems}
 	if !together {
 		lists = nil

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"text/tabwriter"
@@ -17,6 +18,8 @@ import (
 	"dlt645-mqtt/bridge/bus"
 	"dlt645-mqtt/protocol"
 	"dlt645-mqtt/protocol/dlt645"
+	"dlt645-mqtt/protocol/dlt698"
+	"dlt645-mqtt/simulator"
 )
 
 var measureLines = flag.String("measures", "", "`list` of speeds at which TestMeasures also measures lines in real time, over a pty and over TCP, and prints all as a table")
@@ -40,6 +43,8 @@ func TestMeasures(t *testing.T) {
 	for _, baud := range []int{2400, 9600, 115200} {
 		synctest.Test(t, func(t *testing.T) { table = append(table, measureLine(t, "virtual", baud)...) })
 	}
+	synctest.Test(t, func(t *testing.T) { table = append(table, measureLists(t, 9600)...) })
+	synctest.Test(t, func(t *testing.T) { table = append(table, measureMixed(t)) })
 	synctest.Test(t, func(t *testing.T) { table = append(table, measureDead(t)) })
 	synctest.Test(t, func(t *testing.T) { table = append(table, measureEqual(t)) })
 	for _, row := range table {
@@ -70,7 +75,7 @@ func TestMeasures(t *testing.T) {
 		}
 	})
 	binary := buildBinary(t)
-	table = append(append(table, slices.Concat(rows...)...), measureDecode(), measureBinary(t, binary))
+	table = append(append(table, slices.Concat(rows...)...), measureDecode(), measureDecode698(), measureBinary(t, binary))
 	table = append(table, measurePolling(t, binary)...)
 	printTable(table)
 }
@@ -150,6 +155,80 @@ func measureLine(t *testing.T, kind string, baud int) []measure {
 	}
 }
 
+// measureLists polls 20 items of 4 meters of DL/T 698.45, as lists and one by one.
+func measureLists(t *testing.T, baud int) []measure {
+	w := newWire698(t, baud, 4)
+	where := fmt.Sprintf("virtual %d", baud)
+	addresses := []string{"000000000001", "000000000002", "000000000003", "000000000004"}
+	m := w.master()
+	m.poll(addresses, 1, true) // the first time each meter is a stranger
+	lists := m.poll(addresses, 2, true)
+	singles := m.poll(addresses, 1, false)
+	m.stop()
+	bare := w.bare()
+	ideal := bare.ideal(lists.exchanges)
+	if err := bare.port.Close(); err != nil {
+		t.Error(err)
+	}
+	gain := rate(&lists) / rate(&singles)
+	behind := lists.elapsed().Seconds() / ideal.elapsed().Seconds()
+	return []measure{
+		{
+			"20 items of 4 meters by DL/T 698.45: lists against one by one", where,
+			fmt.Sprintf("%.1f values/s", rate(&lists)), fmt.Sprintf("%.1f values/s", rate(&singles)), fmt.Sprintf("%.2f", gain), "at least 7", gain < 7,
+		},
+		{
+			"the same against the ideal master", where,
+			seconds(lists.elapsed()), seconds(ideal.elapsed()), fmt.Sprintf("%.3f", behind), "at most 1.03", behind > 1.03,
+		},
+	}
+}
+
+// measureMixed polls two meters of DL/T 645 at 2400 baud and two of DL/T 698.45 at 9600 on one line. A change of speed
+// costs the line nothing there; what it does cost is the bus's own doing.
+func measureMixed(t *testing.T) measure {
+	fast := protocol.Mode{Baud: 9600, Parity: "even", Stop: 1}
+	var devices []simulator.Device
+	for _, address := range []string{"000000000003", "000000000004"} {
+		m, err := simulator.NewMeter698(simulator.Meter698Options{Address: address, Mode: fast})
+		if err != nil {
+			t.Fatal(err)
+		}
+		devices = append(devices, m)
+	}
+	line := simulator.NewBus(simulator.BusOptions{
+		Meters: simulated(t, "000000000001", "000000000002"), Devices: devices, Baud: 2400, Turnaround: benchTurnaround, WakeUp: benchWakeUp,
+	})
+	w := &wire{t: t, kind: "virtual", baud: 2400, config: virtualBus(line, 2400)}
+	w.config.Tunable = true
+	m := w.master()
+	var pollers sync.WaitGroup
+	begin := time.Now()
+	for i, spoken := range []protocol.Protocol{dlt645.New(dlt645.V2007, time.UTC), dlt645.New(dlt645.V2007, time.UTC), dlt698.New(time.UTC), dlt698.New(time.UTC)} {
+		address := addressOf(spoken, fmt.Sprintf("%012d", i+1))
+		plan, err := spoken.Plan(protocol.Request{Verb: protocol.VerbRead, Class: protocol.ClassPoll, Address: address, Items: pollItems}, m.Meter(address.MeterKey))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if spoken.Name() == dlt698.Name {
+			for k := range plan.Steps {
+				plan.Steps[k].Mode = fast
+			}
+		}
+		pollers.Go(func() {
+			for time.Since(begin) < 5*time.Minute {
+				m.add(m.once(plan.Steps))
+			}
+		})
+	}
+	pollers.Wait()
+	busy := m.State().Utilisation
+	m.stop()
+	return measure{
+		"a line with DL/T 645 at 2400 and DL/T 698.45 at 9600 baud: wire busy", "virtual", fmt.Sprintf("%d values", m.record.values), "", fmt.Sprintf("%.1f %%", 100*busy), "at least 90 %", busy < 0.9,
+	}
+}
+
 // measureDead compares what nine meters give with and without a tenth that is dead.
 func measureDead(t *testing.T) measure {
 	w := newWire(t, "virtual", 2400, 9)
@@ -225,6 +304,39 @@ func measureDecode() measure {
 	return measure{
 		"decode a frame into three values", "", fmt.Sprintf("%d ns, %.1f allocations a value", result.NsPerOp(), each), "", "",
 		"under 1000 ns, 2 allocations", result.NsPerOp() >= 1000 || each > 2 || values != 3,
+	}
+}
+
+// measureDecode698 decodes the answer with one register of DL/T 698.45.
+func measureDecode698() measure {
+	const what = "decode a frame of DL/T 698.45 with one register"
+	spoken := dlt698.New(time.UTC)
+	plan, err := spoken.Plan(protocol.Request{Verb: protocol.VerbRead, Address: addressOf(spoken, "000000000000"), Items: []string{"forward_active_energy"}}, nil)
+	if err != nil {
+		return measure{what: what, ours: err.Error(), missed: true}
+	}
+	request, err := dlt698.ParseFrame(plan.Steps[0].First.Request)
+	if err != nil {
+		return measure{what: what, ours: err.Error(), missed: true}
+	}
+	apdu := []byte{0x85, 1, request.Data[2], 0x00, 0x10, 0x02, 0x01, 1, 6, 0x00, 0x01, 0xE2, 0x40, 0, 0}
+	answer, err := dlt698.Frame{Control: 0xC3, Address: request.Address, Client: request.Client, Data: apdu}.AppendBinary(nil)
+	if err != nil {
+		return measure{what: what, ours: err.Error(), missed: true}
+	}
+	values := 0
+	result := testing.Benchmark(func(b *testing.B) {
+		for b.Loop() {
+			_, result, err := plan.Steps[0].First.Take(answer)
+			if err != nil {
+				b.Fatal(err)
+			}
+			values = len(result.Values)
+		}
+	})
+	return measure{
+		what, "", fmt.Sprintf("%d ns, %d allocations", result.NsPerOp(), result.AllocsPerOp()), "", "",
+		"under 1000 ns, 2 allocations", result.NsPerOp() >= 1000 || result.AllocsPerOp() > 2 || values != 1,
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 	"dlt645-mqtt/bridge/bus"
 	"dlt645-mqtt/protocol"
 	"dlt645-mqtt/protocol/dlt645"
+	"dlt645-mqtt/protocol/dlt698"
 	"dlt645-mqtt/simulator"
 )
 
@@ -89,11 +90,14 @@ func TestSoakOnPTY(t *testing.T) {
 	}
 }
 
+// A counter is a meter that counts its exchanges.
+type counter interface{ Counts() simulator.Counts }
+
 // A soak is a bus under load, and the account of what came of it.
 type soak struct {
 	*virtualSite
 	t         *testing.T
-	meters    map[string]*simulator.Meter
+	meters    map[string]counter
 	addresses []string
 	protocols map[string]protocol.Protocol
 
@@ -146,11 +150,15 @@ var soakItems = map[string][][]string{
 		{"forward_active_energy_block"}, {"voltage_a", "forward_active_energy", unknownItem},
 	},
 	"1997": {{"forward_active_energy"}, {"reverse_active_energy", "forward_active_energy"}},
+	"698": {
+		{"voltage_a"}, {"voltage_a", "voltage_b", "voltage_c"}, {"active_power", "active_power_a", "active_power_b", "active_power_c"},
+		{"forward_active_energy"}, {"forward_active_energy_block"}, {"voltage_b", "active_power", "power_factor_c", unknownItem},
+	},
 }
 
 // newSoak puts counting meters on a line. change, unless nil, chooses the way to it.
 func newSoak(t *testing.T, o simulator.BusOptions, change func(*simulator.Bus, *bus.Config)) *soak {
-	s := &soak{t: t, random: rand.New(rand.NewPCG(1, 645)), meters: map[string]*simulator.Meter{}, protocols: map[string]protocol.Protocol{}, carried: map[uint32]int{}}
+	s := &soak{t: t, random: rand.New(rand.NewPCG(1, 645)), meters: map[string]counter{}, protocols: map[string]protocol.Protocol{}, carried: map[uint32]int{}}
 	o.Turnaround, o.WakeUp = 20*time.Millisecond, 4
 	for i, address := range []string{"112233445566", "681668166816", "000000000001", "000000000003", "970000000042"} {
 		options := simulator.MeterOptions{Address: address, Counting: true, Version: dlt645.V2007, OnCommand: s.carriedOut}
@@ -167,6 +175,20 @@ func newSoak(t *testing.T, o simulator.BusOptions, change func(*simulator.Bus, *
 		o.Meters = append(o.Meters, m)
 		s.meters[address], s.addresses = m, append(s.addresses, address)
 		s.protocols[address] = dlt645.New(options.Version, time.UTC)
+	}
+	for _, options := range []simulator.Meter698Options{
+		{Address: "202412345678", Fragment: 40, Scrambled: true}, {Address: "202400000005", Secured: true, Follow: true},
+	} {
+		address := options.Address
+		options.Counting = true
+		options.OnCommand = func(command dlt698.APDU) { s.note(uint32(command.Entries[0].Data.Bits)) }
+		m, err := simulator.NewMeter698(options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.Devices = append(o.Devices, m)
+		s.meters[address], s.addresses = m, append(s.addresses, address)
+		s.protocols[address] = dlt698.New(time.UTC)
 	}
 	s.virtualSite = newVirtualSite(t, o, func(line *simulator.Bus, c *bus.Config) {
 		if change != nil {
@@ -229,10 +251,13 @@ func (p *countingPort) Read(data []byte, wait time.Duration) (int, error) {
 }
 
 // carriedOut is called by the meters.
-func (s *soak) carriedOut(command dlt645.Frame) {
+func (s *soak) carriedOut(command dlt645.Frame) { s.note(binary.LittleEndian.Uint32(command.Data[4:])) }
+
+// note takes note of a command that a meter has carried out.
+func (s *soak) note(number uint32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.carried[binary.LittleEndian.Uint32(command.Data[4:])]++
+	s.carried[number]++
 }
 
 // run keeps the bus busy for so many exchanges and then draws up the account.
@@ -432,19 +457,39 @@ func (s *soak) exchangesBefore(sent bus.Frame) map[string]int {
 type register struct {
 	di     dlt645.DI
 	size   int
+	oad    dlt698.OAD // of a meter of DL/T 698.45
 	number int64
 }
 
 // from tells whether the number is that of an exchange.
 func (r register) from(address string, exchange int) bool {
+	if r.oad != 0 {
+		limit := int64(simulator.CountedVariable)
+		if r.oad.OI() < 0x1000 {
+			limit = simulator.CountedEnergy
+		}
+		return simulator.Counted698(address, exchange, r.oad, limit) == r.number
+	}
 	return simulator.Counted(address, exchange, r.di, r.size) == r.number
 }
 
 // registers finds which register each value is of. What meters do not count is left out.
 func (s *soak) registers(address string, values []protocol.Value) (list []register) {
 	version := dlt645.V2007
-	if s.protocols[address].Name() == "1997" {
+	switch s.protocols[address].Name() {
+	case "1997":
 		version = dlt645.V1997
+	case dlt698.Name:
+		for _, value := range values {
+			number, ok := value.Data.(protocol.Decimal)
+			item, known := dlt698.Items().Find(value.Name)
+			if !ok || !known {
+				s.t.Errorf("%s: value %+v", address, value)
+				continue
+			}
+			list = append(list, register{oad: item.OAD, number: number.Coefficient})
+		}
+		return list
 	}
 	for _, value := range values {
 		number, ok := value.Data.(protocol.Decimal)
@@ -453,7 +498,7 @@ func (s *soak) registers(address string, values []protocol.Value) (list []regist
 			s.t.Errorf("%s: value %+v", address, value)
 			continue
 		}
-		list = append(list, register{item.DI, sizeOf(item.DI), number.Coefficient})
+		list = append(list, register{di: item.DI, size: sizeOf(item.DI), number: number.Coefficient})
 	}
 	return list
 }
@@ -491,7 +536,7 @@ func (s *soak) ask(random *rand.Rand) {
 			s.t.Errorf("%s of %s: %s: %v", name, address, text, err)
 		}
 		item, _ := dlt645.Items(dlt645.V2007).Find(name)
-		value := register{item.DI, sizeOf(item.DI), number.Coefficient}
+		value := register{di: item.DI, size: sizeOf(item.DI), number: number.Coefficient}
 		right := false
 		for n := before + 1; n <= s.meters[address].Counts().Exchanges; n++ {
 			right = right || value.from(address, n)
@@ -517,6 +562,10 @@ func (s *soak) command(random *rand.Rand) {
 	s.mu.Unlock()
 	address := s.addresses[random.IntN(4)]
 	step := alarm(s.t, address, number)
+	if random.IntN(3) == 0 {
+		address = "202412345678"
+		step = alarm698(s.t, address, number)
+	}
 	report, err := s.bus.Submit(bus.Job{Steps: []protocol.Step{step}, Deadline: time.Now().Add(soakDeadline)})
 	if err != nil {
 		s.t.Errorf("alarm %d to %s: %v", number, address, err)
@@ -544,6 +593,25 @@ func (s *soak) command(random *rand.Rand) {
 	if wrong {
 		s.t.Errorf("alarm %d to %s was carried out %d times; started %t, error %v\n%s", number, address, times, reply.Started, reply.Err, spell(reply.Frames))
 	}
+}
+
+// alarm698 is alarm for a meter of DL/T 698.45: the number is the argument of the method.
+func alarm698(t testing.TB, address string, number uint32) protocol.Step {
+	t.Helper()
+	to, err := dlt698.ParseAddress(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	apdu := dlt698.APDU{Service: dlt698.Action, Choice: dlt698.Normal, PIID: byte(number) & 0x3F, Entries: []dlt698.Entry{{OAD: 0x80007F00, Data: dlt698.NumberOf(dlt698.DoubleLongUnsigned, int64(number))}}}
+	frame, err := dlt698.Frame{Control: 0x43, Address: to, Client: 0x10, Data: apdu.Append(nil)}.AppendBinary(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := dlt698.New(time.UTC).Plan(protocol.Request{Verb: protocol.VerbRaw, Class: protocol.ClassRead, Frame: frame}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return plan.Steps[0]
 }
 
 // spell writes frames for people.

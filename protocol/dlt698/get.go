@@ -24,7 +24,7 @@ type get struct {
 
 // A part is what a get has brought so far.
 type part struct {
-	came    []Entry // by the place in asked; one with Columns or Data has come, one with DAR was refused
+	came    []Entry // by the place in asked; nil: nothing has come
 	here    []bool  // which have come or were refused
 	pending []int   // the places of those that are asked for now
 	learned map[string]string
@@ -32,7 +32,7 @@ type part struct {
 
 // first begins the conversation.
 func (g *get) first() protocol.Exchange {
-	p := part{came: slices.Clone(g.asked), here: make([]bool, len(g.asked))}
+	var p part
 	for i := range g.asked {
 		p.pending = append(p.pending, i)
 	}
@@ -108,6 +108,9 @@ func (g *get) takeBlock(p part, t *talk, r reply, blocks int, last uint16) (*pro
 	case isBlock && !r.Last && len(r.Entries) == 0:
 		return fail("block %d is empty, and more is announced", r.Block)
 	}
+	if result, err, ok := g.whole(&p, t, &r); ok {
+		return nil, result, err
+	}
 	if err := p.take(g, r.Entries, isBlock); err != nil {
 		return fail("%w", err)
 	}
@@ -118,6 +121,21 @@ func (g *get) takeBlock(p part, t *talk, r reply, blocks int, last uint16) (*pro
 		return g.askNext(p, t, r, blocks+1), protocol.Result{}, nil
 	}
 	return g.askAgain(p, t)
+}
+
+// whole ends the conversation at once where an answer has all that was asked for, in order, and nothing has to be asked
+// for once more, as nearly always.
+func (g *get) whole(p *part, t *talk, r *reply) (result protocol.Result, err error, ok bool) {
+	if p.came != nil || t.sealed || r.Choice == Next || r.parts > 1 || len(r.Entries) != len(g.asked) {
+		return result, nil, false
+	}
+	for i := range r.Entries {
+		if e := &r.Entries[i]; e.OAD != g.asked[i].OAD || !e.Has || g.record && len(g.asked[i].Columns) > 0 && !sameColumns(e.Columns, g.asked[i].Columns) {
+			return result, nil, false
+		}
+	}
+	result, err = g.done(r.Entries)
+	return result, err, true
 }
 
 // askNext asks for the block behind the one that came.
@@ -159,7 +177,7 @@ func (g *get) askAgain(p part, t *talk) (*protocol.Exchange, protocol.Result, er
 }
 
 // refused reports whether what is asked for was refused before.
-func (p *part) refused() bool { return p.here[p.pending[0]] }
+func (p *part) refused() bool { return p.came != nil && p.here[p.pending[0]] }
 
 // unsealed notes that the meter does not take random numbers.
 func (p part) unsealed(g *get) part {
@@ -190,7 +208,11 @@ func (p *part) learn(name, value string) {
 
 // take puts entries to their places. The rows of a record may come in several blocks.
 func (p *part) take(g *get, entries []Entry, isBlock bool) error {
-	p.came, p.here = slices.Clone(p.came), slices.Clone(p.here)
+	if p.came == nil {
+		p.came, p.here = slices.Clone(g.asked), make([]bool, len(g.asked))
+	} else {
+		p.came, p.here = slices.Clone(p.came), slices.Clone(p.here)
+	}
 	for i := range entries {
 		e := &entries[i]
 		at := slices.IndexFunc(p.pending, func(k int) bool {
@@ -247,16 +269,17 @@ func securityRefusal(d DAR) *protocol.Refusal {
 func readItems(items []Item, oads []OAD, zone *time.Location) func(came []Entry) (protocol.Result, error) {
 	return func(came []Entry) (result protocol.Result, err error) {
 		for i := range came {
-			values, err := readItem(items[i], oads[i], &came[i], zone)
-			if err != nil && len(came) == 1 {
+			values, err := readItem(result.Values, &items[i], oads[i], &came[i], zone)
+			switch {
+			case err != nil && len(came) == 1:
 				return result, err
-			}
-			if err != nil {
+			case err != nil:
 				for _, name := range namesOf(items[i], oads[i]) {
 					result.Errors = append(result.Errors, protocol.ItemError{Item: name, Err: err})
 				}
+				continue
 			}
-			result.Values = append(result.Values, values...)
+			result.Values = values
 			if oads[i] == oadClock {
 				result.Clock = momentOf(came[i].Data, zone)
 			}
@@ -275,8 +298,8 @@ func namesOf(item Item, oad OAD) []string {
 
 var errNotGiven = errors.New("the meter answered the list without it")
 
-// readItem reads the values of an entry that came, or why it did not.
-func readItem(item Item, oad OAD, e *Entry, zone *time.Location) ([]protocol.Value, error) {
+// readItem appends the values of an entry that came, or says why it did not.
+func readItem(values []protocol.Value, item *Item, oad OAD, e *Entry, zone *time.Location) ([]protocol.Value, error) {
 	switch {
 	case e.DAR.isRight():
 		return nil, securityRefusal(e.DAR)
@@ -285,11 +308,11 @@ func readItem(item Item, oad OAD, e *Entry, zone *time.Location) ([]protocol.Val
 	case !e.Has:
 		return nil, garbled("%w", errNotGiven)
 	case item.attribute == nil:
-		return []protocol.Value{{Name: oad.String(), Data: e.Data.Value(zone)}}, nil
+		return append(values, protocol.Value{Name: oad.String(), Data: e.Data.Value(zone)}), nil
 	}
-	values, err := item.Decode(e.Data, zone)
+	values, err := item.decode(values, &e.Data, zone)
 	if err != nil {
-		return nil, &unreadableError{fmt.Errorf("%w; the data, first byte first: % X", err, clipped(e.Data.Append(nil)))}
+		return nil, &unreadableError{fmt.Errorf("%s: %w; the data, first byte first: % X", item.Name, err, clipped(e.Data.Append(nil)))}
 	}
 	return values, nil
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"dlt645-mqtt/protocol"
@@ -34,6 +35,8 @@ type talk struct {
 
 	// take goes on with the answer.
 	take func(r reply) (*protocol.Exchange, protocol.Result, error)
+
+	who protocol.Address // the address as package protocol has it
 }
 
 // A reply is the APDU that answered a talk.
@@ -84,6 +87,7 @@ func (t *talk) awaited() *awaited {
 
 // exchange sends the APDU.
 func (t *talk) exchange() *protocol.Exchange {
+	t.who = Meters{}.named(t.address)
 	a := t.awaited()
 	e := &protocol.Exchange{
 		Request: t.frame(t.apdu), Answer: a.split, Vague: isVague,
@@ -155,10 +159,15 @@ func (t *talk) acknowledge(from Address, part int, sofar []byte) *protocol.Excha
 	return e
 }
 
+// entriesPool holds room for the entries of answers; nothing refers to them when they have been read.
+var entriesPool = sync.Pool{New: func() any { entries := make([]Entry, 16); return &entries }}
+
 // finish opens the envelope of a whole answer, if it has one.
 func (t *talk) finish(from Address, data []byte, parts int) (*protocol.Exchange, protocol.Result, error) {
 	result := protocol.Result{Address: t.named(from)}
-	a, err := ParseAPDU(data)
+	spare := entriesPool.Get().(*[]Entry)
+	defer entriesPool.Put(spare)
+	a, err := parseAPDU(data, *spare)
 	if err != nil {
 		return nil, result, t.unreadable(from, data, err)
 	}
@@ -170,7 +179,7 @@ func (t *talk) finish(from Address, data []byte, parts int) (*protocol.Exchange,
 		case s.Cipher:
 			return nil, result, t.unreadable(from, data, garbled("it is ciphertext, which takes the key of the meter"))
 		default:
-			if r.APDU, err = ParseAPDU(s.APDU); err != nil {
+			if r.APDU, err = parseAPDU(s.APDU, *spare); err != nil {
 				return nil, result, t.unreadable(from, data, err)
 			}
 		}
@@ -184,8 +193,11 @@ func (t *talk) finish(from Address, data []byte, parts int) (*protocol.Exchange,
 
 // named returns who answered. A meter that sends the wildcard back says nothing about itself.
 func (t *talk) named(from Address) protocol.Address {
-	if from.IsShared() {
+	switch {
+	case from.IsShared():
 		return protocol.Address{}
+	case from == t.address:
+		return t.who
 	}
 	return Meters{}.named(from)
 }

@@ -109,8 +109,8 @@ func (b *Bus) wait(e *protocol.Exchange, n needs, patience time.Duration) time.D
 	return wait
 }
 
-// probeWait returns how long a step to an offline meter waits for the answer to arrive: as long as
-// the meter ever took, so that a dead one takes little of the wire. After a while every second time,
+// probeWait returns how long a step to a meter that is offline, or about to be, waits for the answer to
+// arrive: as long as the meter ever took, so that a dead one takes little of the wire. After a while every second time,
 // and always where that is not known and for commands, it is the usual time.
 func (b *Bus) probeWait(step *protocol.Step, usual time.Duration) time.Duration {
 	if !step.Repeatable || step.Class == protocol.ClassScan {
@@ -119,11 +119,13 @@ func (b *Bus) probeWait(step *protocol.Step, usual time.Duration) time.Duration 
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	m := b.meters[step.Meter]
-	if m == nil || !m.offline {
+	if m == nil || !m.offline && m.timeouts < timeoutsToOffline-1 {
 		return usual
 	}
 	t := &m.turnaround[kind(step)]
-	m.probes++
+	if m.offline {
+		m.probes++
+	}
 	if !t.known || m.pause >= patientFrom && m.probes%2 == 1 {
 		return usual
 	}

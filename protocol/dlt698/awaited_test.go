@@ -273,7 +273,7 @@ func FuzzPlan(f *testing.F) {
 		if plan, err := m.Plan(protocol.Request{Verb: protocol.VerbRaw, Frame: frame}, nil); err == nil && !bytes.Equal(plan.Steps[0].First.Request, trimWakeUp(frame)) {
 			t.Errorf("% X goes as % X", frame, plan.Steps[0].First.Request)
 		}
-		for _, pattern := range strings.Split(items, ",") {
+		for pattern := range strings.SplitSeq(items, ",") {
 			if names, err := m.Match(pattern); err == nil && len(names) == 0 {
 				t.Errorf("%q matches nothing, without an error", pattern)
 			}

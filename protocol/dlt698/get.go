@@ -108,7 +108,7 @@ func (g *get) takeBlock(p part, t *talk, r reply, blocks int, last uint16) (*pro
 	case isBlock && !r.Last && len(r.Entries) == 0:
 		return fail("block %d is empty, and more is announced", r.Block)
 	}
-	if result, err, ok := g.whole(&p, t, &r); ok {
+	if result, ok, err := g.whole(&p, t, &r); ok {
 		return nil, result, err
 	}
 	if err := p.take(g, r.Entries, isBlock); err != nil {
@@ -125,17 +125,17 @@ func (g *get) takeBlock(p part, t *talk, r reply, blocks int, last uint16) (*pro
 
 // whole ends the conversation at once where an answer has all that was asked for, in order, and nothing has to be asked
 // for once more, as nearly always.
-func (g *get) whole(p *part, t *talk, r *reply) (result protocol.Result, err error, ok bool) {
+func (g *get) whole(p *part, t *talk, r *reply) (result protocol.Result, ok bool, err error) {
 	if p.came != nil || t.sealed || r.Choice == Next || r.parts > 1 || len(r.Entries) != len(g.asked) {
-		return result, nil, false
+		return result, false, nil
 	}
 	for i := range r.Entries {
 		if e := &r.Entries[i]; e.OAD != g.asked[i].OAD || !e.Has || g.record && len(g.asked[i].Columns) > 0 && !sameColumns(e.Columns, g.asked[i].Columns) {
-			return result, nil, false
+			return result, false, nil
 		}
 	}
 	result, err = g.done(r.Entries)
-	return result, err, true
+	return result, true, err
 }
 
 // askNext asks for the block behind the one that came.

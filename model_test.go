@@ -11,6 +11,8 @@ import (
 
 	"pgregory.net/rapid"
 
+	"dlt645-mqtt/bridge"
+	"dlt645-mqtt/protocol/dlt698"
 	"dlt645-mqtt/simulator"
 )
 
@@ -25,7 +27,7 @@ type modelStep struct {
 	TTL     int    // in milliseconds; 0: the usual one
 }
 
-var modelMeters = []string{"000000000001", "681668166816", "900000000000"} // the last one is on no line
+var modelMeters = []string{"000000000001", "681668166816", "grid", "900000000000"} // grid speaks DL/T 698.45; the last one is on no line
 
 var modelFaults = []simulator.Fault{
 	simulator.FaultNoReply, simulator.FaultLate, simulator.FaultFlip, simulator.FaultTruncated, simulator.FaultJunk, simulator.FaultEcho,
@@ -76,8 +78,19 @@ func TestCommandsAgainstModel(t *testing.T) {
 
 // runModel lets the steps happen and returns what went wrong.
 func runModel(t *testing.T, faults simulator.Faults, seed uint64, steps []modelStep) (wrong []string) {
-	meters := simulated(t, modelMeters[:2]...)
-	site := newVirtualSite(t, simulator.BusOptions{Meters: meters, Baud: 9600, Turnaround: 20 * time.Millisecond, Faults: faults, Seed: seed}, nil)
+	grid, err := simulator.NewMeter698(simulator.Meter698Options{Address: "202412345678"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	older := simulated(t, modelMeters[:2]...)
+	meters := []counter{older[0], older[1], grid}
+	site := newVirtualSite(t, simulator.BusOptions{
+		Meters: older, Devices: []simulator.Device{grid}, Baud: 9600, Turnaround: 20 * time.Millisecond, Faults: faults, Seed: seed,
+	}, nil)
+	site.stop()
+	spoken := newProtocols(time.FixedZone("", 8*60*60))[dlt698.Name]
+	site.meters = []bridge.Meter{{Name: "grid", Address: addressOf(spoken, grid.Address()), Protocol: spoken}}
+	site.start(t)
 	var (
 		waiting sync.WaitGroup
 		mu      sync.Mutex
@@ -120,7 +133,7 @@ func runModel(t *testing.T, faults simulator.Faults, seed uint64, steps []modelS
 }
 
 // judgeModel compares what was answered with what the meters did.
-func judgeModel(meters []*simulator.Meter, replies []modelReply) (wrong []string) {
+func judgeModel(meters []counter, replies []modelReply) (wrong []string) {
 	complain := func(format string, arguments ...any) { wrong = append(wrong, fmt.Sprintf(format, arguments...)) }
 	asked, acknowledged := make([]map[string]bool, len(modelMeters)), make([]int, len(modelMeters))
 	for i := range asked {

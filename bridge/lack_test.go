@@ -3,6 +3,8 @@ package bridge
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -193,4 +195,33 @@ func TestExchangedForAMuteOne(t *testing.T) {
 			t.Errorf("an hour and a half after its return: %d events: %q", len(events), events)
 		}
 	})
+}
+
+// TestReadOfPointsLeavesOutWhatTheMeterLacks reads the points of a meter before they were ever polled: what it
+// does not have is no error, unless it has none of them, or is asked for by name.
+func TestReadOfPointsLeavesOutWhatTheMeterLacks(t *testing.T) {
+	say := func(_, item string) string {
+		if item == "voltage_a" {
+			return "220.1"
+		}
+		return "lacking"
+	}
+	for _, row := range []struct{ table, body, values, errors string }{
+		{"main,voltage_a\nmain,voltage_b\n", "", "voltage_a", ""},
+		{"main,voltage_b\n", "", "", "voltage_b"},
+		{"main,voltage_a\nmain,voltage_b\n", "voltage_a,voltage_b", "voltage_a", "voltage_b"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newStage(t, func(c *Config) { c.Points = parseTable(t, c, "meter,item\n"+row.table) })
+			s.cage.say = say
+			s.receive(message{topic: "test/request/read/main", payload: []byte(row.body), received: time.Now()})
+			r := decoded(t, (<-s.sent).payload)
+			names := func(key string) string {
+				return strings.Join(slices.Sorted(maps.Keys(r[key].(map[string]any))), " ")
+			}
+			if names("values") != row.values || names("errors") != row.errors || r["ok"] != (row.errors == "") {
+				t.Errorf("%q of %q: %v", row.body, row.table, r)
+			}
+		})
+	}
 }

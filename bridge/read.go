@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"errors"
 	"time"
 
 	"dlt645-mqtt/bridge/bus"
@@ -24,6 +25,7 @@ func (b *Bridge) read(r *request, in *body) error {
 		if r.items = b.poller.itemsOf(r.meter, time.Now()); r.items == nil {
 			return problemf(CodeBadRequest, "the body names no items, and meter %s has no points of its own: name items, such as voltage_a", r.target)
 		}
+		r.points = true
 	}
 	plan, err := r.protocol.Plan(protocol.Request{Verb: protocol.VerbRead, Class: protocol.ClassRead, Address: r.address, Items: r.items, From: r.from, To: r.to}, b.bus.Meter(r.address.MeterKey))
 	if err != nil {
@@ -96,6 +98,14 @@ func (b *Bridge) finishRead(r *request, m *meter, c conversation) {
 	a.Bus = &c.effort
 	var newest time.Time
 	started := false
+	var lacking object // points that the meter does not have, which nobody has asked for by name
+	fail := func(item string, err error) {
+		if p := problemOf(err); r.points && errors.Is(err, protocol.ErrNoSuchData) {
+			lacking.set(item, p)
+		} else {
+			a.Errors.set(item, p)
+		}
+	}
 	for i := range c.outcomes {
 		o := &c.outcomes[i]
 		started = started || o.Started || o.cached
@@ -103,9 +113,8 @@ func (b *Bridge) finishRead(r *request, m *meter, c conversation) {
 			a.Frames = append(a.Frames, b.tracedFrames(r.protocol, o.Frames)...)
 		}
 		if o.Err != nil {
-			p := problemOf(o.Err)
 			for _, item := range o.Items {
-				a.Errors.set(item, p)
+				fail(item, o.Err)
 			}
 			continue
 		}
@@ -114,6 +123,7 @@ func (b *Bridge) finishRead(r *request, m *meter, c conversation) {
 		}
 		for _, item := range o.Items { // what a block did not bring may have been read singly
 			a.Errors.remove(item)
+			lacking.remove(item)
 		}
 		for _, value := range o.Values(o.Result) {
 			a.Values.set(value.Name, value.Data)
@@ -138,9 +148,15 @@ func (b *Bridge) finishRead(r *request, m *meter, c conversation) {
 	for _, e := range c.errors {
 		if e.Err == nil {
 			a.Errors.remove(e.Item)
+			lacking.remove(e.Item)
 			continue
 		}
-		a.Errors.set(e.Item, problemOf(e.Err))
+		fail(e.Item, e.Err)
+	}
+	if len(a.Values) == 0 {
+		for _, m := range lacking {
+			a.Errors.set(m.name, m.value)
+		}
 	}
 	if m != nil {
 		m.learn(c.address, !c.silent())

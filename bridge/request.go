@@ -48,6 +48,7 @@ type request struct {
 	deadline time.Time // for the start of each step; zero: none yet
 	trace    bool
 	items    []string
+	points   bool          // the items are the points of the meter, which nobody has named
 	maxAge   time.Duration // of values that need not be read again
 	from, to time.Time     // of history; from is zero if none is asked for
 	patient  bool          // it does not say how long it may wait

@@ -19,8 +19,8 @@ import (
 // demoDefaults is what the demo sets where the environment does not.
 var demoDefaults = map[string]string{
 	"DLT645_MQTT_URL":  "embedded://127.0.0.1:1883",
-	"DLT645_BUS_URL":   "sim://?meters=4",
-	"DLT645_METERS":    "main=000000000001,shop=000000000002",
+	"DLT645_BUS_URL":   "sim://?meters=4&protocols=2007,2007,698,188",
+	"DLT645_METERS":    "main=000000000001,shop=000000000002,grid=000000000003@698,water=00000000000004@188",
 	"DLT645_ALLOW":     "read",
 	"DLT645_LOG_LEVEL": "warn",
 	"DLT645_TRACE":     "true",

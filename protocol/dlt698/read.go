@@ -19,6 +19,10 @@ type register struct {
 	item  Item     // the whole item; without a dictionary's where the table lacks it
 	names []string // of what was asked; an error goes under them
 	only  []string // the values that are wanted, by name; nil: all
+
+	// members are set where all of an attribute is read in place of some elements. They are read singly
+	// if the meter does not give it.
+	members []register
 }
 
 // want puts what was asked, an item or one value of it, on the list of what is wanted.
@@ -204,9 +208,9 @@ func (p *planner) afterwards(address Address, groups [][]register, rows []row, a
 		switch err := answers[i].Err; {
 		case err == nil:
 			errs = append(errs, unread(group, &answers[i].Result)...)
-		case len(group) == 1:
+		case len(group) == 1 && group[0].members == nil:
 		case errors.Is(err, protocol.ErrNoSuchData), isUnreadable(err):
-			again = append(again, singles(group)...)
+			again = append(again, singles(parts(group))...)
 		case errors.Is(err, protocol.ErrSilent) && i == firstSilent(answers):
 			plan := p.readWithout(address, group, groups[i+1:], rows)
 			plan.Errors = errs
@@ -239,6 +243,7 @@ func isUnreadable(err error) bool {
 // readWithout reads the first member of a list that was met with silence, and if it is answered the
 // others and what was left for that.
 func (p *planner) readWithout(address Address, group []register, rest [][]register, rows []row) protocol.Plan {
+	group = parts(group)
 	plan := p.plan(address, p.step(address, group[:1]))
 	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
 		if answers[0].Result.Address.IsZero() {
@@ -249,6 +254,14 @@ func (p *planner) readWithout(address Address, group []register, rest [][]regist
 		return next, nil
 	}
 	return plan
+}
+
+// parts returns what a group was made of: of one attribute in place of its elements those, else its registers.
+func parts(group []register) []register {
+	if len(group) == 1 && group[0].members != nil {
+		return group[0].members
+	}
+	return group
 }
 
 // singles makes a group of each register.
@@ -307,8 +320,11 @@ func (p *planner) step(address Address, group []register) protocol.Step {
 	if g.sealed {
 		step.Expected += sealSize
 	}
-	if len(group) > 1 {
+	switch {
+	case len(group) > 1:
 		step.Block = listName(p.lists())
+	case group[0].members != nil:
+		step.Block = group[0].oad.String()
 	}
 	g.done = readItems(items, oads, p.zone)
 	step.First = g.first()
@@ -364,7 +380,7 @@ func (p *planner) room() int {
 // that is shorter, and as many attributes in a list as the answer has room for. What takes a random
 // number goes apart from the rest.
 func (p *planner) inLists(registers []register) (groups [][]register) {
-	registers = inWholes(registers)
+	registers = p.inWholes(registers)
 	most := p.lists()
 	for _, sealed := range []bool{false, true} {
 		var group []register
@@ -388,7 +404,7 @@ func (p *planner) inLists(registers []register) (groups [][]register) {
 
 // inWholes puts the elements of an attribute together, in the place of the first, where reading all of
 // it takes less of the wire than reading them one by one.
-func inWholes(registers []register) (result []register) {
+func (p *planner) inWholes(registers []register) (result []register) {
 	taken := make(map[OAD]bool)
 	for _, r := range registers {
 		whole := r.oad.whole()
@@ -396,7 +412,7 @@ func inWholes(registers []register) (result []register) {
 			continue
 		}
 		item, ok := Items().Lookup(whole)
-		if !ok || r.oad == whole || item.attribute.index == nil {
+		if !ok || r.oad == whole || item.attribute.index == nil || p.known != nil && p.known.Lacks(whole.String()) {
 			result = append(result, r)
 			continue
 		}
@@ -408,7 +424,7 @@ func inWholes(registers []register) (result []register) {
 				single += 4 + entryHead + other.expected() // 4: the request
 			}
 		}
-		all := register{oad: whole, item: item}
+		all := register{oad: whole, item: item, members: members}
 		if len(members) < 2 || single < 4+entryHead+all.expected() {
 			result = append(result, r)
 			continue

@@ -50,6 +50,7 @@ type environment struct {
 	}
 	Meters             string `desc:"named meters: main=000000000001,shop=112233445566@1997,grid=000000000010@698,water=00001234567890@188,rail=7@modbus/dtsu666; AAAAAAAAAAAA is the only meter on the wire. On serial:// and sim:// a meter may have a speed of its own: old=112233445566@1997?baud=1200&parity=none&stop=1"`
 	Protocol           string `default:"2007" desc:"protocol of meters without @: 2007, 1997, 698, 188 or modbus/MODEL"`
+	Items              string `desc:"CSV file with items of one's own: what makers add to the standard or lay out otherwise"`
 	ModbusMaps         string `split_words:"true" desc:"folder with register maps of one's own, MODEL.csv for modbus/MODEL"`
 	Points             string `default:"basic" desc:"what is polled: basic (energy, power, voltages, currents and status word 3 of the named meters, each minute), off, or a CSV file"`
 	Allow              string `default:"read" desc:"allowed classes of requests, of read, write, relay, maintenance, broadcast, raw, config"`
@@ -76,7 +77,7 @@ type environment struct {
 // optional names the variables that may be set to nothing.
 var optional = []string{
 	"MQTT_USERNAME", "MQTT_PASSWORD", "MQTT_PASSWORD_FILE", "MQTT_CA_FILE", "MQTT_CERT_FILE", "MQTT_KEY_FILE", "MQTT_CLIENT_ID",
-	"METERS", "SITE", "MODBUS_MAPS", "METER_PASSWORD", "METER_PASSWORD_FILE", "METER_PASSWORDS_FILE", "HTTP", "CONSOLE_HOSTS",
+	"METERS", "SITE", "ITEMS", "MODBUS_MAPS", "METER_PASSWORD", "METER_PASSWORD_FILE", "METER_PASSWORDS_FILE", "HTTP", "CONSOLE_HOSTS",
 }
 
 // A config is the environment, understood.
@@ -88,6 +89,7 @@ type config struct {
 	protocols  map[string]protocol.Protocol
 	protocol   protocol.Protocol
 	meters     []bridge.Meter
+	ownItems   *ownTable // nil: none
 	allow      map[string]bool
 	passwords  map[protocol.MeterKey]map[string]string
 	operator   string
@@ -130,6 +132,7 @@ func readConfig(needBroker bool) (config, error) {
 	c.zone = r.zone()
 	c.protocols = newProtocols(c.zone)
 	r.readModbusMaps(&c)
+	r.readOwnItems(&c)
 	c.protocol = c.protocols[r.Protocol]
 	if c.protocol == nil {
 		r.complain("PROTOCOL", "%q is no protocol; there are %s", r.Protocol, c.protocolNames())
@@ -141,6 +144,7 @@ func readConfig(needBroker bool) (config, error) {
 	}
 	r.readBus(&c)
 	r.readMeters(&c)
+	r.complainOfUnused(&c)
 	r.readPasswords(&c)
 	r.readAllow(&c)
 	c.points = r.points(&c)

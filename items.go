@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -119,11 +120,28 @@ func dictionaryNamed(name string) (dictionaryOf, error) {
 			return mapOf(m), nil
 		}
 	}
+	own := r.ownRows(name)
 	for _, d := range dictionaries() {
 		if d.name == name {
-			return d, nil
+			return dictionaryOf{name, func(words ...string) []itemRow {
+				return append(slices.DeleteFunc(slices.Clone(own), func(row itemRow) bool { return !hasWords(row, words) }), d.search(words...)...)
+			}}, nil
 		}
 		names = append(names, d.name)
 	}
 	return dictionaryOf{}, fmt.Errorf("there is no dictionary for %q, only for %s", name, strings.Join(names, ", "))
+}
+
+// hasWords reports whether all words occur in a row.
+func hasWords(row itemRow, words []string) bool {
+	for _, word := range words {
+		found := false
+		for _, text := range []string{row.Name, row.DI, row.TextEN, row.TextZH} {
+			found = found || strings.Contains(strings.ToLower(text), strings.ToLower(word))
+		}
+		if !found {
+			return false
+		}
+	}
+	return true
 }

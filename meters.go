@@ -62,6 +62,9 @@ func (c *config) meter(name, text string) (bridge.Meter, error) {
 	if err != nil {
 		return m, err
 	}
+	if m.Protocol, err = c.ownItems.of(name, address, m.Protocol); err != nil {
+		return m, fmt.Errorf("its items in DLT645_ITEMS: %w", err)
+	}
 	if m.Mode, err = c.mode(options); err != nil {
 		return m, err
 	}

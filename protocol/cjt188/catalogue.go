@@ -2,6 +2,7 @@ package cjt188
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -86,8 +87,18 @@ func (d *dictionary) all(f family) (names []string) {
 // Match returns the names that a pattern matches. See [protocol.Catalogue].
 func (m *Meters) Match(pattern string) ([]string, error) {
 	f := m.options.of.family()
+	var own []string
+	for _, di := range slices.Sorted(maps.Keys(m.own)) {
+		own = append(own, m.own[di].Name)
+	}
 	if !strings.Contains(pattern, "*") {
+		if slices.Contains(own, pattern) {
+			return []string{pattern}, nil
+		}
 		if di, err := ParseDI(pattern); err == nil {
+			if item, ok := m.own[di]; ok {
+				return []string{item.Name}, nil
+			}
 			if layouts := table().of(di, f); len(layouts) > 0 {
 				return layouts[0].names(), nil
 			}
@@ -100,7 +111,8 @@ func (m *Meters) Match(pattern string) ([]string, error) {
 		return []string{name}, nil
 	}
 	like := protocol.ParsePattern(pattern)
-	names := slices.DeleteFunc(table().all(f), func(name string) bool { return !like.Matches(name) })
+	names := slices.Concat(own, slices.DeleteFunc(table().all(f), func(name string) bool { return slices.Contains(own, name) }))
+	names = slices.DeleteFunc(names, func(name string) bool { return !like.Matches(name) })
 	if len(names) == 0 {
 		return nil, fmt.Errorf("%w: no item of CJ/T 188 has a name like %q, in which * stands for anything but _; the command items searches the names", protocol.ErrUnknownItem, pattern)
 	}
@@ -109,6 +121,9 @@ func (m *Meters) Match(pattern string) ([]string, error) {
 
 // Describe returns what the table says of the item, or of the value of an item, that has the name.
 func (m *Meters) Describe(name string) (protocol.Description, bool) {
+	if _, item, ok := m.ownOf(name); ok {
+		return describeOwn(item), true
+	}
 	if di, err := ParseDI(name); err == nil {
 		return protocol.Description{Name: di.String(), Form: protocol.FormText, English: "data of " + di.String() + ", in hex", Chinese: di.String() + " 的数据(十六进制)"}, len(table().of(di, "")) == 0
 	}

@@ -276,6 +276,9 @@ func (c *commander) planWrite() (protocol.Plan, error) {
 	if item == "" {
 		return protocol.Plan{}, badRequest("a write names the item to be written")
 	}
+	if di, own, ok := c.ownOf(item); ok {
+		return c.planWriteOwn(di, own)
+	}
 	at, ok := writable[item]
 	if !ok {
 		if _, _, err := c.find(item); err != nil {

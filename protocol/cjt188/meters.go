@@ -19,6 +19,7 @@ const Name = "188"
 type Meters struct {
 	zone    *time.Location
 	options options
+	own     map[DI]protocol.OwnItem // of a user; they are not changed
 
 	// counter is shared by all that are configured from one: it numbers the requests, so that no two
 	// in a row have the same SER.

@@ -23,6 +23,7 @@ type fake struct {
 	picky    bool
 	turns    bool // answers in the other order
 	refuses  bool
+	strict   bool // silent to identifiers in the order that it does not have
 	deaf     bool // to commands
 	valve    byte
 	lag      int // looks until the valve has moved
@@ -51,6 +52,9 @@ func (f *fake) answer(t testing.TB, request []byte) []byte {
 	}
 	di, order := IdentifierIn(frame.Data)
 	if f.picky && order != f.only && frame.Control == ReadData {
+		return nil
+	}
+	if f.strict && frame.Data[0] == 0xFF {
 		return nil
 	}
 	if f.turns {
@@ -208,6 +212,7 @@ func TestRead(t *testing.T) {
 		{name: "heat of water, configured", options: "type=10", items: []string{"volume", "heat_energy"}, want: "volume", wrong: "heat_energy: unknown item: heat_energy is an item of other meters of CJ/T 188 (heat)", sent: "10 901F"},
 		{name: "unknown", items: []string{"volume", "voltage_a"}, want: "volume", wrong: `voltage_a: unknown item: "voltage_a" is neither`, sent: "AA 901F"},
 		{name: "dead", change: func(f *fake) { f.address = address("2") }, items: []string{"volume", "volume_h1"}, wrong: "volume_h1: no answer", sent: "AA 901F, AA 1F90"},
+		{name: "no such data", items: []string{"D2FF", "volume"}, want: "volume", wrong: "D2FF: the meter refused (code 00H): other", sent: "AA D2FF, AA FFD2, 10 901F", change: func(f *fake) { f.strict = true }},
 		{name: "refused", options: "type=10", change: func(f *fake) { f.refuses = true }, items: []string{"volume"}, wrong: "volume: the meter refused (code 00H): other", sent: "10 901F, 10 1F90"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -588,5 +593,58 @@ func TestCatalogue(t *testing.T) {
 		if d, ok := New(shanghai).Describe(New(shanghai).Playing(role)); !ok || d.Role != role {
 			t.Errorf("role %v is played by %+v", role, d)
 		}
+	}
+}
+
+// TestOwnItems reads and writes what a maker has added.
+func TestOwnItems(t *testing.T) {
+	format := func(text string, decimals int) protocol.Format {
+		f, err := protocol.ParseFormat(text, decimals)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	p, wrong := New(shanghai).WithItems([]protocol.OwnItem{
+		{Identifier: "D300", Name: "pressure", Format: format("u16", 3), Unit: "MPa", Access: "R"},
+		{Identifier: "8103", Name: "closing_day", Format: format("XX", -1), Access: "R"},
+		{Identifier: "A011", Name: "close_on", Format: format("XX", -1), Access: "W"},
+		{Identifier: "901F", Name: "all", Format: format("hex", -1)},
+		{Identifier: "A014", Name: "key", Format: format("hex", -1)},
+	})
+	if wrong[0] != nil || wrong[1] != nil || wrong[2] != nil || wrong[3] == nil || wrong[4] == nil {
+		t.Errorf("the complaints are %v", wrong)
+	}
+	m := p.(*Meters)
+	f, known := water1(), learner{}
+	values, failed, _, err := follow(t, planned(t, m, known, "1", protocol.Request{Verb: protocol.VerbRead, Items: []string{"pressure", "8103", "volume", "close_on"}}), known, f)
+	if err != nil || fmt.Sprint(values["pressure"].Data, values["pressure"].Unit) != "0.513MPa" || fmt.Sprint(values["closing_day"].Data) != "25" || values["volume"].Data == nil {
+		t.Errorf("%v, %v", values, err)
+	}
+	if !errors.Is(failed["close_on"], protocol.ErrUnsupported) {
+		t.Errorf("what can be written only: %v", failed)
+	}
+	write := func(item, value string) (protocol.Plan, error) {
+		a, _ := m.ParseAddress("1")
+		return m.Plan(protocol.Request{Verb: protocol.VerbWrite, Address: a, Command: &protocol.Command{Arguments: protocol.Arguments{"item": item, "value": json.Number(value)}}}, known)
+	}
+	plan, err := write("close_on", "28")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, report, err := follow(t, plan, known, f)
+	if err != nil || report.Readable || report.Note == "" || f.commands != 1 || f.data[SettleDay] != "28" {
+		t.Errorf("%+v, %v, %d commands, %v", report, err, f.commands, f.data)
+	}
+	for item, value := range map[string]string{"pressure": "1", "close_on": "128"} {
+		if _, err := write(item, value); !errors.Is(err, protocol.ErrBadRequest) {
+			t.Errorf("%s=%s: %v", item, value, err)
+		}
+	}
+	if names, err := m.Match("closing_day"); err != nil || len(names) != 1 {
+		t.Errorf("%v, %v", names, err)
+	}
+	if d, ok := m.Describe("pressure"); !ok || d.Unit != "MPa" || d.Decimals != 3 || d.Form != protocol.FormNumber {
+		t.Errorf("%+v, %v", d, ok)
 	}
 }

@@ -179,7 +179,16 @@ func (r *reader) find(text string) (DI, string, error) {
 		if di == WriteKey || di == WriteKey2018 {
 			return 0, "", fmt.Errorf("%w: nobody is shown a key, and %s is one", protocol.ErrUnsupported, di)
 		}
+		if item, own := r.own[di]; own {
+			return di, item.Name, nil
+		}
 		return di, di.String(), nil
+	}
+	if di, item, ok := r.ownOf(text); ok {
+		if !strings.Contains(item.Access, "R") {
+			return 0, "", fmt.Errorf("%w: %s: %w", protocol.ErrUnsupported, text, errNotReadable)
+		}
+		return di, item.Name, nil
 	}
 	return table().find(text, r.typeOf().family())
 }
@@ -193,24 +202,37 @@ func (r *reader) read(registers []register) protocol.Plan {
 	}
 	// A meter that has left three tries unanswered is taken for dead, so that a third way would not
 	// be tried; the next request begins with the one after that which has failed first.
-	return r.readFirst(ways[:min(len(ways), 2)], registers, true)
+	return r.readFirst(ways[:min(len(ways), 2)], registers, nil)
+}
+
+// A refused is how a meter refused the first register in the first way: it may not have understood the
+// identifier, or not have it.
+type refused struct {
+	way
+	answer protocol.Answer
 }
 
 // readFirst reads the first register in the first of some ways, and the rest as soon as the meter has
-// answered.
-func (r *reader) readFirst(ways []way, registers []register, first bool) protocol.Plan {
+// answered. before is how it refused the register in the way before, if it did.
+func (r *reader) readFirst(ways []way, registers []register, before *refused) protocol.Plan {
 	plan := r.plan(r.step(ways[0], registers[0]))
 	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
-		answer := answers[0]
+		answer, order := answers[0], ways[0].order
 		if err := answer.Err; err != nil && len(ways) > 1 && isNoAnswer(err) {
-			if first {
-				r.failures().Add(1)
+			if typeIn(answer.Result.Learned[learnedType]) != AnyType {
+				return r.readFirst(ways[1:], registers, &refused{ways[0], answer}), nil
 			}
-			return r.readFirst(ways[1:], registers, false), nil
+			r.failures().Add(1)
+			return r.readFirst(ways[1:], registers, nil), nil
 		}
 		more := r.notGiven(registers[:1], answers)
+		if before != nil && answer.Err != nil {
+			// It understood the way before, and has no such data.
+			answer, order = before.answer, before.order
+			more.fail(registers[:1], answer.Err)
+		}
 		rest := slices.Concat(more.registers, registers[1:])
-		answered := way{typeIn(answer.Result.Learned[learnedType]), ways[0].order}
+		answered := way{typeIn(answer.Result.Learned[learnedType]), order}
 		if answered.of == AnyType { // who does not answer is not asked for the rest
 			more.fail(registers[1:], answer.Err)
 			rest = nil
@@ -350,7 +372,12 @@ func (r *reader) take(answer []byte, di DI, w way) (*protocol.Exchange, protocol
 		result.Values = []protocol.Value{{Name: di.String(), Data: frame.Address.String()}}
 		return nil, result, nil
 	}
-	if result.Values, err = decode(di, frame.Type, frame.Data[3:], r.options.known, r.zone); err != nil {
+	if item, own := r.own[di]; own {
+		result.Values, err = decodeOwn(item, frame.Data[3:])
+	} else {
+		result.Values, err = decode(di, frame.Type, frame.Data[3:], r.options.known, r.zone)
+	}
+	if err != nil {
 		return nil, result, fmt.Errorf("read %s from %s: %w; the data, first byte first: % X", di, frame.Address, err, frame.Data[3:])
 	}
 	if shown, ok := valueOf(result.Values, itemClock).(string); ok {

@@ -75,6 +75,9 @@ func (r *reader) blocks(register register) []Item {
 		return nil
 	}
 	return slices.DeleteFunc(slices.Clone(register.item.blocks()), func(block Item) bool {
+		if r.items.isBroken(block) {
+			return true
+		}
 		if r.version == V2007 && block.DI>>24 == 0x04 && block.DI != diStatusBlock {
 			return true
 		}

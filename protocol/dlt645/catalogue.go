@@ -196,6 +196,9 @@ func (i Item) describe(name string, d *protocol.Description) {
 				return
 			}
 			switch p := form.picture; {
+			case p.format != nil:
+				p.format.Describe(d)
+				d.Ratio, d.Counter = i.ratio(unit), d.Form == protocol.FormNumber && !p.format.Signed() && i.counts()
 			case p.kind == number:
 				d.Form, d.Decimals, d.Digits = protocol.FormNumber, int(p.scale), p.digits
 				d.Ratio = i.ratio(unit)

@@ -45,6 +45,7 @@ type Dictionary struct {
 	single   map[DI]*family   // the families of one identifier only
 	byHead   map[DI][]*family // the others, by the upper half of the identifier
 	letters  map[string]letter
+	own      []DI // of items of a user's own
 }
 
 // A Row is a family of items in the table: those whose identifiers differ only in running

@@ -45,7 +45,8 @@ type Picture struct {
 	digits int
 	scale  uint8
 	signed bool
-	layout string // of package time, for the calendar kinds
+	layout string           // of package time, for the calendar kinds
+	format *protocol.Format // of an item of a user's own, in place of all that
 }
 
 type kind uint8
@@ -130,6 +131,9 @@ func (p Picture) unfit(value any, why string) error {
 // time. An error wraps [protocol.ErrGarbled] and names the byte, counted from 1 as they
 // travel.
 func (p Picture) Decode(data []byte, zone *time.Location) (any, error) {
+	if p.format != nil {
+		return p.format.Decode(data)
+	}
 	if len(data) != p.size {
 		return nil, garbled("%d bytes for %s, which takes %d", len(data), p.text, p.size)
 	}
@@ -224,6 +228,9 @@ func (p Picture) decodeCharacters(data []byte) (any, error) {
 // wrong kind, has too many digits, a sign where none is allowed, is no date, or has the
 // wrong length.
 func (p Picture) Append(dst []byte, value any, zone *time.Location) ([]byte, error) {
+	if p.format != nil {
+		return p.format.Append(dst, value)
+	}
 	if value == nil {
 		return append(dst, bytes.Repeat([]byte{0xFF}, p.size)...), nil
 	}

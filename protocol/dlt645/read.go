@@ -95,6 +95,9 @@ func (m *Meters) registers(asked []string) (registers []register, missing []prot
 		if err == nil {
 			_, err = m.identifier(item.DI)
 		}
+		if err == nil && item.Name != "" && m.items.isBroken(item) {
+			err = fmt.Errorf("%w: %s holds an item that your table of items lays out otherwise: read its members one by one", protocol.ErrUnsupported, item.Name)
+		}
 		if err != nil {
 			missing = append(missing, protocol.ItemError{Item: text, Err: err})
 			continue

@@ -58,6 +58,9 @@ func (f *form) decode(data []byte, zone *time.Location) (value any, rest []byte,
 	}
 	n := f.element()
 	if f.record == nil {
+		if f.picture.format != nil && n == 0 {
+			n = len(data) // it takes what there is
+		}
 		if len(data) < n {
 			return nil, nil, garbled("%d bytes are left for %s, which takes %d", len(data), f.picture, n)
 		}

@@ -1,0 +1,281 @@
+package main
+
+import (
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"dlt645-mqtt/bridge/points"
+	"dlt645-mqtt/protocol"
+)
+
+// The columns of a table of one's own items.
+var itemColumns = []string{"protocol", "meter", "di", "name", "format", "unit", "decimals", "access", "text_en", "text_zh"}
+
+// ownName matches the names that an item may have: they are keys in JSON and ids of entities.
+var ownName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
+
+// An ownRow is a row of the table of one's own items.
+type ownRow struct {
+	line     int
+	protocol string
+	meter    string // name or address; empty: every meter of the protocol
+	item     protocol.OwnItem
+	used     bool
+}
+
+// An ownTable is the table of one's own items.
+type ownTable struct {
+	file string
+	rows []*ownRow
+}
+
+// readOwnItems reads the items that a user adds to the tables, and gives those for every meter to their
+// protocols.
+func (r *reader) readOwnItems(c *config) {
+	if r.Items == "" {
+		return
+	}
+	data, err := os.ReadFile(r.Items)
+	if err != nil {
+		r.complain("ITEMS", "%w; it is a CSV file with the columns %s", err, strings.Join(itemColumns, ","))
+		return
+	}
+	text, err := points.Decode(data)
+	if err != nil {
+		r.complain("ITEMS", "%s: %w", r.Items, err)
+		return
+	}
+	t := &ownTable{file: r.Items}
+	for _, problem := range t.parse(text, c) {
+		r.complain("ITEMS", "%s: %w", r.Items, problem)
+	}
+	c.ownItems = t
+	for name, spoken := range c.protocols {
+		extended, problems := t.extend(spoken, func(row *ownRow) bool { return row.protocol == name && row.meter == "" })
+		c.protocols[name] = extended
+		for _, problem := range problems {
+			r.complain("ITEMS", "%s: %w", r.Items, problem)
+		}
+	}
+}
+
+// extend returns a protocol with the items of some rows, and what is wrong with them.
+func (t *ownTable) extend(spoken protocol.Protocol, take func(*ownRow) bool) (protocol.Protocol, []error) {
+	var items []protocol.OwnItem
+	var rows []*ownRow
+	for _, row := range t.rows {
+		if take(row) {
+			row.used = true
+			items, rows = append(items, row.item), append(rows, row)
+		}
+	}
+	extensible, ok := spoken.(protocol.Extensible)
+	if !ok || len(items) == 0 {
+		return spoken, nil
+	}
+	extended, wrong := extensible.WithItems(items)
+	var problems []error
+	for i, err := range wrong {
+		if err != nil {
+			problems = append(problems, fmt.Errorf("row %d, column di: %w", rows[i].line, err))
+		}
+	}
+	return extended, problems
+}
+
+// of returns the protocol of a meter with the items that the table has for it alone.
+func (t *ownTable) of(name, address string, spoken protocol.Protocol) (protocol.Protocol, error) {
+	if t == nil {
+		return spoken, nil
+	}
+	extended, problems := t.extend(spoken, func(row *ownRow) bool {
+		if row.protocol != spoken.Name() || row.meter == "" {
+			return false
+		}
+		if row.meter == name {
+			return true
+		}
+		written, err1 := spoken.ParseAddress(row.meter)
+		own, err2 := spoken.ParseAddress(address)
+		return err1 == nil && err2 == nil && written.Text == own.Text
+	})
+	return extended, errors.Join(problems...)
+}
+
+// complainOfUnused complains of rows for meters that there are not.
+func (r *reader) complainOfUnused(c *config) {
+	if c.ownItems == nil {
+		return
+	}
+	for _, row := range c.ownItems.rows {
+		if row.meter != "" && !row.used {
+			r.complain("ITEMS", "%s: row %d, column meter: no meter of DLT645_METERS that speaks %s has the name or the address %q; leave it empty for all", r.Items, row.line, row.protocol, row.meter)
+		}
+	}
+}
+
+// parse reads the table, and returns everything that is wrong with it.
+func (t *ownTable) parse(text string, c *config) (problems []error) {
+	reader := csv.NewReader(strings.NewReader(text))
+	reader.Comment, reader.FieldsPerRecord, reader.TrimLeadingSpace = '#', -1, true
+	if first, _, _ := strings.Cut(text, "\n"); strings.Count(first, ";") > strings.Count(first, ",") {
+		reader.Comma = ';'
+	}
+	var header []string
+	for {
+		fields, err := reader.Read()
+		var wrong *csv.ParseError
+		switch {
+		case errors.Is(err, io.EOF):
+			if header == nil && problems == nil {
+				problems = append(problems, fmt.Errorf("the table is empty; its first line is the header: %s", strings.Join(itemColumns, ",")))
+			}
+			return problems
+		case errors.As(err, &wrong):
+			problems = append(problems, fmt.Errorf("row %d: %w; a cell with a comma or a quote in it stands in quotes, and quotes in it are doubled", wrong.StartLine, wrong.Err))
+			continue
+		case err != nil:
+			return append(problems, err)
+		}
+		line, _ := reader.FieldPos(0)
+		if header == nil {
+			if header, err = ownHeader(fields); err != nil {
+				return append(problems, fmt.Errorf("row %d: %w", line, err))
+			}
+			continue
+		}
+		cells := map[string]string{}
+		for i, field := range fields {
+			field = strings.TrimSpace(field)
+			if i < len(header) {
+				cells[header[i]] = field
+			} else if field != "" {
+				problems = append(problems, fmt.Errorf("row %d: %q stands behind the last column of the header", line, field))
+			}
+		}
+		row := &ownRow{line: line}
+		for column, err := range row.read(cells, t.rows, c) {
+			problems = append(problems, fmt.Errorf("row %d, column %s: %w", line, column, err))
+		}
+		t.rows = append(t.rows, row)
+	}
+}
+
+// ownHeader reads the names of the columns.
+func ownHeader(fields []string) ([]string, error) {
+	header := make([]string, len(fields))
+	for i, field := range fields {
+		header[i] = strings.ToLower(strings.TrimSpace(field))
+		switch {
+		case !slices.Contains(itemColumns, header[i]):
+			return nil, fmt.Errorf("there is no column %q; there are %s", field, strings.Join(itemColumns, ", "))
+		case slices.Contains(header[:i], header[i]):
+			return nil, fmt.Errorf("the column %s is there twice", header[i])
+		}
+	}
+	for _, needed := range []string{"protocol", "di", "name", "format"} {
+		if !slices.Contains(header, needed) {
+			return nil, fmt.Errorf("the column %s is missing", needed)
+		}
+	}
+	return header, nil
+}
+
+// read reads a row, and yields what is wrong with it by column.
+func (row *ownRow) read(cells map[string]string, before []*ownRow, c *config) func(yield func(string, error) bool) {
+	return func(yield func(string, error) bool) {
+		bad := func(column, format string, args ...any) { yield(column, fmt.Errorf(format, args...)) }
+		row.protocol, row.meter = cells["protocol"], cells["meter"]
+		if row.meter == "*" {
+			row.meter = ""
+		}
+		spoken, known := c.protocols[row.protocol]
+		if _, ok := spoken.(protocol.Extensible); !ok {
+			hint := ""
+			if known {
+				hint = "; those of Modbus are rows of a register map"
+			}
+			bad("protocol", "%q is no protocol whose table can be added to; there are %s%s", row.protocol, extensibleNames(c), hint)
+		}
+		item := &row.item
+		*item = protocol.OwnItem{Identifier: strings.ToUpper(cells["di"]), Name: cells["name"], Unit: cells["unit"], Access: strings.ToUpper(cells["access"]), English: cells["text_en"], Chinese: cells["text_zh"]}
+		if !ownName.MatchString(item.Name) {
+			bad("name", "%q is no name: lower case letters, digits and _, a letter first, at most 64", item.Name)
+		}
+		decimals := -1
+		if text := cells["decimals"]; text != "" {
+			n, err := strconv.Atoi(text)
+			if err != nil || n < 0 {
+				bad("decimals", "%q is no number of decimals", text)
+			}
+			decimals = n
+		}
+		var err error
+		if item.Format, err = protocol.ParseFormat(cells["format"], decimals); err != nil {
+			bad("format", "%w", err)
+		}
+		switch item.Access {
+		case "":
+			item.Access = "R"
+		case "R", "W", "RW":
+		default:
+			bad("access", "%q is none of R, W and RW", cells["access"])
+		}
+		if item.English == "" {
+			item.English = strings.ReplaceAll(item.Name, "_", " ")
+		}
+		if item.Chinese == "" {
+			item.Chinese = item.English
+		}
+		for _, other := range before {
+			if other.protocol != row.protocol || other.meter != row.meter {
+				continue
+			}
+			if other.item.Identifier == item.Identifier {
+				bad("di", "%s is there twice, in row %d too", item.Identifier, other.line)
+			}
+			if other.item.Name == item.Name {
+				bad("name", "%s is there twice, in row %d too", item.Name, other.line)
+			}
+		}
+	}
+}
+
+// extensibleNames lists the protocols to whose tables items can be added.
+func extensibleNames(c *config) string {
+	var names []string
+	for _, name := range inOrder(c.protocols) {
+		if _, ok := c.protocols[name].(protocol.Extensible); ok {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+// ownRows lists the items that a user has added to the table of a protocol; what is wrong with the table is
+// told where it is used.
+func (r *reader) ownRows(name string) (rows []itemRow) {
+	quiet := reader{environment: r.environment}
+	c := config{protocols: newProtocols(time.UTC)}
+	quiet.readOwnItems(&c)
+	if c.ownItems == nil {
+		return nil
+	}
+	for _, row := range c.ownItems.rows {
+		if row.protocol == name {
+			rows = append(rows, itemRow{
+				Name: row.item.Name, DI: row.item.Identifier, Picture: row.item.Format.String(), Unit: row.item.Unit, Access: row.item.Access,
+				Origin: "own", TextEN: row.item.English, TextZH: row.item.Chinese,
+			})
+		}
+	}
+	return rows
+}

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// ownItems writes a table of one's own items and makes it that of the configuration.
+func ownItems(t *testing.T, rows ...string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "items.csv")
+	text := strings.Join(append([]string{strings.Join(itemColumns, ",")}, rows...), "\n")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("DLT645_ITEMS", file)
+}
+
+// TestOwnItems has items of one's own in every respect: read by name and by identifier, written, polled, listed.
+func TestOwnItems(t *testing.T) {
+	ownItems(t,
+		"2007,,04EE0001,balance_cents,i32,CNY,2,RW,balance in cents,余额",
+		"2007,main,02800001,neutral_current,SXXX.X,A,,R,,",
+		"2007,000000000001,04000D01,voltage_constant,u16,,,RW,,",
+		"188,,8102,price_table,hex,,,R,,",
+	)
+	t.Setenv("DLT645_BUS_URL", "sim://?addresses=1,2,3@188&baud=115200&turnaround=1ms")
+	t.Setenv("DLT645_METERS", "main=1,shop=2,water=3@188?type=10")
+	t.Setenv("DLT645_METER_PASSWORD", "02000000,04000000")
+	for _, row := range []struct{ target, body, want string }{
+		{"read/main", `{"items":["balance_cents"]}`, `"code":"refused"`}, // the simulated meter has none
+		{"read/main", `{"items":["04EE0001"]}`, `"balance_cents":{"code":"refused"`},
+		{"read/shop", `{"items":["neutral_current"]}`, `"units":{"neutral_current":"A"},"errors":{}`}, // by the dictionary
+		{"read/main", `{"items":["neutral_current"]}`, `"code":"garbled"`},                            // three bytes are not two
+		{"write/main", `{"item":"balance_cents","value":1.234}`, `"code":"bad_request"`},
+		{"read/water", `{"items":["price_table","volume"]}`, `"price_table":{"code":"refused"`},
+		{"write/water", `{"item":"price_table","value":"00"}`, `can be read but not written`},
+	} {
+		if got := string(askWith(t, row.target, row.body)); !strings.Contains(got, row.want) {
+			t.Errorf("%s %s: %s, want %s", row.target, row.body, got, row.want)
+		}
+	}
+	var out, complaints strings.Builder
+	if status := run(t.Context(), []string{"items", "balance"}, nil, &out, &complaints); status != 0 || !strings.Contains(out.String(), "balance_cents") {
+		t.Errorf("items lists %s%s", out.String(), complaints.String())
+	}
+	out.Reset()
+	if run(t.Context(), []string{"points", "check", "-"}, strings.NewReader("meter,item,max\nmain,balance_cents,10\n"), &out, &complaints); !strings.Contains(out.String(), "balance_cents") {
+		t.Errorf("points check says %s%s", out.String(), complaints.String())
+	}
+}
+
+// TestOwnItemsRefused has every complaint, all at once.
+func TestOwnItemsRefused(t *testing.T) {
+	t.Setenv("DLT645_BUS_URL", "sim://")
+	t.Setenv("DLT645_METERS", "main=1")
+	ownItems(t,
+		"2008,,04EE0001,a,u16,,,,,",
+		"modbus/dtsu666,,2006,b,u16,,,,,",
+		"2007,,04EE,c,u16,,,,,",
+		"2007,,04EE0001,D,u17,,,,,",
+		"2007,,04EE0002,e,XX.X,,2,,,",
+		"2007,,04EE0003,f,u16,,x,,,",
+		"2007,,04EE0004,g,u16,,10,,,",
+		"2007,,04EE0005,h,u16,,,Q,,",
+		"2007,,04EE0006,i,u16,,,,,",
+		"2007,,04EE0006,i,u16,,,,,",
+		"2007,nobody,04EE0007,j,u16,,,,,",
+		"2007,,0201FF00,k,u16,,,,,",
+		"2007,,04000C01,l,hex:4,,,,,",
+		"188,,901F,m,u16,,,,,",
+		"188,,A017,n,u8,,,W,,",
+		"2007,,04EE0008,o,u16,,,,{t},",
+	)
+	_, err := readConfig(false)
+	if err == nil {
+		t.Fatal("the table is taken")
+	}
+	for _, want := range []string{
+		`row 2, column protocol: "2008" is no protocol whose table can be added to; there are 1997, 2007, 188`,
+		`row 3, column protocol: "modbus/dtsu666" is no protocol`,
+		"row 4, column di: ", `row 5, column name: "D" is no name`, `row 5, column format: "u17" is no format`,
+		"row 6, column format: XX.X takes no decimals", `row 7, column decimals: "x"`, "row 8, column format: 10 decimals are more than 9",
+		`row 9, column access: "Q"`, "row 11, column di: 04EE0006 is there twice, in row 10 too", "row 11, column name: i is there twice",
+		"row 12, column meter: no meter of DLT645_METERS that speaks 2007 has the name or the address", "row 13, column di: 0201FF00 asks for a block",
+		"row 14, column di: 04000C01 is a password", "row 15, column di: 901F holds several values", "row 16, column di: A017 is a key, the valve",
+		"row 17, column di: names and texts have no braces",
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("nothing says %q in\n%v", want, err)
+		}
+	}
+}

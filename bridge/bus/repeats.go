@@ -19,10 +19,12 @@ const (
 	unknownSettling = 250 * time.Millisecond
 	commandSettling = 150 * time.Millisecond
 
-	// trusted is after how many answers without a copy a line counts as one that brings none,
-	// repaired after how many one that brought some does.
-	trusted  = 2
-	repaired = 50
+	// trusted is after how many answers without a copy, each watched until none can come, a line
+	// counts as one that brings none, and after how many reads in all; repaired after how many one
+	// that brought some does.
+	trusted      = 2
+	trustedReads = 6
+	repaired     = 50
 
 	// memorable is for how long an answer is remembered that the next may be mistaken for.
 	memorable      = 10 * time.Second
@@ -71,6 +73,7 @@ type manner struct {
 	// nothing of the other. followed is when the answer came that is being watched.
 	clean    [2]int
 	followed [2]time.Time
+	reads    int // that were answered since the last copy
 
 	// hasty tells that answers were complete before the line can have carried them: its speed is not
 	// what it is said to be, or nothing carries the bytes one by one. calm counts the answers in a
@@ -94,6 +97,9 @@ func (m *manner) note(of *protocol.Step, e *protocol.Exchange, answer []byte, ca
 	}
 	u := utterance{of: of, answer: answer, cuts: newCutter(e.Answer), command: of.IsCommand(), vague: e.Vague != nil && e.Vague(answer), came: came}
 	m.latest = append(m.latest, u)
+	if !u.command {
+		m.reads++
+	}
 	if since := &m.followed[kindOfAnswer(u.command)]; since.IsZero() {
 		*since = came
 	}
@@ -167,7 +173,7 @@ func (m *manner) copied(u *utterance) {
 	if u.copies++; u.copies > m.copies {
 		m.copies, m.recounted = u.copies, u.came
 	}
-	m.clean, m.followed = [2]int{}, [2]time.Time{}
+	m.clean, m.followed, m.reads = [2]int{}, [2]time.Time{}, 0
 }
 
 // expected returns how many copies of an answer must be expected.
@@ -182,7 +188,8 @@ func (m *manner) expected() int {
 // next request: where the line is not known to bring none, one that comes late enough cannot be told
 // from it.
 func (m *manner) settling(u *utterance) time.Duration {
-	reads, commands := m.clean[kindOfAnswer(false)] >= trusted, m.clean[kindOfAnswer(true)] >= trusted
+	reads := m.clean[kindOfAnswer(false)] >= trusted && m.reads >= trustedReads
+	commands := m.clean[kindOfAnswer(true)] >= trusted
 	switch {
 	case u.copies < m.expected():
 		return settling

@@ -124,6 +124,30 @@ func TestACL(t *testing.T) {
 			}
 		}
 	})
+	t.Run("bridge", func(t *testing.T) {
+		bridge := as("bridge", "homeassistant/#", root+"/#")
+		for topic, allowed := range map[string]bool{
+			root + "/bridge/published": true, "homeassistant/device/test_acl/config": true,
+			"homeassistant/status": false, "homeassistant/sensor/x/config": false, root + "/request/relay/main": false,
+		} {
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			response, err := bridge.Publish(ctx, &paho.Publish{Topic: topic, QoS: 1, Payload: []byte(`{"meters":[]}`)})
+			cancel()
+			if response == nil {
+				t.Fatal(err)
+			}
+			if got := response.ReasonCode < 0x80; got != allowed {
+				t.Errorf("the bridge may publish to %s: %t, want %t", topic, got, allowed)
+			}
+		}
+		// What other bridges tell Home Assistant is none of its business.
+		as("homeassistant").publish("homeassistant/status", "online", nil)
+		for p := bridge.next(); p.Topic != "homeassistant/status"; p = bridge.next() {
+			if strings.HasPrefix(p.Topic, "homeassistant/device/") {
+				t.Errorf("the bridge hears %s", p.Topic)
+			}
+		}
+	})
 	t.Run("homeassistant", func(t *testing.T) {
 		ha := as("homeassistant", root+"/bridge/status")
 		if refused(ha, "request/relay/main") || refused(ha, "request/read/main") {

@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -25,24 +24,33 @@ const (
 	afterBirth       = 2 * time.Second // Home Assistant is busy then, and so are all bridges: up to four times as long
 )
 
-// mostDevices bounds the memory for what the broker has kept of devices that are none of ours.
-const mostDevices = 4096
-
 // An announcer tells Home Assistant of the meters: a device each, with an entity for each value
-// that the meter has proved to have. The broker keeps what was told; from there we know after
-// a start what there was before, and remove what has left the table.
+// that the meter has proved to have. It keeps a list of that at the broker; from there we know after
+// a start what there was before, and remove what has left the table. Where Home Assistant is told
+// nothing, the list has the meters that something is retained of.
 type announcer struct {
 	*Bridge
 	site *homeassistant.Site // nil: Home Assistant is told nothing
 	seed maphash.Seed
 
 	mu    sync.Mutex
-	quiet time.Time                    // until when nothing is told; zero: we have not subscribed yet
-	due   time.Time                    // when to tell; zero: there is nothing new
-	again bool                         // tell what has not changed, too
-	sent  map[string]uint64            // hash of the payload that was told of each device
-	known map[string]map[string]string // platforms of all entities that were ever told, by device and key
-	left  map[string]string            // names of meters by their devices, as the broker has kept them
+	quiet time.Time                           // until when nothing is told; zero: we have not subscribed yet
+	due   time.Time                           // when to tell; zero: there is nothing new
+	again bool                                // tell what has not changed, too
+	sent  map[string]uint64                   // hash of the payload that was told of each device
+	known map[string]map[string]string        // platforms of all entities that were ever told, by device and key
+	names map[string]string                   // of the meters, by device
+	about map[string]map[protocol.Role]string // what meters say that they are, by device
+
+	listed    bool            // what the broker has kept is known, or will not be
+	listHeard chan struct{}   // closed then
+	list      string          // what was published last
+	gone      []string        // meters of an earlier run, not looked at yet
+	clearing  map[string]bool // meters of which what is retained is being taken back
+	shut      map[string]bool // devices that are being taken back
+
+	asleep      map[string]publishedDevice // devices of an earlier run, where Home Assistant is told nothing now
+	asleepUnder string                     // the prefix of their topics
 
 	seen map[string]deviceState // of each device when refresh last looked at it; it belongs to the bridge's loop
 }
@@ -56,7 +64,9 @@ type deviceState struct {
 func newAnnouncer(b *Bridge) *announcer {
 	a := &announcer{
 		Bridge: b, seed: maphash.MakeSeed(),
-		sent: map[string]uint64{}, known: map[string]map[string]string{}, left: map[string]string{}, seen: map[string]deviceState{},
+		sent: map[string]uint64{}, known: map[string]map[string]string{}, seen: map[string]deviceState{},
+		names: map[string]string{}, about: map[string]map[protocol.Role]string{}, listHeard: make(chan struct{}),
+		clearing: map[string]bool{}, shut: map[string]bool{}, asleep: map[string]publishedDevice{},
 	}
 	if b.config.Discovery != "" {
 		a.site = &homeassistant.Site{
@@ -70,18 +80,12 @@ func newAnnouncer(b *Bridge) *announcer {
 	return a
 }
 
-// subscriptions are what the announcer must hear: when Home Assistant has started, and what the broker has
-// kept of what was told.
+// subscriptions are what the announcer must hear as long as it runs: when Home Assistant has started.
 func (a *announcer) subscriptions() []paho.SubscribeOptions {
 	if a.site == nil {
 		return nil
 	}
-	return []paho.SubscribeOptions{
-		{Topic: a.site.BirthTopic(), QoS: 0, RetainHandling: 2},
-		// Not without our own messages (no local): to some brokers those that an earlier run of this
-		// client id has left there are such.
-		{Topic: a.site.ConfigTopics(), QoS: 0},
-	}
+	return []paho.SubscribeOptions{{Topic: a.site.BirthTopic(), QoS: 0, RetainHandling: 2}}
 }
 
 // subscribed begins to tell, on a new connection, once what the broker has kept has come: of what
@@ -108,34 +112,20 @@ func (a *announcer) schedule(pause time.Duration, again bool) {
 	a.again = a.again || again
 }
 
-// hear takes a message of one of the filters, and tells whether it was one.
+// hear takes a message of one of its topics, and tells whether it was one.
 func (a *announcer) hear(m message) bool {
-	if a.site == nil || !strings.HasPrefix(m.topic, a.site.Prefix+"/") {
-		return false
-	}
-	if m.topic == a.site.BirthTopic() {
+	switch {
+	case m.topic == a.topics.join(topicPublished):
+		if m.retain { // what is not retained has the broker not kept
+			a.takeList(parsePublished(m.payload, func(id string) bool { return homeassistant.IsOf(string(a.topics), id) }))
+		}
+	case a.site != nil && m.topic == a.site.BirthTopic():
 		if string(m.payload) == homeassistant.BirthOnline {
 			a.schedule(afterBirth+rand.N(3*afterBirth), true)
 		}
-		return true
+	default:
+		return false
 	}
-	id, isConfig := a.site.Device(m.topic)
-	if !isConfig || !m.retain { // what is not retained has the broker not kept
-		return true
-	}
-	kept, ours := homeassistant.Parse(m.payload, a.site)
-	if !ours {
-		return true
-	}
-	a.mu.Lock()
-	if len(a.known) >= mostDevices && a.known[id] == nil {
-		a.mu.Unlock()
-		return true // whoever may publish there can forge any number; the next start sees to the rest
-	}
-	a.learn(id, kept.Platforms)
-	a.left[id] = kept.Meter
-	a.mu.Unlock()
-	a.schedule(afterSubscribing, false)
 	return true
 }
 
@@ -188,9 +178,18 @@ func (a *announcer) identity(w *watch) string {
 
 // refresh looks for what is new, and tells it when it is time.
 func (a *announcer) refresh() {
-	if a.site == nil || !a.listening.Load() {
+	if !a.listening.Load() {
 		return
 	}
+	if a.site != nil {
+		a.refreshDevices()
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.refreshList()
+}
+
+func (a *announcer) refreshDevices() {
 	table := a.table()
 	meters, all := a.meters(table)
 	for _, m := range meters {
@@ -202,7 +201,8 @@ func (a *announcer) refresh() {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if now := time.Now(); a.quiet.IsZero() || now.Before(a.quiet) || a.due.IsZero() || now.Before(a.due) {
+	// What is told before the list of an earlier run has come would be on no list if we ended soon.
+	if now := time.Now(); !a.listed || a.quiet.IsZero() || now.Before(a.quiet) || a.due.IsZero() || now.Before(a.due) {
 		return
 	}
 	again := a.again
@@ -211,11 +211,11 @@ func (a *announcer) refresh() {
 	a.tell(a.site.BridgeID(), a.site.Bridge())
 	for _, m := range meters {
 		ids[m.id] = true
+		a.names[m.id] = m.name
 		a.tell(m.id, a.config(m, table))
-		a.clear(m.id, table)
 	}
 	if all {
-		a.forget(ids, table)
+		a.forget(ids)
 	}
 	if again {
 		a.outbox.again()
@@ -249,6 +249,7 @@ func (a *announcer) config(m shownMeter, table *points.Table) *homeassistant.Con
 		}
 	}
 	device, hidden := m.about()
+	device = a.remember(m.id, device)
 	tariffs, _ := strconv.Atoi(device[protocol.RoleTariffs])
 	_, drift := known[homeassistant.KeyDrift]
 	of := homeassistant.Meter{
@@ -269,6 +270,15 @@ func (a *announcer) config(m shownMeter, table *points.Table) *homeassistant.Con
 		of.Relay = homeassistant.Switch
 	}
 	return a.site.Meter(of)
+}
+
+// remember adds to what a meter says that it is what it said to an earlier run, as far as it has not been asked yet.
+func (a *announcer) remember(id string, device map[protocol.Role]string) map[protocol.Role]string {
+	if a.about[id] == nil {
+		a.about[id] = map[protocol.Role]string{}
+	}
+	maps.Copy(a.about[id], device)
+	return a.about[id]
 }
 
 // title is what people call a protocol.
@@ -308,28 +318,17 @@ func (a *announcer) tell(id string, config *homeassistant.Config) {
 }
 
 // forget removes the devices that are not among ids.
-func (a *announcer) forget(ids map[string]bool, table *points.Table) {
+func (a *announcer) forget(ids map[string]bool) {
 	for id := range a.known {
 		if ids[id] {
 			continue
 		}
 		a.outbox.put(outgoing{topic: a.site.Topic(id), retain: true})
-		a.clear(id, table)
+		a.shut[id] = true
 		delete(a.known, id)
 		delete(a.sent, id)
+		delete(a.names, id)
+		delete(a.about, id)
 		a.limited.at(slog.LevelInfo, "removed device", "removed a meter from Home Assistant that is not polled any more", "device", id)
-	}
-}
-
-// clear removes what the broker has kept under the name that a device had before, if no meter has
-// that name any more.
-func (a *announcer) clear(id string, table *points.Table) {
-	name := a.left[id]
-	delete(a.left, id)
-	if name == "" || len(table.Of(name)) > 0 || a.directory.byName[name] != nil {
-		return
-	}
-	for _, topic := range []string{topicState, topicAvailability, topicStale} {
-		a.outbox.put(outgoing{topic: a.topics.ofMeter(name, topic), retain: true})
 	}
 }

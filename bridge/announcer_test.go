@@ -6,9 +6,13 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
+
+	"dlt645-mqtt/bridge/homeassistant"
 )
 
 // An announcement is a bridge in virtual time that tells Home Assistant of its meters.
@@ -30,6 +34,7 @@ func announce(t *testing.T, table string, test func(a *announcement)) {
 		a.listening.Store(true)
 		a.restored.Store(true)
 		a.announcer.subscribed()
+		time.AfterFunc(keptPatience, a.announcer.giveUpList)
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { a.poll(ctx); close(done) }()
@@ -91,21 +96,33 @@ func entities(t *testing.T, payload []byte) string {
 	return strings.Join(keys, " ")
 }
 
-// keeps hears a config that the broker has kept, with entities of these keys.
-func (a *announcement) keeps(id, meter string, keys ...string) {
-	components := map[string]any{}
-	for _, key := range keys {
-		components[key] = map[string]string{"platform": "sensor", "unique_id": id + key}
+// A keptDevice is a device that an earlier run has told of, with sensors of these keys.
+type keptDevice struct {
+	id, meter string
+	keys      []string
+}
+
+// keeps hears the list that an earlier run has left.
+func (a *announcement) keeps(devices ...keptDevice) {
+	a.t.Helper()
+	list := published{Discovery: "ha", Devices: map[string]publishedDevice{}}
+	for _, d := range devices {
+		list.Devices[d.id] = publishedDevice{Meter: d.meter, Entities: map[string][]string{"sensor": d.keys}}
+		if !slices.Contains(list.Meters, d.meter) {
+			list.Meters = append(list.Meters, d.meter)
+		}
 	}
-	payload, err := json.Marshal(map[string]any{
-		"origin": map[string]string{"name": "dlt645-mqtt"}, "availability": []any{map[string]string{"topic": "test/bridge/status"}},
-		"state_topic": "test/meter/" + meter + "/state", "components": components,
-	})
+	a.hears(list)
+}
+
+func (a *announcement) hears(list published) {
+	a.t.Helper()
+	payload, err := json.Marshal(list)
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	if !a.announcer.hear(message{topic: "ha/device/" + id + "/config", payload: payload, retain: true}) {
-		a.t.Error("a config is not taken")
+	if !a.announcer.hear(message{topic: "test/bridge/published", payload: payload, retain: true}) {
+		a.t.Error("the list is not taken")
 	}
 }
 
@@ -153,9 +170,11 @@ func TestAnnounceWhatMetersHave(t *testing.T) {
 func TestAnnounceAfterARun(t *testing.T) {
 	announce(t, fewPoints, func(a *announcement) {
 		a.meters(func() { a.cage.say = always("") })
-		a.keeps("test_000000000001", "main", "voltage_b", "power")
-		a.keeps("test_000000000007", "shop", "voltage_a")
-		a.keeps("test_000000000008", "dead", "voltage_a") // the name has passed to another address
+		a.keeps(
+			keptDevice{"test_000000000001", "main", []string{"voltage_b", "power"}},
+			keptDevice{"test_000000000007", "shop", []string{"voltage_a"}},
+			keptDevice{"test_000000000008", "dead", []string{"voltage_a"}}, // the name has passed to another address
+		)
 		got, _ := a.after(4 * time.Second)
 		a.want(got, "000000000001: -power voltage_b", "000000000007: gone", "000000000008: gone", "900000000000: ", toldOfBridge)
 		if got := a.cleared(); got != "test/meter/shop/availability test/meter/shop/stale test/meter/shop/state" {
@@ -183,7 +202,7 @@ func (a *announcement) cleared() string {
 // A meter that has got another name stays the same device; what was kept under the old name goes.
 func TestAnnounceRenamedMeter(t *testing.T) {
 	announce(t, fewPoints, func(a *announcement) {
-		a.keeps("test_000000000001", "house", "voltage_a")
+		a.keeps(keptDevice{"test_000000000001", "house", []string{"voltage_a"}})
 		got, _ := a.after(4 * time.Second)
 		a.want(got, "000000000001: voltage_a voltage_b", "900000000000: ", toldOfBridge)
 		if got := a.cleared(); got != "test/meter/house/availability test/meter/house/stale test/meter/house/state" {
@@ -196,8 +215,7 @@ func TestAnnounceRenamedMeter(t *testing.T) {
 func TestAnnounceUnknownAddress(t *testing.T) {
 	announce(t, "meter,item,interval\nonly,voltage_a,10s\n", func(a *announcement) {
 		a.meters(func() { a.cage.say = always("") })
-		a.keeps("test_000000000000", "only", "voltage_a")
-		a.keeps("test_000000000007", "only", "voltage_a")
+		a.keeps(keptDevice{"test_000000000000", "only", []string{"voltage_a"}}, keptDevice{"test_000000000007", "only", []string{"voltage_a"}})
 		got, _ := a.after(4 * time.Second)
 		a.want(got, toldOfBridge)
 		a.meters(func() { a.cage.say = always("220.1") })
@@ -233,7 +251,7 @@ func TestAnnounceAfterTheTable(t *testing.T) {
 	announce(t, fewPoints, func(a *announcement) {
 		a.restored.Store(false)
 		a.announcer.subscribed()
-		a.keeps("test_000000000001", "main", "voltage_b", "power")
+		a.keeps(keptDevice{"test_000000000001", "main", []string{"voltage_b", "power"}})
 		if got, _ := a.after(keptPatience); len(got) > 0 {
 			t.Errorf("told too early: %v", got)
 		}
@@ -256,18 +274,9 @@ func TestAnnounceNewTable(t *testing.T) {
 // What is not ours is let alone, and without a prefix nothing is told.
 func TestAnnounceForeign(t *testing.T) {
 	announce(t, fewPoints, func(a *announcement) {
-		for _, payload := range []string{"", "no JSON", `{"origin":{"name":"zigbee2mqtt"}}`} {
-			if !a.announcer.hear(message{topic: "ha/device/0x01/config", payload: []byte(payload)}) {
-				t.Errorf("%q is taken for a request", payload)
-			}
-		}
-		if a.announcer.hear(message{topic: "test/request/read/main"}) {
-			t.Error("a request is taken for a message of Home Assistant")
-		}
-		got, _ := a.after(4 * time.Second)
-		for id := range got {
-			if strings.Contains(id, "0x01") {
-				t.Errorf("told of %s", id)
+		for _, topic := range []string{"test/request/read/main", "ha/device/0x01/config", "ha/device/test_000000000001/config"} {
+			if a.announcer.hear(message{topic: topic, retain: true}) {
+				t.Errorf("%s is taken for a message of Home Assistant", topic)
 			}
 		}
 	})
@@ -275,4 +284,203 @@ func TestAnnounceForeign(t *testing.T) {
 	if s.announcer.hear(message{topic: "homeassistant/status", payload: []byte("online")}) || s.announcer.subscriptions() != nil {
 		t.Error("discovery is off, and something is heard")
 	}
+}
+
+// lists returns the newest list of what is published, empty if there was none since the last call, and how many
+// there were.
+func (a *announcement) lists() (newest published, messages int) {
+	a.t.Helper()
+	synctest.Wait()
+	for len(a.sent) > 0 {
+		m := <-a.sent
+		if m.topic != "test/bridge/published" {
+			continue
+		}
+		if !m.retain {
+			a.t.Error("the list is not retained")
+		}
+		newest = published{}
+		if err := json.Unmarshal(m.payload, &newest); err != nil {
+			a.t.Fatalf("%s: %v", m.payload, err)
+		}
+		messages++
+	}
+	return newest, messages
+}
+
+// turn lets the bridge's loop turn for some time.
+func (a *announcement) turn(d time.Duration) {
+	for range d / time.Second {
+		time.Sleep(time.Second)
+		a.announcer.refresh()
+	}
+	synctest.Wait()
+}
+
+// TestListOfWhatIsPublished keeps, in one message, what the next run has to take back: nothing is listed before the
+// list of the last run was heard, or it would be lost, and it changes only with what is published.
+func TestListOfWhatIsPublished(t *testing.T) {
+	announce(t, fewPoints, func(a *announcement) {
+		a.turn(4 * time.Second)
+		for len(a.sent) > 0 {
+			if m := <-a.sent; m.topic == "test/bridge/published" || strings.HasPrefix(m.topic, "ha/") {
+				t.Errorf("%s published before the list of the last run was heard", m.topic)
+			}
+		}
+		a.turn(time.Minute)
+		list, _ := a.lists()
+		if !slices.Equal(list.Meters, []string{"dead", "main", "only"}) || list.Discovery != "ha" || len(list.Devices) != 3 {
+			t.Errorf("listed %+v", list)
+		}
+		main := list.Devices["test_000000000001"]
+		if main.Meter != "main" || !slices.Contains(main.Entities["sensor"], "voltage_b") || !slices.Contains(main.Entities["binary_sensor"], "connection") {
+			t.Errorf("listed %+v", main)
+		}
+		a.turn(time.Hour)
+		if list, messages := a.lists(); messages > 0 {
+			t.Errorf("listed again: %+v", list)
+		}
+	})
+}
+
+// TestListWithoutDiscovery takes back what is retained of a meter that is gone where Home Assistant is told nothing,
+// and of one that had no points; and its device, but not those of meters that are there.
+func TestListWithoutDiscovery(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := &announcement{t: t, stage: newStage(t, nil)}
+		a.listening.Store(true)
+		a.restored.Store(true)
+		a.announcer.subscribed()
+		a.hears(published{Meters: []string{"main", "shop", "000000000009"}, Discovery: "ha", Devices: map[string]publishedDevice{
+			"test_bridge":       {},
+			"test_000000000001": {Meter: "main", Entities: map[string][]string{"sensor": {"voltage_a"}}},
+			"test_000000000002": {Meter: "shop", Entities: map[string][]string{"sensor": {"voltage_a"}}},
+		}})
+		a.cleared()
+		for range 10 {
+			time.Sleep(time.Second)
+			a.announcer.refresh()
+		}
+		synctest.Wait()
+		if got, want := a.cleared(), "test/meter/000000000009/availability test/meter/000000000009/stale test/meter/000000000009/state "+
+			"test/meter/shop/availability test/meter/shop/stale test/meter/shop/state"; got != want {
+			t.Errorf("cleared %s, want %s", got, want)
+		}
+		var gone []string
+		var list published
+		for len(a.sent) > 0 {
+			switch m := <-a.sent; {
+			case strings.HasPrefix(m.topic, "ha/") && m.retain && len(m.payload) == 0:
+				gone = append(gone, m.topic)
+			case m.topic == "test/bridge/published":
+				list = published{}
+				if err := json.Unmarshal(m.payload, &list); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if !slices.Equal(gone, []string{"ha/device/test_000000000002/config"}) {
+			t.Errorf("devices removed: %q", gone)
+		}
+		if !slices.Equal(list.Meters, []string{"dead", "main", "only"}) || len(list.Devices) != 2 || list.Devices["test_000000000001"].Meter != "main" {
+			t.Errorf("listed %+v", list)
+		}
+	})
+}
+
+// TestListWhileTheBrokerIsAway keeps what is to be taken back on the list until the broker has confirmed it.
+func TestListWhileTheBrokerIsAway(t *testing.T) {
+	announce(t, fewPoints, func(a *announcement) {
+		var away atomic.Bool
+		a.outbox.down()
+		a.outbox.up(a.t.Context(), func(_ context.Context, m outgoing) (bool, error) {
+			if away.Load() && (strings.Contains(m.topic, "shop") || strings.Contains(m.topic, "000000000007")) {
+				return false, errNotNow
+			}
+			a.sent <- m
+			return false, nil
+		})
+		away.Store(true)
+		a.keeps(keptDevice{"test_000000000007", "shop", []string{"voltage_a"}})
+		a.turn(time.Minute)
+		if list, _ := a.lists(); !slices.Contains(list.Meters, "shop") || list.Devices["test_000000000007"].Entities == nil {
+			t.Errorf("what is not taken back yet is listed no more: %+v", list)
+		}
+		away.Store(false)
+		a.turn(time.Minute)
+		if list, messages := a.lists(); messages == 0 || slices.Contains(list.Meters, "shop") || list.Devices["test_000000000007"].Entities != nil {
+			t.Errorf("what is taken back is still listed: %+v", list)
+		}
+	})
+}
+
+// TestListUnderAnotherPrefix removes the devices under the prefix that an earlier run had.
+func TestListUnderAnotherPrefix(t *testing.T) {
+	announce(t, fewPoints, func(a *announcement) {
+		a.hears(published{Meters: []string{"main"}, Discovery: "before", Devices: map[string]publishedDevice{"test_000000000001": {Meter: "main"}}})
+		a.turn(10 * time.Second)
+		gone := false
+		for len(a.sent) > 0 {
+			m := <-a.sent
+			gone = gone || m.topic == "before/device/test_000000000001/config" && m.retain && len(m.payload) == 0
+		}
+		if !gone {
+			t.Error("the device stays under the prefix of before")
+		}
+	})
+}
+
+// TestAboutAMeterIsKept tells Home Assistant at once what the meter said to an earlier run, or names would change
+// to and fro at each start.
+func TestAboutAMeterIsKept(t *testing.T) {
+	announce(t, fewPoints, func(a *announcement) {
+		a.hears(published{Discovery: "ha", Devices: map[string]publishedDevice{"test_000000000001": {
+			Meter: "main", Entities: map[string][]string{"sensor": {"voltage_a"}}, About: map[string]string{"manufacturer": "Maker", "tariffs": "4", "secret": "x"},
+		}}})
+		a.turn(10 * time.Second)
+		for len(a.sent) > 0 {
+			if m := <-a.sent; m.topic == "ha/device/test_000000000001/config" && !strings.Contains(string(m.payload), `"manufacturer":"Maker"`) {
+				t.Errorf("told %s", m.payload)
+			}
+		}
+	})
+}
+
+// FuzzPublished: whoever may publish to the bridge's topics may write a list that looks like ours. Nothing of it
+// comes to stand in a topic or in a config that no bridge would have put there.
+func FuzzPublished(f *testing.F) {
+	for _, seed := range []string{
+		"", "null", "[]", "{}", `{"meters":["main","+","#","a/b","a\u0000b",""],"discovery":"homeassistant"}`,
+		`{"discovery":"+","devices":{"test_1":{"meter":"main"}}}`,
+		`{"discovery":"ha/x","devices":{"test_1":{"meter":"main","entities":{"sensor":["a","a/b"],"camera":["x"]},"about":{"model":"x","y":"z"}},"other_1":{},"test_a/b":{}}}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		p := parsePublished(payload, func(id string) bool { return homeassistant.IsOf("test", id) })
+		fits := func(text string) bool {
+			return !strings.ContainsAny(text, "+#\x00") && utf8.ValidString(text) && len(text) <= mostPrefix
+		}
+		names := slices.Clone(p.Meters)
+		for id, d := range p.Devices {
+			if p.Discovery == "" || !fits(p.Discovery) || id != homeassistant.Key(id) || !strings.HasPrefix(id, "test_") {
+				t.Errorf("%q: a device %q under %q", payload, id, p.Discovery)
+			}
+			if d.Meter != "" {
+				names = append(names, d.Meter)
+			}
+			for platform, keys := range d.Entities {
+				for _, key := range keys {
+					if !homeassistant.Known(platform, key) {
+						t.Errorf("%q: an entity %q of %q", payload, key, platform)
+					}
+				}
+			}
+		}
+		for _, name := range names {
+			if !fits(name) || strings.Contains(name, "/") || name == "" {
+				t.Errorf("%q: a meter %q", payload, name)
+			}
+		}
+	})
 }

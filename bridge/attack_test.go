@@ -310,27 +310,27 @@ func TestRefusedCommandsDoNotFloodTheLog(t *testing.T) {
 	}
 }
 
-// TestForeignDiscoveryIsNotBelieved publishes, as whoever may write to Home Assistant's topics,
-// configs that look like ours. They lead to no topic for which the broker would end our connection,
-// and what the broker has not kept is not heard.
-func TestForeignDiscoveryIsNotBelieved(t *testing.T) {
+// TestForgedListIsNotBelieved publishes, as whoever may write to the bridge's own topics, a list of what is
+// published. It leads to no topic for which the broker would end our connection, and what the broker has not
+// kept is not heard.
+func TestForgedListIsNotBelieved(t *testing.T) {
 	announce(t, "meter,item\nmain,voltage_a\n", func(a *announcement) {
-		for _, meter := range []string{"+", "#", "a\x00b", "x\x1b", "$SYS"} {
-			a.keeps("test_000000000077", meter, "power")
-			a.keeps("other_device", meter, "power")
-		}
-		if !a.announcer.hear(message{topic: "ha/device/test_000000000078/config", payload: []byte(`{"origin":{"name":"dlt645-mqtt"},"availability":[{"topic":"test/bridge/status"}]}`)}) {
-			t.Error("a message on a topic of Home Assistant is taken for a request")
+		forged := `{"meters":["+","#","a\u0000b","x\u001b","$SYS"],"discovery":"ha","devices":{"test_000000000077":{"meter":"#"},"other_device":{},"test_+":{}}}`
+		live := message{topic: "test/bridge/published", payload: []byte(`{"meters":["live78"],"discovery":"ha"}`)}
+		if !a.announcer.hear(live) || !a.announcer.hear(message{topic: "test/bridge/published", payload: []byte(forged), retain: true}) {
+			t.Error("a list is taken for a request")
 		}
 		for range 30 {
 			time.Sleep(time.Second)
 			a.announcer.refresh()
 		}
 		synctest.Wait()
-		for len(a.sent) > 0 {
-			topic := (<-a.sent).topic
-			if strings.ContainsAny(topic, "+#\x00\x1b$") || strings.Contains(topic, "other") || strings.Contains(topic, "78") {
-				t.Errorf("published on %q", topic)
+		for _, sent := range []chan outgoing{a.sent, a.told} {
+			for len(sent) > 0 {
+				m := <-sent
+				if strings.ContainsAny(m.topic, "+#\x00\x1b$") || strings.Contains(m.topic, "other") || strings.Contains(m.topic, "78") {
+					t.Errorf("published on %q", m.topic)
+				}
 			}
 		}
 	})

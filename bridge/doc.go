@@ -59,6 +59,7 @@
 //	events.go        limits and implausible values
 //	inspect.go       what is read beside the points: clock, power failures, ratings
 //	announcer.go     what Home Assistant is told
+//	published.go     the list of what the broker keeps of us
 //
 // The bridge itself:
 //

@@ -329,6 +329,7 @@ func (l *link) subscribe(ctx context.Context, m *autopaho.ConnectionManager, qos
 		}
 		return l.publish(ctx, m, qos, message)
 	})
+	go l.askForList(ctx, m)
 	go l.subscribeDiscovery(ctx, m)
 	l.limited.at(slog.LevelInfo, "ready", "ready for requests", "filter", l.topics.requests())
 }
@@ -370,9 +371,38 @@ func (l *link) askForTable(ctx context.Context, m *autopaho.ConnectionManager) {
 	}
 }
 
+// askForList has the broker send, once, the list of what an earlier run has published.
+func (l *link) askForList(ctx context.Context, m *autopaho.ConnectionManager) {
+	if l.announcer.isListed() {
+		return
+	}
+	topic := l.topics.join(topicPublished)
+	if _, err := m.Subscribe(ctx, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: topic, QoS: 1}}}); err != nil {
+		if ctx.Err() == nil {
+			l.limited.log("kept list", "the broker does not tell what an earlier run has published: what is retained of meters that are gone stays", "topic", topic, "err", err,
+				"advice", "the bridge's account must be allowed to read it")
+			l.announcer.giveUpList()
+		}
+		return
+	}
+	timer := time.NewTimer(keptPatience)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done(): // the next connection asks again
+		return
+	case <-l.announcer.listHeard:
+	case <-timer.C:
+		l.announcer.giveUpList()
+	}
+	if _, err := m.Unsubscribe(ctx, &paho.Unsubscribe{Topics: []string{topic}}); err != nil {
+		l.log.Debug("unsubscribe", "topic", topic, "err", err)
+	}
+}
+
 // subscribeDiscovery asks for what must be heard of Home Assistant. Without it Home Assistant is
 // told of the meters all the same.
 func (l *link) subscribeDiscovery(ctx context.Context, m *autopaho.ConnectionManager) {
+	defer l.announcer.subscribed()
 	subscriptions := l.announcer.subscriptions()
 	if subscriptions == nil {
 		return
@@ -380,10 +410,9 @@ func (l *link) subscribeDiscovery(ctx context.Context, m *autopaho.ConnectionMan
 	asking, cancel := context.WithTimeout(ctx, subscribeTimeout)
 	defer cancel()
 	if _, err := m.Subscribe(asking, &paho.Subscribe{Subscriptions: subscriptions}); err != nil && ctx.Err() == nil {
-		l.limited.log("subscribe discovery", "the broker does not grant the subscriptions for Home Assistant: what has left the point table stays there, and its restart goes unnoticed", "err", err,
-			"advice", "the bridge's account must be allowed to read "+l.config.Discovery+"/#; DLT645_DISCOVERY=off does without Home Assistant")
+		l.limited.log("subscribe discovery", "the broker does not grant the subscription for Home Assistant: its restart goes unnoticed", "err", err,
+			"advice", "the bridge's account must be allowed to read "+l.config.Discovery+"/status; DLT645_DISCOVERY=off does without Home Assistant")
 	}
-	l.announcer.subscribed()
 }
 
 func (l *link) down() bool {

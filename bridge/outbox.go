@@ -385,6 +385,13 @@ func (o *outbox) pump() {
 	}
 }
 
+// holds tells whether a topic has a retained message, or one that the broker has not forgotten yet.
+func (o *outbox) holds(topic string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.retained[topic] != nil
+}
+
 // leading tells whether anything that goes first has not had its turn on this connection.
 func (o *outbox) leading() bool {
 	for _, r := range o.retained {

@@ -22,6 +22,8 @@ const (
 	topicAudit  = "bridge/audit"
 	topicConfig = "bridge/config"
 
+	topicPublished = "bridge/published"
+
 	// Under the branch of a meter.
 	branchMeter       = "meter"
 	topicState        = "state"

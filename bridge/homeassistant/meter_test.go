@@ -157,20 +157,15 @@ func TestOffered(t *testing.T) {
 	}
 }
 
-// A config that comes back from the broker tells what was there; what is gone since is removed.
-func TestKept(t *testing.T) {
+// What was told before and is gone since is removed.
+func TestRemove(t *testing.T) {
 	s := site()
-	before := s.Meter(Meter{Name: "main", Address: "1", Points: all()[:2]})
-	payload, err := json.Marshal(before)
-	if err != nil {
-		t.Fatal(err)
-	}
-	kept, ours := Parse(payload, s)
-	if !ours || kept.Meter != "main" || kept.Platforms["forward_active_energy"] != platformSensor || kept.Platforms[keyRead] != platformButton {
-		t.Fatalf("kept %+v, ours %t", kept, ours)
+	before := s.Meter(Meter{Name: "main", Address: "1", Points: all()[:2]}).Platforms()
+	if before["forward_active_energy"] != platformSensor || before[keyRead] != platformButton {
+		t.Fatalf("platforms %v", before)
 	}
 	after := s.Meter(Meter{Name: "main", Address: "1", Points: all()[:1]})
-	after.Remove(kept.Platforms)
+	after.Remove(before)
 	gone, err := json.Marshal(after.Components["combined_active_energy"])
 	if err != nil || string(gone) != `{"platform":"sensor"}` {
 		t.Errorf("removed with %s, %v", gone, err)
@@ -178,53 +173,19 @@ func TestKept(t *testing.T) {
 	if after.Components["forward_active_energy"].UniqueID == "" {
 		t.Error("what is still there is removed")
 	}
-	if payload, err = json.Marshal(after); err != nil {
-		t.Fatal(err)
+	if after.Platforms()["combined_active_energy"] != "" {
+		t.Error("what is removed counts as told")
 	}
-	if kept, _ = Parse(payload, s); kept.Platforms["combined_active_energy"] != "" {
-		t.Error("what is removed counts as kept")
-	}
-
-	elsewhere := site()
-	elsewhere.Root = "dlt645-2"
-	for _, foreign := range [][]byte{nil, []byte("{}"), []byte("offline"), []byte(`{"origin":{"name":"zigbee"},"availability":[{"topic":"dlt645/bridge/status"}]}`)} {
-		if _, ours := Parse(foreign, s); ours {
-			t.Errorf("%s is taken for ours", foreign)
+	for key, platform := range before {
+		if !Known(platform, key) {
+			t.Errorf("%s of %s is not believed", key, platform)
 		}
 	}
-	if _, ours := Parse(payload, elsewhere); ours {
-		t.Error("a config of another bridge is taken for ours")
-	}
-}
-
-// Whoever may publish to Home Assistant's topics may write a config that looks like ours. Nothing of
-// it comes to stand in a topic or in a config that no bridge would have put there.
-func FuzzParse(f *testing.F) {
-	const begin, end = `{"origin":{"name":"dlt645-mqtt"},"availability":[{"topic":"dlt645/bridge/status"}],`, `}`
-	for _, seed := range []string{
-		`"state_topic":"dlt645/meter/main/state","components":{"power":{"platform":"sensor","unique_id":"x"}}`,
-		`"state_topic":"dlt645/meter/+/state"`, `"state_topic":"dlt645/meter/#"`, `"state_topic":"dlt645/meter/a\u0000b/state"`, `"state_topic":"dlt645/meter/"`,
-		`"components":{"a/b":{"platform":"sensor","unique_id":"x"},"c":{"platform":"camera","unique_id":"y"}}`,
-	} {
-		f.Add([]byte(begin + seed + end))
-	}
-	if payload, err := json.Marshal(site().Meter(Meter{Name: "main", Address: "1", Points: all()})); err == nil {
-		f.Add(payload)
-	}
-	f.Fuzz(func(t *testing.T, payload []byte) {
-		kept, ours := Parse(payload, site())
-		if !ours && (kept.Meter != "" || kept.Platforms != nil) {
-			t.Errorf("%q: %+v of a foreign config", payload, kept)
+	for _, of := range [][2]string{{"camera", "x"}, {platformSensor, "a/b"}, {platformSensor, strings.Repeat("a", 200)}} {
+		if Known(of[0], of[1]) {
+			t.Errorf("%v is believed", of)
 		}
-		if strings.ContainsFunc(kept.Meter, func(r rune) bool { return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyz0123456789A_-", r) }) || len(kept.Meter) > 32 {
-			t.Errorf("%q: a meter %q", payload, kept.Meter)
-		}
-		for key, platform := range kept.Platforms {
-			if key != slug(key) || !slices.Contains(ourPlatforms, platform) {
-				t.Errorf("%q: an entity %q of %q", payload, key, platform)
-			}
-		}
-	})
+	}
 }
 
 func TestTopics(t *testing.T) {
@@ -232,12 +193,9 @@ func TestTopics(t *testing.T) {
 	if got := s.Topic(s.MeterID("000000000001")); got != "homeassistant/device/dlt645_000000000001/config" {
 		t.Error(got)
 	}
-	if id, ok := s.Device("homeassistant/device/dlt645_bridge/config"); !ok || id != s.BridgeID() {
-		t.Errorf("%q, %t", id, ok)
-	}
-	for _, other := range []string{"homeassistant/status", "homeassistant/device/zigbee_1/config", "homeassistant/device/dlt645/config"} {
-		if _, ok := s.Device(other); ok {
-			t.Errorf("%s is taken for a config of ours", other)
+	for id, want := range map[string]bool{"dlt645_bridge": true, s.MeterID("1"): true, "dlt645_": false, "dlt645": false, "zigbee_1": false, "dlt645_a/b": false, "dlt645_+": false} {
+		if IsOf("dlt645", id) != want {
+			t.Errorf("%s is taken for ours: %t", id, !want)
 		}
 	}
 }

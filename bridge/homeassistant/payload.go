@@ -1,8 +1,6 @@
 package homeassistant
 
 import (
-	"encoding/json"
-	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -110,37 +108,13 @@ func (c *Config) Platforms() map[string]string {
 	return platforms
 }
 
-// A Kept config is what the broker has kept of an earlier run.
-type Kept struct {
-	Platforms map[string]string // of the entities, by their keys
-	Meter     string            // its name in topics; empty: none
+// Known tells whether a bridge can have told of an entity of that platform and key.
+func Known(platform, key string) bool {
+	return key == slug(key) && len(key) <= longestKey && slices.Contains(ourPlatforms, platform)
 }
 
-// meterName is what may stand for a meter in a topic of ours: a name, or an address.
-var meterName = regexp.MustCompile(`^[a-z0-9A-F][a-z0-9A-F_-]{0,31}$`)
-
-// mostPlatforms bounds the entities of a device that are believed to have been told of.
-const mostPlatforms = 2000
-
-// Parse reads a payload that the broker has kept, and tells whether it is of the bridge of that
-// site. Others may have written it: what no bridge writes is left out of it.
-func Parse(payload []byte, s *Site) (kept Kept, ours bool) {
-	var c Config
-	if json.Unmarshal(payload, &c) != nil || c.Origin.Name != originName || len(c.Availability) == 0 || c.Availability[0].Topic != s.statusTopic() {
-		return Kept{}, false
-	}
-	kept.Platforms = c.Platforms()
-	maps.DeleteFunc(kept.Platforms, func(key, platform string) bool { return key != slug(key) || !slices.Contains(ourPlatforms, platform) })
-	if len(kept.Platforms) > mostPlatforms {
-		kept.Platforms = nil
-	}
-	if name, ok := strings.CutPrefix(c.StateTopic, s.Root+"/meter/"); ok {
-		if name, _, _ = strings.Cut(name, "/"); meterName.MatchString(name) {
-			kept.Meter = name
-		}
-	}
-	return kept, true
-}
+// longestKey is longer than any key that is made of an item.
+const longestKey = 160
 
 var noSlug = regexp.MustCompile(`[^a-z0-9_]+`)
 

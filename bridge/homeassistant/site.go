@@ -74,17 +74,15 @@ func (s *Site) BirthTopic() string { return s.Prefix + "/status" }
 // BirthOnline is what it says there.
 const BirthOnline = "online"
 
-// ConfigTopics is the filter for the topics of all devices, of others too.
-func (s *Site) ConfigTopics() string { return s.Prefix + "/device/+/config" }
-
 // Topic is where the config of a device goes; id is MeterID or BridgeID.
-func (s *Site) Topic(id string) string { return s.Prefix + "/device/" + id + "/config" }
+func (s *Site) Topic(id string) string { return Topic(s.Prefix, id) }
 
-// Device is the reverse of Topic. It tells whether the topic is that of a config of this bridge.
-func (s *Site) Device(topic string) (id string, ok bool) {
-	id, begins := strings.CutPrefix(topic, s.Prefix+"/device/")
-	id, ends := strings.CutSuffix(id, "/config")
-	return id, begins && ends && strings.HasPrefix(id, slug(s.Root)+"_")
+// Topic is where the config of a device goes under a prefix.
+func Topic(prefix, id string) string { return prefix + "/device/" + id + "/config" }
+
+// IsOf tells whether an id can be that of a device of the bridge with that root.
+func IsOf(root, id string) bool {
+	return id == slug(id) && strings.HasPrefix(id, slug(root)+"_") && len(id) > len(slug(root))+1
 }
 
 // MeterID identifies the device of a meter by its address.

@@ -119,7 +119,8 @@ func (c *chaos) flood(ctx context.Context, at *site, random *rand.Rand) {
 	}
 	over(time.Second)
 	parts := at.parts()
-	c.ledger.endFlood(at, ctx.Err() == nil && c.timeline.calm(begin, time.Now(), parts[0], parts[1], parts[2]))
+	now := time.Now()
+	c.ledger.endFlood(at, ctx.Err() == nil && at.connected(begin, now) && c.timeline.calm(begin, now, parts[0], parts[1], parts[2]))
 }
 
 // pour publishes messages of QoS 0 until ctx ends.

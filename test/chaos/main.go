@@ -23,6 +23,8 @@ type options struct {
 	folder   string
 	network  bool
 	quiet    bool
+	clock    bool
+	clocked  string // the program, built with a clock that can be set; empty: there is none
 
 	// Of a load only.
 	rate    float64
@@ -51,6 +53,7 @@ func main() {
 	flag.StringVar(&o.folder, "log", "", "`folder` for the logs; by default one that is removed if nothing was found")
 	flag.BoolVar(&o.network, "network", true, "as root, give one bridge a network of its own, whose cable can be pulled")
 	flag.BoolVar(&o.quiet, "quiet", false, "do not print each calamity")
+	flag.BoolVar(&o.clock, "clock", true, "build the program of one bridge with a clock that can be set, and set it; wants the sources in the current folder")
 	flag.Float64Var(&o.rate, "load", 0, "instead of letting things go wrong, ask so many `requests` a second")
 	flag.IntVar(&o.clients, "clients", 100, "how `many` clients ask them")
 	flag.Parse()
@@ -141,6 +144,11 @@ func (c *chaos) setUp(ctx context.Context, out io.Writer) (err error) {
 	}
 	if err := c.broker.start(); err != nil {
 		return err
+	}
+	if c.clock {
+		if c.clocked, err = buildWithClock(c.folder); err != nil {
+			fmt.Fprintf(out, "skipped: no bridge with a clock that can be set: %v\n", err)
+		}
 	}
 	for _, kind := range []string{"tcp", "pty"} {
 		var n *network
@@ -246,6 +254,9 @@ func (c *chaos) wreak(ctx context.Context) {
 		torment("bridge of "+s.name, 5*time.Second, 40*time.Second, c.ofBridge(s))
 		torment("way of "+s.name, 5*time.Second, 40*time.Second, c.ofWay(s))
 		torment("requests to "+s.name, 10*time.Second, 40*time.Second, []calamity{{"flooded with QoS 0", func(ctx context.Context, random *rand.Rand) { c.flood(ctx, s, random) }}})
+		if s.clockFile != "" {
+			torment(s.clock(), 5*time.Second, 30*time.Second, c.ofClock(s))
+		}
 		torment("bus of "+s.name, 5*time.Second, 30*time.Second, c.ofBus(s))
 	}
 	all.Wait()

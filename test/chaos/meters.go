@@ -135,7 +135,8 @@ func (s *site) checkValues(e *entry, r *reply) error {
 		if err == nil {
 			err = s.checkNumber(e, m, item.DI, number.Coefficient)
 		}
-		if err == nil && len(r.Values) == 1 { // of several the reply tells the time of the last
+		clockRight := s.timeline.calm(e.asked, time.Now(), s.clock())
+		if err == nil && len(r.Values) == 1 && clockRight { // of several the reply tells the time of the last
 			err = s.checkTime(r, number.Coefficient, sizeOf(item.DI))
 		}
 		if err != nil {

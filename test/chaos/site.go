@@ -34,6 +34,8 @@ type site struct {
 	bridge   *process
 	http     string
 
+	clockFile string // says how far the bridge's clock is ahead; empty: it is that of the machine
+
 	mu       sync.Mutex // for what follows; what runs and sessions hold is under the ledger's
 	run      *run
 	runs     int
@@ -121,6 +123,13 @@ func newSite(ctx context.Context, o options, kind string, l *ledger, t *timeline
 	}}
 	if n != nil {
 		s.bridge.arguments = n.inside(o.bridge)
+	} else if kind == "pty" && o.clocked != "" {
+		s.clockFile = filepath.Join(o.folder, "clock-"+kind)
+		if err := s.setClock(0); err != nil {
+			return nil, err
+		}
+		s.bridge.arguments = []string{o.clocked}
+		s.bridge.environment = append(s.bridge.environment, clockFile+"="+s.clockFile)
 	}
 	return s, nil
 }

@@ -185,7 +185,7 @@ func (l *lineTest) run(config Config) {
 	}
 	l.bus = New(config)
 	if !l.unknown {
-		l.bus.manner.clean, l.bus.manner.calm = [2]int{trusted, trusted}, timed
+		l.bus.manner.clean, l.bus.manner.calm = [2]int{trustedVague, trusted}, timed
 		l.bus.manner.reads = trustedReads
 	}
 	l.bus.jitter = func(d time.Duration) time.Duration { return d }

@@ -24,6 +24,10 @@ const (
 	// that brought some does.
 	trusted      = 2
 	trustedReads = 6
+
+	// trustedVague is the same for answers that name nothing: one that comes again would refuse
+	// whatever the meter is asked next.
+	trustedVague = 20
 	repaired     = 50
 
 	// memorable is for how long an answer is remembered that the next may be mistaken for.
@@ -197,7 +201,7 @@ func (m *manner) settling(u *utterance) time.Duration {
 		return 0
 	case m.ever: // and may come again
 		return settling
-	case u.command && commands, !u.command && reads:
+	case u.command && commands, !u.command && reads && (!u.vague || m.clean[kindOfAnswer(false)] >= trustedVague):
 		return 0
 	case u.command && reads:
 		return commandSettling

@@ -195,3 +195,23 @@ func TestReadingsOverMQTT(t *testing.T) {
 		t.Errorf("relay %s, status word %s", seen["relay"], seen["status_3"])
 	}
 }
+
+// TestDescriptionOverMQTT describes the points that the bridge works by, and those of another table when that
+// comes.
+func TestDescriptionOverMQTT(t *testing.T) {
+	b := startMochi(t)
+	root, _ := startBridge(t, map[string]string{
+		"DLT645_MQTT_URL": "mqtt://" + b.address, "DLT645_BUS_URL": quickMeters, "DLT645_METERS": "main=1", "DLT645_POINTS": "basic",
+		"DLT645_ALLOW": "read,relay,config", "DLT645_METER_PASSWORD": "02000000",
+	})
+	c := newClient(t, dial(t, b.address), root+"/bridge/description", root+"/reply/#", root+"/bridge/status")
+	c.await(root+"/bridge/description", func(payload string) bool {
+		return strings.Contains(payload, `"commands":["relay"]`) && strings.Contains(payload, `{"item":"voltage_a","form":"number","unit":"V","decimals":1,`) &&
+			strings.Contains(payload, `"text_zh":"A相电压","interval_s":60}`)
+	})
+	c.ready(root)
+	c.publish(root+"/request/config", "meter,item,interval,max\nmain,frequency,15m,50.5\n", nil)
+	c.await(root+"/bridge/description", func(payload string) bool {
+		return strings.Contains(payload, `"item":"frequency"`) && strings.Contains(payload, `"interval_s":900,"max":50.5}]`) && !strings.Contains(payload, "voltage")
+	})
+}

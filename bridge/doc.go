@@ -65,6 +65,7 @@
 //
 //	bridge.go        the Bridge and its life
 //	info.go          what it tells about itself
+//	description.go   what it tells of the meters and their points
 //	frames.go        what is seen on the wire, for those who watch
 //	health.go        health check and HTTP
 //	metrics.go       what /metrics shows

@@ -323,6 +323,7 @@ func (l *link) subscribe(ctx context.Context, m *autopaho.ConnectionManager, qos
 	l.refreshStale() // first, or what the broker has kept would seem to be of now
 	l.outbox.put(outgoing{topic: l.topics.join(topicStatus), payload: []byte(statusOnline), contentType: contentText, retain: true, follows: true})
 	l.forceInfo()
+	l.publishDescription(l.table())
 	l.outbox.up(ctx, func(ctx context.Context, message outgoing) (final bool, err error) {
 		if largest > 0 && message.packet() > int(largest) {
 			return true, fmt.Errorf("%w: %d bytes, of %d", errTooLarge, message.packet(), largest)

@@ -404,7 +404,7 @@ func TestNothingIsReadBeforeTheTableIsKnown(t *testing.T) {
 				go func() { p.poll(ctx); close(done) }()
 				begin := time.Now()
 				var asked time.Duration
-				for !strings.Contains(strings.Join(p.cage.said(), " "), "_a") {
+				for said := ""; !strings.Contains(said, "voltage_a") && !strings.Contains(said, "current_a"); said = strings.Join(p.cage.said(), " ") {
 					if time.Since(begin) == 4*time.Second {
 						row.come(p)
 					}

@@ -50,4 +50,7 @@ func (b *Bridge) setTable(t *points.Table) {
 		b.clearState(w)
 		b.clearStale(w)
 	}
+	if b.listening.Load() { // else it is published on connecting
+		b.publishDescription(t)
+	}
 }

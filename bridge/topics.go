@@ -18,9 +18,11 @@ const (
 	topicStatus = "bridge/status"
 	topicInfo   = "bridge/info"
 	topicFrame  = "bridge/frame"
-	topicScan   = "bridge/scan"
-	topicAudit  = "bridge/audit"
-	topicConfig = "bridge/config"
+
+	topicDescription = "bridge/description"
+	topicScan        = "bridge/scan"
+	topicAudit       = "bridge/audit"
+	topicConfig      = "bridge/config"
 
 	topicPublished = "bridge/published"
 

@@ -403,7 +403,7 @@ func TestNothingIsReadBeforeTheTableIsKnown(t *testing.T) {
 				done := make(chan struct{})
 				go func() { p.poll(ctx); close(done) }()
 				begin := time.Now()
-				var asked time.Duration
+				var asked time.Duration // to the second; the bus may hold a first request for part of one
 				for said := ""; !strings.Contains(said, "voltage_a") && !strings.Contains(said, "current_a"); said = strings.Join(p.cage.said(), " ") {
 					if time.Since(begin) == 4*time.Second {
 						row.come(p)
@@ -412,7 +412,7 @@ func TestNothingIsReadBeforeTheTableIsKnown(t *testing.T) {
 					synctest.Wait()
 					asked = time.Since(begin) - time.Second
 				}
-				if said := strings.Join(p.cage.said(), " "); asked != row.after || !strings.Contains(said, row.asked) || row.asked == "current_a" && strings.Contains(said, "voltage_a") {
+				if said := strings.Join(p.cage.said(), " "); asked < row.after || asked > row.after+time.Second || !strings.Contains(said, row.asked) || row.asked == "current_a" && strings.Contains(said, "voltage_a") {
 					t.Errorf("asked after %s: %q", asked, said)
 				}
 				cancel()

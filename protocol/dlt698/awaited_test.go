@@ -280,3 +280,24 @@ func FuzzPlan(f *testing.F) {
 		}
 	})
 }
+
+// TestPlainAnswerToASealedRequest may be the late answer to the request that went before without an
+// envelope: a refusal of that says nothing of this one.
+func TestPlainAnswerToASealedRequest(t *testing.T) {
+	apdu := numbered(APDU{Service: Get, Choice: Normal})
+	for _, sealed := range []bool{false, true} {
+		talked := &talk{address: mustAddress("000000000010"), apdu: apdu, sealed: sealed}
+		e := talked.exchange()
+		frame := func(data []byte) []byte {
+			return mustAppend(Frame{Control: answer, Address: talked.address, Client: client, Data: data})
+		}
+		refusal := append([]byte{byte(Get | Answered), Normal, apdu.PIID}, unhex(t, "20 0F 02 00 00 0F 00 00")...)
+		if got := e.Vague(frame(refusal)); got != sealed {
+			t.Errorf("sealed %v: a plain refusal is vague: %v", sealed, got)
+		}
+		envelope := APDU{Service: Security | Answered, Sealed: &Sealed{APDU: refusal}}
+		if e.Vague(frame(envelope.Append(nil))) {
+			t.Errorf("sealed %v: an answer in an envelope is vague", sealed)
+		}
+	}
+}

@@ -94,6 +94,9 @@ func (t *talk) exchange() *protocol.Exchange {
 		Take: func(b []byte) (*protocol.Exchange, protocol.Result, error) { return t.received(b, 0, nil) },
 	}
 	e.Explain = a.explainer(e.Request)
+	if t.sealed { // what comes without an envelope may be the answer to the request that was sent without one
+		e.Vague = func(b []byte) bool { return isVague(b) || !isSealed(b) }
+	}
 	if t.command {
 		e.Vague = func([]byte) bool { return true } // it names what was done, but not how
 	}
@@ -112,6 +115,19 @@ func isVague(b []byte) bool {
 	}
 	service := Service(f.Data[0])
 	return service == Fault|Answered || service == Security|Answered && f.Data[1] == 2
+}
+
+// isSealed reports of a frame whether its APDU is in an envelope.
+func isSealed(b []byte) bool {
+	f := frameIn(b)
+	if f.Control.Fragmented() {
+		fragment, err := ParseFragment(f.Data)
+		if err != nil || fragment.Number > 0 {
+			return true // the first fragment was looked at
+		}
+		f.Data = fragment.Data
+	}
+	return len(f.Data) > 0 && Service(f.Data[0]) == Security|Answered
 }
 
 // received takes in an answer, or the fragment of one that has the number part. Each but the last is

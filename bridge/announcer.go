@@ -3,7 +3,6 @@ package bridge
 import (
 	"hash/maphash"
 	"log/slog"
-	"maps"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -45,6 +44,8 @@ type announcer struct {
 	listed    bool            // what the broker has kept is known, or will not be
 	listHeard chan struct{}   // closed then
 	list      string          // what was published last
+	unlisted  bool            // something has changed since it was made
+	listedFor *points.Table   // the table that it was made for
 	gone      []string        // meters of an earlier run, not looked at yet
 	clearing  map[string]bool // meters of which what is retained is being taken back
 	shut      map[string]bool // devices that are being taken back
@@ -134,7 +135,11 @@ func (a *announcer) learn(id string, platforms map[string]string) {
 	if a.known[id] == nil {
 		a.known[id] = map[string]string{}
 	}
-	maps.Copy(a.known[id], platforms)
+	for key, platform := range platforms {
+		if a.known[id][key] != platform {
+			a.known[id][key], a.unlisted = platform, true
+		}
+	}
 }
 
 // A shownMeter is a meter that is polled.
@@ -211,7 +216,9 @@ func (a *announcer) refreshDevices() {
 	a.tell(a.site.BridgeID(), a.site.Bridge())
 	for _, m := range meters {
 		ids[m.id] = true
-		a.names[m.id] = m.name
+		if a.names[m.id] != m.name {
+			a.names[m.id], a.unlisted = m.name, true
+		}
 		a.tell(m.id, a.config(m, table))
 	}
 	if all {
@@ -277,7 +284,11 @@ func (a *announcer) remember(id string, device map[protocol.Role]string) map[pro
 	if a.about[id] == nil {
 		a.about[id] = map[protocol.Role]string{}
 	}
-	maps.Copy(a.about[id], device)
+	for role, text := range device {
+		if before, known := a.about[id][role]; !known || before != text {
+			a.about[id][role], a.unlisted = text, true
+		}
+	}
 	return a.about[id]
 }
 
@@ -325,6 +336,7 @@ func (a *announcer) forget(ids map[string]bool) {
 		}
 		a.outbox.put(outgoing{topic: a.site.Topic(id), retain: true})
 		a.shut[id] = true
+		a.unlisted = true
 		delete(a.known, id)
 		delete(a.sent, id)
 		delete(a.names, id)

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -14,8 +15,7 @@ func freshFor(interval time.Duration) time.Duration { return 2*interval + 15*tim
 
 // stale lists what the meter has points for and what is not worth showing: what was not read since the bridge
 // started, or not for long. The retained state has values of both kinds.
-func (w *watch) stale(now time.Time) []string {
-	list := []string{} // not null in JSON
+func (w *watch) stale(now time.Time) (list []string) {
 	for _, item := range w.order {
 		if v := w.state.values[item]; v == nil || now.Sub(v.time) > freshFor(w.points[item].Interval) {
 			list = append(list, item)
@@ -63,11 +63,15 @@ func (b *Bridge) refreshStale() {
 
 // publishStale does so for one meter. The caller holds watch.mu.
 func (b *Bridge) publishStale(w *watch, now time.Time) {
-	payload, err := encodeJSON(w.stale(now))
-	if err != nil || string(payload) == w.told { // a list of strings always encodes
+	list := w.stale(now)
+	if w.toldStale && slices.Equal(list, w.told) {
 		return
 	}
-	w.told = string(payload)
+	payload, err := encodeJSON(append([]string{}, list...)) // not null
+	if err != nil {
+		return // a list of strings always encodes
+	}
+	w.told, w.toldStale = list, true
 	b.outbox.put(outgoing{topic: b.topics.ofMeter(w.Name, topicStale), payload: payload, contentType: contentJSON, retain: true, leads: true})
 }
 
@@ -76,7 +80,7 @@ func (b *Bridge) clearStale(w *watch) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(w.order) == 0 && b.config.Discovery != "" {
-		w.told = ""
+		w.told, w.toldStale = nil, false
 		b.outbox.put(outgoing{topic: b.topics.ofMeter(w.Name, topicStale), contentType: contentJSON, retain: true})
 	}
 }

@@ -142,7 +142,7 @@ func (a *announcer) giveUpList() {
 
 // endListing goes on with what is known. The caller holds the lock.
 func (a *announcer) endListing() {
-	a.listed = true
+	a.listed, a.unlisted = true, true
 	close(a.listHeard)
 	if now := time.Now(); a.due.IsZero() || a.due.After(now) {
 		a.due = now
@@ -162,6 +162,12 @@ func (a *announcer) refreshList() {
 	if !a.listed || !a.restored.Load() || time.Now().Before(a.quiet) {
 		return
 	}
+	// The loop comes by each second, and the list may be long.
+	table := a.table()
+	if !a.unlisted && table == a.listedFor && len(a.clearing) == 0 && len(a.shut) == 0 {
+		return
+	}
+	a.unlisted, a.listedFor = false, table
 	names := map[string]bool{}
 	for _, w := range a.poller.all() {
 		names[w.Name] = true

@@ -33,7 +33,8 @@ type watch struct {
 	inspected inspection
 	refused   time.Time         // when an event last said that a command was not sent
 	hidden    bool              // the meter refuses to show what its relay does
-	told      string            // what was last told to be stale; empty: nothing was
+	told      []string          // what was last told to be stale
+	toldStale bool              // anything was told
 	found     protocol.MeterKey // the meter that all this is of, behind a wildcard; zero: none was found
 }
 

@@ -55,6 +55,9 @@ func New(zone *time.Location) *Meters {
 // Name returns "188".
 func (m *Meters) Name() string { return Name }
 
+// Title returns "CJ/T 188".
+func (m *Meters) Title() string { return "CJ/T 188" }
+
 // Family returns "188".
 func (m *Meters) Family() string { return Name }
 

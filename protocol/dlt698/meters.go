@@ -29,6 +29,9 @@ func New(zone *time.Location) Meters { return Meters{zone: zone} }
 // Name returns "698".
 func (m Meters) Name() string { return Name }
 
+// Title returns "DL/T 698.45".
+func (m Meters) Title() string { return "DL/T 698.45" }
+
 // Family returns "698".
 func (m Meters) Family() string { return Name }
 

@@ -29,6 +29,14 @@ func Any() *Meters { return &Meters{Name, &Map{model: Name}} }
 // Name returns "modbus/" and the name of the model.
 func (m *Meters) Name() string { return m.name }
 
+// Title returns "Modbus RTU", and the name of the model if there is one: "Modbus RTU (dtsu666)".
+func (m *Meters) Title() string {
+	if m.model.model == Name {
+		return "Modbus RTU"
+	}
+	return "Modbus RTU (" + m.model.model + ")"
+}
+
 // Family returns "modbus".
 func (m *Meters) Family() string { return Name }
 

@@ -3,6 +3,9 @@
 ARG GO_VERSION=1.26
 FROM --platform=$BUILDPLATFORM golang:${GO_VERSION} AS build
 WORKDIR /src
+# Where Go gets modules from, if not from its usual place: --build-arg GOPROXY=…
+ARG GOPROXY
+ARG GOSUMDB
 COPY go.mod go.sum ./
 RUN --mount=type=cache,target=/go/pkg/mod go mod download
 COPY . .

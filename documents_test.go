@@ -200,6 +200,67 @@ func TestDocumentsNameTests(t *testing.T) {
 	}
 }
 
+// TestContainersInDocuments looks for each service that the pages of installation start in
+// compose.yaml, and for each build argument that any page names in the Dockerfile.
+func TestContainersInDocuments(t *testing.T) {
+	composed, dockerfile := readFile(t, "compose.yaml"), readFile(t, "Dockerfile")
+	for _, name := range []string{"docs/install.md", "docs/install.zh-CN.md"} {
+		started := regexp.MustCompile(`docker compose (?:--[a-z-]+ )*(?:up -d|run --rm)(?: --[a-z-]+)* ([a-z][a-z-]*)`).FindAllStringSubmatch(readFile(t, name), -1)
+		if len(started) == 0 {
+			t.Errorf("%s starts no service", name)
+		}
+		for _, match := range started {
+			if !strings.Contains(composed, "\n  "+match[1]+":\n") {
+				t.Errorf("%s starts %s, which is no service of compose.yaml", name, match[1])
+			}
+		}
+	}
+	for _, name := range []string{"README.md", "README.zh-CN.md", "docs/install.md", "docs/install.zh-CN.md"} {
+		for _, match := range regexp.MustCompile(`--build-arg ([A-Z_]+)=`).FindAllStringSubmatch(readFile(t, name), -1) {
+			if !regexp.MustCompile(`(?m)^ARG ` + match[1] + `\b`).MatchString(dockerfile) {
+				t.Errorf("%s names the build argument %s, which the Dockerfile does not take", name, match[1])
+			}
+		}
+	}
+}
+
+// TestChinesePages compares each Chinese page under docs with its English twin: it has the same
+// headings, tables and blocks of code, in the same order.
+func TestChinesePages(t *testing.T) {
+	pages, err := filepath.Glob("docs/*.zh-CN.md")
+	if err != nil || len(pages) == 0 {
+		t.Fatalf("pages %v, %v", pages, err)
+	}
+	for _, page := range pages {
+		english := strings.TrimSuffix(page, ".zh-CN.md") + ".md"
+		if got, want := skeleton(readFile(t, page)), skeleton(readFile(t, english)); !slices.Equal(got, want) {
+			t.Errorf("%s has %v\n%s has %v", page, got, english, want)
+		}
+	}
+}
+
+// skeleton lists the headings of a page by their level, and its tables and blocks of code.
+func skeleton(markdown string) (parts []string) {
+	inCode, inTable := false, false
+	for line := range strings.Lines(markdown) {
+		trimmed := strings.TrimSpace(line)
+		switch {
+		case strings.HasPrefix(trimmed, "```"):
+			if inCode = !inCode; inCode {
+				parts = append(parts, trimmed)
+			}
+		case inCode:
+		case strings.HasPrefix(line, "#"):
+			level, _, _ := strings.Cut(line, " ")
+			parts = append(parts, level)
+		case strings.HasPrefix(line, "|") && !inTable:
+			parts = append(parts, "table")
+		}
+		inTable = !inCode && strings.HasPrefix(line, "|")
+	}
+	return parts
+}
+
 // TestLinksInDocuments follows every link within the repository, to its heading if it names one.
 func TestLinksInDocuments(t *testing.T) {
 	var documents []string

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// hostClock returns what tells why the clock of this host is none to set meters by: it is not
-// synchronised, unless it is trusted, or it shows a time before the program was built.
+// hostClock returns a check that fails while the clock of this host is unfit to set meters by: while it
+// is not synchronised, unless it is trusted, or shows a time before the program was built.
 func hostClock(trusted bool) func() error {
 	built := buildTime()
 	return func() error {

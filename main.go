@@ -84,7 +84,7 @@ func runBridge(ctx context.Context, _ []string, _ io.Reader, _, stderr io.Writer
 }
 
 // statusConfiguration is the exit status for a configuration that cannot be used, EX_CONFIG of
-// sysexits.h. A crash of the Go runtime ends with 2, so that this is told from what a restart mends.
+// sysexits.h, by which a supervisor can tell a bad configuration from a crash: the Go runtime ends with 2.
 const statusConfiguration = 78
 
 // serve runs bridge, bus and, if the configuration wants one, the embedded broker, until ctx

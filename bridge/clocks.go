@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// clockMemory is how long it counts how far a meter's clock was off.
+	// clockMemory is how long the measured offset of a meter's clock stays usable.
 	clockMemory = 24 * time.Hour
 
 	// mostClocks bounds the memory for the clocks of meters.
@@ -27,7 +27,7 @@ type clocks struct {
 type clock struct {
 	offset time.Duration
 	read   time.Time // or when a command that may have set it was over
-	shown  time.Time // what our clock showed then, without what tells how much time has passed since; zero: it was not read
+	shown  time.Time // our wall clock then, monotonic reading stripped; zero: the meter's clock was not read
 }
 
 // learn takes note of a clock if one was read. A request is over when its last step is: a command

@@ -30,8 +30,8 @@ type conversation struct {
 	acted    bool              // what was to change something has reached the wire
 }
 
-// silent tells whether the meter left what it was asked last unanswered. Before it may have been asked
-// for what not every meter knows.
+// silent reports whether the last step that was sent got no answer. Earlier steps do not count: they
+// may ask for what this meter ignores.
 func (c *conversation) silent() bool {
 	for _, o := range slices.Backward(c.outcomes) {
 		if !o.cached {

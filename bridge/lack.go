@@ -137,8 +137,8 @@ func (w *watch) noteAnswer(o *outcome) {
 	}
 }
 
-// noteSilence returns the step that the meter has been silent to so often, and heard right after
-// it, that it is not asked for that any more; else nil.
+// noteSilence returns the step to give up on, or nil: one that the meter has ignored silencesOfItem
+// times, though it answered another right after each.
 func (w *watch) noteSilence(o *outcome) (lost *silence) {
 	silent := errors.Is(o.Err, protocol.ErrSilent)
 	last := w.silence

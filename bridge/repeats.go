@@ -178,7 +178,7 @@ func (b *Bridge) repeat(r *request, first *answer) {
 	b.send(r, &again)
 }
 
-// withdraw answers the repeats of a command that was not begun with the same error.
+// withdraw fails all waiting repeats of a command that never started, with that command's error.
 func (b *Bridge) withdraw(r *request, err error) {
 	for _, waiting := range b.repeats.withdraw(r.remembered) {
 		b.fail(waiting, err)

@@ -455,8 +455,8 @@ func (c *conversation) doubt(e *protocol.Exchange, h *hearing) {
 	}
 }
 
-// over returns when no late answer to an exchange is to be expected any more: when the longest
-// time that an answer may take has passed twice since the request, and once from now on.
+// over returns when no late answer to an exchange can come any more: two of the longest waits
+// for an answer after the request, and at least one from now.
 func (c *conversation) over(h *hearing) time.Time {
 	ceiling := c.bus.ceiling()
 	over := h.end.Add(2 * ceiling)

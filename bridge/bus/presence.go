@@ -172,9 +172,9 @@ func (b *Bus) present(step *protocol.Step, tries int, took time.Duration, short 
 
 // missing notes that a meter has left a try unanswered, the first or the second, and tells whether it is offline now.
 // Noise that is no answer does not make it so, but does not bring it back either. A stranger is
-// not probed, or an idle line would be busy for ever with meters that never were. Nor is a meter
-// probed with what it was silent to last, if there is better: it may be there, and silent to that
-// alone.
+// not probed, or an idle line would be busy for ever with meters that never were. A probe avoids the
+// request that the meter ignored last if a better one is known: the meter may be there, and ignore
+// that request alone.
 func (b *Bus) missing(step *protocol.Step, tries int, garbled, stranger bool) bool {
 	if step.Class == protocol.ClassScan {
 		return false

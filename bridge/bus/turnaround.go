@@ -14,9 +14,9 @@ const (
 	// firstByte is what a scan adds to the longest turnaround that a protocol allows, for the first byte.
 	firstByte = 50 * time.Millisecond
 
-	// waryAnswers is for how many answers a meter gets the time of the first guess that has left both
-	// tries unanswered. If it was just about to answer the first, it did not hear the second, nor we the
-	// answer, and so it would be each time.
+	// waryAnswers is for how many answers a meter that left both tries unanswered gets the first guess
+	// again. Otherwise each retry might collide with its late answer: a meter that is just about to
+	// answer the first try does not hear the second, and we do not hear the answer.
 	waryAnswers = 1000
 
 	// medianOf is of how many answers, the latest, the usual turnaround is the median.

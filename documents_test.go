@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"unicode"
@@ -110,6 +111,42 @@ func TestCommandsInDocuments(t *testing.T) {
 	for _, name := range variables() {
 		if !strings.Contains(help.String(), name) {
 			t.Errorf("help does not mention %s", name)
+		}
+	}
+}
+
+// TestExitStatusesInHelp ends commands in each of the ways that help lists.
+func TestExitStatusesInHelp(t *testing.T) {
+	_, help, _ := execute(t, "", "help")
+	_, list, _ := strings.Cut(help, "\nExit status:\n")
+	list, _, _ = strings.Cut(list, "\n\n")
+	listed := map[int]bool{}
+	for _, match := range regexp.MustCompile(`(?m)^  (\d+) `).FindAllStringSubmatch(list, -1) {
+		status, err := strconv.Atoi(match[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		listed[status] = true
+	}
+	setAll(t, map[string]string{"DLT645_MQTT_URL": "", "DLT645_BUS_URL": "nowhere"})
+	for arguments, want := range map[string]int{
+		"version":                       0,
+		"decode 68":                     1,
+		"items nosuchitem":              1,
+		"healthcheck":                   1,
+		"nosuchcommand":                 2,
+		"healthcheck -x":                2,
+		"read 1 voltage_a":              2,
+		"scan":                          2,
+		"decode -protocol nosuch 68":    2,
+		"items -protocol nosuch energy": 2,
+		"":                              statusConfiguration,
+		"points template":               statusConfiguration,
+		"demo":                          statusConfiguration,
+	} {
+		status, _, stderr := execute(t, "", strings.Fields(arguments)...)
+		if status != want || !listed[status] {
+			t.Errorf("%q ends with status %d, want %d, and help lists %v: %s", arguments, status, want, listed, stderr)
 		}
 	}
 }

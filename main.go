@@ -188,12 +188,20 @@ func runVersion(_ context.Context, _ []string, _ io.Reader, out, _ io.Writer) in
 	return 0
 }
 
+// exitStatuses is the part of help for those who write scripts and units.
+const exitStatuses = `Exit status:
+  0     it is done; a bridge, demo, uplink or simulate was told to stop
+  1     it failed, and standard error says why: no answer, a frame or a table with mistakes, nothing found, a bridge that is not healthy
+  2     the command line is not understood; of read, scan, decode and items also: the configuration cannot be used. A crash ends with 2 as well
+  78    the configuration cannot be used, so starting again will not help
+`
+
 func runHelp(_ context.Context, _ []string, _ io.Reader, out, stderr io.Writer) int {
 	fmt.Fprint(out, "dlt645-mqtt: a bridge between MQTT and a bus of DL/T 645 electricity meters\n\nUsage:\n  dlt645-mqtt\n        run the bridge, configured by the environment\n")
 	for _, c := range commands() {
 		fmt.Fprintf(out, "  %s\n        %s\n", strings.TrimSpace("dlt645-mqtt "+c.name+" "+c.arguments), c.summary)
 	}
-	fmt.Fprint(out, "\nEach command says more with -help.\n\nVariables:\n")
+	fmt.Fprint(out, "\nEach command says more with -help.\n\n"+exitStatuses+"\nVariables:\n")
 	if err := usage(out); err != nil {
 		complain(stderr, "help", err)
 		return 1

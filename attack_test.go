@@ -3,10 +3,12 @@ package main
 import (
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -154,6 +156,36 @@ func TestControlCharactersStayInTheirPlace(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestTerminalsInColour logs what would make a terminal do something, as it is and as messages quote it.
+func TestTerminalsInColour(t *testing.T) {
+	for _, value := range []any{nasty, strconv.Quote(nasty), nasty[:4], errors.New(nasty), fmt.Errorf("no item: %q", nasty)} {
+		var inColour, plain strings.Builder
+		newTextLog(&inColour, slog.LevelDebug, true).Info("refused", "what", value)
+		newTextLog(&inColour, slog.LevelDebug, true).With("what", value).Info("refused")
+		newTextLog(&plain, slog.LevelDebug, true).Info("refused", "what", "")
+		newTextLog(&plain, slog.LevelDebug, true).With("what", "").Info("refused")
+		if got, want := strings.Count(inColour.String(), "\x1b"), strings.Count(plain.String(), "\x1b"); got != want || want == 0 {
+			t.Errorf("%q: %d escape sequences, %d without it: %q", value, got, want, &inColour)
+		}
+	}
+}
+
+// TestTopicIsQuotedOnce looks at how the log shows an ordinary topic and a long one.
+func TestTopicIsQuotedOnce(t *testing.T) {
+	log := newWatched("")
+	synctest.Test(t, func(t *testing.T) {
+		site := newVirtualSite(t, simulator.BusOptions{Meters: simulated(t, "1"), Baud: 9600}, nil)
+		site.stop()
+		site.log = newLog(log, "text", slog.LevelDebug)
+		site.start(t)
+		site.Ask("read/nobody", nil)
+		site.Ask("read/"+strings.Repeat("n", 100), []byte("x"))
+	})
+	if got := log.String(); !strings.Contains(got, " topic=read/nobody ") || strings.Contains(got, `topic="`) || strings.Contains(got, "topic="+"read/"+strings.Repeat("n", 80)) {
+		t.Errorf("logged %s", got)
 	}
 }
 

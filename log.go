@@ -4,6 +4,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 
 	"github.com/lmittmann/tint"
 )
@@ -13,7 +14,31 @@ func newLog(w io.Writer, format string, level slog.Level) *slog.Logger {
 	if format == "json" {
 		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
 	}
-	return slog.New(tint.NewTextHandler(w, &tint.Options{Level: level, NoColor: !isTerminal(w) || os.Getenv("NO_COLOR") != "", TimeFormat: "2006-01-02 15:04:05.000"}))
+	return newTextLog(w, level, isTerminal(w) && os.Getenv("NO_COLOR") == "")
+}
+
+func newTextLog(w io.Writer, level slog.Level, colour bool) *slog.Logger {
+	options := tint.Options{Level: level, NoColor: !colour, TimeFormat: "2006-01-02 15:04:05.000"}
+	if colour {
+		options.ReplaceAttr = harmless
+	}
+	return slog.New(tint.NewTextHandler(w, &options))
+}
+
+// harmless keeps escape sequences of clients from the terminal. In colour tint lets them through, for
+// values that bring colours of their own, and makes one even of `\x1b` that was escaped before.
+func harmless(_ []string, a slog.Attr) slog.Attr {
+	text := ""
+	switch value := a.Value.Any().(type) {
+	case string:
+		text = value
+	case error:
+		text = value.Error()
+	}
+	if strings.Contains(text, "\x1b") || strings.Contains(text, `\x1b`) {
+		a.Value = slog.StringValue(strings.NewReplacer("\x1b", `\u001b`, `\x1b`, `\u001b`).Replace(text))
+	}
+	return a
 }
 
 func isTerminal(w io.Writer) bool {

@@ -463,7 +463,7 @@ func (l *link) publish(connection context.Context, m *autopaho.ConnectionManager
 		}
 		return false, fmt.Errorf("%w: %w", errNotNow, err)
 	case ctx.Err() != nil && connection.Err() == nil && qos > 0:
-		l.limited.at(slog.LevelError, "not acknowledged", "the broker does not acknowledge a message; connecting anew", "topic", quote(message.topic), "waited", l.patience)
+		l.limited.at(slog.LevelError, "not acknowledged", "the broker does not acknowledge a message; connecting anew", "topic", shortened(message.topic), "waited", l.patience)
 		m.TerminateConnectionForTest() // nothing else closes a connection that is to come back
 	}
 	return errors.Is(err, paho.ErrInvalidArguments), err

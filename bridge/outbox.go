@@ -414,7 +414,7 @@ func (o *outbox) send(connection context.Context, publish publisher, m outgoing)
 	} else if again {
 		if m.attempts++; m.attempts >= mostAttempts {
 			again = false
-			o.log.at(slog.LevelError, "poison", "a message is given up: each time it was sent the connection ended", "topic", quote(m.topic), "bytes", len(m.payload))
+			o.log.at(slog.LevelError, "poison", "a message is given up: each time it was sent the connection ended", "topic", shortened(m.topic), "bytes", len(m.payload))
 		}
 	}
 	if again {
@@ -454,7 +454,7 @@ func (o *outbox) attempt(connection context.Context, publish publisher, m outgoi
 		m.payload, m.contentType, m.short = m.short(), contentJSON, nil
 		return o.attempt(connection, publish, m)
 	case final:
-		o.log.at(slog.LevelError, "not taken", "the broker does not take a message", "topic", quote(m.topic), "err", err)
+		o.log.at(slog.LevelError, "not taken", "the broker does not take a message", "topic", shortened(m.topic), "err", err)
 		return false
 	case errors.Is(err, errNotNow):
 		pause := time.NewTimer(refusalPause)

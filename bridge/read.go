@@ -164,7 +164,7 @@ func (b *Bridge) finishRead(r *request, m *meter, c conversation) {
 	a.OK = len(a.Errors) == 0
 	if !a.OK && !started {
 		a.Error = a.Errors[0].value.(*problem)
-		b.limited.log(string(a.Error.Code), "read failed", "topic", quote(r.topic), "code", a.Error.Code, "message", a.Error.Message)
+		b.limited.log(string(a.Error.Code), "read failed", "topic", shortened(r.topic), "code", a.Error.Code, "message", a.Error.Message)
 	}
 	b.send(r, a)
 }

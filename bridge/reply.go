@@ -101,10 +101,10 @@ func (b *Bridge) fail(r *request, err error) {
 		return // the audit has logged it
 	}
 	if p.Code == CodeInternal {
-		b.log.Error("request failed", "topic", r.topic, "err", p.Message)
+		b.log.Error("request failed", "topic", shortened(r.topic), "err", p.Message)
 		return
 	}
-	b.limited.log(string(p.Code), "request refused", "topic", quote(r.topic), "code", p.Code, "message", p.Message)
+	b.limited.log(string(p.Code), "request refused", "topic", shortened(r.topic), "code", p.Code, "message", p.Message)
 }
 
 // send publishes the reply to a request, now or once the broker is back.
@@ -114,7 +114,7 @@ func (b *Bridge) send(r *request, a *reply) {
 	}
 	payload, err := encodeJSON(a)
 	if err != nil { // a value that no JSON can hold: a bug, but the sender still gets an answer
-		b.log.Error("reply cannot be written as JSON", "topic", r.topic, "err", err)
+		b.log.Error("reply cannot be written as JSON", "topic", shortened(r.topic), "err", err)
 		payload, _ = encodeJSON(&reply{ID: r.id, Request: r.verb, Time: a.Time, Error: problemf(CodeInternal, "the reply cannot be written as JSON: %v", err)})
 	}
 	if a.Repeated {

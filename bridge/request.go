@@ -90,7 +90,7 @@ func (b *Bridge) receive(m message) {
 		return
 	}
 	if !ok {
-		b.limited.log("foreign topic", "the broker sent a message that was not asked for", "topic", m.topic)
+		b.limited.log("foreign topic", "the broker sent a message that was not asked for", "topic", shortened(m.topic))
 		return
 	}
 	r := &request{message: m, verb: verb, target: target, replyTopic: b.topics.reply(m.topic), deliver: b.outbox.put, command: isCommandVerb(verb)}

@@ -103,20 +103,28 @@ const startTakes = 10 * time.Second
 
 // serveConfig is serve with a configuration that was read before.
 func serveConfig(ctx context.Context, c config, stderr io.Writer, ready func(context.Context, config, *embeddedBroker)) int {
-	if os.Getenv("GOGC") == "" {
+	tuned := os.Getenv("GOGC") == ""
+	if tuned {
 		debug.SetGCPercent(leastGarbage)
-		watching, enough := context.WithCancel(ctx)
-		defer enough()
-		go watchGarbage(watching)
 	}
 	log := newLog(stderr, c.logFormat, c.logLevel)
-	// Soon after the start the pages that only that has needed are not needed any more.
-	forgetting := time.AfterFunc(startTakes, func() {
+	// Soon after the start the memory that only that has needed is not needed any more.
+	running, stopped := context.WithCancel(ctx)
+	defer stopped()
+	go func() {
+		select {
+		case <-running.Done():
+			return
+		case <-time.After(startTakes):
+		}
 		if _, err := forgetStart(); err != nil {
 			log.Debug("what only the start needed stays in memory", "err", err)
 		}
-	})
-	defer forgetting.Stop()
+		debug.FreeOSMemory()
+		if tuned {
+			watchGarbage(running)
+		}
+	}()
 	var broker *embeddedBroker
 	if c.embedded != "" {
 		var err error

@@ -98,6 +98,7 @@ func (a *announcer) subscribed() {
 	}
 	a.mu.Lock()
 	a.quiet = time.Now().Add(pause)
+	clear(a.sent) // the broker may have lost what it kept
 	a.mu.Unlock()
 	a.schedule(pause, false)
 }
@@ -212,6 +213,9 @@ func (a *announcer) refreshDevices() {
 	}
 	again := a.again
 	a.due, a.again = time.Time{}, false
+	if again {
+		clear(a.sent)
+	}
 	ids := map[string]bool{a.site.BridgeID(): true}
 	a.tell(a.site.BridgeID(), a.site.Bridge())
 	for _, m := range meters {
@@ -325,7 +329,7 @@ func (a *announcer) tell(id string, config *homeassistant.Config) {
 	}
 	a.sent[id] = hash
 	a.learn(id, config.Platforms())
-	a.outbox.put(outgoing{topic: a.site.Topic(id), payload: payload, contentType: contentJSON, retain: true})
+	a.outbox.put(outgoing{topic: a.site.Topic(id), payload: payload, contentType: contentJSON, retain: true, passing: true})
 }
 
 // forget removes the devices that are not among ids.

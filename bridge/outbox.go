@@ -51,6 +51,7 @@ type outgoing struct {
 	ordered     bool // not before the last one that is ordered has been acknowledged
 	current     bool // only the newest of its topic counts, as if it were retained
 	reading     bool // of a meter, for databases: goes after all else, and is given up first
+	passing     bool // retained, and large, and told anew over each connection: not kept once the broker has it
 	light       bool // answers a message of QoS 0, and may go with QoS 0 itself if too many wait
 	leads       bool // of what is retained: goes out on each connection before what follows
 	follows     bool // of what is retained: goes out after all that leads
@@ -302,7 +303,7 @@ func (o *outbox) again() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, r := range o.retained {
-		r.due = true
+		r.due = r.due || !r.passing // which has just been told anew
 	}
 	o.pump()
 }
@@ -434,9 +435,9 @@ func (o *outbox) sendRetained(ctx context.Context, publish publisher, r *retaine
 	r.sending, r.due, r.answered = false, r.due || again, r.answered || ctx.Err() == nil
 	if len(m.payload) == 0 && !again { // the broker has forgotten the topic, and need not be told again
 		r.clear = nil
-		if !r.due {
-			delete(o.retained, m.topic)
-		}
+	}
+	if (len(m.payload) == 0 || m.passing) && !again && !r.due {
+		delete(o.retained, m.topic)
 	}
 	o.pump()
 }

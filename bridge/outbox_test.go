@@ -581,3 +581,40 @@ func TestOutboxLightLane(t *testing.T) {
 		}
 	})
 }
+
+// TestOutboxKeepsNotWhatIsToldAnew publishes what is told anew over each connection: it is kept until the broker
+// has it, and no longer.
+func TestOutboxKeepsNotWhatIsToldAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOutbox(quietLog())
+		o.put(outgoing{topic: "config", payload: []byte("1"), retain: true, passing: true})
+		o.put(outgoing{topic: "state", payload: []byte("2"), retain: true})
+		for i, row := range []struct {
+			err  error
+			want string
+		}{{errors.New("connection lost"), "[]"}, {nil, "[config=1 state=2]"}, {nil, "[state=2]"}} {
+			var mu sync.Mutex
+			var taken []string
+			ctx, end := context.WithCancel(t.Context())
+			o.up(ctx, func(_ context.Context, m outgoing) (bool, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				if row.err == nil {
+					taken = append(taken, m.topic+"="+string(m.payload))
+				}
+				return false, row.err
+			})
+			synctest.Wait()
+			o.down()
+			end()
+			synctest.Wait()
+			slices.Sort(taken)
+			if got := fmt.Sprint(taken); got != row.want {
+				t.Errorf("connection %d: published %s, want %s", i, got, row.want)
+			}
+		}
+		if len(o.retained) != 1 {
+			t.Errorf("%d messages are kept", len(o.retained))
+		}
+	})
+}

@@ -141,13 +141,14 @@ func TestDriftInState(t *testing.T) {
 func TestRelayThatCannotBeSeen(t *testing.T) {
 	announce(t, "meter,item,interval\nmain,voltage_a,10s\nmain,status_3,10s\n", func(a *announcement) {
 		a.announcer.site.Relay = true
-		say := "refused"
-		a.cage.say = func(_, item string) string {
-			if strings.HasPrefix(item, "status_3") {
-				return say
+		a.meters(func() {
+			a.cage.say = func(_, item string) string {
+				if strings.HasPrefix(item, "status_3") {
+					return "refused"
+				}
+				return "220.1"
 			}
-			return "220.1"
-		}
+		})
 		told, _ := a.after(20 * time.Second)
 		if got := told["000000000001"]; !strings.Contains(got, "relay_close relay_trip") {
 			t.Errorf("told %q", got)

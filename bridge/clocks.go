@@ -153,6 +153,9 @@ func (b *Bridge) compareClocks(r *request, reach time.Duration) error {
 			continue
 		}
 		ahead, err := b.lookAtClock(r, m)
+		if r.patient { // to read the clocks of many meters may take longer than a command waits for its turn
+			r.deadline = time.Now().Add(commandTTL)
+		}
 		known := b.bus.Meter(m.current().MeterKey)
 		switch {
 		case err == nil:

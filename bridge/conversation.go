@@ -135,6 +135,9 @@ func (b *Bridge) hold(r *request, p pending) conversation {
 			if c.acted { // the time to live of a command bounds its beginning, not the look at what it did
 				r.deadline = time.Now().Add(commandTTL)
 			}
+			if p.plan.Prelude && r.patient { // what must be looked at first may take longer than a command waits for its turn
+				r.deadline = time.Now().Add(commandTTL)
+			}
 			if !r.from.IsZero() && r.patient { // a history takes as long as it takes, while its turns come
 				r.deadline = time.Now().Add(readTTL)
 			}

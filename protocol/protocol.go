@@ -129,6 +129,10 @@ type Plan struct {
 	// Until, unless zero, is when it is too late to begin Steps, whatever the request says.
 	Until time.Time
 
+	// Prelude marks Steps that only look whether a command may be given, one of several such plans, which
+	// together may take longer than a command waits that does not say how long. So each has that time for itself.
+	Prelude bool
+
 	// Level is the level of the password in the frames of a command, as the protocol spells it; empty: they
 	// have none. The meter counts the wrong passwords of a level, and so must we.
 	Level string

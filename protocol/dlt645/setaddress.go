@@ -49,6 +49,7 @@ func (a *addressing) exclude(other Version, questions []protocol.Step) protocol.
 		return a.confirmAlone()
 	}
 	plan := a.plan(questions[0])
+	plan.Prelude = true
 	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
 		const why = "set_address is sent only if there is no other meter on the wire; connect the meter alone"
 		switch answer := answers[0]; {
@@ -68,6 +69,7 @@ func (a *addressing) exclude(other Version, questions []protocol.Step) protocol.
 // confirmAlone plans to ask twice who is there, and to give the address if only the meter that is meant is.
 func (a *addressing) confirmAlone() protocol.Plan {
 	plan := a.plan(a.whoIsThere(), a.whoIsThere())
+	plan.Prelude = true
 	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
 		for _, answer := range answers {
 			if err := a.isAlone(answer); err != nil {

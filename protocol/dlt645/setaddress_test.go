@@ -191,3 +191,29 @@ func TestSetAddressErrors(t *testing.T) {
 		t.Run(test.next, func(t *testing.T) { isError(t, err, protocol.ErrBadRequest, test.words) })
 	}
 }
+
+// TestSetAddressTakesItsTimeToLook wants each question that is asked before the address is given to have its time
+// for itself, and the command not to.
+func TestSetAddressTakesItsTimeToLook(t *testing.T) {
+	for _, version := range []Version{V2007, V1997} {
+		plan, questions := readdress(t, version), 0
+		for slices.ContainsFunc(plan.Steps, func(step protocol.Step) bool { return step.Repeatable }) {
+			if !plan.Prelude {
+				t.Errorf("%s: question %d has no time for itself", version, questions)
+			}
+			questions += len(plan.Steps)
+			answers := []protocol.Answer{{Err: protocol.ErrSilent}}
+			if len(plan.Steps) == 2 {
+				there := protocol.Answer{Result: protocol.Result{Address: meterAt(meterB)}}
+				answers = []protocol.Answer{there, there}
+			}
+			var err error
+			if plan, err = plan.Then(answers); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if questions != 4 || len(plan.Steps) != 1 || !plan.Steps[0].IsCommand() || plan.Prelude {
+			t.Errorf("%s: after %d questions %+v", version, questions, plan)
+		}
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -277,6 +278,38 @@ func TestSilenceTellsWhatMayBeWrong(t *testing.T) {
 				t.Errorf("got %v, want an error with %q", err, want)
 			}
 			<-l.submit(read("a", "v"))
+		}
+	})
+}
+
+// TestSilenceTellsWholeMilliseconds gives how long was waited as people read it, however exactly it was computed.
+func TestSilenceTellsWholeMilliseconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var dead atomic.Bool
+		l := start(t, Config{}, func(request string) []arrival {
+			if dead.Load() {
+				return nil
+			}
+			answer := prompt(request)
+			answer[0].after += 123_457 * time.Nanosecond
+			return answer
+		})
+		defer l.stop()
+		for range 10 {
+			<-l.submit(read("a", "1"))
+		}
+		dead.Store(true)
+		for range 2 {
+			err := (<-l.submit(read("a", "1"))).Replies[0].Err
+			if err == nil {
+				t.Fatal("no error")
+			}
+			_, text, _ := strings.Cut(err.Error(), "within ")
+			text = text[:max(0, strings.IndexAny(text, ",;"))]
+			if waited, wrong := time.ParseDuration(text); wrong != nil || waited != waited.Round(time.Millisecond) {
+				t.Errorf("%q: %v", err, wrong)
+			}
+			time.Sleep(time.Minute) // virtual
 		}
 	})
 }

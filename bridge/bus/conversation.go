@@ -397,6 +397,7 @@ func (c *conversation) turnaround(h *hearing) time.Duration {
 // conversation, waited is how long the meter had for it.
 func (c *conversation) unanswered(e *protocol.Exchange, h *hearing, first bool, waited time.Duration) {
 	b := c.bus
+	waited = waited.Round(time.Millisecond) // for people
 	c.silent = true
 	heard := ""
 	if h.garbled && e.Explain != nil {

@@ -13,13 +13,49 @@ import (
 
 	"dlt645-mqtt/protocol"
 	"dlt645-mqtt/protocol/dlt645"
+	"dlt645-mqtt/protocol/dlt698"
 	"dlt645-mqtt/simulator"
 )
 
 // A meterOnSite is one meter of a site. All count their exchanges in the numbers that they send.
 type meterOnSite struct {
-	*simulator.Meter
-	name string
+	counter
+	name    string
+	version dlt645.Version // zero: it speaks DL/T 698.45
+}
+
+// A counter is a meter that counts its exchanges.
+type counter interface {
+	simulator.Device
+	Counts() simulator.Counts
+}
+
+// A counted is a number of a meter that counts.
+type counted struct {
+	di   dlt645.DI
+	size int        // bytes; 0: of a meter of DL/T 698.45
+	oad  dlt698.OAD // of such a one
+}
+
+// number returns the number in an exchange.
+func (c counted) number(address string, exchange int) int64 {
+	switch {
+	case c.size > 0:
+		return simulator.Counted(address, exchange, c.di, c.size)
+	case c.oad.OI() < 0x1000:
+		return simulator.Counted698(address, exchange, c.oad, simulator.CountedEnergy)
+	}
+	return simulator.Counted698(address, exchange, c.oad, simulator.CountedVariable)
+}
+
+// find returns the number of the meter that has a name.
+func (m *meterOnSite) find(name string) (counted, bool) {
+	if m.version == 0 {
+		item, ok := dlt698.Items().Find(name)
+		return counted{oad: item.OAD}, ok
+	}
+	item, ok := dlt645.Items(m.version).Find(name)
+	return counted{di: item.DI, size: sizeOf(item.DI)}, ok
 }
 
 // metersOnSite have addresses that do not follow one another, for a meter under the fault
@@ -27,12 +63,15 @@ type meterOnSite struct {
 var metersOnSite = []struct {
 	name    string
 	options simulator.MeterOptions
+	newer   *simulator.Meter698Options // of a meter of DL/T 698.45; its address is that of the options
 }{
-	{"main", simulator.MeterOptions{Address: "112233445566", Version: dlt645.V2007}},
-	{"shop", simulator.MeterOptions{Address: "681668166816", Version: dlt645.V2007, Longest: 64}}, // blocks come in several frames
-	{"flat", simulator.MeterOptions{Address: "000000000001", Version: dlt645.V2007}},
-	{"roof", simulator.MeterOptions{Address: "000000000003", Version: dlt645.V2007, RelayDelay: 2 * time.Second}},
-	{"old", simulator.MeterOptions{Address: "970000000042", Version: dlt645.V1997}},
+	{"main", simulator.MeterOptions{Address: "112233445566", Version: dlt645.V2007}, nil},
+	{"shop", simulator.MeterOptions{Address: "681668166816", Version: dlt645.V2007, Longest: 64}, nil}, // blocks come in several frames
+	{"flat", simulator.MeterOptions{Address: "000000000001", Version: dlt645.V2007}, nil},
+	{"roof", simulator.MeterOptions{Address: "000000000003", Version: dlt645.V2007, RelayDelay: 2 * time.Second}, nil},
+	{"old", simulator.MeterOptions{Address: "970000000042", Version: dlt645.V1997}, nil},
+	{"grid", simulator.MeterOptions{Address: "202412345678"}, &simulator.Meter698Options{Fragment: 40, Scrambled: true}},
+	{"club", simulator.MeterOptions{Address: "202400000005"}, &simulator.Meter698Options{Follow: true, RelayDelay: time.Second}},
 }
 
 // items are what is read, by the edition. No item follows another, for a meter under the fault
@@ -45,6 +84,10 @@ var items = map[dlt645.Version][][]string{
 		{"forward_active_energy_block"}, {"active_power", "forward_active_energy", noSuchItem},
 	},
 	dlt645.V1997: {{"forward_active_energy"}, {"reverse_active_energy", "forward_active_energy"}},
+	0: { // DL/T 698.45
+		{"current_b"}, {"active_power"}, {"forward_active_energy"}, {"current_a", "current_b", "current_c"},
+		{"forward_active_energy_block"}, {"active_power", "forward_active_energy", noSuchItem},
+	},
 }
 
 // noSuchItem is an identifier that no meter has.
@@ -98,6 +141,29 @@ func markOf(command dlt645.Frame) string {
 	return ""
 }
 
+// markOf698 does so of a command to a meter of DL/T 698.45: its methods by the code of DL/T 645 that does the same.
+func markOf698(command dlt698.APDU) string {
+	e := command.Entries[0]
+	switch e.OAD {
+	case 0x80008100:
+		return markOfRelay(relayActions["trip"])
+	case 0x80008200:
+		if e.Data.Items[0].Items[1].Bits == 0 {
+			return markOfRelay(relayActions["permit_close"])
+		}
+		return markOfRelay(relayActions["close"])
+	case 0x80007F00:
+		return markOfRelay(relayActions["alarm"])
+	case 0x80008000:
+		return markOfRelay(relayActions["alarm_off"])
+	case 0x80017F00:
+		return markOfRelay(relayActions["keep_power"])
+	case 0x80018000:
+		return markOfRelay(relayActions["keep_power_off"])
+	}
+	return ""
+}
+
 // alarmFrame is a raw alarm that carries a number in place of the operator's code.
 func alarmFrame(address string, number uint32) (string, error) {
 	to, err := dlt645.ParseAddress(address, dlt645.V2007)
@@ -127,17 +193,17 @@ func (s *site) checkValues(e *entry, r *reply) error {
 		return fmt.Errorf("values of %s, which is no meter", r.Address)
 	}
 	for name, text := range r.Values {
-		item, ok := dlt645.Items(m.Version()).Find(name)
+		of, ok := m.find(name)
 		if !ok {
 			return fmt.Errorf("nobody asked for %s", name)
 		}
 		number, err := protocol.ParseDecimal(string(text))
 		if err == nil {
-			err = s.checkNumber(e, m, item.DI, number.Coefficient)
+			err = s.checkNumber(e, m, of, number.Coefficient)
 		}
 		clockRight := s.timeline.calm(e.asked, time.Now(), s.clock())
-		if err == nil && len(r.Values) == 1 && clockRight { // of several the reply tells the time of the last
-			err = s.checkTime(r, number.Coefficient, sizeOf(item.DI))
+		if err == nil && len(r.Values) == 1 && of.size > 0 && clockRight { // of several the reply tells the time of the last
+			err = s.checkTime(r, number.Coefficient, of.size)
 		}
 		if err != nil {
 			return fmt.Errorf("%s of meter %s: %w", name, r.Address, err)
@@ -161,23 +227,23 @@ func (s *site) checkTime(r *reply, number int64, size int) error {
 // checkNumber finds the exchange that a number comes from. A number of no exchange may still
 // be what was on the wire: several faults at once can make a frame whose checksum is right, and
 // no receiver can know.
-func (s *site) checkNumber(e *entry, m *meterOnSite, di dlt645.DI, number int64) error {
+func (s *site) checkNumber(e *entry, m *meterOnSite, of counted, number int64) error {
 	const history = 1000
-	address, size := m.Address(), sizeOf(di)
+	address := m.Address()
 	s.ledger.values++
 	before := e.before[address]
 	last := m.Counts().Exchanges
 	for n := before + 1; n <= last; n++ {
-		if simulator.Counted(address, n, di, size) == number {
+		if of.number(address, n) == number {
 			return nil
 		}
 	}
 	for n := max(1, before-history); n <= before; n++ {
-		if simulator.Counted(address, n, di, size) == number {
+		if of.number(address, n) == number {
 			return fmt.Errorf("%d is old: of exchange %d, when there had been %d before the request", number, n, before)
 		}
 	}
-	if s.spy.heardLately(address, number, size, e.asked) {
+	if of.size > 0 && s.spy.heardLately(address, number, of.size, e.asked) {
 		s.ledger.forged++
 		return nil
 	}
@@ -188,7 +254,7 @@ func (s *site) checkNumber(e *entry, m *meterOnSite, di dlt645.DI, number int64)
 type register struct {
 	site    *site
 	address string
-	di      dlt645.DI
+	counted
 }
 
 // checkState tells whether each value of a state is one that the meter has sent, and none is
@@ -203,12 +269,12 @@ func (s *site) checkState(meter string, payload []byte) error {
 			continue
 		}
 		for _, name := range statePoints {
-			item, ok := dlt645.Items(m.Version()).Find(name)
-			if m.Version() == dlt645.V1997 && item.DI>>8 != 0x90 {
+			of, known := m.find(name)
+			if !known || m.version == dlt645.V1997 && of.di>>8 != 0x90 {
 				continue // shorter numbers come again too soon
 			}
-			if text := members[name]; ok && text != nil {
-				if err := s.checkPoint(register{s, m.Address(), item.DI}, m, text); err != nil {
+			if text := members[name]; known && text != nil {
+				if err := s.checkPoint(register{s, m.Address(), of}, m, text); err != nil {
 					return fmt.Errorf("%s: %w", name, err)
 				}
 			}
@@ -224,11 +290,10 @@ func (s *site) checkPoint(r register, m *meterOnSite, text json.RawMessage) erro
 		return err
 	}
 	s.ledger.values++
-	size := sizeOf(r.di)
 	newest := s.ledger.newest[r]
 	last := m.Counts().Exchanges
 	for n := last; n > 0; n-- {
-		if simulator.Counted(r.address, n, r.di, size) != number.Coefficient {
+		if r.number(r.address, n) != number.Coefficient {
 			continue
 		}
 		if n < newest {
@@ -237,7 +302,7 @@ func (s *site) checkPoint(r register, m *meterOnSite, text json.RawMessage) erro
 		s.ledger.newest[r] = n
 		return nil
 	}
-	if s.spy.heardLately(r.address, number.Coefficient, size, time.Time{}) {
+	if r.size > 0 && s.spy.heardLately(r.address, number.Coefficient, r.size, time.Time{}) {
 		s.ledger.forged++
 		return nil
 	}
@@ -266,7 +331,7 @@ func (s *site) checkFrame(e *entry, r *reply, di dlt645.DI) error {
 		b := frame.Data[4+sizeOf(di)-1-i]
 		number = number*100 + int64(b>>4)*10 + int64(b&0xF)
 	}
-	return s.checkNumber(e, m, di, number)
+	return s.checkNumber(e, m, counted{di: di, size: sizeOf(di)}, number)
 }
 
 // A spy listens to the line beside the bridge and remembers the latest sound frames.

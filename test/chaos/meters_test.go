@@ -34,7 +34,7 @@ func TestCheckNumber(t *testing.T) {
 				t.Fatal("the meter is silent")
 			}
 		}
-		m := &meterOnSite{meter, "main"}
+		m := &meterOnSite{meter, "main", dlt645.V2007}
 		s := &site{ledger: newLedger(), meters: map[string]*meterOnSite{address: m}}
 		read()
 		e := &entry{asked: time.Now(), before: s.exchanges()}
@@ -54,7 +54,7 @@ func TestCheckNumber(t *testing.T) {
 			{"of another meter", simulator.Counted("000000000003", 2, di, 3), "made up"},
 			{"forged by the line", forged, ""},
 		} {
-			err := s.checkNumber(e, m, di, test.number)
+			err := s.checkNumber(e, m, counted{di: di, size: sizeOf(di)}, test.number)
 			if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
 				t.Errorf("%s: %v, want %q", test.name, err, test.want)
 			}

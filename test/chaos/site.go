@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"dlt645-mqtt/protocol/dlt645"
+	"dlt645-mqtt/protocol/dlt698"
 	"dlt645-mqtt/simulator"
 )
 
@@ -70,20 +71,32 @@ func newSite(ctx context.Context, o options, kind string, l *ledger, t *timeline
 	bus := simulator.BusOptions{Baud: baud, Turnaround: 20 * time.Millisecond, WakeUp: 4, Seed: o.seed, Faults: faults}
 	var names []string
 	for _, m := range metersOnSite {
-		options := m.options
-		options.Counting, options.Seed = true, o.seed
-		var meter *simulator.Meter
-		options.OnCommand = func(command dlt645.Frame) {
-			if mark := markOf(command); mark != "" {
-				l.carriedOut(deed{s, command.Address.String(), mark, time.Now()})
+		on := &meterOnSite{name: m.name, version: m.options.Version}
+		spoken := dlt698.Name
+		if m.newer != nil {
+			meter, err := s.newer(*m.newer, m.options.Address, o.seed)
+			if err != nil {
+				return nil, err
 			}
+			on.counter = meter
+			bus.Devices = append(bus.Devices, meter)
+		} else {
+			options := m.options
+			options.Counting, options.Seed = true, o.seed
+			options.OnCommand = func(command dlt645.Frame) {
+				if mark := markOf(command); mark != "" {
+					l.carriedOut(deed{s, command.Address.String(), mark, time.Now()})
+				}
+			}
+			meter, err := simulator.NewMeter(options)
+			if err != nil {
+				return nil, err
+			}
+			on.counter, spoken = meter, meter.Version().String()
+			bus.Meters = append(bus.Meters, meter)
 		}
-		if meter, err = simulator.NewMeter(options); err != nil {
-			return nil, err
-		}
-		s.meters[meter.Address()] = &meterOnSite{meter, m.name}
-		names = append(names, m.name+"="+meter.Address()+"@"+meter.Version().String())
-		bus.Meters = append(bus.Meters, meter)
+		s.meters[on.Address()] = on
+		names = append(names, m.name+"="+on.Address()+"@"+spoken)
 	}
 	s.line = simulator.NewBus(bus)
 	go s.spy.listen(s.line)
@@ -287,4 +300,15 @@ func measure(ctx context.Context, address string) (now sample, err error) {
 		return now, fmt.Errorf("http://%s/metrics has no go_goroutines or no process_resident_memory_bytes", address)
 	}
 	return now, nil
+}
+
+// newer makes a meter of DL/T 698.45 that counts, and that enters what it carries out.
+func (s *site) newer(options simulator.Meter698Options, address string, seed uint64) (*simulator.Meter698, error) {
+	options.Address, options.Counting, options.Seed = address, true, seed
+	options.OnCommand = func(command dlt698.APDU) {
+		if mark := markOf698(command); mark != "" {
+			s.ledger.carriedOut(deed{s, address, mark, time.Now()})
+		}
+	}
+	return simulator.NewMeter698(options)
 }

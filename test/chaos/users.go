@@ -69,7 +69,7 @@ func body(members map[string]any) []byte {
 func (u *user) meter(version dlt645.Version) *meterOnSite {
 	for {
 		m := u.site.meters[metersOnSite[u.random.IntN(len(metersOnSite))].options.Address]
-		if version == 0 || m.Version() == version {
+		if version == 0 || m.version == version {
 			return m
 		}
 	}
@@ -78,10 +78,10 @@ func (u *user) meter(version dlt645.Version) *meterOnSite {
 // read reads some items of some meter, by its name or its address.
 func (u *user) read(ctx context.Context) {
 	m := u.meter(0)
-	lists := items[m.Version()]
+	lists := items[m.version]
 	list := lists[u.random.IntN(len(lists))]
 	target := m.name
-	if u.random.IntN(3) == 0 && m.Version() == dlt645.V2007 { // an address alone does not tell the edition
+	if u.random.IntN(3) == 0 && m.version == dlt645.V2007 { // an address alone does not tell the edition
 		target = m.Address()
 	}
 	e := &entry{site: u.site, tail: "read/" + target}
@@ -180,7 +180,7 @@ func (u *user) switchRelay(ctx context.Context) {
 	actions := []string{"trip", "close", "alarm", "alarm_off", "permit_close", "keep_power", "keep_power_off"}
 	var relays []*meterOnSite
 	for _, m := range metersOnSite {
-		if m.options.Version == dlt645.V2007 {
+		if m.options.Version != dlt645.V1997 {
 			relays = append(relays, u.site.meters[m.options.Address])
 		}
 	}

@@ -44,7 +44,7 @@ func TestSoak(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newSoak(t, simulator.BusOptions{Baud: 2400, Faults: faults}, nil)
-				s.frozen = frozen
+				s.freeze(frozen)
 				s.run(exchanges)
 			})
 		})
@@ -206,6 +206,13 @@ func newSoak(t *testing.T, o simulator.BusOptions, change func(*simulator.Bus, *
 	return s
 }
 
+// freeze has the process stopped at that share of the times that it waits for bytes.
+func (s *soak) freeze(share float64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.frozen = share
+}
+
 // A countingPort notes at each write how many exchanges each meter has had.
 type countingPort struct {
 	bus.Port
@@ -234,10 +241,13 @@ func (p *countingPort) Write(data []byte) (int, error) {
 // Read lets the process be stopped now and then: what comes meanwhile lies there when it goes on.
 func (p *countingPort) Read(data []byte, wait time.Duration) (int, error) {
 	s := p.soak
-	if s.frozen > 0 && wait > 0 {
+	s.mu.Lock()
+	frozen := s.frozen
+	s.mu.Unlock()
+	if frozen > 0 && wait > 0 {
 		s.mu.Lock()
 		stop := time.Duration(0)
-		if s.random.Float64() < s.frozen {
+		if s.random.Float64() < frozen {
 			stop = soakAge + time.Duration(s.random.IntN(60))*time.Second
 			s.tally.stops++
 		}

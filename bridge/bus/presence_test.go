@@ -408,23 +408,23 @@ func TestMeterThatHasJustDiedHarmsNobody(t *testing.T) {
 // Another meter in the place of the dead one may be slower than that ever was.
 func TestExchangedMeterMayBeSlower(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		dead, slow := false, false
+		var dead, slow atomic.Bool
 		l := start(t, withTimeout(2*time.Second), func(request string) []arrival {
 			switch {
-			case slow:
+			case slow.Load():
 				return after(450*time.Millisecond+valueTime, prompt(request)[0].text)
-			case dead:
+			case dead.Load():
 				return nil
 			}
 			return prompt(request)
 		})
 		defer l.stop()
 		<-l.submit(read("a", "v"))
-		dead = true
+		dead.Store(true)
 		<-l.submit(read("a", "v"))
 		<-l.submit(read("a", "v"))
 		equal(t, "online when it has gone", l.bus.Meter(keyOf("a")).Online(), false)
-		slow = true
+		slow.Store(true)
 		<-time.After(time.Minute)
 		equal(t, "online with the slower one", l.bus.Meter(keyOf("a")).Online(), true)
 	})

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import { cleanUp, folder, freePort, launch, missing, mosquitto, password, run, visit } from './stack.js'
+import { cleanUp, folder, freePort, inspect, launch, missing, mosquitto, password, picture, run, visit } from './stack.js'
 
 describe('a broker with accounts', { skip: missing('the console with accounts', 'chromium', 'go', 'mosquitto', 'mosquitto_passwd') }, () => {
   const accounts = ['bridge', 'reader', 'operator', 'billing', 'test']
@@ -57,6 +57,8 @@ describe('a broker with accounts', { skip: missing('the console with accounts', 
   test('who has the wrong password sees nothing', async () => {
     const { page, close } = await signIn('operator', 'meters', 'wrong')
     await page.getByText('The broker does not take this name and password.').waitFor()
+    await picture(page, 'sign-in')
+    await inspect(page, 'sign-in')
     assert.equal(await page.locator('article.meter').count(), 0)
     await page.reload() // it is not remembered
     await page.getByLabel('User name').waitFor()
@@ -104,6 +106,8 @@ describe('a broker with accounts', { skip: missing('the console with accounts', 
     await command(page, 'ghost', 'Trip (open)')
     const unknown = page.locator('.outcome.unknown', { hasText: 'It may have been done or not' })
     await unknown.waitFor()
+    await picture(page, 'outcomes')
+    await inspect(page, 'outcomes')
     const borders = await page.locator('.outcome').evaluateAll(all => all.map(o => getComputedStyle(o).borderTopStyle))
     assert.deepEqual(borders, ['dashed', 'solid', 'solid'])
     await page.getByRole('row', { name: /ghost relay trip unknown/ }).waitFor()
@@ -140,6 +144,8 @@ describe('a broker with accounts', { skip: missing('the console with accounts', 
     await page.goto(`${address}/#/meters`)
     await card(page, 'canteen').locator('.pill.unknown').waitFor()
     await card(page, 'canteen').getByText('the bridge is gone').waitFor()
+    await picture(page, 'a-bridge-is-gone')
+    await inspect(page, 'a bridge is gone')
     await card(page, 'main').locator('.pill.online').waitFor()
     assert.deepEqual(complaints, [])
     await close()
@@ -163,6 +169,8 @@ describe('a broker with accounts', { skip: missing('the console with accounts', 
     await page.getByText('The connection to the broker is lost.').waitFor()
     await card(page, 'main').locator('.pill.unknown').waitFor()
     assert.equal(await page.locator('.pill.online').count(), 0)
+    await picture(page, 'the-broker-is-gone')
+    await inspect(page, 'the broker is gone')
     broker = await mosquitto(port, ...accounts)
     await page.locator('.link.up').waitFor()
     await card(page, 'main').locator('.pill.online').waitFor()

@@ -1,29 +1,9 @@
 // The console against the demo, in a real browser: what a new user does, and what each page looks like.
 import assert from 'node:assert/strict'
-import { mkdirSync, readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { join } from 'node:path'
+import { readFileSync } from 'node:fs'
 import { after, before, describe, test } from 'node:test'
 import mqtt from 'mqtt'
-import { cleanUp, freePort, launch, missing, run, visit } from './stack.js'
-
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
-const pictures = process.env.PICTURES
-
-// inspect finds what axe has to say, and what does not fit.
-async function inspect (page, where) {
-  await page.evaluate(axe)
-  const found = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }))
-  assert.deepEqual(found.violations.map(v => `${v.id}: ${v.help}: ${v.nodes.map(n => n.html).join('\n')}`), [], `axe, ${where}`)
-  const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
-  assert.ok(over <= 0, `${where} is ${over} pixels too wide`)
-}
-
-async function picture (page, name) {
-  if (!pictures) return
-  mkdirSync(pictures, { recursive: true })
-  await page.screenshot({ path: join(pictures, `${name}.png`), fullPage: true })
-}
+import { cleanUp, freePort, inspect, launch, missing, picture, run, visit } from './stack.js'
 
 describe('the demo', { skip: missing('the console in a browser', 'chromium', 'go') }, () => {
   let demo, address, browser, client, root
@@ -145,6 +125,13 @@ describe('the demo', { skip: missing('the console in a browser', 'chromium', 'go
     await page.getByRole('columnheader', { name: /tariff 2 \(peak\) kWh/ }).waitFor()
     assert.ok(await page.locator('.bars tbody tr').count() > 20)
     await picture(page, 'energy-by-day')
+    // The simulated meter freezes no months, so its settlements stand in for them.
+    await page.getByRole('button', { name: 'Energy by month', disabled: false }).click()
+    await page.getByText(/^Energy by (month|settlement period), as the meter has counted it/).waitFor()
+    assert.ok(await page.locator('.bars tbody tr').count() > 10)
+    assert.equal(await page.getByRole('alert').count(), 0)
+    await page.getByRole('button', { name: 'Energy by day', disabled: false }).click()
+    await page.getByText('Energy by day, as the meter has counted it').waitFor()
     await inspect(page, 'energy by day')
     assert.deepEqual(complaints, [])
     await close()

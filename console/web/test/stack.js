@@ -1,7 +1,9 @@
 // What the tests run: the binary, built once, a mosquitto with the access list that the project ships, and
 // a real browser; on free ports of this machine, with everything that they write in one temporary folder.
+import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
@@ -130,4 +132,22 @@ export async function visit (browser, address, { width = 1280, height = 900, dar
   page.on('request', r => { if (new URL(r.url()).host !== new URL(address).host && !r.url().startsWith('blob:')) complaints.push(`asks ${r.url()}`) })
   await page.goto(`${address}/#/${hash}`)
   return { page, complaints, close: () => context.close() }
+}
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+const pictures = process.env.PICTURES
+
+// inspect finds what axe has to say, and what does not fit.
+export async function inspect (page, where) {
+  await page.evaluate(axe)
+  const found = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }))
+  assert.deepEqual(found.violations.map(v => `${v.id}: ${v.help}: ${v.nodes.map(n => n.html).join('\n')}`), [], `axe, ${where}`)
+  const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
+  assert.ok(over <= 0, `${where} is ${over} pixels too wide`)
+}
+
+export async function picture (page, name) {
+  if (!pictures) return
+  mkdirSync(pictures, { recursive: true })
+  await page.screenshot({ path: join(pictures, `${name}.png`), fullPage: true })
 }

@@ -19,6 +19,8 @@ const curves: typeof loads = [
   ['minute_freeze', () => t('Load curve', '负荷曲线'), ['active_power', 'voltage_a', 'forward_active_energy']]
 ]
 
+type Kind = 'day' | 'month' | 'settlement'
+
 interface Stored { at: number, values: Record<string, any> }
 
 // shifted gives the parts of a moment by the meter's clock.
@@ -35,7 +37,7 @@ export function History ({ b, m, protocol }: { b: Bridge, m: Meter, protocol?: s
   const [what, setWhat] = useState(kinds[0][0])
   const [samples, setSamples] = useState<Stored[]>([])
   const [units, setUnits] = useState<Record<string, string>>({})
-  const [periods, setPeriods] = useState<{ kind: 'day' | 'month', stored: Stored[], unit: string }>()
+  const [periods, setPeriods] = useState<{ kind: Kind, stored: Stored[], unit: string }>()
   const [busy, setBusy] = useState('')
   const [problem, setProblem] = useState<any>()
   const stop = useRef(false)
@@ -84,9 +86,33 @@ export function History ({ b, m, protocol }: { b: Bridge, m: Meter, protocol?: s
     const wrong = kind === 'day'
       ? await read('daily_freeze_forward_active_energy_block', today - 31 * 86_400_000, now(), take)
       : await read('monthly_freeze_forward_active_energy_block', today - 400 * 86_400_000, now(), take)
+    if (kind === 'month' && wrong && stored.length === 0) {
+      // Not every meter freezes by month; its registers at the settlements mostly come to the same.
+      const registers = await readSettlements()
+      if (registers.length > 1) {
+        setPeriods({ kind: 'settlement', stored: registers, unit })
+        setBusy('')
+        return
+      }
+    }
     if (wrong) setProblem(wrong)
     setPeriods({ kind, stored, unit })
     setBusy('')
+  }
+
+  // readSettlements brings the registers of now and of the last twelve settlements; at is how many back, negative.
+  const readSettlements = async (): Promise<Stored[]> => {
+    const back = Array.from({ length: 13 }, (_, h) => h)
+    const items = back.map(h => h === 0 ? 'forward_active_energy_block' : `forward_active_energy_block_h${h}`)
+    const text = await ask({ root: b.root, verb: 'read', meter: m.name, body: { items }, patience: 120_000 })
+    const values = (typeof text === 'string' ? parse(text) : undefined)?.values ?? {}
+    return back.map(h => {
+      const ending = h === 0 ? '' : `_h${h}`
+      return {
+        at: -h,
+        values: Object.fromEntries(Object.entries(values).filter(([k]) => h === 0 ? !/_h\d+$/.test(k) : k.endsWith(ending)).map(([k, v]) => [k.slice(0, k.length - ending.length), v]))
+      }
+    }).filter(s => s.values.forward_active_energy instanceof Decimal)
   }
 
   const names = [...new Set(samples.flatMap(s => Object.keys(s.values)))]
@@ -144,7 +170,7 @@ function TwoDays ({ samples, item, unit, today, protocol }: { samples: Stored[],
 }
 
 // Periods shows what was used between one freeze and the next, by tariff.
-function Periods ({ kind, stored, unit, offset }: { kind: 'day' | 'month', stored: Stored[], unit: string, offset: string }) {
+function Periods ({ kind, stored, unit, offset }: { kind: Kind, stored: Stored[], unit: string, offset: string }) {
   const list = [...stored].sort((p, q) => p.at - q.at)
   if (list.length < 2) return <Note>{t('The meter has stored too little for that.', '电表存储的记录不足。')}</Note>
   const used = list[list.length - 1].values
@@ -157,9 +183,9 @@ function Periods ({ kind, stored, unit, offset }: { kind: 'day' | 'month', store
     const [before, after] = [list[i - 1], list[i]]
     // A freeze that is missing must not count two days as one.
     const days = Math.round((after.at - before.at) / 86_400_000)
-    const whole = kind === 'day' ? days === 1 : days >= 28 && days <= 31
+    const whole = kind === 'day' ? days === 1 : kind === 'month' ? days >= 28 && days <= 31 : after.at - before.at === 1
     const inPeriod = new Date(before.at + shift(offset) + 3_600_000)
-    const name = kind === 'day' ? day(before.at + 3_600_000) : inPeriod.toISOString().slice(0, 7)
+    const name = kind === 'day' ? day(before.at + 3_600_000) : kind === 'month' ? inPeriod.toISOString().slice(0, 7) : after.at === 0 ? t('since the last', '本结算周期') : t(`${-after.at} back`, `上${-after.at}结算周期`)
     bars.push({
       label: whole ? name : `${name}…`,
       parts: whole
@@ -172,5 +198,5 @@ function Periods ({ kind, stored, unit, offset }: { kind: 'day' | 'month', store
         : []
     })
   }
-  return <Bars bars={bars} unit={unit} caption={kind === 'day' ? t('Energy by day, as the meter has counted it', '日电量（按电表示数）') : t('Energy by month, as the meter has counted it', '月电量（按电表示数）')} />
+  return <Bars bars={bars} unit={unit} caption={kind === 'day' ? t('Energy by day, as the meter has counted it', '日电量（按电表示数）') : kind === 'month' ? t('Energy by month, as the meter has counted it', '月电量（按电表示数）') : t('Energy by settlement period, as the meter has counted it', '各结算周期电量（按电表示数）')} />
 }

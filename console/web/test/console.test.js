@@ -11,7 +11,7 @@ describe('the demo', { skip: missing('the console in a browser', 'chromium', 'go
     const port = await freePort()
     root = `demo-${process.pid}`
     demo = run({
-      DLT645_MQTT_URL: `embedded://127.0.0.1:${port}`, DLT645_TOPIC: root, DLT645_BUS_URL: 'sim://?meters=4&baud=115200&turnaround=5ms', DLT645_HTTP: `127.0.0.1:${await freePort()}`
+      DLT645_MQTT_URL: `embedded://127.0.0.1:${port}`, DLT645_TOPIC: root, DLT645_BUS_URL: 'sim://?meters=4&protocols=2007,2007,698,188&baud=115200&turnaround=5ms', DLT645_HTTP: `127.0.0.1:${await freePort()}`
     }, 'demo')
     address = (await demo.says(/^(http:\S+)\/ /m))[1]
     assert.match(demo.output().trimStart(), /^http/, 'the first line is the address')

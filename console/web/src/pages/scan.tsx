@@ -37,9 +37,9 @@ export function Scan () {
   const meters: any[] = (Array.isArray(reply?.meters) ? reply.meters : Array.isArray(progress?.meters) ? progress.meters : [])
   const share = finite(progress?.asked) / Math.max(1, finite(progress?.asked) + finite(progress?.left))
   // Names of meters that are named already are kept.
-  const names = new Map<string, string>((Array.isArray(b.info?.meters) ? b.info.meters : []).map((m: any) => [String(m.address), String(m.name)]))
+  const names = new Map<string, string>((Array.isArray(b.info?.meters) ? b.info.meters : []).map((m: any) => [`${m.address}@${m.protocol}`, String(m.name)]))
   const plainProtocol = '2007'
-  const line = 'DLT645_METERS=' + meters.map((m, i) => `${names.get(String(m.address)) ?? `meter${i + 1}`}=${m.address}${m.protocol === plainProtocol ? '' : `@${m.protocol}`}`).join(',')
+  const line = 'DLT645_METERS=' + meters.map((m, i) => `${names.get(`${m.address}@${m.protocol}`) ?? `meter${i + 1}`}=${m.address}${m.protocol === plainProtocol ? '' : `@${m.protocol}`}`).join(',')
   return (
     <>
       <Title>{t('Scan', '搜表')}</Title>
@@ -66,7 +66,7 @@ export function Scan () {
         {meters.length > 0 && <>
           <div class="scroll" tabIndex={0} role="group" aria-labelledby="found"><table>
             <thead><tr><th scope="col">{t('Address', '表地址')}</th><th scope="col">{t('Protocol', '规约')}</th><th scope="col">{t('Line', '线路')}</th><th scope="col">{t('Named', '名称')}</th></tr></thead>
-            <tbody>{meters.map(m => <tr><th scope="row"><code>{String(m.address)}</code></th><td>{String(m.protocol)}</td><td>{m.baud ? `${m.baud} bit/s ${m.parity ?? ''}` : ''}</td><td>{names.get(String(m.address)) ?? <span class="dim">{t('not yet', '未命名')}</span>}</td></tr>)}</tbody>
+            <tbody>{meters.map(m => <tr><th scope="row"><code>{String(m.address)}</code></th><td>{String(m.protocol)}</td><td>{m.baud ? `${m.baud} bit/s ${m.parity ?? ''}` : ''}</td><td>{names.get(`${m.address}@${m.protocol}`) ?? <span class="dim">{t('not yet', '未命名')}</span>}</td></tr>)}</tbody>
           </table></div>
           <h3>{t('For the bridge’s settings', '网桥配置')}</h3>
           <div class="row"><code class="line" data-testid="meters-line">{line}</code><Copy text={line} /></div>

@@ -128,7 +128,7 @@ func TestExitStatusesInHelp(t *testing.T) {
 		}
 		listed[status] = true
 	}
-	setAll(t, map[string]string{"DLT645_MQTT_URL": "", "DLT645_BUS_URL": "nowhere"})
+	setAll(t, map[string]string{"DLT645_MQTT_URL": "", "DLT645_BUS_URL": "nowhere", "DLT645_TOPIC": "no-such-bridge"})
 	for arguments, want := range map[string]int{
 		"version":                       0,
 		"decode 68":                     1,

@@ -101,6 +101,7 @@ func runModel(t *testing.T, faults simulator.Faults, seed uint64, steps []modelS
 		time.Sleep(step.Pause) // virtual
 		if step.Restart {
 			site.stop()
+			site.config.Successor = true // as every process on a real line
 			site.start(t)
 			run++
 			continue

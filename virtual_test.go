@@ -55,7 +55,6 @@ func (v *virtualSite) start(t testing.TB) {
 	}
 	line := bus.New(v.config)
 	v.bus = line
-	v.config.Successor = true // whoever comes next, as every process on a real line
 	v.Bridge = bridge.New(bridge.Config{
 		Root: "test", Bus: line, Protocols: sortedProtocols(protocols), Protocol: protocols["2007"], Finders: finders(protocols),
 		Allow:      allow,

@@ -24,7 +24,7 @@ var busParameters = []busParameter{
 	{"fe", "4 for a start", "wake-up bytes FEH before each request; if it is not given, a meter that answers to two gets two"},
 	{"gap", "0ms", "pause between an answer and the next request"},
 	{"timeout", "2s", "longest wait for a meter to begin its answer. When the bridge starts, it listens for twice this and `latency` before it asks"},
-	{"latency", "0 serial, 200ms tcp, 2s listen", "what the way to the line adds to that"},
+	{"latency", "0 serial, 200ms tcp, udp and rfc2217, 2s listen", "what the way to the line adds to that"},
 	{"rs485", "", "serial: `rts` has the kernel switch the line driver by RTS"},
 	{"register", "", "listen: what a DTU says first; only who says it is let in, and may take the place of an older connection. Without it the port must be on a loopback or private address"},
 	{"heartbeat", "", "listen: what the DTU sends now and then, to be taken out of the stream"},

@@ -46,9 +46,9 @@ type environment struct {
 	}
 	Topic string `default:"dlt645" desc:"root of the topic tree; one bridge, one root"`
 	Bus   struct {
-		URL string `desc:"serial:///dev/ttyUSB0, tcp://host:port, listen://:port?register=TEXT or sim://?meters=4; its parameters stand below"`
+		URL string `desc:"serial:///dev/ttyUSB0, tcp://host:port, rfc2217://host:port, udp://host:port, listen://:port?register=TEXT or sim://?meters=4; its parameters stand below"`
 	}
-	Meters             string `desc:"named meters: main=000000000001,shop=112233445566@1997,grid=000000000010@698,water=00001234567890@188,rail=7@modbus/dtsu666; AAAAAAAAAAAA is the only meter on the wire. On serial:// and sim:// a meter may have a speed of its own: old=112233445566@1997?baud=1200&parity=none&stop=1"`
+	Meters             string `desc:"named meters: main=000000000001,shop=112233445566@1997,grid=000000000010@698,water=00001234567890@188,rail=7@modbus/dtsu666; AAAAAAAAAAAA is the only meter on the wire. On serial://, rfc2217:// and sim:// a meter may have a speed of its own: old=112233445566@1997?baud=1200&parity=none&stop=1"`
 	Protocol           string `default:"2007" desc:"protocol of meters without @: 2007, 1997, 698, 188 or modbus/MODEL"`
 	Items              string `desc:"CSV file with items of one's own: what makers add to the standard or lay out otherwise"`
 	ModbusMaps         string `split_words:"true" desc:"folder with register maps of one's own, MODEL.csv for modbus/MODEL"`

@@ -154,7 +154,7 @@ func (c *config) mode(options map[string]string) (mode protocol.Mode, err error)
 		}
 	}
 	if given && c.bus.URL != "" && !c.bus.Modes {
-		return mode, errors.New("a meter has a speed, parity or stop bits of its own, but the serial server or the DTU behind DLT645_BUS_URL sets them for the whole line: leave them out here and set that device, or use a serial:// bus")
+		return mode, errors.New("a meter has a speed, parity or stop bits of its own, but the serial server or the DTU behind DLT645_BUS_URL sets them for the whole line: leave them out here and set that device, or use rfc2217:// if it speaks RFC 2217, or a serial:// bus")
 	}
 	return mode, nil
 }

@@ -28,7 +28,7 @@ type Config struct {
 	Settings
 	URL       string // for people: holds no secrets
 	Open      Opener
-	Tunable   bool       // the port is a serial line of our own, at which a scan may try modes
+	Tunable   bool       // the port is a Tuner with a real line behind it, at which a scan may try modes
 	Modes     bool       // the port is a Tuner, so that meters may have modes of their own
 	Strangers func() int // connections that a listening port has turned away; nil: it does not listen
 

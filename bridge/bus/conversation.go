@@ -291,7 +291,7 @@ func (c *conversation) tune() bool {
 	switch {
 	case err == nil:
 		return true
-	case mode == own:
+	case mode == own || errors.Is(err, errLost):
 		b.fail(err)
 		c.breakOff(err)
 	default:

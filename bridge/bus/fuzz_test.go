@@ -3,6 +3,7 @@ package bus
 import (
 	"bytes"
 	"errors"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -16,7 +17,7 @@ import (
 func FuzzParseURL(f *testing.F) {
 	for _, seed := range []string{
 		"serial:///dev/ttyUSB0?baud=9600&parity=none&stop=2&fe=0&gap=30&timeout=800ms&latency=20ms&rs485=rts",
-		"tcp://10.0.0.1:4001?gap=1s", "tcp://[fe80::1%25eth0]:4001", "listen://:4001?register=DTU-7&heartbeat=hex:0d0a", "listen://127.0.0.1:1?register=hex:zz",
+		"tcp://10.0.0.1:4001?gap=1s", "rfc2217://10.0.0.1:4001?baud=9600", "tcp://[fe80::1%25eth0]:4001", "listen://:4001?register=DTU-7&heartbeat=hex:0d0a", "listen://127.0.0.1:1?register=hex:zz",
 		"sim://?meters=4&fault=late:0.5", "tcp://user:pass@host:1#x", "serial:///dev/tty?baud=1e99&gap=-1s&timeout=9999999h", "%zz", "",
 	} {
 		f.Add(seed)
@@ -78,6 +79,38 @@ func FuzzHeartbeats(f *testing.F) {
 		}
 		if len(got) > 0 {
 			t.Errorf("% X: % X came besides", stream, got)
+		}
+	})
+}
+
+// FuzzTelnet gives what a server sends in pieces. Where they end makes no difference, bytes of the line pass as
+// they are, and no server draws more out of us than each negotiation once.
+func FuzzTelnet(f *testing.F) {
+	f.Add([]byte("=av1.\xFF\xFF\xFF\xFB\x01\xFF\xFA\x2C\x65\x00\x00\x25\x80\xFF\xF0=av2."), []byte("\xFF\r\x00"), []byte{3, 9, 1, 1})
+	f.Add([]byte("\xFF\xFA\x2C\xFF\xFF\xFF\xF0\xFF\xFE\x00\xFF\xFD\x2C\xFF"), []byte{}, []byte{1})
+	f.Fuzz(func(t *testing.T, stream, text, sizes []byte) {
+		sift := func(p *rfc2217Port, data, sizes []byte) (line []byte) {
+			for rest := bytes.Clone(data); len(rest) > 0; {
+				size := len(rest)
+				if len(sizes) > 0 {
+					size, sizes = min(1+int(sizes[0]), size), sizes[1:]
+				}
+				line = append(line, p.telnet.sift(rest[:size])...)
+				rest = rest[size:]
+			}
+			return line
+		}
+		whole, pieces := newRFC2217Port(nil, 0), newRFC2217Port(nil, 0)
+		if a, b := sift(whole, stream, nil), sift(pieces, stream, sizes); !bytes.Equal(a, b) || !bytes.Equal(whole.out, pieces.out) || !maps.Equal(whole.values, pieces.values) {
+			t.Errorf("% X: as a whole % X, in pieces % X", stream, a, b)
+		}
+		if len(whole.out) > 4*256*3 {
+			t.Errorf("%d bytes of answers", len(whole.out))
+		}
+		clean := newRFC2217Port(nil, 0)
+		sent := slices.Concat(escaped(text), subnegotiation(optionComPort, append([]byte{101}, text...)...), escaped(text))
+		if got, want := sift(clean, sent, sizes), slices.Concat(text, text); !bytes.Equal(got, want) || len(clean.out) > 0 {
+			t.Errorf("% X: got % X, want % X", sent, got, want)
 		}
 	})
 }

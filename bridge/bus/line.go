@@ -119,7 +119,7 @@ func (l *line) tune(mode protocol.Mode) error {
 	}
 	port, ok := l.port.(Tuner)
 	if !ok {
-		return errors.New("only a serial line can be set to another speed or parity")
+		return errors.New("only a serial line, or a serial server by rfc2217://, can be set to another speed or parity")
 	}
 	if err := port.Tune(mode); err != nil {
 		l.mode = protocol.Mode{} // a part of it may have taken effect

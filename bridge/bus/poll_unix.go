@@ -5,31 +5,45 @@ package bus
 import (
 	"errors"
 	"io"
+	"net"
 	"syscall"
 	"time"
 )
 
-// poll returns what has arrived already. Package net gives up before it looks at the socket
-// if the deadline is over, so the socket is asked itself; it never blocks.
+// poll returns what has arrived already.
 func (p *tcpPort) poll(data []byte) (int, error) {
-	if err := p.conn.SetReadDeadline(time.Time{}); err != nil {
-		return 0, err
+	n, ready, err := poll(p.conn, p.raw, data)
+	if ready && n == 0 && err == nil {
+		err = io.EOF
 	}
-	var n int
+	if err != nil {
+		return 0, p.lost(err)
+	}
+	return n, nil
+}
+
+// poll returns what has arrived already; of a datagram without bytes nothing, too.
+func (p *udpPort) poll(data []byte) (int, error) {
+	n, _, err := poll(p.conn, p.raw, data)
+	return n, err
+}
+
+// poll reads without waiting. ready is false if nothing was there. Package net gives up before it looks at the
+// socket if the deadline is over, so the socket is asked itself; it never blocks.
+func poll(conn net.Conn, raw syscall.RawConn, data []byte) (n int, ready bool, err error) {
+	if err := conn.SetReadDeadline(time.Time{}); err != nil {
+		return 0, false, err
+	}
 	var failed error
-	err := p.raw.Read(func(fd uintptr) bool {
+	err = raw.Read(func(fd uintptr) bool {
 		n, failed = syscall.Read(int(fd), data)
 		return true
 	})
 	switch {
 	case err != nil:
-		failed = err
+		return 0, false, err
 	case errors.Is(failed, syscall.EAGAIN) || errors.Is(failed, syscall.EINTR):
-		return 0, nil
-	case failed == nil && n == 0:
-		failed = io.EOF
-	case failed == nil:
-		return n, nil
+		return 0, false, nil
 	}
-	return 0, p.lost(failed)
+	return max(n, 0), true, failed
 }

@@ -22,7 +22,7 @@ type Port interface {
 }
 
 // A Tuner is a Port whose speed, parity and stop bits can be changed while it is open. Nothing of a mode
-// is missing.
+// is missing. A port that cannot be set so is good all the same, unless the error wraps errLost.
 type Tuner interface {
 	Port
 	Tune(mode protocol.Mode) error

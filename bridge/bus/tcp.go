@@ -26,28 +26,37 @@ var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interv
 // at each dial.
 func openTCP(address string) Opener {
 	return func(ctx context.Context) (Port, error) {
-		dialer := net.Dialer{Timeout: dialTimeout, KeepAliveConfig: keepAlive}
-		conn, err := dialer.DialContext(ctx, "tcp", address)
+		port, err := dialTCP(ctx, "tcp", address)
 		if err != nil {
-			return nil, dialError(address, err)
+			return nil, err
 		}
-		return newTCPPort(conn.(*net.TCPConn))
+		return port, nil
 	}
 }
 
+// dialTCP connects to a serial server. scheme is that of the bus URL, for the error.
+func dialTCP(ctx context.Context, scheme, address string) (*tcpPort, error) {
+	dialer := net.Dialer{Timeout: dialTimeout, KeepAliveConfig: keepAlive}
+	conn, err := dialer.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, dialError(scheme, address, err)
+	}
+	return newTCPPort(conn.(*net.TCPConn))
+}
+
 // dialError says why the server was not reached and what to do about it.
-func dialError(address string, err error) error {
+func dialError(scheme, address string, err error) error {
 	var name *net.DNSError
 	var late net.Error // the deadline of the dialer, or of the connection: whichever is noticed first
 	switch {
 	case errors.As(err, &name):
-		return fmt.Errorf("open tcp://%s: the name cannot be resolved: check its spelling and the name server: %w", address, err)
+		return fmt.Errorf("open %s://%s: the name cannot be resolved: check its spelling and the name server: %w", scheme, address, err)
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("open tcp://%s: connection refused: check the port, and that the serial server takes one more connection", address)
+		return fmt.Errorf("open %s://%s: connection refused: check the port, and that the serial server takes one more connection", scheme, address)
 	case errors.As(err, &late) && late.Timeout():
-		return fmt.Errorf("open tcp://%s: no answer within %v: check the address and that the serial server is on", address, dialTimeout)
+		return fmt.Errorf("open %s://%s: no answer within %v: check the address and that the serial server is on", scheme, address, dialTimeout)
 	}
-	return fmt.Errorf("open tcp://%s: %w", address, err)
+	return fmt.Errorf("open %s://%s: %w", scheme, address, err)
 }
 
 // tcpPort is a connection to a serial server or from a DTU.

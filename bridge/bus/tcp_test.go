@@ -169,7 +169,7 @@ func TestTCPErrors(t *testing.T) {
 	if _, err = openTCP(address)(ctx); err == nil || !strings.Contains(err.Error(), "no answer within 5s: check the address") {
 		t.Errorf("a dial that took too long: %v", err)
 	}
-	err = dialError("meters:1", &net.DNSError{Err: "no such host", Name: "meters", IsNotFound: true})
+	err = dialError("tcp", "meters:1", &net.DNSError{Err: "no such host", Name: "meters", IsNotFound: true})
 	if !strings.Contains(err.Error(), "the name cannot be resolved") {
 		t.Errorf("unknown name: %v", err)
 	}

@@ -30,11 +30,13 @@ const (
 //
 //	serial:///dev/ttyUSB0       a serial line
 //	tcp://host:port             a serial server
+//	rfc2217://host:port         a serial server that takes speed and parity from here
+//	udp://host:port             a serial server that takes and sends datagrams
 //	listen://:port?register=…   a DTU that dials in and registers
 //
 // and those of the schemes in extra. The parameters are baud (2400), parity (even, odd or
 // none), stop (1 or 2), fe (wake-up bytes; without it 4 for a start), gap (0 ms), timeout (2s)
-// and latency (0 for serial lines, 200ms for tcp, 2s for listen); for serial lines also rs485
+// and latency (0 for serial lines, 200ms for tcp, udp and rfc2217, 2s for listen); for serial lines also rs485
 // (rts where the kernel is to switch the line driver), for listen also register and heartbeat
 // (text, or bytes as hex:…). The error tells everything that is wrong with the URL, not just
 // the first thing.
@@ -76,7 +78,18 @@ func ParseURL(text string, extra map[string]OpenFunc) (Config, error) {
 	case "tcp":
 		config.Packed = true
 		p.duration("latency", &config.Latency, 200*time.Millisecond, 0, longestLatency)
-		config.Open = p.tcp(u)
+		p.server(u)
+		config.Open = openTCP(u.Host)
+	case "udp":
+		config.Packed = true
+		p.duration("latency", &config.Latency, 200*time.Millisecond, 0, longestLatency)
+		p.server(u)
+		config.Open = openUDP(u.Host)
+	case "rfc2217":
+		config.Packed, config.Tunable, config.Modes = true, true, true
+		p.duration("latency", &config.Latency, 200*time.Millisecond, 0, longestLatency)
+		p.server(u)
+		config.Open = openRFC2217(u.Host, config.Settings)
 	case "listen":
 		config.Packed = true
 		p.duration("latency", &config.Latency, 2*time.Second, 0, longestLatency)
@@ -85,7 +98,7 @@ func ParseURL(text string, extra map[string]OpenFunc) (Config, error) {
 	default:
 		open := extra[u.Scheme]
 		if open == nil {
-			p.complain("the bus URL has the scheme %q; there are serial, tcp, listen%s: write it as in serial:///dev/ttyUSB0 or tcp://192.168.1.10:4001", u.Scheme, others(extra))
+			p.complain("the bus URL has the scheme %q; there are serial, tcp, udp, rfc2217, listen%s: write it as in serial:///dev/ttyUSB0 or tcp://192.168.1.10:4001", u.Scheme, others(extra))
 			break
 		}
 		p.duration("latency", &config.Latency, 0, 0, longestLatency)
@@ -221,14 +234,13 @@ func devicePath(path string) string {
 	return path
 }
 
-// tcp returns the opener of a connection to a serial server.
-func (p *parameters) tcp(u *url.URL) Opener {
+// server checks that the URL names a serial server.
+func (p *parameters) server(u *url.URL) {
 	p.noPath(u)
 	if u.Hostname() == "" {
-		p.complain("the bus URL names no host; write it as in tcp://192.168.1.10:4001")
+		p.complain("the bus URL names no host; write it as in %s://192.168.1.10:4001", u.Scheme)
 	}
 	p.port(u)
-	return openTCP(u.Host)
 }
 
 func (p *parameters) noPath(u *url.URL) {

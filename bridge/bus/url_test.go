@@ -26,6 +26,8 @@ func TestParseURL(t *testing.T) {
 			Settings{Baud: 9600, Parity: "none", Stop: 2, FixedWakeUps: true, Gap: 30 * time.Millisecond, Timeout: 800 * time.Millisecond, Latency: 20 * time.Millisecond}},
 		{"tcp://10.0.0.1:4001?gap=1s", "", Settings{Baud: 2400, Parity: "even", Stop: 1, Gap: time.Second, Timeout: 2 * time.Second, Latency: 200 * time.Millisecond, Packed: true}},
 		{"tcp://[fe80::1]:4001?latency=0", "", Settings{Baud: 2400, Parity: "even", Stop: 1, Timeout: 2 * time.Second, Packed: true}},
+		{"udp://10.0.0.1:4001", "", Settings{Baud: 2400, Parity: "even", Stop: 1, Timeout: 2 * time.Second, Latency: 200 * time.Millisecond, Packed: true}},
+		{"rfc2217://10.0.0.1:4001?baud=9600&parity=none", "", Settings{Baud: 9600, Parity: "none", Stop: 1, Timeout: 2 * time.Second, Latency: 200 * time.Millisecond, Packed: true}},
 		{"listen://:4001?register=DTU-7&heartbeat=hex:0d0a", "listen://:4001?heartbeat=hex%3A0d0a&register=hidden",
 			Settings{Baud: 2400, Parity: "even", Stop: 1, Timeout: 2 * time.Second, Latency: 2 * time.Second, Packed: true}},
 		{"listen://192.168.1.2:4001", "", Settings{Baud: 2400, Parity: "even", Stop: 1, Timeout: 2 * time.Second, Latency: 2 * time.Second, Packed: true}},
@@ -63,10 +65,10 @@ func TestParseURLComplains(t *testing.T) {
 		text string
 		want []string // in the complaints, one each
 	}{
-		{"", []string{`scheme ""; there are serial, tcp, listen, sim`}},
+		{"", []string{`scheme ""; there are serial, tcp, udp, rfc2217, listen, sim`}},
 		{"/dev/ttyUSB0", []string{"write it as in serial:///dev/ttyUSB0"}},
 		{"serial://COM3", []string{"serial:///COM3"}},
-		{"udp://host:1", []string{`scheme "udp"`}},
+		{"http://host:1", []string{`scheme "http"`}},
 		{"serial://dev/ttyUSB0", []string{"three slashes"}},
 		{"serial:///dev/ttyUSB0?buad=2400", []string{`parameter "buad"`}},
 		{"serial:///dev/ttyUSB0?baud=x&parity=mark&stop=3&fe=99&gap=-1&timeout=2&latency=1h&rs485=perhaps&heartbeat=x",
@@ -75,6 +77,7 @@ func TestParseURLComplains(t *testing.T) {
 		{"serial:///dev/ttyUSB0?%zz", []string{"cannot be read"}},
 		{"tcp://host", []string{"needs a port"}},
 		{"tcp://:4001", []string{"no host"}},
+		{"rfc2217:///dev/ttyS1", []string{"no host; write it as in rfc2217://", "has a path", "needs a port"}},
 		{"tcp://host:99999", []string{"needs a port"}},
 		{"tcp://[fe80::1%25电]:4001", []string{"IPv6 zone"}},
 		{"tcp://host:4001/path?rs485=rts", []string{`parameter "rs485"`, "has a path"}},

@@ -241,7 +241,6 @@ func writeTemplate(ctx context.Context, c config, count uint, out, stderr io.Wri
 			complain(stderr, "points", errors.New("no meter was found; name them in DLT645_METERS"))
 			return 1
 		}
-		var names []string
 		for i, m := range found.Meters {
 			name := fmt.Sprintf("meter%d", i+1)
 			entry := m.entry(c.bus.Settings)
@@ -251,9 +250,8 @@ func writeTemplate(ctx context.Context, c config, count uint, out, stderr io.Wri
 				return 1
 			}
 			c.meters = append(c.meters, meter)
-			names = append(names, name+"="+entry)
 		}
-		fmt.Fprintf(stderr, "the table needs the names of the meters that were found:\n  DLT645_METERS=%s\n", strings.Join(names, ","))
+		fmt.Fprintf(stderr, "the table needs the names of the meters that were found:\n  %s\n", metersLine(found.Meters, c))
 	}
 	fmt.Fprint(out, points.Template(bridge.Site(c.meters, c.protocol)))
 	return 0

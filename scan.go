@@ -63,7 +63,7 @@ func runScan(ctx context.Context, arguments []string, _ io.Reader, out, stderr i
 		complain(stderr, "the configuration cannot be used", err)
 		return 2
 	}
-	return printScan(scanBus(ctx, c, body, stderr), *asJSON, out, stderr)
+	return printScan(scanBus(ctx, c, body, stderr), c, int(*meters), *asJSON, out, stderr)
 }
 
 // scanBus looks for the meters on a bus and returns the reply. The end of ctx ends the scan, and
@@ -72,7 +72,15 @@ func scanBus(ctx context.Context, c config, body []byte, stderr io.Writer) []byt
 	return onBus(context.WithoutCancel(ctx), c, slog.LevelWarn, stderr, func(b *bridge.Bridge) []byte {
 		bar := progressBar{w: stderr, shown: isTerminal(stderr)}
 		defer bar.clear()
-		return b.Scan(ctx, body, bar.show)
+		told := 0
+		return b.Scan(ctx, body, func(now bridge.ScanProgress) {
+			for _, heard := range now.Heard[min(told, len(now.Heard)):] {
+				bar.clear()
+				fmt.Fprintln(stderr, heard.Message)
+			}
+			told = len(now.Heard)
+			bar.show(now)
+		})
 	})
 }
 
@@ -102,8 +110,25 @@ func (m foundMeter) entry(bus bus.Settings) string {
 	return entry
 }
 
-// printScan shows the reply to a scan.
-func printScan(reply []byte, asJSON bool, out, stderr io.Writer) int {
+// metersLine returns what has to be set so that meters which a scan has found have names.
+func metersLine(found []foundMeter, c config) string {
+	var entries []string
+	for i, m := range found {
+		entry := m.entry(c.bus.Settings)
+		if c.protocol != nil && m.Protocol == c.protocol.Name() {
+			entry = strings.Replace(entry, "@"+m.Protocol, "", 1)
+		}
+		entries = append(entries, fmt.Sprintf("meter%d=%s", i+1, entry))
+	}
+	value := strings.Join(entries, ",")
+	if strings.Contains(value, "&") {
+		value = "'" + value + "'" // for shells
+	}
+	return "DLT645_METERS=" + value
+}
+
+// printScan shows the reply to a scan of the bus of c, for so many meters, or all if that is 0.
+func printScan(reply []byte, c config, wanted int, asJSON bool, out, stderr io.Writer) int {
 	var shown struct {
 		OK     bool
 		Error  *struct{ Message string }
@@ -143,13 +168,20 @@ func printScan(reply []byte, asJSON bool, out, stderr io.Writer) int {
 	for _, h := range shown.Heard {
 		fmt.Fprintf(stderr, "heard, but not found (%s, %d baud, parity %s): %s\n", h.Protocol, h.Baud, h.Parity, h.Message)
 	}
-	switch {
+	switch found := len(shown.Meters); {
 	case shown.Stopped != nil:
-		fmt.Fprintf(stderr, "%d found; the scan ended early, there may be more: %s\n", len(shown.Meters), shown.Stopped.Message)
+		fmt.Fprintf(stderr, "%d found; the scan ended early, there may be more: %s\n", found, shown.Stopped.Message)
 	case shown.Sure:
-		fmt.Fprintf(stderr, "%d found; every other address has been ruled out\n", len(shown.Meters))
+		fmt.Fprintf(stderr, "%d found; every other address has been ruled out\n", found)
+	case wanted > 0 && found >= wanted:
+		fmt.Fprintf(stderr, "all %d found\n", found)
+	case wanted > 0:
+		fmt.Fprintf(stderr, "%d of %d found; to what was asked nobody else has answered with an address: see that the others have power, and are wired and set as was tried\n", found, wanted)
 	default:
-		fmt.Fprintf(stderr, "%d found; not every other address has been ruled out\n", len(shown.Meters))
+		fmt.Fprintf(stderr, "%d found; not every other address has been ruled out\n", found)
+	}
+	if len(shown.Meters) > 0 {
+		fmt.Fprintf(stderr, "to give them names:\n%s\n", metersLine(shown.Meters, c))
 	}
 	return status
 }
@@ -177,5 +209,6 @@ func (p *progressBar) show(now bridge.ScanProgress) {
 func (p *progressBar) clear() {
 	if p.width > 0 {
 		fmt.Fprintf(p.w, "\r%*s\r", p.width, "")
+		p.width = 0
 	}
 }

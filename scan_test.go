@@ -217,6 +217,9 @@ func TestScanCommand(t *testing.T) {
 	if lines := strings.Split(out, "\n"); status != 0 || len(lines) != 3 || !strings.HasPrefix(lines[0], "ADDRESS ") || strings.Join(strings.Fields(lines[1]), " ") != "000000000001 2007 2400 even" {
 		t.Errorf("status %d, output %q, errors %q", status, out, stderr)
 	}
+	if want := "a meter answers at 2400 even, 2007\nall 1 found\nto give them names:\nDLT645_METERS=meter1=000000000001\n"; stderr != want {
+		t.Errorf("errors %q, want %q", stderr, want)
+	}
 	status, out, stderr = execute(t, "", "scan", "-bus", bus, "-meters", "1", "-speeds", "9600,1200", "-parities", "none", "-protocol", "2007", "-json")
 	if r := parseScan(t, []byte(out)); status != 0 || len(r.Meters) != 1 || r.Meters[0].Baud != 9600 || r.Meters[0].Parity != "none" {
 		t.Errorf("status %d, output %q, errors %q", status, out, stderr)
@@ -348,7 +351,7 @@ func TestScanTellsWhatItHeard(t *testing.T) {
 				t.Errorf("%s: %s", test.name, reply)
 			}
 			out, stderr := &strings.Builder{}, &strings.Builder{}
-			if status := printScan(reply, false, out, stderr); status != 1 || !strings.Contains(stderr.String(), "heard, but not found (2007, 2400 baud, parity even): ") {
+			if status := printScan(reply, config{}, 0, false, out, stderr); status != 1 || !strings.Contains(stderr.String(), "heard, but not found (2007, 2400 baud, parity even): ") {
 				t.Errorf("%s: status %d, %s%s", test.name, status, out, stderr)
 			}
 		})
@@ -380,3 +383,35 @@ func (p *parrotPort) Read(b []byte, wait time.Duration) (int, error) {
 }
 
 func (p *parrotPort) Close() error { return nil }
+
+// TestScanSaysWhatToCopy shows replies of scans to people.
+func TestScanSaysWhatToCopy(t *testing.T) {
+	setAll(t, map[string]string{"DLT645_BUS_URL": "serial:///dev/null"})
+	c, err := readConfig(false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const two = `"meters":[{"address":"000000000001","protocol":"2007","baud":2400,"parity":"even"},{"address":"000000000010","protocol":"698","baud":9600,"parity":"%s"}]`
+	for _, test := range []struct {
+		reply  string
+		wanted int
+		want   string
+	}{
+		{`{"ok":true,` + fmt.Sprintf(two, "even") + `,"sure":false}`, 2, "all 2 found\nto give them names:\nDLT645_METERS=meter1=000000000001,meter2=000000000010@698?baud=9600\n"},
+		{`{"ok":true,` + fmt.Sprintf(two, "none") + `,"sure":true}`, 0, "2 found; every other address has been ruled out\nto give them names:\nDLT645_METERS='meter1=000000000001,meter2=000000000010@698?baud=9600&parity=none'\n"},
+		{`{"ok":true,` + fmt.Sprintf(two, "even") + `,"sure":false}`, 3, "2 of 3 found; to what was asked nobody else has answered"},
+		{`{"ok":true,"meters":[],"sure":true}`, 0, "0 found; every other address has been ruled out\n"},
+	} {
+		out, stderr := &strings.Builder{}, &strings.Builder{}
+		printScan([]byte(test.reply), c, test.wanted, false, out, stderr)
+		if !strings.HasPrefix(stderr.String(), test.want) || strings.Contains(test.want, "all ") && stderr.String() != test.want {
+			t.Errorf("%s: %q, want %q", test.reply, stderr, test.want)
+		}
+		if _, line, found := strings.Cut(stderr.String(), "DLT645_METERS="); found {
+			setAll(t, map[string]string{"DLT645_MQTT_URL": "mqtt://127.0.0.1", "DLT645_BUS_URL": "serial:///dev/null", "DLT645_METERS": strings.Trim(line, "'\n")})
+			if again, err := readConfig(true); err != nil || len(again.meters) != 2 {
+				t.Errorf("%s: cannot be copied: %v", line, err)
+			}
+		}
+	}
+}

@@ -33,6 +33,7 @@ type ScanProgress struct {
 	Left        int             `json:"left"`    // questions still to come, a guess
 	RemainingMS int64           `json:"remaining_ms"`
 	Meters      []search.Meter  `json:"meters"`
+	Heard       []search.Riddle `json:"heard,omitempty"` // where somebody has answered to a question about all meters
 }
 
 // Share is how much of the scan is done, 0 to 1, as far as can be guessed.
@@ -192,7 +193,7 @@ func (b *Bridge) scanRoots(finders []protocol.Finder, speeds []int, parities []s
 		}
 	}
 	if !tunable && (slices.ContainsFunc(speeds, func(speed int) bool { return speed != own.Baud }) || slices.ContainsFunc(parities, func(parity string) bool { return parity != own.Parity })) {
-		return nil, problemf(CodeBadRequest, "speeds and parities can be varied on a serial line only; behind a server or a modem they are set there, and this bus is configured for %d baud, parity %s", own.Baud, own.Parity)
+		return nil, problemf(CodeBadRequest, "speeds and parities can be varied on a serial line only, or behind a serial server by rfc2217://; behind this server or modem they are set there, and this bus is configured for %d baud, parity %s", own.Baud, own.Parity)
 	}
 	var order []protocol.Mode
 	of := map[protocol.Mode][]protocol.Finder{}
@@ -273,13 +274,16 @@ func (b *Bridge) runScan(r *request, keys scanKeys) (*reply, error) {
 	}
 	var told time.Time
 	found := 0
+	tell := func() {
+		told, found = time.Now(), len(s.Found())
+		watched = b.tell(r, progressOf(&s, "searching")) && watched
+	}
+	s.Noticed = tell
 	s.Asked = func() {
 		now := time.Now()
-		remaining := s.Remaining()
-		b.scanning.store(now.Add(remaining))
+		b.scanning.store(now.Add(s.Remaining()))
 		if len(s.Found()) > found || now.Sub(told) >= progressInterval {
-			told, found = now, len(s.Found())
-			watched = b.tell(r, progressOf(&s, "searching"))
+			tell()
 		}
 	}
 	sure, err := s.Run(keys.roots)
@@ -299,7 +303,7 @@ func progressOf(s *search.Search, state string) ScanProgress {
 	at, pattern := s.Current()
 	p := ScanProgress{
 		State: state, Protocol: at.Finder.Name(), Baud: at.Mode.Baud, Parity: at.Mode.Parity, Pattern: pattern,
-		Asked: s.Questions(), Meters: s.Found(),
+		Asked: s.Questions(), Meters: s.Found(), Heard: s.Signals(),
 	}
 	if state == "searching" {
 		p.Left, p.RemainingMS = s.Left(), s.Remaining().Milliseconds()

@@ -26,19 +26,28 @@ type Search struct {
 	// line cannot be set to the mode, ErrUnsupported; any other ends the search.
 	Ask func(mode protocol.Mode, step protocol.Step) (address protocol.Address, err error)
 
-	Asked  func() // optional, called after each question
-	Wanted int    // the search ends when so many meters are found; 0: when everything was asked
+	Asked   func() // optional, called after each question
+	Noticed func() // optional, called when somebody was heard where nobody had been yet; see Signals
+	Wanted  int    // the search ends when so many meters are found; 0: when everything was asked
 
 	found     []Meter
 	pending   []branch // still to be narrowed
 	spared    []branch // about all meters, of which the odd parts were not asked, for there were answers enough
 	current   branch
 	rest      int            // questions of the current branch still to be asked
-	roots     int            // questions about all meters still to be asked
+	roots     []branch       // about all meters, still to be asked
+	signals   []Riddle       // where somebody was heard
 	only      *protocol.Mode // the mode that counts, where the port does not really change modes
 	doubtful  bool           // something may be there that was not found
 	heard     []Riddle       // what was understood and is no meter that was found
 	questions int            // asked so far
+	spent     time.Duration
+	pace      map[protocol.Mode]pace // of the questions at each mode
+}
+
+// A pace is how long questions took.
+type pace struct {
+	questions int
 	spent     time.Duration
 }
 
@@ -63,6 +72,10 @@ type Riddle struct {
 
 // mostHeard bounds what a scan tells beside the meters that it found.
 const mostHeard = 20
+
+// fruitless is how many times its width a branch may be narrowed before other modes are tried, if no meter is
+// found meanwhile: noise sounds like several meters.
+const fruitless = 3
 
 // Hear takes note of something that was understood in a mode.
 func (s *Search) Hear(mode protocol.Mode, message string) {
@@ -103,15 +116,19 @@ func (b *branch) silent() bool { return !b.garbled && len(b.heard) == 0 }
 
 // Run searches. It returns whether no other meter can be there, as far as asking tells.
 func (s *Search) Run(roots []Root) (sure bool, err error) {
-	s.roots = len(roots)
 	for _, r := range roots {
 		question, err := r.Finder.Find("")
 		if err != nil {
 			return false, err
 		}
-		s.roots--
-		s.current = branch{Question: question, Root: r, width: len(question.Narrow()), all: true}
+		s.roots = append(s.roots, branch{Question: question, Root: r, width: len(question.Narrow()), all: true})
+	}
+	for len(s.roots) > 0 {
+		s.current, s.roots = s.roots[0], s.roots[1:]
 		if err := s.inquire(&s.current); err != nil || s.enough() {
+			return false, err
+		}
+		if err := s.follow(); err != nil || s.enough() {
 			return false, err
 		}
 	}
@@ -158,6 +175,45 @@ func promise(garbled bool) int {
 	}
 	return 0
 }
+
+// follow narrows what came garbled before other modes are tried, for more than one meter must be there. What
+// came clean may be all there is, so that the other modes are worth more.
+func (s *Search) follow() error {
+	begin, found := s.questions, len(s.found)
+	for len(s.pending) > 0 {
+		next := s.next()
+		if !next.garbled || s.questions-begin > fruitless*next.width {
+			s.pending = append(s.pending, next)
+			return nil
+		}
+		s.current = next
+		if err := s.narrow(&s.current); err != nil || s.enough() {
+			return err
+		}
+		s.rest = 0 // of a mode that does not count
+		if len(s.found) > found {
+			begin, found = s.questions, len(s.found)
+		}
+	}
+	return nil
+}
+
+// notice takes note that somebody has answered to a question about all meters.
+func (s *Search) notice(b *branch) {
+	at := fmt.Sprintf("%d %s, %s", b.Mode.Baud, b.Mode.Parity, b.Finder.Name())
+	message := "a meter answers at " + at
+	if b.garbled || len(b.heard) > 1 {
+		message = "several meters answer at " + at
+	}
+	s.signals = append(s.signals, Riddle{message, b.Finder.Name(), b.Mode.Baud, b.Mode.Parity})
+	if s.Noticed != nil {
+		s.Noticed()
+	}
+}
+
+// Signals returns where somebody has answered to a question about all meters, a sentence each. That it is
+// several who answer is certain only if there is no noise.
+func (s *Search) Signals() []Riddle { return slices.Clone(s.signals) }
 
 // narrow asks all parts of the question of a branch. If fewer meters answer than must be
 // there, the parts to which nothing came are asked once more: an answer may have been lost.
@@ -259,6 +315,9 @@ func (s *Search) inquire(b *branch) error {
 			}
 		}
 	}
+	if b.all && !b.silent() && !s.skips(b.Mode) {
+		s.notice(b)
+	}
 	switch {
 	case b.silent() || s.skips(b.Mode):
 	case b.Levels > 0:
@@ -311,8 +370,13 @@ func (s *Search) find(b *branch, key protocol.MeterKey) error {
 func (s *Search) question(mode protocol.Mode, step protocol.Step) (address protocol.Address, err error) {
 	begin := time.Now()
 	address, err = s.Ask(mode, step)
+	took := time.Since(begin)
 	s.questions++
-	s.spent += time.Since(begin)
+	s.spent += took
+	if s.pace == nil {
+		s.pace = map[protocol.Mode]pace{}
+	}
+	s.pace[mode] = pace{s.pace[mode].questions + 1, s.pace[mode].spent + took}
 	if s.Asked != nil {
 		s.Asked()
 	}
@@ -320,23 +384,40 @@ func (s *Search) question(mode protocol.Mode, step protocol.Step) (address proto
 }
 
 // Left guesses how many questions are still to be asked: each branch leads to one more meter.
-func (s *Search) Left() int {
-	left := s.roots + s.rest
-	if s.rest > 0 {
-		left += (s.current.Levels - 1) * s.current.width
-	}
-	for _, b := range s.pending {
-		left += b.Levels * b.width
-	}
+func (s *Search) Left() (left int) {
+	s.eachLeft(func(_ protocol.Mode, questions int) { left += questions })
 	return left
 }
 
-// Remaining guesses how long the search will still take.
-func (s *Search) Remaining() time.Duration {
+// Remaining guesses how long the search will still take: questions at a mode as long as those before, and where
+// there were none, as those at all modes.
+func (s *Search) Remaining() (remaining time.Duration) {
 	if s.questions == 0 {
 		return 0
 	}
-	return time.Duration(s.Left()) * (s.spent / time.Duration(s.questions))
+	s.eachLeft(func(mode protocol.Mode, questions int) {
+		p, known := s.pace[mode]
+		if !known {
+			p = pace{s.questions, s.spent}
+		}
+		remaining += time.Duration(questions) * (p.spent / time.Duration(p.questions))
+	})
+	return remaining
+}
+
+// eachLeft calls yield with a guess of how many questions are still to be asked, by mode.
+func (s *Search) eachLeft(yield func(mode protocol.Mode, questions int)) {
+	for _, b := range s.roots {
+		if !s.skips(b.Mode) {
+			yield(b.Mode, len(b.Steps))
+		}
+	}
+	if s.rest > 0 {
+		yield(s.current.Mode, s.rest+(s.current.Levels-1)*s.current.width)
+	}
+	for _, b := range s.pending {
+		yield(b.Mode, b.Levels*b.width)
+	}
 }
 
 // Found lists the meters that were found so far; it is never nil.

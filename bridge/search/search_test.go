@@ -196,3 +196,55 @@ func TestSearchSkipsModesThatThePortLacks(t *testing.T) {
 		}
 	})
 }
+
+// TestSearchBeginsWhereSeveralAnswer has several meters at one mode and one at another. The several are searched for
+// before modes are tried at which nobody may be, and that is told before they are.
+func TestSearchBeginsWhereSeveralAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := town{meters: map[string]protocol.Mode{"x 111": slow, "x 122": slow, "x 133": slow, "y 222": fast}}
+		s := Search{Ask: w.ask, Wanted: 3}
+		var told []string
+		s.Noticed = func() {
+			told = append(told, fmt.Sprintf("%s, %d found of %d questions", s.Signals()[len(told)].Message, len(s.Found()), s.Questions()))
+		}
+		roots := []Root{{seeker{name: "y"}, slow}, {seeker{name: "x"}, slow}, {seeker{name: "x"}, fast}, {seeker{name: "y"}, fast}}
+		if sure, err := s.Run(roots); sure || err != nil || len(s.Found()) != 3 {
+			t.Errorf("sure %t, %v, found %v", sure, err, s.Found())
+		}
+		if n := strings.Count(strings.Join(w.asked, " "), "AAA"); n != 2 {
+			t.Errorf("%d modes were tried, want 2: %v", n, w.asked)
+		}
+		if want := []string{"several meters answer at 2400 even, x, 0 found of 2 questions"}; !slices.Equal(told, want) {
+			t.Errorf("told %q, want %q", told, want)
+		}
+
+		// Without a number all modes are tried, and a single meter is no reason to ask for others first.
+		w.asked, told = nil, nil
+		s = Search{Ask: w.ask}
+		s.Noticed = func() { told = append(told, s.Signals()[len(told)].Message) }
+		if sure, err := s.Run(roots); !sure || err != nil || len(s.Found()) != 4 {
+			t.Errorf("sure %t, %v, found %v", sure, err, s.Found())
+		}
+		if want := []string{"several meters answer at 2400 even, x", "a meter answers at 9600 even, y"}; !slices.Equal(told, want) {
+			t.Errorf("told %q, want %q", told, want)
+		}
+	})
+}
+
+// TestNoiseDoesNotKeepTheSearch has noise in answer to everything at one mode. The other modes have their turn.
+func TestNoiseDoesNotKeepTheSearch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := town{meters: map[string]protocol.Mode{"x 111": fast}}
+		s := Search{Wanted: 1}
+		s.Ask = func(mode protocol.Mode, step protocol.Step) (protocol.Address, error) {
+			if mode == slow {
+				<-time.After(time.Second)
+				return protocol.Address{}, protocol.ErrGarbled
+			}
+			return w.ask(mode, step)
+		}
+		if _, err := s.Run([]Root{{seeker{name: "x"}, slow}, {seeker{name: "x"}, fast}}); err != nil || len(s.Found()) != 1 || s.Questions() > 100 {
+			t.Errorf("%v, found %v after %d questions", err, s.Found(), s.Questions())
+		}
+	})
+}

@@ -60,7 +60,7 @@ func newConsole(c config, log *slog.Logger) (*console.Console, error) {
 		Brokers: c.broker.URLs, TLS: c.broker.TLS, Root: c.root, Version: version, Hosts: c.hosts, Log: log,
 		Items: c.allItems,
 		Decode: func(hex, protocol string) (any, error) {
-			stream, err := parseHex(hex)
+			stream, _, err := parseHex(hex)
 			if err != nil {
 				return nil, err
 			}

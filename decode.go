@@ -3,14 +3,13 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"dlt645-mqtt/protocol/cjt188"
 	"dlt645-mqtt/protocol/dlt645"
@@ -95,7 +94,7 @@ func tonguesOf(name string) (some []tongue, err error) {
 
 // runDecode explains frames, one JSON object a line.
 func runDecode(_ context.Context, arguments []string, in io.Reader, out, stderr io.Writer) int {
-	flags := newFlags("decode", "[HEX…]", "Explains frames, one JSON object a line. The arguments are joined and the frames cut out of them;\nwithout arguments standard input is read. Frames of DL/T 645, DL/T 698.45 and CJ/T 188 are told apart by their own\nchecks; those of Modbus are explained with -protocol modbus. Passwords are shown. Exit 1 if a frame is bad, and why on\nstandard error. A refusal with an odd error code is bad, and explained all the same.", stderr)
+	flags := newFlags("decode", "[HEX…]", "Explains frames, one JSON object a line. The arguments are joined and the frames cut out of them;\nwithout arguments standard input is read. Bytes may stand as 68 01, 68:01, 0x68, \\x68 or 68H, also in lines of a log. Frames of DL/T 645, DL/T 698.45 and CJ/T 188 are told apart by their own\nchecks; those of Modbus are explained with -protocol modbus. Passwords are shown. Exit 1 if a frame is bad, and why on\nstandard error. A refusal with an odd error code is bad, and explained all the same.", stderr)
 	protocol := flags.String("protocol", "", "`name` of the protocol: 2007, 1997, 698, 188 or modbus; told by the frame if not given")
 	flags.Bool("json", true, "as always; for scripts that give it to every command")
 	words, status, done := parseWords(flags, arguments)
@@ -122,14 +121,20 @@ func runDecode(_ context.Context, arguments []string, in io.Reader, out, stderr 
 		}
 		text = string(input)
 	}
-	stream, err := parseHex(text)
+	stream, pasted, err := parseHex(text)
 	if err != nil {
 		complain(stderr, "decode", err)
 		return 1
 	}
 	encoder := json.NewEncoder(out)
 	encoder.SetEscapeHTML(false)
-	for _, piece := range cutFrames(stream, spoken) {
+	pieces := cutFrames(stream, spoken)
+	if pasted { // numbers of the text beside the frames are none
+		if frames := slices.DeleteFunc(slices.Clone(pieces), func(p piece) bool { return !p.frame }); len(frames) > 0 {
+			pieces = slices.DeleteFunc(pieces, func(p piece) bool { return !p.frame && len(p.bytes) <= fewestPasted })
+		}
+	}
+	for _, piece := range pieces {
 		description, err := piece.describe(*protocol, zone)
 		if err != nil {
 			complain(stderr, fmt.Sprintf("decode: % X", piece.bytes), err)
@@ -145,30 +150,10 @@ func runDecode(_ context.Context, arguments []string, in io.Reader, out, stderr 
 	return status
 }
 
-// parseHex reads hex digits, with whatever people put between them.
-func parseHex(text string) ([]byte, error) {
-	text = strings.ReplaceAll(strings.ReplaceAll(text, "0x", " "), "0X", " ")
-	digits := strings.Map(func(c rune) rune {
-		if strings.ContainsRune(" \t\r\n,;:-", c) {
-			return -1
-		}
-		return c
-	}, text)
-	switch i := strings.IndexFunc(digits, func(c rune) bool { return !strings.ContainsRune("0123456789abcdefABCDEF", c) }); {
-	case i >= 0:
-		c, _ := utf8.DecodeRuneInString(digits[i:])
-		return nil, fmt.Errorf("%q is no hex digit", c)
-	case len(digits) == 0:
-		return nil, errors.New("there is no frame: give hex digits")
-	case len(digits)%2 == 1:
-		return nil, fmt.Errorf("an odd number of hex digits (%d)", len(digits))
-	}
-	return hex.DecodeString(digits)
-}
-
 // A piece is a frame, or bytes between frames that are none.
 type piece struct {
 	bytes  []byte
+	frame  bool    // it was cut
 	tongue *tongue // that cut it; of what is no frame the one whose frame it may be meant to be
 }
 
@@ -201,12 +186,12 @@ func cutFrames(stream []byte, spoken []tongue) (pieces []piece) {
 			begin = next[best].begin
 		}
 		if between := withoutWakeUp(stream[at:begin]); len(between) > 0 {
-			pieces = append(pieces, piece{between, meantFor(between, spoken)})
+			pieces = append(pieces, piece{between, false, meantFor(between, spoken)})
 		}
 		if best < 0 {
 			break
 		}
-		pieces = append(pieces, piece{stream[begin:next[best].end], &spoken[best]})
+		pieces = append(pieces, piece{stream[begin:next[best].end], true, &spoken[best]})
 		at = next[best].end
 	}
 	return pieces

@@ -107,7 +107,7 @@ func TestReadCommand(t *testing.T) {
 	if status, _, _ = execute(t, "", "read"); status != 2 {
 		t.Errorf("no meter: status %d", status)
 	}
-	for protocol, want := range map[string]string{"2007": "the address is 000000123456 in full", "1997": "the address is AAAAAA123456 in full"} {
+	for protocol, want := range map[string]string{"2007": "nothing came from 000000123456 ", "1997": "nothing came from AAAAAA123456 "} {
 		if status, _, stderr = execute(t, "", "read", "-bus", bus, "-protocol", protocol, "123456", "voltage_a"); status != 1 || !strings.Contains(stderr, want) {
 			t.Errorf("short address of %s: status %d, errors %q, want %q", protocol, status, stderr, want)
 		}

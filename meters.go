@@ -93,6 +93,35 @@ func (c *config) meter(name, text string) (bridge.Meter, error) {
 	return m, err
 }
 
+// target returns what the bridge is asked for where somebody has written a meter in a command: a name or an address
+// as it is, and what else may stand behind a name in DLT645_METERS as a meter of that address.
+func (c *config) target(text string) (string, error) {
+	for _, m := range c.meters {
+		if m.Name == text {
+			return text, nil
+		}
+	}
+	m, err := c.meter("", text)
+	given := strings.ContainsAny(text, "@?")
+	switch wrong := err != nil; {
+	case wrong && given:
+		return "", fmt.Errorf("%s: %w", text, err)
+	case wrong || m.Address.Text == text && m.Address.Variant == "":
+		return text, nil //nolint:nilerr // the bridge says what is wrong with it, or knows it as a meter that has a name
+	}
+	if !given {
+		for _, named := range c.meters {
+			if named.Address.MeterKey == m.Address.MeterKey {
+				return named.Name, nil
+			}
+		}
+	}
+	c.meters = slices.DeleteFunc(slices.Clone(c.meters), func(named bridge.Meter) bool { return named.Address.MeterKey == m.Address.MeterKey })
+	m.Name = m.Address.Text
+	c.meters = append(c.meters, m)
+	return m.Name, nil
+}
+
 // readRatios takes the ratios of the transformers before a meter out of its options.
 func readRatios(options map[string]string) (ratios protocol.Ratios, given bool, err error) {
 	for name, to := range map[string]*protocol.Decimal{"ct": &ratios.Current, "pt": &ratios.Voltage} {

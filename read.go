@@ -16,7 +16,7 @@ import (
 
 // runRead reads a meter on the bus and prints a table, or the reply as JSON.
 func runRead(ctx context.Context, arguments []string, _ io.Reader, out, stderr io.Writer) int {
-	flags := newFlags("read", "METER ITEM…", "Reads items of a meter on the bus, without a broker. METER is an address of 12 digits\n(AAAAAAAAAAAA: the only one on the wire) or a name of DLT645_METERS. Exit 1 if an item cannot be read.", stderr)
+	flags := newFlags("read", "METER ITEM…", "Reads items of a meter on the bus, without a broker. METER is a name of DLT645_METERS, or what\nmay stand behind a name there: an address (AAAAAAAAAAAA: the only meter on the wire), perhaps with a protocol, as in\n4711@1997 or 10@698?baud=9600. Items go by their names, identifiers or Chinese names. Exit 1 if an item cannot be read.", stderr)
 	url := flags.String("bus", "", "bus `URL`, instead of DLT645_BUS_URL")
 	asJSON := flags.Bool("json", false, "print the reply as it would be published")
 	version := flags.String("protocol", "", "`name` of the protocol, such as 2007 or 698, instead of DLT645_PROTOCOL")
@@ -38,14 +38,19 @@ func runRead(ctx context.Context, arguments []string, _ io.Reader, out, stderr i
 		complain(stderr, "the configuration cannot be used", err)
 		return 2
 	}
-	items := strings.FieldsFunc(strings.Join(words[1:], ","), func(r rune) bool { return r == ',' || r == ' ' }) // as over MQTT
+	target, err := c.target(words[0])
+	if err != nil {
+		complain(stderr, "read", err)
+		return 1
+	}
+	items := strings.FieldsFunc(strings.Join(words[1:], ","), func(r rune) bool { return strings.ContainsRune(", ，、", r) }) // as over MQTT
 	body, err := json.Marshal(map[string]any{"items": items, "trace": *trace, "ttl_ms": 15000})
 	if err != nil {
 		complain(stderr, "read", err)
 		return 1
 	}
 	// The port's troubles are the only news that matter here; the rest is in the reply.
-	reply := onBus(ctx, c, slog.LevelError, stderr, func(b *bridge.Bridge) []byte { return b.Ask("read/"+words[0], body) })
+	reply := onBus(ctx, c, slog.LevelError, stderr, func(b *bridge.Bridge) []byte { return b.Ask("read/"+target, body) })
 	return printReply(reply, *asJSON, out, stderr)
 }
 
@@ -53,6 +58,7 @@ func runRead(ctx context.Context, arguments []string, _ io.Reader, out, stderr i
 // broker, which may only read. What is less urgent than level is not logged.
 func onBus(ctx context.Context, c config, level slog.Level, stderr io.Writer, ask func(*bridge.Bridge) []byte) []byte {
 	c.allow = map[string]bool{string(protocol.PermitRead): true}
+	c.bus.Impatient = true
 	b, line := newBridge(c, newLog(stderr, c.logFormat, max(c.logLevel, level)))
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()

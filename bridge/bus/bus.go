@@ -37,6 +37,10 @@ type Config struct {
 	// to that can come any more.
 	Successor bool
 
+	// Impatient has what waits answered at once if the port does not open for a reason that somebody must
+	// do something about, such as a missing permission.
+	Impatient bool
+
 	Queue   int              // jobs of class read and below that may wait; 0: 1000
 	Log     *slog.Logger     // nil: none
 	OnFrame func(FrameEvent) // called for each frame by the goroutine that owns the port; must not wait
@@ -69,6 +73,7 @@ type Bus struct {
 	down      time.Time     // since when the port is missing; zero if it is there
 	probes    reserve
 	suspect   bool // every meter has fallen silent, which may be the port's fault
+	hopeless  bool // the port does not open until somebody does something, and nobody is to wait for that
 	suspected bool // it was held for that, and no meter has answered since
 
 	// Of the goroutine of Run only.
@@ -234,6 +239,11 @@ func (b *Bus) turn(now time.Time) {
 		}
 	}
 	b.queue.expire(now, b.down, err)
+	if b.hopeless {
+		for _, t := range b.queue.all() {
+			b.queue.fail(t, protocol.MeterKey{}, err)
+		}
+	}
 }
 
 // choose returns the task whose turn it is, or nil. While a conversation with the meter

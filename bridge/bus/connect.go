@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -56,7 +57,7 @@ func (b *Bus) connected(ctx context.Context, o opened) {
 	b.since = time.Now()
 	b.line.free = time.Time{}
 	b.mu.Lock()
-	b.down = time.Time{}
+	b.down, b.hopeless = time.Time{}, false
 	b.mu.Unlock()
 	if !b.toldUp {
 		b.toldUp = true
@@ -86,6 +87,8 @@ func (b *Bus) fail(err error) {
 		b.down = now
 	}
 	b.state.LastError = err.Error()
+	var lasting *lastingError
+	b.hopeless = b.config.Impatient && errors.As(err, &lasting)
 	b.queue.sweep = now // how long a job may wait depends on the port
 	b.mu.Unlock()
 	if b.toldDown.IsZero() || now.Sub(b.toldDown) >= logEvery { // however often it comes and goes

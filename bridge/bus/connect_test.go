@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"strings"
 	"sync/atomic"
@@ -297,4 +298,35 @@ func TestWriteErrorRepeatsAReadOnly(t *testing.T) {
 		l.mu.Unlock()
 		equal(t, "values", values(<-report), "1")
 	})
+}
+
+// TestImpatientBus asks by a port that does not open: for want of a permission, which nobody is to wait for, or for
+// a while.
+func TestImpatientBus(t *testing.T) {
+	for _, test := range []struct {
+		impatient bool
+		err       error
+		least     time.Duration
+	}{
+		{true, serialError("/dev/ttyUSB0", fs.ErrPermission), 0},
+		{true, errUnplugged, 10 * time.Second},
+		{false, serialError("/dev/ttyUSB0", fs.ErrPermission), 10 * time.Second},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			l := &lineTest{t: t, begin: time.Now(), answer: prompt, openErr: test.err}
+			l.run(Config{URL: "serial:///dev/ttyUSB0", Impatient: test.impatient})
+			defer l.stop()
+			for range 2 { // whether it has tried already or not
+				begin := time.Now()
+				report := l.submitJob(Job{Steps: []protocol.Step{read("a", "v")}, Deadline: begin.Add(10 * time.Second)})
+				err := (<-report).Replies[0].Err
+				if !errors.Is(err, ErrDown) || !strings.Contains(err.Error(), test.err.Error()) {
+					t.Errorf("%+v: %v", test, err)
+				}
+				if took := time.Since(begin); took < test.least || took > test.least+time.Second {
+					t.Errorf("%+v: took %v", test, took)
+				}
+			}
+		})
+	}
 }

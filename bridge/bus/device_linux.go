@@ -2,10 +2,30 @@ package bus
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
+
+// devices returns the serial lines that there are, those of adapters by their lasting names. None is opened for
+// that.
+func devices() (paths []string) {
+	for _, pattern := range []string{"/dev/serial/by-id/*", "/dev/ttyUSB*", "/dev/ttyACM*", "/dev/ttyAMA*", "/dev/ttymxc*", "/dev/ttySC*", "/dev/ttyS*"} {
+		found, _ := filepath.Glob(pattern) // the patterns are sound
+		for _, path := range found {
+			// The kernel has more ttyS than there are lines. Those have no type.
+			kind, err := os.ReadFile("/sys/class/tty/" + filepath.Base(path) + "/type")
+			if err == nil && strings.TrimSpace(string(kind)) == "0" {
+				continue
+			}
+			paths = append(paths, path)
+		}
+	}
+	return paths
+}
 
 // prepare sets what the serial library cannot, on a device that is about to be opened. The
 // device stays open until release is called: a pseudo terminal that is closed once has lost

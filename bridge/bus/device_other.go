@@ -2,7 +2,20 @@
 
 package bus
 
-import "errors"
+import (
+	"errors"
+
+	"go.bug.st/serial"
+)
+
+// devices returns the serial lines that there are.
+func devices() []string {
+	names, err := serial.GetPortsList()
+	if err != nil {
+		return nil
+	}
+	return names
+}
 
 // prepare sets nothing: only Linux knows how to.
 func prepare(_ string, rs485 bool) (release func(), err error) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"syscall"
 	"time"
 
@@ -50,6 +51,15 @@ func serialMode(m protocol.Mode) *serial.Mode {
 	}
 }
 
+// A lastingError is about a port that does not open until somebody does something about it.
+type lastingError struct{ message string }
+
+func (e *lastingError) Error() string { return e.message }
+
+func lastingf(format string, arguments ...any) error {
+	return &lastingError{fmt.Sprintf(format, arguments...)}
+}
+
 // serialError says why the device at path could not be opened and what to do about it.
 func serialError(path string, err error) error {
 	var code serial.PortErrorCode = -1
@@ -59,15 +69,27 @@ func serialError(path string, err error) error {
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist) || code == serial.PortNotFound:
-		return fmt.Errorf("open %s: no such device: plug the adapter in, or pass the device to the container", path)
+		return lastingf("open %s: no such device: plug the adapter in, or pass the device to the container; %s", path, portsText(devices()))
 	case errors.Is(err, fs.ErrPermission) || code == serial.PermissionDenied:
-		return fmt.Errorf("open %s: permission denied: add the user to group dialout", path)
+		return lastingf("open %s: permission denied: add the user to group dialout", path)
 	case errors.Is(err, syscall.EBUSY) || code == serial.PortBusy:
-		return fmt.Errorf("open %s: busy: stop the other program that holds the line", path)
+		return lastingf("open %s: busy: stop the other program that holds the line", path)
 	case code == serial.InvalidSerialPort:
 		return fmt.Errorf("open %s: not a serial line, or one that cannot be set so: %w", path, err)
 	}
 	return fmt.Errorf("open %s: %w", path, err)
+}
+
+// portsText says which serial lines there are.
+func portsText(paths []string) string {
+	const most = 10
+	switch {
+	case len(paths) == 0:
+		return "there are no serial lines here"
+	case len(paths) > most:
+		return fmt.Sprintf("there are %s and %d more", strings.Join(paths[:most], ", "), len(paths)-most)
+	}
+	return "there are " + strings.Join(paths, ", ")
 }
 
 func (p *serialPort) Read(data []byte, wait time.Duration) (int, error) {

@@ -113,6 +113,13 @@ func TestSerialErrors(t *testing.T) {
 			t.Errorf("%s: got %v, want %s", test.url, err, test.want)
 		}
 	}
+	if got, want := portsText([]string{"/dev/ttyUSB0", "/dev/ttyS0"}), "there are /dev/ttyUSB0, /dev/ttyS0"; got != want {
+		t.Errorf("ports: %s, want %s", got, want)
+	}
+	equal(t, "many ports", portsText(strings.Fields("1 2 3 4 5 6 7 8 9 10 11 12")), "there are 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more")
+	if err := serialError("/dev/ttyUSB9", os.ErrNotExist); !strings.Contains(err.Error(), portsText(devices())) {
+		t.Errorf("no word of the ports that there are: %v", err)
+	}
 	err := serialError("/dev/ttyUSB0", os.ErrPermission)
 	equal(t, "error", err.Error(), "open /dev/ttyUSB0: permission denied: add the user to group dialout")
 	err = serialError("/dev/ttyUSB0", unix.EBUSY)

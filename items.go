@@ -8,7 +8,10 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+	"unicode"
+	"unicode/utf8"
 
+	"dlt645-mqtt/protocol"
 	"dlt645-mqtt/protocol/cjt188"
 	"dlt645-mqtt/protocol/dlt645"
 	"dlt645-mqtt/protocol/dlt698"
@@ -23,20 +26,50 @@ type itemRow = dlt645.Row
 type dictionaryOf struct {
 	name   string
 	search func(words ...string) []itemRow
+	member func(word string) (row itemRow, family string, found bool) // of a family, with its DI there; nil: rows are items
+}
+
+// find returns the rows in which all words occur. Of a family of which one item is meant, by its name or
+// identifier, it is that item.
+func (d *dictionaryOf) find(words ...string) []itemRow {
+	rows := d.search(words...)
+	if d.member == nil {
+		return rows
+	}
+	for _, word := range words {
+		row, family, found := d.member(word)
+		if !found {
+			continue
+		}
+		for i := range rows {
+			if rows[i].DI == family {
+				row.Fields = rows[i].Fields
+				rows = append([]itemRow{row}, slices.Delete(rows, i, i+1)...)
+				break
+			}
+		}
+	}
+	return rows
 }
 
 // dictionaries returns those that come with the program.
 func dictionaries() (all []dictionaryOf) {
 	for _, edition := range []dlt645.Version{dlt645.V2007, dlt645.V1997} {
-		all = append(all, dictionaryOf{edition.String(), dlt645.Items(edition).Search})
+		all = append(all, dictionaryOf{edition.String(), dlt645.Items(edition).Search, dlt645.Items(edition).Member})
+	}
+	of698 := func(r dlt698.Row) itemRow {
+		return itemRow{Name: r.Name, DI: r.OAD, Ranges: r.Ranges, Picture: r.Picture(), Unit: r.Unit, Access: r.Access, Origin: r.Origin, TextEN: r.TextEN, TextZH: r.TextZH}
 	}
 	all = append(all, dictionaryOf{dlt698.Name, func(words ...string) (rows []itemRow) {
 		for _, r := range dlt698.Items().Search(words...) {
-			rows = append(rows, itemRow{Name: r.Name, DI: r.OAD, Ranges: r.Ranges, Picture: r.Picture(), Unit: r.Unit, Access: r.Access, Origin: r.Origin, TextEN: r.TextEN, TextZH: r.TextZH})
+			rows = append(rows, of698(r))
 		}
 		return rows
+	}, func(word string) (itemRow, string, bool) {
+		r, family, found := dlt698.Items().Member(word)
+		return of698(r), family, found
 	}})
-	all = append(all, dictionaryOf{cjt188.Name, func(words ...string) (rows []itemRow) {
+	all = append(all, dictionaryOf{name: cjt188.Name, search: func(words ...string) (rows []itemRow) {
 		for _, r := range cjt188.Search(words...) {
 			rows = append(rows, itemRow{Name: r.Name, DI: r.DI, Ranges: r.Types, Picture: r.Picture, Unit: r.Unit, Access: r.Access, TextEN: r.TextEN, TextZH: r.TextZH})
 		}
@@ -52,7 +85,7 @@ func dictionaries() (all []dictionaryOf) {
 
 // mapOf returns a register map as a dictionary.
 func mapOf(m *modbus.Map) dictionaryOf {
-	return dictionaryOf{m.Name(), func(words ...string) (rows []itemRow) {
+	return dictionaryOf{name: m.Name(), search: func(words ...string) (rows []itemRow) {
 		for _, r := range m.Search(words...) {
 			rows = append(rows, itemRow{Name: r.Name, DI: r.Register, Picture: r.Type, Unit: r.Unit, Access: r.Access, TextEN: r.TextEN, TextZH: r.TextZH})
 		}
@@ -64,7 +97,7 @@ func mapOf(m *modbus.Map) dictionaryOf {
 func runItems(_ context.Context, arguments []string, _ io.Reader, out, stderr io.Writer) int {
 	flags := newFlags("items", "[WORD…]", "Searches the dictionary by English or Chinese words, name, or identifier; all words must match.\nWithout words it lists everything. Exit 1 if nothing is found. A row is a family: the small letters in its identifier\nrun, and the name with them: p over phases (_a, _b, _c), t over tariffs (_t1 …), h over settlements back (_h1 …), r over\nrecords (_1 …). _block in place of a phase or tariff means all of them. Of a register map of Modbus it lists area and\nregister; -map checks one of one's own and says all that is wrong with it, by row and column.", stderr)
 	asJSON := flags.Bool("json", false, "print one JSON object a line")
-	protocol := flags.String("protocol", readEnvironment().Protocol, "`name` of the protocol: 2007, 1997, 698, 188 or modbus/MODEL")
+	spoken := flags.String("protocol", readEnvironment().Protocol, "`name` of the protocol: 2007, 1997, 698, 188 or modbus/MODEL")
 	file := flags.String("map", "", "CSV `file` with a register map of Modbus, to be checked and listed")
 	words, status, done := parseWords(flags, arguments)
 	if done {
@@ -79,13 +112,13 @@ func runItems(_ context.Context, arguments []string, _ io.Reader, out, stderr io
 			return 1
 		}
 		dictionary = mapOf(m)
-	} else if dictionary, err = dictionaryNamed(*protocol); err != nil {
+	} else if dictionary, err = dictionaryNamed(*spoken); err != nil {
 		complain(stderr, "items", err)
 		return 2
 	}
-	rows := dictionary.search(words...)
+	rows := dictionary.find(words...)
 	if len(rows) == 0 {
-		fmt.Fprintln(stderr, "dlt645-mqtt: items: nothing found; try fewer or other words, such as voltage, 电压 or 0201")
+		fmt.Fprintf(stderr, "dlt645-mqtt: items: nothing found; try fewer or other words, such as voltage, 电压 or 0201%s\n", hintOf(dictionary, words))
 		return 1
 	}
 	if *asJSON {
@@ -99,16 +132,121 @@ func runItems(_ context.Context, arguments []string, _ io.Reader, out, stderr io
 		}
 		return 0
 	}
-	table := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(table, "NAME\tDI\tPICTURE\tUNIT\tACCESS\tTEXT")
-	for _, row := range rows {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s %s\n", row.Name, row.DI, row.Picture, row.Unit, row.Access, row.TextEN, row.TextZH)
-	}
-	if err := table.Flush(); err != nil {
+	if err := printItems(out, rows, isTerminal(out)); err != nil {
 		complain(stderr, "items", err)
 		return 1
 	}
 	return 0
+}
+
+// terminalWidth is how wide a table on a terminal is at most.
+const terminalWidth = 100
+
+// printItems prints a table. On a terminal it is narrow, and words that do not fit stand below their row.
+func printItems(w io.Writer, rows []itemRow, narrow bool) error {
+	if narrow {
+		for _, line := range narrowTable(rows) {
+			if _, err := fmt.Fprintln(w, line); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(table, "NAME\tDI\tPICTURE\tUNIT\tACCESS\tTEXT")
+	for _, row := range rows {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s %s\n", row.Name, row.DI, row.Picture, row.Unit, row.Access, row.TextEN, row.TextZH)
+	}
+	return table.Flush()
+}
+
+// narrowTable lays the rows out in lines of terminalWidth columns.
+func narrowTable(rows []itemRow) (lines []string) {
+	widest := [...]int{36, 12, 16, 6, 6} // of the columns before the text; beyond, a cell goes to a line of its own
+	cells := func(row itemRow) [5]string { return [...]string{row.Name, row.DI, row.Picture, row.Unit, row.Access} }
+	heading := itemRow{Name: "NAME", DI: "DI", Picture: "PICTURE", Unit: "UNIT", Access: "ACCESS", TextEN: "TEXT"}
+	var widths [5]int
+	for _, row := range append([]itemRow{heading}, rows...) {
+		for i, cell := range cells(row) {
+			if n := columns(cell); n <= widest[i] {
+				widths[i] = max(widths[i], n)
+			}
+		}
+	}
+	const indent = "    "
+	for _, row := range append([]itemRow{heading}, rows...) {
+		line := ""
+		at := 0 // where the cell should begin
+		for i, cell := range cells(row) {
+			if columns(line) > at { // the one before was too long
+				lines = append(lines, line)
+				line = ""
+			}
+			line += strings.Repeat(" ", at-columns(line)) + cell
+			at += widths[i] + 2
+		}
+		text := strings.TrimSpace(row.TextEN + " " + row.TextZH)
+		if columns(line) <= at && at+columns(text) <= terminalWidth {
+			lines = append(lines, line+strings.Repeat(" ", at-columns(line))+text)
+			continue
+		}
+		lines = append(lines, line)
+		lines = append(lines, indent+text)
+	}
+	var folded []string
+	for _, line := range lines {
+		for columns(line) > terminalWidth {
+			cut := foldAt(line, len(indent))
+			folded = append(folded, strings.TrimRight(line[:cut], " "))
+			line = indent + strings.TrimLeft(line[cut:], " ")
+		}
+		folded = append(folded, strings.TrimRight(line, " "))
+	}
+	return folded
+}
+
+// foldAt returns where a line that is too long is cut: behind the last blank, comma or plus sign that fits, or else
+// where it is full. Something of it is behind least.
+func foldAt(line string, least int) (cut int) {
+	full, n := 0, 0
+	for i, r := range line {
+		if n += columns(string(r)); n > terminalWidth {
+			break
+		}
+		full = i + utf8.RuneLen(r)
+		if i > least && strings.ContainsRune(" ,+", r) {
+			cut = full
+		}
+	}
+	if cut > 0 {
+		return cut
+	}
+	return full
+}
+
+// columns returns how many columns of a terminal a text takes: characters of Chinese take two.
+func columns(text string) (n int) {
+	for _, r := range text {
+		n++
+		if unicode.Is(unicode.Han, r) || r >= '\u3000' && r <= '\u303F' || r >= '\uFF01' && r <= '\uFF60' {
+			n++
+		}
+	}
+	return n
+}
+
+// hintOf asks whether another name was meant than the one word that was searched for.
+func hintOf(d dictionaryOf, words []string) string {
+	if len(words) != 1 {
+		return ""
+	}
+	return protocol.Hint(words[0], func(yield func(string) bool) {
+		for _, row := range d.search() {
+			if !yield(row.Name) {
+				return
+			}
+		}
+	})
 }
 
 // dictionaryNamed returns the dictionary of a protocol; of a register map also one of one's own.
@@ -125,7 +263,7 @@ func dictionaryNamed(name string) (dictionaryOf, error) {
 		if d.name == name {
 			return dictionaryOf{name, func(words ...string) []itemRow {
 				return append(slices.DeleteFunc(slices.Clone(own), func(row itemRow) bool { return !hasWords(row, words) }), d.search(words...)...)
-			}}, nil
+			}, d.member}, nil
 		}
 		names = append(names, d.name)
 	}

@@ -74,7 +74,14 @@ func run(ctx context.Context, arguments []string, in io.Reader, out, errors io.W
 			return c.run(ctx, arguments[1:], in, out, errors)
 		}
 	}
-	fmt.Fprintf(errors, "dlt645-mqtt: there is no command %q; see dlt645-mqtt help\n", name)
+	names := func(yield func(string) bool) {
+		for _, c := range commands() {
+			if !yield(c.name) {
+				return
+			}
+		}
+	}
+	fmt.Fprintf(errors, "dlt645-mqtt: there is no command %q; see dlt645-mqtt help%s\n", name, protocol.Hint(name, names))
 	return 2
 }
 

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/kelseyhightower/envconfig"
+
+	"dlt645-mqtt/protocol"
 )
 
 // readEnvironment reads the variables as they are written, good or bad.
@@ -48,11 +50,7 @@ func (r *reader) checkNames() {
 		}
 		switch {
 		case !slices.Contains(known, name):
-			hint := ""
-			if near := nearest(name, known); near != "" {
-				hint = "; did you mean " + near + "?"
-			}
-			r.complaints = append(r.complaints, fmt.Errorf("%s: no such variable%s", name, hint))
+			r.complaints = append(r.complaints, fmt.Errorf("%s: no such variable%s", name, protocol.Hint(name, slices.Values(known))))
 		case value == "" && !slices.Contains(optional, short) && !slices.Contains(optionalUplink, short):
 			r.complaints = append(r.complaints, fmt.Errorf("%s: is set but empty; give it a value or remove it", name))
 		}
@@ -91,36 +89,4 @@ func usage(w io.Writer) error {
 		fmt.Fprintf(w, "  %s\n        %s\n", p.name, strings.ReplaceAll(p.text, "`", ""))
 	}
 	return nil
-}
-
-// nearest finds the known name that differs from a misspelt one by the fewest letters, at most three.
-func nearest(name string, known []string) string {
-	best, fewest := "", 4
-	for _, candidate := range known {
-		if d := distance(name, candidate); d < fewest {
-			best, fewest = candidate, d
-		}
-	}
-	return best
-}
-
-// distance counts the letters to insert, delete or exchange (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -181,7 +181,7 @@ func shortened(text string) string {
 
 // splitItems reads the plain-text form of a read: item names by commas.
 func splitItems(text string) []string {
-	items := strings.Split(text, ",")
+	items := strings.Split(strings.NewReplacer("，", ",", "、", ",").Replace(text), ",")
 	for i := range items {
 		items[i] = strings.TrimSpace(items[i])
 	}

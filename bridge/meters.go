@@ -105,7 +105,18 @@ func (d *directory) find(target string) (m *meter, address protocol.Address, p p
 	case len(target) == len(example):
 		return nil, address, nil, problemf(CodeUnknownMeter, "%q is neither the name of a meter of this bridge nor an address: %v", target, err)
 	}
-	return nil, address, nil, problemf(CodeUnknownMeter, "%s is neither the name of a meter of this bridge nor an address of %s", quote(target), words)
+	return nil, address, nil, problemf(CodeUnknownMeter, "%s is neither the name of a meter of this bridge nor an address of %s%s", quote(target), words, d.hint(target))
+}
+
+// hint asks whether another name was meant.
+func (d *directory) hint(target string) string {
+	return protocol.Hint(target, func(yield func(string) bool) {
+		for _, m := range d.meters {
+			if !yield(m.Name) {
+				return
+			}
+		}
+	})
 }
 
 // locate finds the meter that the topic of a request names. It returns nil for one that is not

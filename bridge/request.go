@@ -170,7 +170,7 @@ func (b *Bridge) handle(r *request, in *body) error {
 		return problemf(CodeBadRequest, "the request has the retain flag: a retained request would be carried out again at each connection; publish it without")
 	}
 	if !slices.Contains(Verbs, r.verb) {
-		return problemf(CodeBadRequest, "%s is no verb of a request topic; there are %s", quote(r.verb), strings.Join(Verbs, ", "))
+		return problemf(CodeBadRequest, "%s is no verb of a request topic; there are %s%s", quote(r.verb), strings.Join(Verbs, ", "), protocol.Hint(r.verb, slices.Values(Verbs)))
 	}
 	if r.expiry != nil {
 		r.bound(r.received.Add(*r.expiry))

@@ -100,6 +100,8 @@ func TestRequestsOfAnotherProtocol(t *testing.T) {
 		{"read/42", "throughput", "map[throughput:9.5]"},
 		{"read/000000000001", "voltage_a", "map[voltage_a:220.10]"},
 		{"read/1", "level", "unknown_meter: one and other both have the address"},
+		{"read/rial", "level", "of 12 digits; did you mean rail?"},
+		{"raed/rail", "level", "did you mean read?"},
 		{"read/9", "level", `unknown_meter: "9" is neither the name of a meter of this bridge nor an address of 12 digits`},
 		{"read/rail", "voltage_a", "unknown_item"},
 		{"read/rail", "", "map[level:1.50 pump_stopped:false]"}, // the basic points

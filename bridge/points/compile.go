@@ -179,7 +179,14 @@ func (c *compiler) meters(r row) []Meter {
 		c.complain(r, columnMeter, "%q %s", cut(text), hint)
 		return nil
 	}
-	c.complain(r, columnMeter, "%q is neither the name of a meter (DLT645_METERS) nor the address of one, %s", cut(text), words)
+	hint := protocol.Hint(text, func(yield func(string) bool) {
+		for _, m := range c.site.Meters {
+			if !yield(m.Name) {
+				return
+			}
+		}
+	})
+	c.complain(r, columnMeter, "%q is neither the name of a meter (DLT645_METERS) nor the address of one, %s%s", cut(text), words, hint)
 	return nil
 }
 

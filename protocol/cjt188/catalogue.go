@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"dlt645-mqtt/protocol"
@@ -49,6 +50,9 @@ func (d *dictionary) of(di DI, f family) (layouts []layout) {
 
 // find returns the first identifier that holds an item of meters of a family.
 func (d *dictionary) find(name string, f family) (DI, string, error) {
+	if called, ok := vocabulary().Name(name); ok {
+		name = called
+	}
 	for _, di := range d.order {
 		for _, l := range d.of(di, f) {
 			if slices.Contains(l.names(), name) {
@@ -67,8 +71,17 @@ func (d *dictionary) find(name string, f family) (DI, string, error) {
 			return 0, "", fmt.Errorf("%w: %s is an item of other meters of CJ/T 188 (%s); this one is of %s", protocol.ErrUnknownItem, name, strings.Join(others, ", "), f)
 		}
 	}
-	return 0, "", fmt.Errorf("%w: %q is neither the name of an item of CJ/T 188 nor an identifier of four hex digits, such as 901F; the command items searches the names", protocol.ErrUnknownItem, name)
+	return 0, "", fmt.Errorf("%w: %q is neither the name of an item of CJ/T 188 nor an identifier of four hex digits, such as 901F; the command items searches the names%s", protocol.ErrUnknownItem, name, vocabulary().Hint(name))
 }
+
+// vocabulary is what the items are called.
+var vocabulary = sync.OnceValue(func() *protocol.Vocabulary {
+	v := &protocol.Vocabulary{}
+	for _, row := range allRows() {
+		v.Add(row.Name, row.TextZH)
+	}
+	return v
+})
 
 // all returns the names of all items and values of a family, in the order of the table.
 func (d *dictionary) all(f family) (names []string) {
@@ -92,8 +105,8 @@ func (m *Meters) Match(pattern string) ([]string, error) {
 		own = append(own, m.own[di].Name)
 	}
 	if !strings.Contains(pattern, "*") {
-		if slices.Contains(own, pattern) {
-			return []string{pattern}, nil
+		if _, item, ok := m.ownOf(pattern); ok {
+			return []string{item.Name}, nil
 		}
 		if di, err := ParseDI(pattern); err == nil {
 			if item, ok := m.own[di]; ok {

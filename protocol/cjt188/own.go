@@ -39,10 +39,10 @@ func (m *Meters) WithItems(items []protocol.OwnItem) (protocol.Protocol, []error
 	return &extended, wrong
 }
 
-// ownOf returns the item of a user's own that has a name.
+// ownOf returns the item of a user's own that has a name, or is called so in Chinese.
 func (m *Meters) ownOf(name string) (DI, protocol.OwnItem, bool) {
 	for di, item := range m.own {
-		if item.Name == name {
+		if item.Name == name || protocol.IsChinese(name) && item.Chinese == name {
 			return di, item, true
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"dlt645-mqtt/protocol"
 )
 
 // The tables of data items. Each row is a family; the columns are
@@ -46,6 +48,8 @@ type Dictionary struct {
 	byHead   map[DI][]*family // the others, by the upper half of the identifier
 	letters  map[string]letter
 	own      []DI // of items of a user's own
+
+	vocabulary func() *protocol.Vocabulary // made when it is first needed
 }
 
 // A Row is a family of items in the table: those whose identifiers differ only in running
@@ -120,6 +124,7 @@ func parseDictionary(v Version, table string) (*Dictionary, error) {
 		}
 	}
 	d.linkHolders()
+	d.vocabulary = sync.OnceValue(d.words)
 	return d, nil
 }
 

@@ -31,6 +31,7 @@ func (m *Meters) WithItems(items []protocol.OwnItem) (protocol.Protocol, []error
 		extended.items.own = append(extended.items.own, f.fixed)
 	}
 	extended.items.families = slices.Concat(families, m.items.families)
+	extended.items.vocabulary = sync.OnceValue(extended.items.words)
 	return &extended, wrong
 }
 

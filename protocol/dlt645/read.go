@@ -120,10 +120,16 @@ func (m *Meters) find(text string) (Item, error) {
 		return item, nil
 	}
 	di, err := ParseDI(text, m.version)
-	if err != nil {
-		return Item{}, m.unknown(text)
+	if err == nil {
+		return m.itemOf(di), nil
 	}
-	return m.itemOf(di), nil
+	if protocol.IsChinese(text) {
+		if name, called := m.items.vocabulary().Name(text); called {
+			item, _ := m.items.Find(name)
+			return item, nil
+		}
+	}
+	return Item{}, m.unknown(text)
 }
 
 // itemOf returns the item of an identifier. Of one that the table lacks there is only that.
@@ -149,8 +155,8 @@ func (m *Meters) unknown(text string) error {
 		}
 		return fmt.Errorf("%w: the meter stores several of %s: %s_1 is the latest%s", protocol.ErrUnknownItem, text, text, history)
 	}
-	return fmt.Errorf("%w: %q is neither the name of an item of DL/T 645-%s nor an identifier of %d hex digits; the command items searches the names",
-		protocol.ErrUnknownItem, text, m.version, 2*diSize(m.version))
+	return fmt.Errorf("%w: %q is neither the name of an item of DL/T 645-%s nor an identifier of %d hex digits; the command items searches the names%s",
+		protocol.ErrUnknownItem, text, m.version, 2*diSize(m.version), m.items.vocabulary().Hint(text))
 }
 
 // readFunction returns the function that reads a register: 11H, or 01H in the 1997 edition.

@@ -1,6 +1,10 @@
 package dlt645
 
-import "strings"
+import (
+	"strings"
+
+	"dlt645-mqtt/protocol"
+)
 
 // Search returns the rows in which all of the words occur: in the name, the English or
 // Chinese text, the identifier or its pattern, in either case. A word that is a concrete
@@ -18,6 +22,59 @@ func (d *Dictionary) Search(words ...string) []Row {
 		}
 	}
 	return rows
+}
+
+// Member returns what is to be said of one item, or value of an item, whose name or identifier a word is, and the
+// pattern of identifiers of its family. It reports whether there is one.
+func (d *Dictionary) Member(word string) (row Row, family string, found bool) {
+	item, found := d.Find(word)
+	if di, err := ParseDI(word, d.version); !found && err == nil {
+		item, found = d.Lookup(di)
+	}
+	if !found {
+		return row, "", false
+	}
+	row = item.family.row
+	row.DI, row.Ranges, row.Unit = item.DI.Format(d.version), "", item.Unit
+	row.Name, row.TextEN, row.TextZH = item.Name, item.Text("en"), item.Text("zh")
+	if item.Only != "" {
+		row.Name = item.Only
+	}
+	return row, item.family.row.DI, true
+}
+
+// words returns what the items are called, of items with several running parts those in which one of these is
+// not the first.
+func (d *Dictionary) words() *protocol.Vocabulary {
+	v := &protocol.Vocabulary{}
+	for _, f := range d.families {
+		add := func(at positions) {
+			item, ok := f.valid(f.owner(at))
+			if !ok || item.Block() {
+				return
+			}
+			v.Add(item.Name, item.Text("zh"))
+			for _, name := range item.Names() {
+				if name == item.Name {
+					continue
+				}
+				value := item
+				value.Only = name
+				v.Add(name, value.Text("zh"))
+			}
+		}
+		add(positions{})
+		for k := range f.letters {
+			for n := range f.letters[k].options {
+				if n > 0 {
+					var at positions
+					at[k] = uint8(n)
+					add(at)
+				}
+			}
+		}
+	}
+	return v
 }
 
 // hasWord tells whether a word in lower case occurs in the row: in what it says of the

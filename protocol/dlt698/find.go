@@ -3,6 +3,9 @@ package dlt698
 import (
 	"iter"
 	"strings"
+	"sync"
+
+	"dlt645-mqtt/protocol"
 )
 
 // Lookup returns the item that an OAD stands for. Of a record the index is the number of a row.
@@ -163,6 +166,51 @@ func (d *Dictionary) all(a *attribute) iter.Seq[Item] {
 			}
 		}
 	}
+}
+
+// vocabulary is what the items are called.
+var vocabulary = sync.OnceValue(func() *protocol.Vocabulary {
+	v := &protocol.Vocabulary{}
+	d := Items()
+	for _, a := range d.attributes {
+		for item := range d.all(a) {
+			if item.IsBlock() {
+				continue
+			}
+			v.Add(item.Name, item.Text("zh"))
+			for _, name := range item.Names() {
+				if name == item.Name {
+					continue
+				}
+				value, chinese := item, ""
+				value.Only = name
+				if f, ok := d.flag(name); ok {
+					chinese = f.zh
+				}
+				v.Add(name, chinese)
+			}
+		}
+	}
+	return v
+})
+
+// Member returns what is to be said of one item, or value of an item, whose name or OAD a word is, and the
+// pattern of OADs of its row. It reports whether there is one.
+func (d *Dictionary) Member(word string) (row Row, pattern string, found bool) {
+	item, found := d.Find(word)
+	if oad, err := ParseOAD(word); !found && err == nil {
+		item, found = d.Lookup(oad)
+	}
+	if !found {
+		return row, "", false
+	}
+	row = *item.attribute.row
+	row.OAD, row.Ranges, row.Unit = item.OAD.String(), "", item.Unit()
+	row.Name, row.TextEN, row.TextZH = item.Name, item.Text("en"), item.Text("zh")
+	if item.Only != "" {
+		row.Name = item.Only
+	}
+	return row, item.attribute.row.OAD, true
 }
 
 // Search returns the rows in which all of the words occur: in the name, the English or

@@ -102,6 +102,12 @@ func (m Meters) find(text string) (Item, OAD, error) {
 	}
 	oad, err := ParseOAD(text)
 	if err != nil {
+		if protocol.IsChinese(text) {
+			if name, called := vocabulary().Name(text); called {
+				item, _ := Items().Find(name)
+				return item, item.OAD, nil
+			}
+		}
 		return Item{}, 0, m.unknown(text)
 	}
 	if item, ok := Items().Lookup(oad); ok {
@@ -122,8 +128,8 @@ func (m Meters) unknown(text string) error {
 		}
 		return fmt.Errorf("%w: the meter stores several of %s: %s_1 is the latest%s", protocol.ErrUnknownItem, text, text, history)
 	}
-	return fmt.Errorf("%w: %q is neither the name of an item of DL/T 698.45 nor an OAD of 8 hex digits; the command items searches the names",
-		protocol.ErrUnknownItem, text)
+	return fmt.Errorf("%w: %q is neither the name of an item of DL/T 698.45 nor an OAD of 8 hex digits; the command items searches the names%s",
+		protocol.ErrUnknownItem, text, vocabulary().Hint(text))
 }
 
 // plan returns a plan to read with these steps.

@@ -138,7 +138,14 @@ func (m *Meters) find(text string) (*row, error) {
 	if w, ok := parseIdentifier(text); ok {
 		return w, nil
 	}
-	return nil, fmt.Errorf("%w: %q is neither the name of an item of %s nor registers, such as holding:2006:2 (area, first register in hex, how many); the command items searches the names", protocol.ErrUnknownItem, text, m.name)
+	var vocabulary protocol.Vocabulary
+	for _, w := range m.model.rows {
+		vocabulary.Add(w.item, w.zh)
+	}
+	if name, called := vocabulary.Name(text); called {
+		return m.model.byName[name], nil
+	}
+	return nil, fmt.Errorf("%w: %q is neither the name of an item of %s nor registers, such as holding:2006:2 (area, first register in hex, how many); the command items searches the names%s", protocol.ErrUnknownItem, text, m.name, vocabulary.Hint(text))
 }
 
 // parseIdentifier reads registers that are named by their place: area, first register in hex, and how

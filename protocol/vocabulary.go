@@ -1,0 +1,130 @@
+package protocol
+
+import (
+	"iter"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// A Vocabulary is what items are called, for people who write Chinese or misspell a name. Once filled it may be
+// used by many goroutines.
+type Vocabulary struct {
+	names   []string
+	chinese map[string]string // names by what the items are called in Chinese, see plain
+	loose   map[string]string // the same without the words for a total and for the moment
+}
+
+// Add adds the name of an item and what it is called in Chinese. Of several items that are called alike the
+// first counts.
+func (v *Vocabulary) Add(name, chinese string) {
+	if v.chinese == nil {
+		v.chinese, v.loose = map[string]string{}, map[string]string{}
+	}
+	v.names = append(v.names, name)
+	key := plain(chinese)
+	if _, taken := v.chinese[key]; !taken && key != "" {
+		v.chinese[key] = name
+	}
+	if _, taken := v.loose[loosely(key)]; !taken && loosely(key) != "" {
+		v.loose[loosely(key)] = name
+	}
+}
+
+// Name returns the name of the item that is called so in Chinese: blanks, the width of letters and brackets,
+// and the words for present, for total and for the moment do not matter. It reports whether there is one.
+func (v *Vocabulary) Name(text string) (name string, found bool) {
+	if !IsChinese(text) {
+		return "", false
+	}
+	key := plain(text)
+	if name, found = v.chinese[key]; !found {
+		name, found = v.loose[loosely(key)]
+	}
+	return name, found
+}
+
+// Hint asks in a part of a sentence, such as "; did you mean voltage_a?", whether the name is meant that is most like
+// a text; it is empty if none is.
+func (v *Vocabulary) Hint(text string) string { return Hint(text, slices.Values(v.names)) }
+
+// Hint is as that of a Vocabulary, for any names.
+func Hint(text string, names iter.Seq[string]) string {
+	if near := Nearest(text, names); near != "" {
+		return "; did you mean " + near + "?"
+	}
+	return ""
+}
+
+// IsChinese reports whether there are Chinese characters in a text.
+func IsChinese(text string) bool {
+	return strings.ContainsFunc(text, func(r rune) bool { return r >= utf8.RuneSelf && unicode.Is(unicode.Han, r) })
+}
+
+// plain returns a Chinese text as it is compared.
+func plain(text string) string {
+	text = strings.ToUpper(strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r):
+			return -1
+		case r >= '！' && r <= '～':
+			return r - '！' + '!'
+		}
+		return r
+	}, text))
+	return strings.TrimPrefix(strings.ReplaceAll(text, "(当前)", ""), "当前")
+}
+
+// loosely returns a plain text without what people leave out, but for the freeze of a moment.
+func loosely(text string) string {
+	const moment, freeze = "瞬时", "瞬时冻结"
+	if !strings.HasPrefix(text, freeze) {
+		text = strings.TrimPrefix(text, moment)
+	}
+	return strings.ReplaceAll(text, "总", "")
+}
+
+// mostMistakes is by how many characters a word may differ from the one that is meant. Of a short one it is fewer.
+const mostMistakes = 3
+
+// Nearest returns the name that differs from a text by the fewest characters, the first of several; empty if all
+// differ by too many.
+func Nearest(text string, names iter.Seq[string]) (nearest string) {
+	const longest = 100 // no name is longer
+	wanted := []rune(text)
+	if len(wanted) > longest {
+		return ""
+	}
+	fewest := min(mostMistakes, 1+len(wanted)/4) + 1
+	for name := range names {
+		if n := utf8.RuneCountInString(name); n-len(wanted) >= fewest || len(wanted)-n >= fewest {
+			continue
+		}
+		if d := distance(wanted, []rune(name)); d < fewest {
+			nearest, fewest = name, d
+		}
+	}
+	return nearest
+}
+
+// distance counts the characters to insert, delete or exchange (Levenshtein).
+func distance(a, b []rune) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range a {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range b {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"dlt645-mqtt/bridge/bus"
+	"dlt645-mqtt/protocol"
 )
 
 // What is kept of the properties that a client put on its message.
@@ -24,7 +25,7 @@ type audit struct {
 	Time           string          `json:"time"`
 	Topic          string          `json:"topic"`
 	ID             json.RawMessage `json:"id,omitempty"`
-	UserProperties object          `json:"user_properties,omitempty"`
+	UserProperties protocol.Object `json:"user_properties,omitempty"`
 	Request        string          `json:"request"`
 	Meter          string          `json:"meter,omitempty"`
 	Address        string          `json:"address,omitempty"`
@@ -52,7 +53,7 @@ func (b *Bridge) audit(r *request, a *reply) {
 		Queued: b.stamp(r.received),
 	}
 	for _, property := range r.userProperties {
-		record.UserProperties.set(property.name, property.value)
+		record.UserProperties.Set(property.name, property.value)
 	}
 	if len(record.ID) > mostQuoted {
 		record.ID = nil

@@ -63,7 +63,7 @@ func (b *Bridge) setPresence(w *watch, online bool, cause string, at time.Time) 
 			b.event(w, eventOnline, at)
 		}
 	case !first:
-		b.event(w, eventOffline, at, member{"reason", cause})
+		b.event(w, eventOffline, at, protocol.Member{Name: "reason", Value: cause})
 	}
 }
 

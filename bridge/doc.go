@@ -25,7 +25,6 @@
 //	cache.go         values that are still fresh enough
 //	reply.go         replies, and how they go out
 //	problem.go       errors as clients see them
-//	object.go        JSON whose members keep their order
 //	outbox.go        what waits to be published, also while the broker is away
 //
 // The verbs:

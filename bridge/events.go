@@ -37,8 +37,8 @@ const (
 )
 
 // event publishes what has happened to a meter.
-func (b *Bridge) event(w *watch, kind string, at time.Time, details ...member) {
-	o := append(object{{"event_type", kind}, {"time", b.stamp(at)}, {"meter", w.Name}, {"address", w.current().Text}}, details...)
+func (b *Bridge) event(w *watch, kind string, at time.Time, details ...protocol.Member) {
+	o := append(protocol.Object{{Name: "event_type", Value: kind}, {Name: "time", Value: b.stamp(at)}, {Name: "meter", Value: w.Name}, {Name: "address", Value: w.current().Text}}, details...)
 	payload, err := encodeJSON(o)
 	if err != nil {
 		b.log.Error("event cannot be written as JSON", "meter", w.Name, "event", kind, "err", err)
@@ -65,12 +65,12 @@ func (b *Bridge) reportCommand(r *request, a *reply) {
 		return
 	}
 	kind, message, reasons := eventRefused, a.Message, a.Reasons
-	details := []member{{"verb", r.verb}}
+	details := []protocol.Member{{Name: "verb", Value: r.verb}}
 	if r.action != "" {
-		details = append(details, member{"action", cropped(r.action)})
+		details = append(details, protocol.Member{Name: "action", Value: cropped(r.action)})
 	}
 	if r.item != "" {
-		details = append(details, member{"item", cropped(r.item)})
+		details = append(details, protocol.Member{Name: "item", Value: cropped(r.item)})
 	}
 	now := time.Now()
 	switch {
@@ -79,20 +79,20 @@ func (b *Bridge) reportCommand(r *request, a *reply) {
 			return
 		}
 		message, reasons = a.Error.Message, a.Error.Reasons
-		details = append(details, member{"code", a.Error.Code})
+		details = append(details, protocol.Member{Name: "code", Value: a.Error.Code})
 	case a.Result == resultRefused:
-		details = append(details, member{"result", a.Result})
+		details = append(details, protocol.Member{Name: "result", Value: a.Result})
 		if message == "" {
 			message = "the meter has said no: " + strings.Join(reasons, ", ")
 		}
 	default:
 		kind = eventUnknown
-		details = append(details, member{"result", a.Result})
+		details = append(details, protocol.Member{Name: "result", Value: a.Result})
 	}
 	if len(reasons) > 0 {
-		details = append(details, member{"reasons", reasons})
+		details = append(details, protocol.Member{Name: "reasons", Value: reasons})
 	}
-	b.event(w, kind, now, append(details, member{"message", message})...)
+	b.event(w, kind, now, append(details, protocol.Member{Name: "message", Value: message})...)
 }
 
 // mayRefuse tells whether an event may say that a command was not sent, and takes note that one does.
@@ -119,16 +119,16 @@ func (b *Bridge) judgeLimits(w *watch, p *points.Point, value protocol.Decimal, 
 	if now == before {
 		return
 	}
-	of := []member{{"item", p.Item}, {"value", value}, {"unit", p.Description.Unit}}
+	of := []protocol.Member{{Name: "item", Value: p.Item}, {Name: "value", Value: value}, {Name: "unit", Value: p.Description.Unit}}
 	if before != "" {
 		was := p.Min
 		if before == limitMax {
 			was = p.Max
 		}
-		b.event(w, eventLimitCleared, at, append(of, member{"limit", before}, member{"bound", was})...)
+		b.event(w, eventLimitCleared, at, append(of, protocol.Member{Name: "limit", Value: before}, protocol.Member{Name: "bound", Value: was})...)
 	}
 	if now != "" {
-		b.event(w, eventLimitPassed, at, append(of, member{"limit", now}, member{"bound", bound})...)
+		b.event(w, eventLimitPassed, at, append(of, protocol.Member{Name: "limit", Value: now}, protocol.Member{Name: "bound", Value: bound})...)
 	}
 	w.limits[p.Item] = now
 }
@@ -146,10 +146,10 @@ func (b *Bridge) credible(w *watch, p *points.Point, value protocol.Decimal, o *
 	if verdict == points.Plausible {
 		return true
 	}
-	details := []member{{"item", p.Item}, {"value", value}, {"last", onPrimary(w.Protocol, p, last)}, {"unit", p.Description.Unit}}
+	details := []protocol.Member{{Name: "item", Value: p.Item}, {Name: "value", Value: value}, {Name: "last", Value: onPrimary(w.Protocol, p, last)}, {Name: "unit", Value: p.Description.Unit}}
 	for _, f := range o.Frames {
 		if !f.Sent && !f.Ignored {
-			details = append(details, member{"frame", w.Protocol.Redact(f.Bytes)})
+			details = append(details, protocol.Member{Name: "frame", Value: w.Protocol.Redact(f.Bytes)})
 		}
 	}
 	if verdict == points.Withheld {

@@ -15,8 +15,8 @@ type history struct {
 
 // A sample is what a meter stored at a moment of its own clock.
 type sample struct {
-	Time   string `json:"time"`
-	Values object `json:"values"`
+	Time   string          `json:"time"`
+	Values protocol.Object `json:"values"`
 }
 
 // historyKeys takes the span of a history out of a body, if it has one.
@@ -53,7 +53,7 @@ func (r *request) historyKeys(in *body) error {
 
 // historyOf writes a history down; units go where those of a read go. The times of samples are
 // written like other moments of the meter's own, in its zone.
-func (b *Bridge) historyOf(read *protocol.History, units *object) *history {
+func (b *Bridge) historyOf(read *protocol.History, units *protocol.Object) *history {
 	h := &history{Samples: []sample{}}
 	if read == nil {
 		return h
@@ -62,9 +62,9 @@ func (b *Bridge) historyOf(read *protocol.History, units *object) *history {
 	for _, stored := range read.Samples {
 		s := sample{Time: moment(stored.Time)}
 		for _, value := range stored.Values {
-			s.Values.set(value.Name, value.Data)
+			s.Values.Set(value.Name, value.Data)
 			if value.Unit != "" {
-				units.set(value.Name, value.Unit)
+				units.Set(value.Name, value.Unit)
 			}
 		}
 		h.Samples = append(h.Samples, s)

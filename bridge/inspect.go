@@ -128,7 +128,7 @@ func (b *Bridge) inspect(w *watch, value protocol.Value, at time.Time) {
 		i.volts = rating(text)
 	case role == protocol.RolePowerFailures && isNumber:
 		if i.failures != nil && number.Compare(*i.failures) > 0 {
-			b.event(w, eventPowerFailure, at, member{"count", number}, member{"before", *i.failures})
+			b.event(w, eventPowerFailure, at, protocol.Member{Name: "count", Value: number}, protocol.Member{Name: "before", Value: *i.failures})
 		}
 		i.failures = &number
 	}
@@ -169,5 +169,5 @@ func (b *Bridge) judgeClock(w *watch, ahead time.Duration, at time.Time) {
 	if !off {
 		kind = eventClockRight
 	}
-	b.event(w, kind, at, member{"drift_s", seconds(&ahead)}, member{"bound_s", int(clockBound.Seconds())})
+	b.event(w, kind, at, protocol.Member{Name: "drift_s", Value: seconds(&ahead)}, protocol.Member{Name: "bound_s", Value: int(clockBound.Seconds())})
 }

@@ -98,12 +98,12 @@ func (b *Bridge) finishRead(r *request, m *meter, c conversation) {
 	a.Bus = &c.effort
 	var newest time.Time
 	started := false
-	var lacking object // points that the meter does not have, which nobody has asked for by name
+	var lacking protocol.Object // points that the meter does not have, which nobody has asked for by name
 	fail := func(item string, err error) {
 		if p := problemOf(err); r.points && errors.Is(err, protocol.ErrNoSuchData) {
-			lacking.set(item, p)
+			lacking.Set(item, p)
 		} else {
-			a.Errors.set(item, p)
+			a.Errors.Set(item, p)
 		}
 	}
 	for i := range c.outcomes {
@@ -122,20 +122,20 @@ func (b *Bridge) finishRead(r *request, m *meter, c conversation) {
 			newest = o.time
 		}
 		for _, item := range o.Items { // what a block did not bring may have been read singly
-			a.Errors.remove(item)
-			lacking.remove(item)
+			a.Errors.Remove(item)
+			lacking.Remove(item)
 		}
 		for _, value := range o.Values(o.Result) {
-			a.Values.set(value.Name, value.Data)
+			a.Values.Set(value.Name, value.Data)
 			if value.Unit != "" {
-				a.Units.set(value.Name, value.Unit)
+				a.Units.Set(value.Name, value.Unit)
 			}
 		}
 	}
 	for i := range c.outcomes {
 		if o := &c.outcomes[i]; o.cached && o.time.Before(newest) {
 			for _, value := range o.Values(o.Result) {
-				a.Times.set(value.Name, b.stamp(o.time))
+				a.Times.Set(value.Name, b.stamp(o.time))
 			}
 		}
 	}
@@ -147,15 +147,15 @@ func (b *Bridge) finishRead(r *request, m *meter, c conversation) {
 	}
 	for _, e := range c.errors {
 		if e.Err == nil {
-			a.Errors.remove(e.Item)
-			lacking.remove(e.Item)
+			a.Errors.Remove(e.Item)
+			lacking.Remove(e.Item)
 			continue
 		}
 		fail(e.Item, e.Err)
 	}
 	if len(a.Values) == 0 {
 		for _, m := range lacking {
-			a.Errors.set(m.name, m.value)
+			a.Errors.Set(m.Name, m.Value)
 		}
 	}
 	if m != nil {
@@ -163,7 +163,7 @@ func (b *Bridge) finishRead(r *request, m *meter, c conversation) {
 	}
 	a.OK = len(a.Errors) == 0
 	if !a.OK && !started {
-		a.Error = a.Errors[0].value.(*problem)
+		a.Error = a.Errors[0].Value.(*problem)
 		b.limited.log(string(a.Error.Code), "read failed", "topic", shortened(r.topic), "code", a.Error.Code, "message", a.Error.Message)
 	}
 	b.send(r, a)

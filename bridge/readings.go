@@ -9,15 +9,15 @@ import (
 // readings gathers what one step has brought of the points of a meter, for databases: flat JSON with
 // numbers only, and one time that holds for all of them. Unlike the state it has a value each time it was
 // read, changed or not, and none that was read at another moment.
-type readings object
+type readings protocol.Object
 
 // add adds a value as a number; what is none has no place.
 func (r *readings) add(item string, data any) {
 	switch v := data.(type) {
 	case protocol.Decimal:
-		*r = append(*r, member{item, v})
+		*r = append(*r, protocol.Member{Name: item, Value: v})
 	case bool:
-		*r = append(*r, member{item, oneIf(v)})
+		*r = append(*r, protocol.Member{Name: item, Value: oneIf(v)})
 	}
 }
 
@@ -26,7 +26,7 @@ func (b *Bridge) publishReadings(w *watch, r readings, at time.Time) {
 	if len(r) == 0 {
 		return
 	}
-	payload, err := encodeJSON(append(object(r), member{"time", b.stamp(at)}))
+	payload, err := encodeJSON(append(protocol.Object(r), protocol.Member{Name: "time", Value: b.stamp(at)}))
 	if err != nil {
 		b.log.Error("readings cannot be written as JSON", "meter", w.Name, "err", err)
 		return

@@ -54,11 +54,11 @@ type reply struct {
 
 // A reading is what a read brought.
 type reading struct {
-	Values object `json:"values"`
-	Units  object `json:"units"`
-	Errors object `json:"errors"`
+	Values protocol.Object `json:"values"`
+	Units  protocol.Object `json:"units"`
+	Errors protocol.Object `json:"errors"`
 	// Times has the moment of each value that was taken from an earlier read.
-	Times object `json:"times,omitempty"`
+	Times protocol.Object `json:"times,omitempty"`
 }
 
 // An effort is what a request cost.
@@ -149,7 +149,7 @@ func (a *reply) ending() string {
 	case a.OK:
 		return "ok"
 	case a.reading != nil && len(a.Values) == 0 && (a.history == nil || len(a.Samples) == 0):
-		return string(a.Errors[0].value.(*problem).Code)
+		return string(a.Errors[0].Value.(*problem).Code)
 	}
 	return "partial"
 }
@@ -215,3 +215,6 @@ func (a *reply) shortened(size int) *reply {
 	s.Message = fmt.Sprintf("the whole reply has %d bytes, more than the broker takes", size)
 	return s
 }
+
+// encodeJSON is json.Marshal without the escaping that only web pages need.
+func encodeJSON(v any) ([]byte, error) { return protocol.AppendJSON(nil, v) }

@@ -116,7 +116,7 @@ func beyond(published, data any, deadband protocol.Decimal) bool {
 // relay, the time of the newest and the times of those that are older. A state without any has the time
 // at which the meter said so.
 func (s *state) encode(order []string, stamp func(time.Time) string) ([]byte, error) {
-	var o, times object
+	var o, times protocol.Object
 	newest := s.relayTime
 	if s.driftTime.After(newest) {
 		newest = s.driftTime
@@ -131,26 +131,26 @@ func (s *state) encode(order []string, stamp func(time.Time) string) ([]byte, er
 	}
 	older := func(name string, at time.Time) {
 		if newest.Sub(at) > sameReading {
-			times = append(times, member{name, stamp(at)})
+			times = append(times, protocol.Member{Name: name, Value: stamp(at)})
 		}
 	}
 	for _, item := range order {
 		if v := s.values[item]; v != nil {
-			o = append(o, member{item, v.data})
+			o = append(o, protocol.Member{Name: item, Value: v.data})
 			older(item, v.time)
 		}
 	}
 	if s.relay != "" {
-		o = append(o, member{itemRelay, s.relay})
+		o = append(o, protocol.Member{Name: itemRelay, Value: s.relay})
 		older(itemRelay, s.relayTime)
 	}
 	if !s.driftTime.IsZero() {
-		o = append(o, member{homeassistant.ItemDrift, s.drift})
+		o = append(o, protocol.Member{Name: homeassistant.ItemDrift, Value: s.drift})
 		older(homeassistant.ItemDrift, s.driftTime)
 	}
-	o = append(o, member{"time", stamp(newest)})
+	o = append(o, protocol.Member{Name: "time", Value: stamp(newest)})
 	if times != nil {
-		o = append(o, member{"times", times})
+		o = append(o, protocol.Member{Name: "times", Value: times})
 	}
 	return encodeJSON(o)
 }
@@ -173,7 +173,7 @@ func (b *Bridge) takeRelay(w *watch, open bool, at time.Time) {
 	if before == "" {
 		w.state.appeared++
 	} else {
-		b.event(w, eventRelay, at, member{"relay", relay})
+		b.event(w, eventRelay, at, protocol.Member{Name: "relay", Value: relay})
 	}
 }
 

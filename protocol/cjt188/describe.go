@@ -1,7 +1,6 @@
 package cjt188
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -148,62 +147,31 @@ func (d Description) MarshalJSON() ([]byte, error) {
 	if d.DI != "" {
 		di = &d.DI
 	}
-	values, units := object{}, object{}
+	values, units := protocol.Object{}, protocol.Object{}
 	for _, value := range d.Values {
-		values = append(values, member{value.Name, value.Data})
+		values = append(values, protocol.Member{Name: value.Name, Value: value.Data})
 		if value.Unit != "" {
-			units = append(units, member{value.Name, value.Unit})
+			units = append(units, protocol.Member{Name: value.Name, Value: value.Unit})
 		}
 	}
-	members := object{
-		{"hex", d.Hex},
-		{"protocol", Name},
-		{"direction", direction},
-		{"address", d.Frame.Address.String()},
-		{"type", d.Frame.Type.String()},
-		{"control", d.Frame.Control.String()},
-		{"function", d.Frame.Control.Name()},
-		{"di", di},
-		{"ser", d.Ser},
-		{"values", values},
-		{"units", units},
-		{"more", false},
+	members := protocol.Object{
+		{Name: "hex", Value: d.Hex},
+		{Name: "protocol", Value: Name},
+		{Name: "direction", Value: direction},
+		{Name: "address", Value: d.Frame.Address.String()},
+		{Name: "type", Value: d.Frame.Type.String()},
+		{Name: "control", Value: d.Frame.Control.String()},
+		{Name: "function", Value: d.Frame.Control.Name()},
+		{Name: "di", Value: di},
+		{Name: "ser", Value: d.Ser},
+		{Name: "values", Value: values},
+		{Name: "units", Value: units},
+		{Name: "more", Value: false},
 	}
 	if d.Refusal != nil {
-		members = append(members, member{"reasons", d.Refusal.Reasons})
+		members = append(members, protocol.Member{Name: "reasons", Value: d.Refusal.Reasons})
 	}
 	return json.Marshal(members)
-}
-
-// An object is a JSON object whose members keep their order.
-type object []member
-
-type member struct {
-	name  string
-	value any
-}
-
-func (o object) MarshalJSON() ([]byte, error) {
-	var b bytes.Buffer
-	b.WriteByte('{')
-	for i, m := range o {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		name, err := json.Marshal(m.name)
-		if err != nil {
-			return nil, err
-		}
-		value, err := json.Marshal(m.value)
-		if err != nil {
-			return nil, err
-		}
-		b.Write(name)
-		b.WriteByte(':')
-		b.Write(value)
-	}
-	b.WriteByte('}')
-	return b.Bytes(), nil
 }
 
 // Redact returns a piece of a stream as upper-case hex with the bytes of keys written as "**". The

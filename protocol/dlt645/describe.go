@@ -1,7 +1,6 @@
 package dlt645
 
 import (
-	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -92,61 +91,30 @@ func (d Description) MarshalJSON() ([]byte, error) {
 	if d.DI != "" {
 		di = &d.DI
 	}
-	values, units := object{}, object{}
+	values, units := protocol.Object{}, protocol.Object{}
 	for _, value := range d.Values {
-		values = append(values, member{value.Name, value.Data})
+		values = append(values, protocol.Member{Name: value.Name, Value: value.Data})
 		if value.Unit != "" {
-			units = append(units, member{value.Name, value.Unit})
+			units = append(units, protocol.Member{Name: value.Name, Value: value.Unit})
 		}
 	}
-	members := object{
-		{"hex", d.Hex},
-		{"protocol", d.Version.String()},
-		{"direction", direction},
-		{"address", d.Address.String()},
-		{"control", d.Control.String()},
-		{"function", d.function.Name(d.Version)},
-		{"di", di},
-		{"values", values},
-		{"units", units},
-		{"more", d.Control.FromMeter() && d.Control.More()},
+	members := protocol.Object{
+		{Name: "hex", Value: d.Hex},
+		{Name: "protocol", Value: d.Version.String()},
+		{Name: "direction", Value: direction},
+		{Name: "address", Value: d.Address.String()},
+		{Name: "control", Value: d.Control.String()},
+		{Name: "function", Value: d.function.Name(d.Version)},
+		{Name: "di", Value: di},
+		{Name: "values", Value: values},
+		{Name: "units", Value: units},
+		{Name: "more", Value: d.Control.FromMeter() && d.Control.More()},
 	}
 	if d.Seq > 0 {
-		members = append(members, member{"seq", d.Seq})
+		members = append(members, protocol.Member{Name: "seq", Value: d.Seq})
 	}
 	if d.Refusal != nil {
-		members = append(members, member{"reasons", d.Refusal.Reasons})
+		members = append(members, protocol.Member{Name: "reasons", Value: d.Refusal.Reasons})
 	}
 	return json.Marshal(members)
-}
-
-// An object is a JSON object whose members keep their order.
-type object []member
-
-type member struct {
-	name  string
-	value any
-}
-
-func (o object) MarshalJSON() ([]byte, error) {
-	var b bytes.Buffer
-	b.WriteByte('{')
-	for i, m := range o {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		name, err := json.Marshal(m.name)
-		if err != nil {
-			return nil, err
-		}
-		value, err := json.Marshal(m.value)
-		if err != nil {
-			return nil, err
-		}
-		b.Write(name)
-		b.WriteByte(':')
-		b.Write(value)
-	}
-	b.WriteByte('}')
-	return b.Bytes(), nil
 }

@@ -1,7 +1,6 @@
 package dlt698
 
 import (
-	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -134,14 +133,14 @@ func valuesOf(oad OAD, data Data, zone *time.Location) []protocol.Value {
 func rowsOf(e *Entry, zone *time.Location) []any {
 	rows := make([]any, 0, e.Rows())
 	for i := range e.Rows() {
-		var row object
+		var row protocol.Object
 		for k, cell := range e.Row(i) {
 			if c := e.Columns[k]; c.Related != nil {
-				row = append(row, member{c.OAD.String(), cell.Value(zone)})
+				row = append(row, protocol.Member{Name: c.OAD.String(), Value: cell.Value(zone)})
 				continue
 			}
 			for _, value := range valuesOf(e.Columns[k].OAD, cell, zone) {
-				row = append(row, member{value.Name, value.Data})
+				row = append(row, protocol.Member{Name: value.Name, Value: value.Data})
 			}
 		}
 		rows = append(rows, row)
@@ -158,27 +157,27 @@ func (d Description) MarshalJSON() ([]byte, error) {
 	if d.APDU != nil && d.APDU.Service == Report|Answered {
 		direction = "report"
 	}
-	values, units := object{}, object{}
+	values, units := protocol.Object{}, protocol.Object{}
 	for _, value := range d.Values {
-		values = append(values, member{value.Name, value.Data})
+		values = append(values, protocol.Member{Name: value.Name, Value: value.Data})
 		if value.Unit != "" {
-			units = append(units, member{value.Name, value.Unit})
+			units = append(units, protocol.Member{Name: value.Name, Value: value.Unit})
 		}
 	}
-	members := object{
-		{"hex", d.Hex},
-		{"protocol", Name},
-		{"direction", direction},
-		{"address", d.Frame.Address.String()},
-		{"control", d.Frame.Control.String()},
-		{"function", d.function()},
-		{"di", d.only()},
-		{"values", values},
-		{"units", units},
-		{"more", d.more()},
-		{"address_type", d.Frame.Address.Kind.String()},
-		{"logical", d.Frame.Address.Logical},
-		{"client", fmt.Sprintf("%02X", d.Frame.Client)},
+	members := protocol.Object{
+		{Name: "hex", Value: d.Hex},
+		{Name: "protocol", Value: Name},
+		{Name: "direction", Value: direction},
+		{Name: "address", Value: d.Frame.Address.String()},
+		{Name: "control", Value: d.Frame.Control.String()},
+		{Name: "function", Value: d.function()},
+		{Name: "di", Value: d.only()},
+		{Name: "values", Value: values},
+		{Name: "units", Value: units},
+		{Name: "more", Value: d.more()},
+		{Name: "address_type", Value: d.Frame.Address.Kind.String()},
+		{Name: "logical", Value: d.Frame.Address.Logical},
+		{Name: "client", Value: fmt.Sprintf("%02X", d.Frame.Client)},
 	}
 	return json.Marshal(append(members, d.details()...))
 }
@@ -211,45 +210,45 @@ func (d *Description) more() bool {
 }
 
 // details are the keys that frames of DL/T 645 do not have.
-func (d *Description) details() (o object) {
+func (d *Description) details() (o protocol.Object) {
 	if d.APDU == nil {
-		return object{{"fragment", object{{"kind", d.Fragment.Kind.String()}, {"number", d.Fragment.Number}}}, {"data", hexOf(d.Fragment.Data)}}
+		return protocol.Object{{Name: "fragment", Value: protocol.Object{{Name: "kind", Value: d.Fragment.Kind.String()}, {Name: "number", Value: d.Fragment.Number}}}, {Name: "data", Value: hexOf(d.Fragment.Data)}}
 	}
 	a := d.plain()
 	if names := choiceNames[a.Service&^Answered]; int(a.Choice) < len(names) && a.Choice > 0 {
-		o = append(o, member{"form", names[a.Choice]})
+		o = append(o, protocol.Member{Name: "form", Value: names[a.Choice]})
 	}
 	if a.Sealed == nil {
-		o = append(o, member{"piid", a.PIID & piidNumber})
+		o = append(o, protocol.Member{Name: "piid", Value: a.PIID & piidNumber})
 	}
 	if a.Service&Answered != 0 && a.PIID&piidACD != 0 {
-		o = append(o, member{"acd", true})
+		o = append(o, protocol.Member{Name: "acd", Value: true})
 	}
 	if s := d.APDU.Sealed; s != nil {
-		o = append(o, member{"security", s.describe()})
+		o = append(o, protocol.Member{Name: "security", Value: s.describe()})
 	}
 	if a.Choice == Next && a.Service&^Answered == Get {
-		o = append(o, member{"block", a.Block})
+		o = append(o, protocol.Member{Name: "block", Value: a.Block})
 	}
 	if a.Entries != nil {
-		o = append(o, member{"entries", describeEntries(a, a.Entries, d.zone)})
+		o = append(o, protocol.Member{Name: "entries", Value: describeEntries(a, a.Entries, d.zone)})
 	}
 	if a.Follow != nil {
-		o = append(o, member{"follow", describeEntries(&APDU{Service: Get | Answered}, a.Follow, d.zone)})
+		o = append(o, protocol.Member{Name: "follow", Value: describeEntries(&APDU{Service: Get | Answered}, a.Follow, d.zone)})
 	}
 	if a.TimeTag != nil {
-		o = append(o, member{"time_tag", object{
-			{"sent", momentText(Data{Tag: DateTimeS, Bytes: a.TimeTag[:7]}, d.zone)}, {"valid_for", spanText(a.TimeTag[7:])},
+		o = append(o, protocol.Member{Name: "time_tag", Value: protocol.Object{
+			{Name: "sent", Value: momentText(Data{Tag: DateTimeS, Bytes: a.TimeTag[:7]}, d.zone)}, {Name: "valid_for", Value: spanText(a.TimeTag[7:])},
 		}})
 	}
 	switch {
 	case a.Service&^Answered == Fault:
-		o = append(o, member{"reasons", []string{faultText(a.DAR)}})
+		o = append(o, protocol.Member{Name: "reasons", Value: []string{faultText(a.DAR)}})
 	case a.Body != nil:
 		o = append(o, a.describeBody(d.zone)...)
 	}
 	if d.Refusal != nil {
-		o = append(o, member{"reasons", d.Refusal.Reasons})
+		o = append(o, protocol.Member{Name: "reasons", Value: d.Refusal.Reasons})
 	}
 	return o
 }
@@ -265,23 +264,23 @@ func faultText(kind DAR) string {
 	return reasonOther
 }
 
-func (s *Sealed) describe() object {
+func (s *Sealed) describe() protocol.Object {
 	mode := "plaintext"
 	if s.Cipher {
 		mode = "ciphertext"
 	}
-	o := object{{"mode", mode}}
+	o := protocol.Object{{Name: "mode", Value: mode}}
 	if s.Cipher {
-		o = append(o, member{"data", hexOf(s.APDU)})
+		o = append(o, protocol.Member{Name: "data", Value: hexOf(s.APDU)})
 	}
 	if s.ID != nil {
-		o = append(o, member{"sid", hexOf(s.ID)}, member{"attached", hexOf(s.Extra)})
+		o = append(o, protocol.Member{Name: "sid", Value: hexOf(s.ID)}, protocol.Member{Name: "attached", Value: hexOf(s.Extra)})
 	}
 	if s.RN != nil {
-		o = append(o, member{"rn", hexOf(s.RN)})
+		o = append(o, protocol.Member{Name: "rn", Value: hexOf(s.RN)})
 	}
 	if s.MAC != nil {
-		o = append(o, member{"mac", hexOf(s.MAC)})
+		o = append(o, protocol.Member{Name: "mac", Value: hexOf(s.MAC)})
 	}
 	return o
 }
@@ -291,20 +290,20 @@ func describeEntries(a *APDU, entries []Entry, zone *time.Location) []any {
 	list := make([]any, len(entries))
 	for i := range entries {
 		e := &entries[i]
-		o := object{{"oad", e.OAD.String()}}
+		o := protocol.Object{{Name: "oad", Value: e.OAD.String()}}
 		if a.Service&^Answered == Action {
-			o[0].name = "omd"
+			o[0].Name = "omd"
 		}
 		answered := a.Service&Answered != 0
 		if e.Columns != nil {
 			if !answered {
-				o = append(o, member{"rows", e.RSD.value(zone)})
+				o = append(o, protocol.Member{Name: "rows", Value: e.RSD.value(zone)})
 			}
-			o = append(o, member{"columns", columnTexts(e.Columns)})
+			o = append(o, protocol.Member{Name: "columns", Value: columnTexts(e.Columns)})
 		}
 		switch {
 		case answered && (e.DAR != darSuccess || a.Service&^Answered != Get && a.Service&^Answered != Report):
-			o = append(o, member{"dar", byte(e.DAR)}, member{"text", e.DAR.String()})
+			o = append(o, protocol.Member{Name: "dar", Value: byte(e.DAR)}, protocol.Member{Name: "text", Value: e.DAR.String()})
 		case answered && e.Columns != nil:
 			rows := make([]any, e.Rows())
 			for k := range rows {
@@ -314,14 +313,14 @@ func describeEntries(a *APDU, entries []Entry, zone *time.Location) []any {
 				}
 				rows[k] = row
 			}
-			o = append(o, member{"rows", rows})
+			o = append(o, protocol.Member{Name: "rows", Value: rows})
 		}
 		if e.hasData(a) {
-			o = append(o, member{"type", e.Data.Tag.String()}, member{"data", e.Data.Value(zone)})
+			o = append(o, protocol.Member{Name: "type", Value: e.Data.Tag.String()}, protocol.Member{Name: "data", Value: e.Data.Value(zone)})
 		}
 		if e.Then != nil {
 			then := describeEntries(&APDU{Service: Get | a.Service&Answered}, []Entry{*e.Then}, zone)
-			o = append(o, member{"then", then[0]})
+			o = append(o, protocol.Member{Name: "then", Value: then[0]})
 		}
 		list[i] = o
 	}
@@ -330,7 +329,7 @@ func describeEntries(a *APDU, entries []Entry, zone *time.Location) []any {
 
 // describeBody shows what is no access to data: how a terminal and its master keep in touch. What
 // is not known is shown as hex.
-func (a *APDU) describeBody(zone *time.Location) object {
+func (a *APDU) describeBody(zone *time.Location) protocol.Object {
 	b := a.Body
 	moment := func(b []byte) any { return Data{Tag: DateTime, Bytes: b}.Value(zone) }
 	switch {
@@ -340,56 +339,25 @@ func (a *APDU) describeBody(zone *time.Location) object {
 		if int(b[0]) < len(kinds) {
 			kind = kinds[b[0]]
 		}
-		return object{{"type", kind}, {"cycle_seconds", binary.BigEndian.Uint16(b[1:])}, {"time", moment(b[3:])}}
+		return protocol.Object{{Name: "type", Value: kind}, {Name: "cycle_seconds", Value: binary.BigEndian.Uint16(b[1:])}, {Name: "time", Value: moment(b[3:])}}
 	case a.Service == Link|Answered && len(b) == 1+3*10:
-		return object{{"result", b[0]}, {"times", []any{moment(b[1:11]), moment(b[11:21]), moment(b[21:])}}}
+		return protocol.Object{{Name: "result", Value: b[0]}, {Name: "times", Value: []any{moment(b[1:11]), moment(b[11:21]), moment(b[21:])}}}
 	case a.Service == Connect && len(b) > connectSize:
 		mechanisms := []string{"public", "password", "symmetric", "signature"}
 		mechanism := any(b[connectSize-1])
 		if int(b[connectSize-1]) < len(mechanisms) {
 			mechanism = mechanisms[b[connectSize-1]]
 		}
-		return object{
-			{"version", binary.BigEndian.Uint16(b)}, {"protocol_conformance", hexOf(b[2:10])}, {"function_conformance", hexOf(b[10:26])},
-			{"send_size", binary.BigEndian.Uint16(b[26:])}, {"receive_size", binary.BigEndian.Uint16(b[28:])}, {"window", b[30]},
-			{"apdu_size", binary.BigEndian.Uint16(b[31:])}, {"timeout_seconds", binary.BigEndian.Uint32(b[33:])}, {"mechanism", mechanism},
-			{"data", hexOf(b[connectSize:])},
+		return protocol.Object{
+			{Name: "version", Value: binary.BigEndian.Uint16(b)}, {Name: "protocol_conformance", Value: hexOf(b[2:10])}, {Name: "function_conformance", Value: hexOf(b[10:26])},
+			{Name: "send_size", Value: binary.BigEndian.Uint16(b[26:])}, {Name: "receive_size", Value: binary.BigEndian.Uint16(b[28:])}, {Name: "window", Value: b[30]},
+			{Name: "apdu_size", Value: binary.BigEndian.Uint16(b[31:])}, {Name: "timeout_seconds", Value: binary.BigEndian.Uint32(b[33:])}, {Name: "mechanism", Value: mechanism},
+			{Name: "data", Value: hexOf(b[connectSize:])},
 		}
 	}
-	return object{{"data", hexOf(b)}}
+	return protocol.Object{{Name: "data", Value: hexOf(b)}}
 }
 
 // connectSize is a request to connect up to and with its mechanism: version, conformance of the
 // protocol (8 bytes) and of its functions (16), sizes, window, timeout.
 const connectSize = 2 + 8 + 16 + 2 + 2 + 1 + 2 + 4 + 1
-
-// An object is a JSON object whose members keep their order.
-type object []member
-
-type member struct {
-	name  string
-	value any
-}
-
-func (o object) MarshalJSON() ([]byte, error) {
-	var b bytes.Buffer
-	b.WriteByte('{')
-	for i, m := range o {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		name, err := json.Marshal(m.name)
-		if err != nil {
-			return nil, err
-		}
-		value, err := json.Marshal(m.value)
-		if err != nil {
-			return nil, err
-		}
-		b.Write(name)
-		b.WriteByte(':')
-		b.Write(value)
-	}
-	b.WriteByte('}')
-	return b.Bytes(), nil
-}

@@ -1,7 +1,6 @@
 package modbus
 
 import (
-	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -88,57 +87,26 @@ func (d Description) MarshalJSON() ([]byte, error) {
 	if d.Answer {
 		direction = "response"
 	}
-	values := object{}
+	values := protocol.Object{}
 	for _, value := range d.Values {
-		values = append(values, member{value.Name, value.Data})
+		values = append(values, protocol.Member{Name: value.Name, Value: value.Data})
 	}
-	members := object{
-		{"hex", d.Hex},
-		{"protocol", Name},
-		{"direction", direction},
-		{"address", fmt.Sprint(d.Frame.Address)},
-		{"control", fmt.Sprintf("%02X", byte(d.Frame.Function))},
-		{"function", d.function.Name()},
-		{"di", nil},
-		{"values", values},
-		{"units", object{}},
-		{"more", false},
+	members := protocol.Object{
+		{Name: "hex", Value: d.Hex},
+		{Name: "protocol", Value: Name},
+		{Name: "direction", Value: direction},
+		{Name: "address", Value: fmt.Sprint(d.Frame.Address)},
+		{Name: "control", Value: fmt.Sprintf("%02X", byte(d.Frame.Function))},
+		{Name: "function", Value: d.function.Name()},
+		{Name: "di", Value: nil},
+		{Name: "values", Value: values},
+		{Name: "units", Value: protocol.Object{}},
+		{Name: "more", Value: false},
 	}
 	if d.Refusal != nil {
-		members = append(members, member{"reasons", d.Refusal.Reasons})
+		members = append(members, protocol.Member{Name: "reasons", Value: d.Refusal.Reasons})
 	}
 	return json.Marshal(members)
-}
-
-// An object is a JSON object whose members keep their order.
-type object []member
-
-type member struct {
-	name  string
-	value any
-}
-
-func (o object) MarshalJSON() ([]byte, error) {
-	var b bytes.Buffer
-	b.WriteByte('{')
-	for i, m := range o {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		name, err := json.Marshal(m.name)
-		if err != nil {
-			return nil, err
-		}
-		value, err := json.Marshal(m.value)
-		if err != nil {
-			return nil, err
-		}
-		b.Write(name)
-		b.WriteByte(':')
-		b.Write(value)
-	}
-	b.WriteByte('}')
-	return b.Bytes(), nil
 }
 
 // ScanFrame is a [bufio.SplitFunc] that cuts every frame of the known functions out of a stream,

@@ -35,7 +35,7 @@ func TestACL(t *testing.T) {
 	as := func(user string, filters ...string) *client {
 		return newClientAs(t, dial(t, address), user, "secret-"+user, filters...)
 	}
-	// refused tells whether the broker turns a publish down.
+	// refused reports whether the broker turns a publish down.
 	refused := func(c *client, topic string) bool {
 		t.Helper()
 		ctx, cancel := context.WithTimeout(t.Context(), patience)

@@ -287,7 +287,7 @@ func (r *reader) site() string {
 	return r.Site
 }
 
-// isTopic tells whether a text can stand before the rest of a topic. Brokers end the connection
+// isTopic reports whether a text can stand before the rest of a topic. Brokers end the connection
 // of who sends them control characters or broken UTF-8 (MQTT 5, 1.5.4); a line end of Windows,
 // left in a file of variables, is one.
 func isTopic(text string) bool {

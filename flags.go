@@ -24,7 +24,7 @@ func newFlags(name, arguments, text string, stderr io.Writer) *flag.FlagSet {
 	return flags
 }
 
-// parseFlags parses and tells whether the command is over already, and with which status.
+// parseFlags parses and reports whether the command is over already, and with which status.
 func parseFlags(flags *flag.FlagSet, arguments []string) (status int, done bool) {
 	err := flags.Parse(arguments)
 	switch {

@@ -383,7 +383,7 @@ func (h *homeAssistant) until(what string, holds func() bool) {
 	}
 }
 
-// is tells whether an entity has a state; "*" stands for any but unknown and unavailable.
+// is reports whether an entity has a state; "*" stands for any but unknown and unavailable.
 func (h *homeAssistant) is(entity, state string) bool {
 	s, ok := h.states[entity]
 	return ok && (s.State == state || state == "*" && s.State != "unknown" && s.State != "unavailable")

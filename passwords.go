@@ -74,7 +74,7 @@ func (c *config) meterOf(text string) (protocol.MeterKey, bool) {
 	return address.MeterKey, err == nil && !address.Shared && strings.EqualFold(address.Text, text)
 }
 
-// hasPassword tells whether any meter has a password of a level; "" is any level.
+// hasPassword reports whether any meter has a password of a level; "" is any level.
 func (c *config) hasPassword(level string) bool {
 	for own := range maps.Values(c.passwords) {
 		if level == "" && len(own) > 0 || own[level] != "" {

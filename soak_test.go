@@ -471,7 +471,7 @@ type register struct {
 	number int64
 }
 
-// from tells whether the number is that of an exchange.
+// from reports whether the number is that of an exchange.
 func (r register) from(address string, exchange int) bool {
 	if r.oad != 0 {
 		limit := int64(simulator.CountedVariable)

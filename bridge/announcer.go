@@ -114,7 +114,7 @@ func (a *announcer) schedule(pause time.Duration, again bool) {
 	a.again = a.again || again
 }
 
-// hear takes a message of one of its topics, and tells whether it was one.
+// hear takes a message of one of its topics, and reports whether it was one.
 func (a *announcer) hear(m message) bool {
 	switch {
 	case m.topic == a.topics.join(topicPublished):
@@ -149,7 +149,7 @@ type shownMeter struct {
 	id, name, address string
 }
 
-// meters lists the meters that are polled and whose addresses are known; all tells whether that
+// meters lists the meters that are polled and whose addresses are known; all reports whether that
 // is all that are polled.
 func (a *announcer) meters(table *points.Table) (meters []shownMeter, all bool) {
 	all = true

@@ -40,7 +40,7 @@ func (b *Bridge) judgePresence(w *watch, o *outcome) {
 	}
 }
 
-// heard tells whether the meter was heard in a step.
+// heard reports whether the meter was heard in a step.
 func heard(o *outcome) bool {
 	var refusal *protocol.Refusal
 	return o.Err == nil && o.First.Answer != nil || errors.As(o.Err, &refusal) || !o.Result.Address.IsZero()

@@ -88,7 +88,7 @@ func jsonError(err error) error {
 	return err
 }
 
-// take removes a member and decodes it into v. It tells whether the member was there.
+// take removes a member and decodes it into v. It reports whether the member was there.
 func (b *body) take(key, want string, v any) (bool, error) {
 	value, ok := b.members[key]
 	if !ok {
@@ -137,7 +137,7 @@ func (b *body) common(r *request) error {
 	return err
 }
 
-// takeMoment removes a member that is a moment. It tells whether the member was there.
+// takeMoment removes a member that is a moment. It reports whether the member was there.
 func (b *body) takeMoment(key string) (moment time.Time, ok bool, err error) {
 	const want = "a moment as in RFC 3339, such as 2026-11-20T18:00:00+08:00"
 	var text string

@@ -41,7 +41,7 @@ func (c *conversation) silent() bool {
 	return false
 }
 
-// passing tells whether something failed for a reason that may pass. An answer that was sound, and yet cannot
+// passing reports whether something failed for a reason that may pass. An answer that was sound, and yet cannot
 // be read, will be the same the next time.
 func (c *conversation) passing() bool {
 	passing := func(err error) bool {

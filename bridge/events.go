@@ -95,7 +95,7 @@ func (b *Bridge) reportCommand(r *request, a *reply) {
 	b.event(w, kind, now, append(details, protocol.Member{Name: "message", Value: message})...)
 }
 
-// mayRefuse tells whether an event may say that a command was not sent, and takes note that one does.
+// mayRefuse reports whether an event may say that a command was not sent, and takes note that one does.
 func (w *watch) mayRefuse(now time.Time) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -133,7 +133,7 @@ func (b *Bridge) judgeLimits(w *watch, p *points.Point, value protocol.Decimal, 
 	w.limits[p.Item] = now
 }
 
-// credible tells whether a reading of a register is taken. One that speaks against the last is
+// credible reports whether a reading of a register is taken. One that speaks against the last is
 // withheld and reported, with the frame that brought it.
 func (b *Bridge) credible(w *watch, p *points.Point, value protocol.Decimal, o *outcome, at time.Time) bool {
 	r := w.registers[p.Item]

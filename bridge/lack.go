@@ -120,7 +120,7 @@ func isLacking(result *protocol.Result, item string) bool {
 	return i < 0 || errors.Is(result.Errors[i].Err, protocol.ErrNoSuchData)
 }
 
-// cares tells whether an item is one that the bridge itself asks for.
+// cares reports whether an item is one that the bridge itself asks for.
 func (w *watch) cares(item string) bool {
 	role := w.roles[item]
 	return w.points[item] != nil || slices.Contains(inspectedRoles, role)

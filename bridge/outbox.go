@@ -386,14 +386,14 @@ func (o *outbox) pump() {
 	}
 }
 
-// holds tells whether a topic has a retained message, or one that the broker has not forgotten yet.
+// holds reports whether a topic has a retained message, or one that the broker has not forgotten yet.
 func (o *outbox) holds(topic string) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.retained[topic] != nil
 }
 
-// leading tells whether anything that goes first has not had its turn on this connection.
+// leading reports whether anything that goes first has not had its turn on this connection.
 func (o *outbox) leading() bool {
 	for _, r := range o.retained {
 		if r.leads && !r.answered && (r.due || r.sending) {
@@ -442,7 +442,7 @@ func (o *outbox) sendRetained(ctx context.Context, publish publisher, r *retaine
 	o.pump()
 }
 
-// attempt publishes once and tells whether the message must be tried again. If the broker's
+// attempt publishes once and reports whether the message must be tried again. If the broker's
 // acknowledgement does not come, it waits for the end of the connection: over the same one the
 // message must not be sent again (MQTT 5, clause 4.4), for a broker that was only slow would
 // pass it on twice.

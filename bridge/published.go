@@ -149,7 +149,7 @@ func (a *announcer) endListing() {
 	}
 }
 
-// isListed tells whether it is known what the broker has kept.
+// isListed reports whether it is known what the broker has kept.
 func (a *announcer) isListed() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -110,7 +110,7 @@ func (p *repeats) enter(r *request, meter protocol.MeterKey, now time.Time) (rep
 	return false, nil, nil
 }
 
-// isSuperseded tells whether another command went to the meter after e.
+// isSuperseded reports whether another command went to the meter after e.
 func (p *repeats) isSuperseded(e *remembered) bool {
 	for _, later := range slices.Backward(p.oldest) {
 		if later == e {
@@ -156,7 +156,7 @@ func (p *repeats) forget(now time.Time) {
 	p.oldest = slices.Delete(p.oldest, 0, n)
 }
 
-// isRepeat tells whether a request is a repeat of a command that has, or will have, its answer, and
+// isRepeat reports whether a request is a repeat of a command that has, or will have, its answer, and
 // sees to it that it gets it.
 func (b *Bridge) isRepeat(r *request, repeat bool, first *answer) bool {
 	if first != nil {

@@ -59,7 +59,7 @@ func (s *state) keep(list map[string]*points.Point) {
 	}
 }
 
-// isNewer tells whether the state has a value of an item that came after a time.
+// isNewer reports whether the state has a value of an item that came after a time.
 func (s *state) isNewer(item string, than time.Time) bool {
 	v := s.values[item]
 	return v != nil && v.time.After(than)
@@ -75,7 +75,7 @@ func (s *state) forget(item string, at time.Time) {
 	s.void = at
 }
 
-// empty tells whether nothing is known.
+// empty reports whether nothing is known.
 func (s *state) empty() bool { return len(s.values) == 0 && s.relay == "" && s.driftTime.IsZero() }
 
 // take takes in a value.
@@ -101,7 +101,7 @@ func (s *state) take(p *points.Point, value protocol.Value, at time.Time) {
 	s.due = s.due || at.Add(p.Interval).After(s.published.Add(stateInterval))
 }
 
-// beyond tells whether a value differs from the published one by more than the deadband.
+// beyond reports whether a value differs from the published one by more than the deadband.
 func beyond(published, data any, deadband protocol.Decimal) bool {
 	before, ok1 := published.(protocol.Decimal)
 	now, ok2 := data.(protocol.Decimal)

@@ -134,7 +134,7 @@ func (t tree) reply(topic string) string {
 	return t.join(branchReply) + strings.TrimPrefix(topic, t.join(branchRequest))
 }
 
-// mayReply tells whether the bridge publishes a reply to a topic that a client has chosen.
+// mayReply reports whether the bridge publishes a reply to a topic that a client has chosen.
 // The reason, empty if it does, completes "the response topic …".
 func (t tree) mayReply(topic string) (reason string) {
 	tail, inside := strings.CutPrefix(topic, t.join(branchReply)+"/")

@@ -70,14 +70,14 @@ func (w *watch) setPoints(list []*points.Point) {
 	}
 }
 
-// hasPoints tells whether the point table has anything of the meter.
+// hasPoints reports whether the point table has anything of the meter.
 func (w *watch) hasPoints() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.order) > 0
 }
 
-// trial returns an item that tells whether the meter is there: the last that it has answered if
+// trial returns an item that reports whether the meter is there: the last that it has answered if
 // there is any, since some meters are silent to what they do not know.
 func (w *watch) trial() []string {
 	w.mu.Lock()
@@ -94,7 +94,7 @@ func (w *watch) trial() []string {
 	return nil
 }
 
-// undecided tells whether the meter was silent when it was last asked, and the bus does not yet
+// undecided reports whether the meter was silent when it was last asked, and the bus does not yet
 // hold it for offline.
 func (w *watch) undecided() bool {
 	w.mu.Lock()
@@ -187,7 +187,7 @@ func (w *watch) about() (device map[protocol.Role]string, hidden bool) {
 	return maps.Clone(w.inspected.device), w.hidden && w.state.relay == ""
 }
 
-// isAnother tells whether the meter behind a wildcard has been exchanged for the one at an address. Then
+// isAnother reports whether the meter behind a wildcard has been exchanged for the one at an address. Then
 // nothing is kept of what was known of the one before.
 func (w *watch) isAnother(address protocol.Address) bool {
 	if !w.Address.Shared || address.MeterKey == w.found || address.Shared || address.IsZero() {
@@ -228,7 +228,7 @@ func (b *Bridge) take(w *watch, p *points.Point, value protocol.Value, o *outcom
 	return true
 }
 
-// isScalar tells whether a value has a place in a flat state.
+// isScalar reports whether a value has a place in a flat state.
 func isScalar(data any) bool {
 	switch data.(type) {
 	case bool, string, protocol.Decimal:
@@ -237,7 +237,7 @@ func isScalar(data any) bool {
 	return false
 }
 
-// has tells whether the state has an item, the relay among them.
+// has reports whether the state has an item, the relay among them.
 func (w *watch) has(item string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -100,7 +100,7 @@ type Request struct {
 
 // Known is what the bus has learned of one meter. The bus keeps it, a protocol reads it.
 type Known interface {
-	// Lacks tells whether the meter has refused this block, or answered it in a layout that
+	// Lacks reports whether the meter has refused this block, or answered it in a layout that
 	// cannot be read, often enough that it is not worth asking again today. block is the
 	// Step.Block of an earlier step.
 	Lacks(block string) bool

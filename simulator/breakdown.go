@@ -12,7 +12,7 @@ var (
 	errUnplugged = errors.New("the port is unplugged")
 )
 
-// broken tells whether a port has failed and was not just closed.
+// broken reports whether a port has failed and was not just closed.
 func broken(err error) bool { return errors.Is(err, errReset) || errors.Is(err, errUnplugged) }
 
 // Reset breaks off all connections, as a serial server does that restarts: ports fail, TCP

@@ -72,7 +72,7 @@ func (m *Meter) setByBroadcast(request dlt645.Frame, at time.Time) {
 	m.carriedOut(request, &m.counts.ClockSets)
 }
 
-// momentBCD reads ss mm hh DD MM YY. It tells whether there is such a moment.
+// momentBCD reads ss mm hh DD MM YY. It reports whether there is such a moment.
 func momentBCD(b []byte) (time.Time, bool) {
 	var n [6]int
 	for i := range n {

@@ -106,7 +106,7 @@ func newGremlin(faults Faults, seed uint64) gremlin {
 	return gremlin{rand.New(rand.NewPCG(seed, 645)), maps.Clone(faults), map[Fault]int{}}
 }
 
-// strikes tells whether a fault is to happen now.
+// strikes reports whether a fault is to happen now.
 func (g *gremlin) strikes(fault Fault) bool {
 	p := g.faults[fault]
 	if p == 0 || g.random.Float64() >= p {

@@ -55,7 +55,7 @@ type timedFreeze struct {
 	since   time.Time
 }
 
-// parseFreezePattern reads mm hh DD MM. It tells whether there are such moments: from the
+// parseFreezePattern reads mm hh DD MM. It reports whether there are such moments: from the
 // month down to some place it may be 99, and no further.
 func parseFreezePattern(data []byte) (p freezePattern, ok bool) {
 	for i, b := range data {

@@ -158,7 +158,7 @@ func makeMeter(o MeterOptions) (*Meter, error) {
 	return m, nil
 }
 
-// single tells whether an address can be that of one meter. In the 1997 edition AA fills up
+// single reports whether an address can be that of one meter. In the 1997 edition AA fills up
 // a short address.
 func single(a dlt645.Address, v dlt645.Version) bool {
 	return !a.IsBroadcast() && a != dlt645.Anyone && (v == dlt645.V1997 || !a.IsWildcard())

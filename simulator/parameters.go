@@ -140,7 +140,7 @@ func (m *Meter) members(di dlt645.DI) (members []dlt645.DI) {
 	return members
 }
 
-// isPassword tells whether a parameter is a password, which has a function of its own.
+// isPassword reports whether a parameter is a password, which has a function of its own.
 func isPassword(di dlt645.DI) bool { return di>>8 == diPasswordsByGroup || di == diPassword1997 }
 
 // write stores what a master sent for an item that can be written.

@@ -52,7 +52,7 @@ func (m *Meter) authorised(data []byte, level byte, at time.Time) bool {
 	return data[0] <= level
 }
 
-// Locked tells whether the meter takes no password because too many were wrong.
+// Locked reports whether the meter takes no password because too many were wrong.
 func (m *Meter) Locked(at time.Time) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -71,13 +71,13 @@ func (r *relay) missing(h *household, at instant) work {
 	return o.before.plus(1, h.work(min(at, o.to))).plus(-1, h.work(o.from))
 }
 
-// interrupted tells whether there was an outage between two instants.
+// interrupted reports whether there was an outage between two instants.
 func (r *relay) interrupted(from, to instant) bool {
 	i := sort.Search(len(r.outages), func(i int) bool { return r.outages[i].to > from })
 	return i < len(r.outages) && r.outages[i].from < to
 }
 
-// RelayOpen tells whether the contacts of the relay are open at a time.
+// RelayOpen reports whether the contacts of the relay are open at a time.
 func (m *Meter) RelayOpen(at time.Time) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -85,7 +85,7 @@ func (m *Meter) RelayOpen(at time.Time) bool {
 }
 
 // PressButton is what the user does at the meter: it closes the relay if a command has
-// permitted that, and tells whether it did.
+// permitted that, and reports whether it did.
 func (m *Meter) PressButton(at time.Time) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -96,7 +96,7 @@ func (m *Meter) PressButton(at time.Time) bool {
 	return true
 }
 
-// command carries out the command N1. It tells whether the meter knows it and may do it.
+// command carries out the command N1. It reports whether the meter knows it and may do it.
 func (r *relay) command(h *household, code byte, at time.Time) bool {
 	moves := at.Add(r.delay)
 	switch code {

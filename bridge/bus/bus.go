@@ -146,7 +146,7 @@ func (b *Bus) Submit(job Job) (<-chan Report, error) {
 	return t.report, nil
 }
 
-// room tells whether one more task may wait.
+// room reports whether one more task may wait.
 func (b *Bus) room(t *task) bool {
 	q := &b.queue
 	if t.command {

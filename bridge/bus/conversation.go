@@ -196,7 +196,7 @@ func (c *conversation) pause(ctx context.Context, next *protocol.Exchange) bool 
 	return true
 }
 
-// again tells whether a conversation that has ended without a result is to be tried again.
+// again reports whether a conversation that has ended without a result is to be tried again.
 func (c *conversation) again(ctx context.Context) bool {
 	if c.broke || c.absent || c.tries >= 2+min(c.doubts, mostDubious) || c.step.Class == protocol.ClassScan || !c.step.Repeatable || ctx.Err() != nil {
 		return false

@@ -23,7 +23,7 @@ type doubt struct {
 	settled bool // what a server may have held back of it has come, or been lost
 }
 
-// A cutter tells whether an exchange would have taken an answer for its own.
+// A cutter reports whether an exchange would have taken an answer for its own.
 type cutter func(answer []byte) bool
 
 func newCutter(split bufio.SplitFunc) cutter {
@@ -69,7 +69,7 @@ func (d *doubts) add(next doubt, split bufio.SplitFunc, answered bool) {
 	}
 }
 
-// isAgain tells whether an exchange of a step is another try of what is in doubt, whose answer is as
+// isAgain reports whether an exchange of a step is another try of what is in doubt, whose answer is as
 // good as its own, unless the process was stopped in between.
 func (old *doubt) isAgain(of *protocol.Step, e *protocol.Exchange, answer []byte) bool {
 	vague := e.Vague != nil && e.Vague(answer)
@@ -141,7 +141,7 @@ func (d doubts) takeUnproven(meter protocol.MeterKey) (found bool) {
 	return found
 }
 
-// takeLate tells whether what was heard is an answer that was given up, and expects one less.
+// takeLate reports whether what was heard is an answer that was given up, and expects one less.
 func (d doubts) takeLate(heard []byte) bool {
 	now := time.Now()
 	for i := range d {
@@ -154,7 +154,7 @@ func (d doubts) takeLate(heard []byte) bool {
 	return false
 }
 
-// explain tells whether what was heard has the late answer to a request of another step in it.
+// explain reports whether what was heard has the late answer to a request of another step in it.
 func (d doubts) explain(of *protocol.Step, heard []byte) bool {
 	return slices.ContainsFunc(d, func(old doubt) bool { return old.of != of && old.cuts(heard) })
 }

@@ -64,7 +64,7 @@ func (p *parameters) listen(u *url.URL) *listener {
 	return l
 }
 
-// isPrivate tells whether a host is an address that cannot be reached from the internet.
+// isPrivate reports whether a host is an address that cannot be reached from the internet.
 func isPrivate(host string) bool {
 	address, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && (address.IsLoopback() || address.IsPrivate() || address.IsLinkLocalUnicast())
@@ -222,7 +222,7 @@ func (l *listener) greet(conn net.Conn) {
 	l.waiting <- conn
 }
 
-// registers tells whether the connection begins with the registration packet.
+// registers reports whether the connection begins with the registration packet.
 func (l *listener) registers(conn net.Conn) bool {
 	packet := make([]byte, len(l.register))
 	if conn.SetReadDeadline(time.Now().Add(registerTimeout)) != nil {

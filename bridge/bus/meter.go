@@ -136,7 +136,7 @@ func (m *Meter) known() meter {
 	return meter{}
 }
 
-// Lacks tells whether the meter has refused this block twice in a row within the last day
+// Lacks reports whether the meter has refused this block twice in a row within the last day
 // because it has no such data, or Avoid has said so, and it was not offline since.
 func (m *Meter) Lacks(name string) bool {
 	m.bus.mu.Lock()
@@ -179,11 +179,11 @@ func (m *Meter) Avoid(name string) {
 	m.bus.meter(m.key).setBlock(name, block{refusalsOfBlock, time.Now().Add(blockRetry)})
 }
 
-// Online tells whether the meter answers, as far as is known: a meter that was never asked
+// Online reports whether the meter answers, as far as is known: a meter that was never asked
 // counts as online.
 func (m *Meter) Online() bool { return !m.known().offline }
 
-// Answered tells whether the meter has ever answered, as far as is remembered.
+// Answered reports whether the meter has ever answered, as far as is remembered.
 func (m *Meter) Answered() bool { return !m.known().heard.IsZero() }
 
 // Turnaround returns how long the meter takes to begin its answer to the reading of a

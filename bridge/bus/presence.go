@@ -170,7 +170,7 @@ func (b *Bus) present(step *protocol.Step, tries int, took time.Duration, short 
 	m.preamble.answered(tries, short)
 }
 
-// missing notes that a meter has left a try unanswered, the first or the second, and tells whether it is offline now.
+// missing notes that a meter has left a try unanswered, the first or the second, and reports whether it is offline now.
 // Noise that is no answer does not make it so, but does not bring it back either. A stranger is
 // not probed, or an idle line would be busy for ever with meters that never were. A probe avoids the
 // request that the meter ignored last if a better one is known: the meter may be there, and ignore

@@ -225,13 +225,13 @@ func (m *manner) held(e *protocol.Exchange, now time.Time) (until time.Time) {
 	return until
 }
 
-// isOld tells whether an answer can be one that was heard before, or that of another meter to the
+// isOld reports whether an answer can be one that was heard before, or that of another meter to the
 // same request.
 func (m *manner) isOld(answer []byte, now time.Time) bool {
 	return slices.ContainsFunc(m.latest, func(u utterance) bool { return now.Sub(u.came) < memorable && u.cuts(answer) })
 }
 
-// isCopy tells whether an answer is the same as one of late, of which fewer copies have come than
+// isCopy reports whether an answer is the same as one of late, of which fewer copies have come than
 // must be expected.
 func (m *manner) isCopy(answer []byte, now time.Time) bool {
 	return slices.ContainsFunc(m.latest, func(u utterance) bool {
@@ -248,16 +248,16 @@ func (m *manner) suspect(answer []byte, early bool) {
 	}
 }
 
-// isTimed tells whether the line is known to take its time.
+// isTimed reports whether the line is known to take its time.
 func (m *manner) isTimed() bool { return !m.hasty && m.calm >= timed }
 
-// isShort tells whether an answer was there before the line can have carried it, and the request
+// isShort reports whether an answer was there before the line can have carried it, and the request
 // before it. full is how long that takes, took how long it took.
 func isShort(took, full time.Duration) bool {
 	return took.Seconds() < punctual*full.Seconds() && full-took >= leastHaste
 }
 
-// isEarly tells whether an answer came too early for a line that takes its time.
+// isEarly reports whether an answer came too early for a line that takes its time.
 func (m *manner) isEarly(took, full time.Duration) bool { return m.isTimed() && isShort(took, full) }
 
 // learn takes in how long an answer took. One that is old shows nothing by being early.
@@ -287,7 +287,7 @@ func (b *Bus) tellCopies(before int) {
 	}
 }
 
-// awaitsCopy tells whether the last answer is likely to come once more.
+// awaitsCopy reports whether the last answer is likely to come once more.
 func (m *manner) awaitsCopy() bool {
 	n := len(m.latest)
 	return n > 0 && m.latest[n-1].copies < m.expected()

@@ -50,7 +50,7 @@ var icons = map[string]string{
 // disabled is for entities that are there, and that most people do not need.
 func disabled() *bool { return new(bool) }
 
-// special tells whether most people do not need a value: reactive and apparent ones of single phases.
+// special reports whether most people do not need a value: reactive and apparent ones of single phases.
 func special(d protocol.Description) bool {
 	single := strings.HasSuffix(d.Name, "_a") || strings.HasSuffix(d.Name, "_b") || strings.HasSuffix(d.Name, "_c")
 	return single && (strings.Contains(d.Name, "reactive") || strings.Contains(d.Name, "apparent"))

@@ -108,7 +108,7 @@ func (c *Config) Platforms() map[string]string {
 	return platforms
 }
 
-// Known tells whether a bridge can have told of an entity of that platform and key.
+// Known reports whether a bridge can have told of an entity of that platform and key.
 func Known(platform, key string) bool {
 	return key == slug(key) && len(key) <= longestKey && slices.Contains(ourPlatforms, platform)
 }

@@ -80,7 +80,7 @@ func (s *Site) Topic(id string) string { return Topic(s.Prefix, id) }
 // Topic is where the config of a device goes under a prefix.
 func Topic(prefix, id string) string { return prefix + "/device/" + id + "/config" }
 
-// IsOf tells whether an id can be that of a device of the bridge with that root.
+// IsOf reports whether an id can be that of a device of the bridge with that root.
 func IsOf(root, id string) bool {
 	return id == slug(id) && strings.HasPrefix(id, slug(root)+"_") && len(id) > len(slug(root))+1
 }

@@ -61,7 +61,7 @@ type town struct {
 	deaf      bool                     // the port has no modes
 	strongest bool                     // of several meters one is heard, that with the highest address
 	phantom   string                   // what several at once look like
-	lose      func(n int) bool         // tells whether the answer to question n is lost
+	lose      func(n int) bool         // reports whether the answer to question n is lost
 	noise     string                   // a pattern to which there is always noise
 	err       error                    // instead of the answer to question 5
 	asked     []string

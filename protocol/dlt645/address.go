@@ -90,14 +90,14 @@ func (a Address) String() string {
 	return string(text[:])
 }
 
-// IsBroadcast tells whether a is the address of all meters, 999999999999.
+// IsBroadcast reports whether a is the address of all meters, 999999999999.
 func (a Address) IsBroadcast() bool { return a == Broadcast }
 
-// IsWildcard tells whether any byte of a is AAH. In the 1997 edition that may also be the
+// IsWildcard reports whether any byte of a is AAH. In the 1997 edition that may also be the
 // filling of a short address.
 func (a Address) IsWildcard() bool { return bytes.IndexByte(a[:], wildcard) >= 0 }
 
-// Matches tells whether a meter of address full is meant by a: each byte of a is AAH or
+// Matches reports whether a meter of address full is meant by a: each byte of a is AAH or
 // equal to that of full.
 func (a Address) Matches(full Address) bool {
 	for i, b := range a {

@@ -80,7 +80,7 @@ func (a *awaited) split(data []byte, atEOF bool) (advance int, token []byte, err
 	}
 }
 
-// isOtherPart tells whether the answer b is sound but has another SEQ than was asked for.
+// isOtherPart reports whether the answer b is sound but has another SEQ than was asked for.
 func (a *awaited) isOtherPart(b []byte) bool {
 	return a.hasSeq && !Control(b[8]).Refused() && b[len(b)-3] != a.seq
 }
@@ -137,7 +137,7 @@ func (a *awaited) isOtherRefusal(data []byte) bool {
 	return len(a.item) > 0 && di != nil && !bytes.Equal(di, a.item)
 }
 
-// fits tells whether an answer can have this control code.
+// fits reports whether an answer can have this control code.
 func (a *awaited) fits(c Control) bool {
 	if !c.FromMeter() || c.Function() != a.function {
 		return false
@@ -145,7 +145,7 @@ func (a *awaited) fits(c Control) bool {
 	return !c.Refused() || a.refusable && !c.More()
 }
 
-// isOwnAddress tells whether the data of an answer to "read address" are the address in its
+// isOwnAddress reports whether the data of an answer to "read address" are the address in its
 // header; a meter that sends the wildcard back there says nothing else about itself.
 func isOwnAddress(b []byte) bool {
 	if addressIn(b) == Anyone {

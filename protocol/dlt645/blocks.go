@@ -8,7 +8,7 @@ import (
 	"dlt645-mqtt/protocol"
 )
 
-// isBlock tells whether di asks for all items of a level: one of its bytes DI2 to DI0 is
+// isBlock reports whether di asks for all items of a level: one of its bytes DI2 to DI0 is
 // FFH; in the 1997 edition the low digit is F.
 func isBlock(di DI, v Version) bool {
 	if v == V1997 {
@@ -174,7 +174,7 @@ func (i Item) expected() (n int) {
 	return cmp.Or(i.Size(), usualData)
 }
 
-// hasAny tells whether one of the values has one of the names.
+// hasAny reports whether one of the values has one of the names.
 func hasAny(values []protocol.Value, names []string) bool {
 	return slices.ContainsFunc(values, func(value protocol.Value) bool {
 		return slices.Contains(names, value.Name)

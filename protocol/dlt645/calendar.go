@@ -77,7 +77,7 @@ func moment(units string, data []byte, zone *time.Location) (t time.Time, wrong 
 	return time.Date(year, time.Month(month), day, hour, minute, second, 0, zone), -1
 }
 
-// never tells whether the calendar field holds the zeros or nines that stand for no date.
+// never reports whether the calendar field holds the zeros or nines that stand for no date.
 func never(units string, data []byte) bool {
 	if data[0] != 0 && data[0] != 0x99 || !strings.Contains(units, "DD") {
 		return false

@@ -112,7 +112,7 @@ func (d *Dictionary) match(pattern string) (names []string) {
 	return names
 }
 
-// mayBegin tells whether the name of an item of the family, or of a value of it, can begin so.
+// mayBegin reports whether the name of an item of the family, or of a value of it, can begin so.
 func (f *family) mayBegin(begin string) bool {
 	may := f.name.mayBegin(begin) || f.codec != nil
 	for k := range f.fields {
@@ -213,7 +213,7 @@ func (i Item) describe(name string, d *protocol.Description) {
 	}
 }
 
-// counts tells whether the unsigned numbers of the item are energies that only ever rise, bit by bit. The
+// counts reports whether the unsigned numbers of the item are energies that only ever rise, bit by bit. The
 // credit of prepaid meters (0090) falls, and so do consumptions when their period ends (000B to 000D);
 // the energies of an earlier settlement (DI0; 1997: DI1) take in a whole period at once.
 func (i Item) counts() bool {

@@ -27,7 +27,7 @@ func clockItems(v Version) (both, date, clock DI) {
 	return diClock, diDate, diTime
 }
 
-// isClock tells whether to write di is to set the clock.
+// isClock reports whether to write di is to set the clock.
 func isClock(di DI, v Version) bool {
 	both, date, clock := clockItems(v)
 	return di.holds(both, v) || di.holds(date, v) || di.holds(clock, v)
@@ -203,7 +203,7 @@ func (m *Meters) untilMidnight(plan protocol.Plan, now time.Time) protocol.Plan 
 	return plan
 }
 
-// isAroundMidnight tells whether it is between 23:50 and 00:10 in the meter's zone.
+// isAroundMidnight reports whether it is between 23:50 and 00:10 in the meter's zone.
 func (m *Meters) isAroundMidnight(t time.Time) bool {
 	since := sinceMidnight(t.In(m.zone))
 	return since < aroundMidnight || since >= 24*time.Hour-aroundMidnight

@@ -13,13 +13,13 @@ const (
 	more      Control = 0x20 // D5: follow-up frames exist
 )
 
-// FromMeter tells whether the frame was sent by the meter (bit D7).
+// FromMeter reports whether the frame was sent by the meter (bit D7).
 func (c Control) FromMeter() bool { return c&fromMeter != 0 }
 
-// Refused tells whether the frame is an error answer (bit D6).
+// Refused reports whether the frame is an error answer (bit D6).
 func (c Control) Refused() bool { return c&refused != 0 }
 
-// More tells whether follow-up frames are to be asked for (bit D5).
+// More reports whether follow-up frames are to be asked for (bit D5).
 func (c Control) More() bool { return c&more != 0 }
 
 // Function returns the function code (bits D4 to D0).

@@ -49,7 +49,7 @@ func diOf(data []byte, v Version) (d DI) {
 	return d
 }
 
-// holds tells whether a read or write of d is one of other as well, by itself or in a block.
+// holds reports whether a read or write of d is one of other as well, by itself or in a block.
 // FFH in place of a byte below DI3 stands for all its values, and so does in the 1997 edition FH
 // in place of a digit below the first; annex A of both.
 func (d DI) holds(other DI, v Version) bool {

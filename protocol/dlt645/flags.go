@@ -70,7 +70,7 @@ var calm = map[string]bool{
 	"authenticated": true, "local_account_missing": true, "remote_account_missing": true, "manual_reading": true,
 }
 
-// alarms tells whether something is wrong while the flag is set.
+// alarms reports whether something is wrong while the flag is set.
 func (b bitField) alarms() bool {
 	word, flag, _ := strings.Cut(b.name, ".")
 	return b.states == nil && alarmWords[word] && !calm[flag]

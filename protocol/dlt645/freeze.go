@@ -44,7 +44,7 @@ func (c *commander) freezeTime() ([]byte, error) {
 	return appendMoment(nil, "MMDDhhmm", t), nil
 }
 
-// isFreezePattern tells whether mm hh DD MM is a moment, or a pattern with 99 in the places
+// isFreezePattern reports whether mm hh DD MM is a moment, or a pattern with 99 in the places
 // from the month down to some other.
 func isFreezePattern(pattern []byte) bool {
 	least := []byte{0x00, 0x00, 0x01, 0x01}

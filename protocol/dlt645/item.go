@@ -234,18 +234,18 @@ func (f *family) appendMember(dst []byte, item string, at positions, values map[
 	return dst, nil
 }
 
-// isSingle tells whether the item has one value, besides what follows from that.
+// isSingle reports whether the item has one value, besides what follows from that.
 func (i Item) isSingle() bool {
 	return i.family.codec == nil && len(i.family.fields) == 1 && i.family.running(i.at) < 0
 }
 
-// needsOne tells whether all values but the first are such that older meters lack.
+// needsOne reports whether all values but the first are such that older meters lack.
 func (i Item) needsOne() bool {
 	return i.family.codec == nil && i.family.running(i.at) < 0 &&
 		!slices.ContainsFunc(i.family.fields[1:], func(f field) bool { return !f.optional })
 }
 
-// isMoment tells whether the item is a block whose members together are a moment.
+// isMoment reports whether the item is a block whose members together are a moment.
 func (i Item) isMoment() bool {
 	c, ok := i.family.codec.(*concatenation)
 	return ok && c.moment
@@ -284,7 +284,7 @@ func (i Item) Size() int {
 	return size
 }
 
-// Block tells whether the item is a block: several members that are items themselves.
+// Block reports whether the item is a block: several members that are items themselves.
 func (i Item) Block() bool {
 	if running := i.family.running(i.at); running >= 0 {
 		return i.family.letters[running].bits > 0

@@ -429,7 +429,7 @@ func FuzzItemDecode(f *testing.F) {
 	})
 }
 
-// holds tells whether the values are among the others, which are nothing besides.
+// holds reports whether the values are among the others, which are nothing besides.
 func holds(others, values map[string]any) bool {
 	for name, value := range values {
 		if other, ok := others[name]; !ok || !equalData(other, value) {

@@ -85,7 +85,7 @@ func (m *Meters) ParseAddress(text string) (protocol.Address, error) {
 	return m.named(a), nil
 }
 
-// isShared tells whether more than one meter may answer to a.
+// isShared reports whether more than one meter may answer to a.
 func (m *Meters) isShared(a Address) bool {
 	return a.IsBroadcast() || a == Anyone || m.version == V2007 && a.IsWildcard()
 }

@@ -160,7 +160,7 @@ func (p Picture) Decode(data []byte, zone *time.Location) (any, error) {
 	return p.decodeNumber(data)
 }
 
-// empty tells whether a field is the one of FF bytes that stands for no value.
+// empty reports whether a field is the one of FF bytes that stands for no value.
 func empty(data []byte) bool {
 	for _, b := range data {
 		if b != 0xFF {

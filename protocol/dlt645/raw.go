@@ -111,7 +111,7 @@ func (r rawRequest) checkAddress() error {
 	return fmt.Errorf("several meters may obey a frame to %s; function %02XH goes to one meter, by its full address", r.Address, byte(r.function))
 }
 
-// isRead tells whether the frame changes nothing in the meter.
+// isRead reports whether the frame changes nothing in the meter.
 func (r rawRequest) isRead() bool {
 	if len(r.Data) > longestRead {
 		return false
@@ -123,7 +123,7 @@ func (r rawRequest) isRead() bool {
 	return false
 }
 
-// isRepeatable tells whether the same frame again would bring the same answer. A meter of
+// isRepeatable reports whether the same frame again would bring the same answer. A meter of
 // 1997 moves on with every request for a follow-up frame.
 func (r rawRequest) isRepeatable() bool {
 	return r.isRead() && r.function != FunctionReadFollowUp1997
@@ -194,7 +194,7 @@ func (r rawRequest) answer() *awaited {
 	return answer
 }
 
-// vague tells whether an answer names nothing that was in the request.
+// vague reports whether an answer names nothing that was in the request.
 func (r rawRequest) vague(answer []byte) bool {
 	return refusesVaguely(r.version)(answer) || !refuses(answer) && !r.isRead() && !(r.function == FunctionAuthenticate && r.version == V2007)
 }

@@ -45,13 +45,13 @@ func secrets(c Control, data []byte) []span {
 	return nil
 }
 
-// namesPassword tells whether data begin with the identifier of a password, or of a block with
+// namesPassword reports whether data begin with the identifier of a password, or of a block with
 // one in it. A careless client may write it like any parameter.
 func namesPassword(data []byte, v Version) bool {
 	return len(data) >= diSize(v) && isPassword(diOf(data, v), v)
 }
 
-// isPassword tells whether di is 04000C01 to 04000C0A or C212, or a block that holds one of
+// isPassword reports whether di is 04000C01 to 04000C0A or C212, or a block that holds one of
 // them. Others that begin with 04000C are taken for passwords of more levels.
 func isPassword(di DI, v Version) bool {
 	if v == V1997 {

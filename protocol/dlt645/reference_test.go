@@ -335,7 +335,7 @@ func leavesOfForm(f *form, unit string) []leaf {
 var layoutName = regexp.MustCompile(`layout ([0-9A-F]+)`)
 
 // leaves returns what the reference says. Where that names a number by a letter, it is as
-// many as ours. perLeaf tells whether it gives a unit for each.
+// many as ours. perLeaf reports whether it gives a unit for each.
 func (r *reference) leaves(t *testing.T, line referenceLine, di DI, ours []leaf) (leaves []leaf, perLeaf, ok bool) {
 	switch line["format"] {
 	case "per item":

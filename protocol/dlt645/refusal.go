@@ -137,7 +137,7 @@ func refusesVaguely(v Version) func(answer []byte) bool {
 	}
 }
 
-// hasNone tells whether an error is the meter's word that it has no such data.
+// hasNone reports whether an error is the meter's word that it has no such data.
 func hasNone(err error) bool {
 	return errors.Is(err, protocol.ErrNoSuchData)
 }

@@ -18,7 +18,7 @@ const relayOpen = "status_3.relay_open"
 type relayAction struct {
 	name string
 	code byte   // N1
-	flag string // of status word 3, that tells whether it was done
+	flag string // of status word 3, that reports whether it was done
 	set  bool   // what the flag is then
 	note string // what a person should know who gives the command, as long as nothing was seen that speaks against it
 
@@ -41,7 +41,7 @@ func (a *relayAction) says(relay string, moved bool) string {
 	return a.note
 }
 
-// moves tells whether the command moves the contacts of the relay.
+// moves reports whether the command moves the contacts of the relay.
 func (a *relayAction) moves() bool { return a.flag == relayOpen }
 
 var relayActions = []relayAction{

@@ -62,7 +62,7 @@ func TestEncodingIsUndone(t *testing.T) {
 	})
 }
 
-// checkNames tells whether the values have the names that were announced, in their order.
+// checkNames reports whether the values have the names that were announced, in their order.
 func checkNames(t *testing.T, item Item, values []protocol.Value) {
 	t.Helper()
 	names := item.Names()

@@ -40,7 +40,7 @@ func sizeOfFrame(b []byte) int {
 	return size
 }
 
-// isComplete tells whether the end byte and the checksum of a frame are right. The end byte
+// isComplete reports whether the end byte and the checksum of a frame are right. The end byte
 // is looked at first: it costs nothing and fails for nearly every false start.
 func isComplete(b []byte) bool {
 	size := len(b)

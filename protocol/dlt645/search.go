@@ -77,7 +77,7 @@ func (d *Dictionary) words() *protocol.Vocabulary {
 	return v
 }
 
-// hasWord tells whether a word in lower case occurs in the row: in what it says of the
+// hasWord reports whether a word in lower case occurs in the row: in what it says of the
 // family, or of items that differ from the first in one letter.
 func (f *family) hasWord(word string) bool {
 	for _, text := range []string{f.row.DI, f.name.plain(), f.row.TextEN, f.row.TextZH} {
@@ -103,7 +103,7 @@ func (f *family) hasWord(word string) bool {
 	return ok
 }
 
-// saysWord tells whether a word in lower case occurs in the name or texts of an item.
+// saysWord reports whether a word in lower case occurs in the name or texts of an item.
 func (f *family) saysWord(at positions, word string) bool {
 	return strings.Contains(f.nameAt(-1, at), word) ||
 		strings.Contains(strings.ToLower(f.en.fill(f.letters, at, (*option).inEnglish)), word) ||

@@ -182,7 +182,7 @@ func (a *addressing) sign(address Address) protocol.Step {
 	return a.read(address, diAddress)
 }
 
-// isSign tells whether a meter answered, if only to refuse.
+// isSign reports whether a meter answered, if only to refuse.
 func isSign(answer protocol.Answer) bool {
 	was := fateOf(answer)
 	return was == done || was == denied

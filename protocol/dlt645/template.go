@@ -89,7 +89,7 @@ func (t template) match(letters []letter, name string, at positions) (positions,
 	return at, false
 }
 
-// mayBegin tells whether a text that the template makes can begin so.
+// mayBegin reports whether a text that the template makes can begin so.
 func (t template) mayBegin(begin string) bool {
 	if len(t) == 0 || t[0].letter >= 0 {
 		return true

@@ -126,7 +126,7 @@ func (c *commander) encodeUnknown(di DI, value any) ([]byte, error) {
 	return data, nil
 }
 
-// isIncomplete tells whether something in a value is null.
+// isIncomplete reports whether something in a value is null.
 func isIncomplete(value any) bool {
 	switch v := value.(type) {
 	case nil:
@@ -143,7 +143,7 @@ func isIncomplete(value any) bool {
 	return false
 }
 
-// isOwn tells whether a value is given by itself, and does not follow from another.
+// isOwn reports whether a value is given by itself, and does not follow from another.
 func isOwn(name string) bool {
 	return !strings.Contains(name, ".") && !strings.HasSuffix(name, "_weekday")
 }
@@ -197,7 +197,7 @@ func (w *writer) written(answers []protocol.Answer) (protocol.Plan, error) {
 	return plan, nil
 }
 
-// compare tells whether what was read is what was written at that time.
+// compare reports whether what was read is what was written at that time.
 func (w *writer) compare(read protocol.Answer, was fate, at time.Time) protocol.Report {
 	name := cmp.Or(w.item.Name, w.item.DI.Format(w.version))
 	if read.Err != nil {
@@ -231,7 +231,7 @@ func (w *writer) value(values []protocol.Value) *protocol.Value {
 	return whole
 }
 
-// isAsSent tells whether values read so long after the write are those written. A clock has
+// isAsSent reports whether values read so long after the write are those written. A clock has
 // gone on meanwhile.
 func (w *writer) isAsSent(values []protocol.Value, passed time.Duration) bool {
 	for _, sent := range w.sent {

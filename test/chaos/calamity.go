@@ -65,7 +65,7 @@ func seldom(random *rand.Rand, least, most time.Duration) time.Duration {
 	return between(random, least, most)
 }
 
-// pause waits, and tells whether ctx did not end meanwhile.
+// pause waits, and reports whether ctx did not end meanwhile.
 func pause(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-ctx.Done():

@@ -80,7 +80,7 @@ type answer struct {
 	*reply
 }
 
-// known tells whether the bridge is certain to have read the acknowledgement: only then it
+// known reports whether the bridge is certain to have read the acknowledgement: only then it
 // must not send the reply again.
 func (a *answer) known() bool { return !a.acked.IsZero() && a.ackedAt < a.session.read }
 

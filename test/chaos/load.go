@@ -132,7 +132,7 @@ func (a *account) total() (n int) {
 	return n
 }
 
-// run puts the load on and tells whether the bridge bore it.
+// run puts the load on and reports whether the bridge bore it.
 func (l *load) run(ctx context.Context, out io.Writer) (ok bool, err error) {
 	l.account = &account{asked: map[string]question{}, outcomes: map[string][]time.Duration{}}
 	ctx, stop := context.WithCancel(ctx)

@@ -69,7 +69,7 @@ func main() {
 	}
 }
 
-// run runs everything and tells whether all was well.
+// run runs everything and reports whether all was well.
 func (o options) run(ctx context.Context, out io.Writer) (ok bool, err error) {
 	mine := o.folder == ""
 	if mine {
@@ -95,7 +95,7 @@ func (o options) run(ctx context.Context, out io.Writer) (ok bool, err error) {
 	return ok, err
 }
 
-// run lets everything go wrong and tells whether all was well. An interrupt ends it early, with
+// run lets everything go wrong and reports whether all was well. An interrupt ends it early, with
 // a report.
 func (c *chaos) run(ctx context.Context, out io.Writer) (ok bool, err error) {
 	defer c.cleanUp()

@@ -185,7 +185,7 @@ func (s *site) exchanges() map[string]int {
 	return counts
 }
 
-// checkValues tells whether each value of a reply is what its meter sent between request and
+// checkValues reports whether each value of a reply is what its meter sent between request and
 // reply, and nothing else.
 func (s *site) checkValues(e *entry, r *reply) error {
 	m := s.meters[r.Address]
@@ -215,7 +215,7 @@ func (s *site) checkValues(e *entry, r *reply) error {
 // mostAge is how much older than the time of its reply a value may be: a meter may answer 3 s late.
 const mostAge = 8 * time.Second
 
-// checkTime tells whether a number was on the line about when the reply says.
+// checkTime reports whether a number was on the line about when the reply says.
 func (s *site) checkTime(r *reply, number int64, size int) error {
 	at, ok := s.spy.latest(r.Address, number, size)
 	if age := r.Time.Sub(at); ok && age > mostAge {
@@ -257,7 +257,7 @@ type register struct {
 	counted
 }
 
-// checkState tells whether each value of a state is one that the meter has sent, and none is
+// checkState reports whether each value of a state is one that the meter has sent, and none is
 // older than what the state has shown before.
 func (s *site) checkState(meter string, payload []byte) error {
 	var members map[string]json.RawMessage
@@ -403,7 +403,7 @@ func (s *spy) heardLately(address string, number int64, size int, since time.Tim
 	return false
 }
 
-// heard tells whether a frame of a meter had a number in it since a time.
+// heard reports whether a frame of a meter had a number in it since a time.
 func (s *spy) heard(address string, number int64, size int, since time.Time) bool {
 	at, ok := s.latest(address, number, size)
 	return ok && !at.Before(since)

@@ -77,7 +77,7 @@ func (p *process) cleanUp() {
 	}
 }
 
-// stop ends it as its operator would, and tells whether it did so in time; else it is killed.
+// stop ends it as its operator would, and reports whether it did so in time; else it is killed.
 func (p *process) stop(patience time.Duration) bool {
 	p.signal(syscall.SIGTERM)
 	select {

@@ -217,7 +217,7 @@ func (s *site) closed(session *session) {
 	session.ended = time.Now()
 }
 
-// connected tells whether the bridge was subscribed at the broker all the time. The caller holds
+// connected reports whether the bridge was subscribed at the broker all the time. The caller holds
 // the ledger's lock.
 func (s *site) connected(from, to time.Time) bool {
 	s.mu.Lock()
@@ -230,7 +230,7 @@ func (s *site) connected(from, to time.Time) bool {
 	return false
 }
 
-// online tells whether the bridge is subscribed now.
+// online reports whether the bridge is subscribed now.
 func (s *site) online() bool {
 	s.ledger.mu.Lock()
 	defer s.ledger.mu.Unlock()

@@ -34,7 +34,7 @@ func (t *timeline) begin(what string) (end func(after time.Duration)) {
 	}
 }
 
-// calm tells whether nothing of what is named was disturbed in a span of time.
+// calm reports whether nothing of what is named was disturbed in a span of time.
 func (t *timeline) calm(from, to time.Time, what ...string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

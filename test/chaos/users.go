@@ -295,7 +295,7 @@ func (u *user) misbehave(ctx context.Context) {
 	u.ask(ctx, e, o.m, 10*time.Second)
 }
 
-// answers tells whether a reply is one to a request of this verb and id.
+// answers reports whether a reply is one to a request of this verb and id.
 func answers(r *reply, verb, id string) error {
 	if got := strings.Trim(string(r.ID), `"`); r.Request != verb || got != strings.Trim(id, `"`) {
 		return fmt.Errorf("the reply is to the request %s with the id %s", r.Request, r.ID)
@@ -303,7 +303,7 @@ func answers(r *reply, verb, id string) error {
 	return nil
 }
 
-// among tells whether a problem is one of those that may be.
+// among reports whether a problem is one of those that may be.
 func among(p *problem, codes ...string) error {
 	if !slices.Contains(codes, p.Code) {
 		return fmt.Errorf("unexpected: %s: %s", p.Code, p.Message)

@@ -36,7 +36,7 @@ type verdict struct {
 	longestCalm time.Duration // the same where nothing was disturbed meanwhile
 }
 
-// A calm tells whether nothing of what is named was disturbed from one time to another.
+// A calm reports whether nothing of what is named was disturbed from one time to another.
 type calm func(from, to time.Time, what ...string) bool
 
 // verdict is reached when all has been quiet for a while.
@@ -224,7 +224,7 @@ func latest(entries []*entry, by time.Time) (found *entry) {
 	return found
 }
 
-// failed tells whether anything was found that must not be.
+// failed reports whether anything was found that must not be.
 func (v *verdict) failed() bool {
 	return len(v.wrong)+len(v.lost)+len(v.doubled)+len(v.twice)+len(v.denied) > 0
 }

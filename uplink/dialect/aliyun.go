@@ -152,7 +152,7 @@ func (d *aliyun) Withdraw(devices []*Device, now time.Time, ids IDs) []Post {
 	return posts
 }
 
-// states tells whether meters can be reached, as a property.
+// states reports whether meters can be reached, as a property.
 func (d *aliyun) states(devices []*Device, state string, now time.Time, ids IDs) []Post {
 	var readings []Reading
 	for _, device := range devices {

@@ -101,7 +101,7 @@ func (d *plain) Withdraw(devices []*Device, now time.Time, _ IDs) []Post {
 	return d.states(devices, "0", now)
 }
 
-// states tells whether meters can be reached, as a DTU does: 1 yes, 0 no.
+// states reports whether meters can be reached, as a DTU does: 1 yes, 0 no.
 func (d *plain) states(devices []*Device, state string, now time.Time) (posts []Post) {
 	for _, device := range devices {
 		o := append(d.stamp(now), Member{device.Prefix + "dev_state", json.RawMessage(state)})

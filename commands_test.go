@@ -207,3 +207,25 @@ func TestDemo(t *testing.T) {
 		t.Errorf("status %d: %s", status, &stderr)
 	}
 }
+
+// TestHelpOfACommand compares help with the option of the command that it stands for.
+func TestHelpOfACommand(t *testing.T) {
+	commandLines := []string{"uplink model", "uplink check", "uplink sign", "points check", "nosuch"}
+	for _, c := range commands() {
+		commandLines = append(commandLines, c.name)
+	}
+	for _, line := range commandLines {
+		words := strings.Fields(line)
+		status, out, stderr := execute(t, "", append([]string{"help"}, words...)...)
+		wantStatus, wantOut, wantErr := execute(t, "", append(words, "-help")...)
+		if status != wantStatus || out != wantOut || stderr != wantErr || out+stderr == "" {
+			t.Errorf("help %s: status %d, want %d\n%s%s\nand that of -help:\n%s%s", line, status, wantStatus, out, stderr, wantOut, wantErr)
+		}
+		if line != "help" && line != "nosuch" && !strings.Contains(stderr, "Usage: dlt645-mqtt "+words[0]) {
+			t.Errorf("help %s is that of something else: %s", line, stderr)
+		}
+	}
+	if status, _, stderr := execute(t, "", "help", "raed"); status != 2 || !strings.Contains(stderr, "read") {
+		t.Errorf("help raed: status %d, %s", status, stderr)
+	}
+}

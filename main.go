@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -47,7 +48,7 @@ func commands() []command {
 		{"simulate", "", "serve simulated meters on a TCP port or a pty", runSimulate},
 		{"healthcheck", "", "exit 0 if the bridge on this machine is healthy", runHealthcheck},
 		{"version", "", "print the version", runVersion},
-		{"help", "", "print this help", runHelp},
+		{"help", "[COMMAND]", "print this help, or that of a command, as its -help does", runHelp},
 	}
 }
 
@@ -69,20 +70,30 @@ func run(ctx context.Context, arguments []string, in io.Reader, out, errors io.W
 	if name == "-v" || name == "-version" || name == "--version" {
 		name = "version"
 	}
-	for _, c := range commands() {
+	c, ok := commandNamed(name, errors)
+	if !ok {
+		return 2
+	}
+	return c.run(ctx, arguments[1:], in, out, errors)
+}
+
+// commandNamed returns a command; one that does not exist is a complaint.
+func commandNamed(name string, stderr io.Writer) (command, bool) {
+	all := commands()
+	for _, c := range all {
 		if c.name == name {
-			return c.run(ctx, arguments[1:], in, out, errors)
+			return c, true
 		}
 	}
 	names := func(yield func(string) bool) {
-		for _, c := range commands() {
+		for _, c := range all {
 			if !yield(c.name) {
 				return
 			}
 		}
 	}
-	fmt.Fprintf(errors, "dlt645-mqtt: there is no command %q; see dlt645-mqtt help%s\n", name, protocol.Hint(name, names))
-	return 2
+	fmt.Fprintf(stderr, "dlt645-mqtt: there is no command %q; see dlt645-mqtt help%s\n", name, protocol.Hint(name, names))
+	return command{}, false
 }
 
 // runBridge is the binary's main job.
@@ -198,7 +209,11 @@ func complain(w io.Writer, what string, err error) {
 	fmt.Fprintf(w, "dlt645-mqtt: %s:\n  %s\n", what, strings.Join(lines, "\n  "))
 }
 
-func runVersion(_ context.Context, _ []string, _ io.Reader, out, _ io.Writer) int {
+func runVersion(_ context.Context, arguments []string, _ io.Reader, out, stderr io.Writer) int {
+	flags := newFlags("version", "", "Prints the version.", stderr)
+	if status, done := parseOptions(flags, arguments); done {
+		return status
+	}
 	fmt.Fprintln(out, "dlt645-mqtt", version)
 	return 0
 }
@@ -211,12 +226,20 @@ const exitStatuses = `Exit status:
   78    the configuration cannot be used, so starting again will not help
 `
 
-func runHelp(_ context.Context, _ []string, _ io.Reader, out, stderr io.Writer) int {
+// runHelp prints the help of all, or that of the command which the arguments name, by its option -help.
+func runHelp(ctx context.Context, arguments []string, in io.Reader, out, stderr io.Writer) int {
+	if len(arguments) > 0 && !strings.HasPrefix(arguments[0], "-") && arguments[0] != "help" {
+		c, ok := commandNamed(arguments[0], stderr)
+		if !ok {
+			return 2
+		}
+		return c.run(ctx, append(slices.Clone(arguments[1:]), "-help"), in, out, stderr)
+	}
 	fmt.Fprint(out, "dlt645-mqtt: a bridge between MQTT and a bus of DL/T 645 electricity meters\n\nUsage:\n  dlt645-mqtt\n        run the bridge, configured by the environment\n")
 	for _, c := range commands() {
 		fmt.Fprintf(out, "  %s\n        %s\n", strings.TrimSpace("dlt645-mqtt "+c.name+" "+c.arguments), c.summary)
 	}
-	fmt.Fprint(out, "\nEach command says more with -help.\n\n"+exitStatuses+"\nVariables:\n")
+	fmt.Fprint(out, "\nEach command says more with -help, or as dlt645-mqtt help COMMAND.\n\n"+exitStatuses+"\nVariables:\n")
 	if err := usage(out); err != nil {
 		complain(stderr, "help", err)
 		return 1

@@ -49,6 +49,7 @@ type environment struct {
 		URL string `desc:"serial:///dev/ttyUSB0, tcp://host:port, rfc2217://host:port, udp://host:port, listen://:port?register=TEXT or sim://?meters=4; its parameters stand below"`
 	}
 	Meters             string `desc:"named meters: main=000000000001,shop=112233445566@1997,grid=000000000010@698,water=00001234567890@188,rail=7@modbus/dtsu666; AAAAAAAAAAAA is the only meter on the wire. On serial://, rfc2217:// and sim:// a meter may have a speed of its own: old=112233445566@1997?baud=1200&parity=none&stop=1"`
+	MeterNames         string `split_words:"true" desc:"what people call the meters, for Home Assistant and the console: main=总表,shop=商铺"`
 	Protocol           string `default:"2007" desc:"protocol of meters without @: 2007, 1997, 698, 188 or modbus/MODEL"`
 	Items              string `desc:"CSV file with items of one's own: what makers add to the standard or lay out otherwise"`
 	ModbusMaps         string `split_words:"true" desc:"folder with register maps of one's own, MODEL.csv for modbus/MODEL"`
@@ -77,7 +78,7 @@ type environment struct {
 // optional names the variables that may be set to nothing.
 var optional = []string{
 	"MQTT_USERNAME", "MQTT_PASSWORD", "MQTT_PASSWORD_FILE", "MQTT_CA_FILE", "MQTT_CERT_FILE", "MQTT_KEY_FILE", "MQTT_CLIENT_ID",
-	"METERS", "SITE", "ITEMS", "MODBUS_MAPS", "METER_PASSWORD", "METER_PASSWORD_FILE", "METER_PASSWORDS_FILE", "HTTP", "CONSOLE_HOSTS",
+	"METERS", "METER_NAMES", "SITE", "ITEMS", "MODBUS_MAPS", "METER_PASSWORD", "METER_PASSWORD_FILE", "METER_PASSWORDS_FILE", "HTTP", "CONSOLE_HOSTS",
 }
 
 // A config is the environment, understood.
@@ -144,6 +145,7 @@ func readConfig(needBroker bool) (config, error) {
 	}
 	r.readBus(&c)
 	r.readMeters(&c)
+	r.readMeterNames(&c)
 	r.complainOfUnused(&c)
 	r.readPasswords(&c)
 	r.readAllow(&c)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -16,7 +17,8 @@ func TestConfigComplainsAboutEverythingAtOnce(t *testing.T) {
 		"DLT645_BUAD_RATE":     "2400",
 		"DLT645_LOG_LEVL":      "debug",
 		"DLT645_TOPIC":         "",
-		"DLT645_METERS":        "Main=1,main=000000000001,main=2,other=000000000001,x=123x,y=1@1998,5,z=7?close=trip",
+		"DLT645_METERS":        "Main=1,main=000000000001,main=2,other=000000000001,x=123x,y=1@1998,5,z=7?close=trip,old=3@1997?close=close,all=999999999999,p=4 q=5",
+		"DLT645_METER_NAMES":   "mian=总表,main=,nobody",
 		"DLT645_ALLOW":         "read,everything,relay",
 		"DLT645_QUEUE":         "many",
 		"DLT645_LOG_FORMAT":    "xml",
@@ -32,7 +34,9 @@ func TestConfigComplainsAboutEverythingAtOnce(t *testing.T) {
 	for _, want := range []string{
 		"DLT645_MQTT_URL: ", "buad", "DLT645_BUAD_RATE: no such variable", "DLT645_LOG_LEVL: no such variable; did you mean DLT645_LOG_LEVEL?",
 		"DLT645_TOPIC: is set but empty", `"Main" is no meter name`, "the name main is given twice", "main and other have the same address 000000000001",
-		"DLT645_METERS: x: ", `y: "1998" is no protocol`, "z: close=trip: there are close and permit_close", `"5" has no name`, `"everything" is no class`, "relay needs a meter password of level 02: set DLT645_METER_PASSWORD",
+		"DLT645_METERS: x: ", `y: "1998" is no protocol`, "z: close=trip: there are close and permit_close", `"5" has no name`,
+		"old: close=close: meters of protocol 1997 have no relay", "all: 999999999999 is the address of all meters at once", `"p=4 q=5" are several meters`,
+		`DLT645_METER_NAMES: there is no meter "mian" in DLT645_METERS; did you mean main?`, `main: "" is no name for people`, `"nobody" says no name`, `"everything" is no class`, "relay needs a meter password of level 02: set DLT645_METER_PASSWORD",
 		"DLT645_QUEUE: ", "DLT645_LOG_FORMAT: ", "DLT645_MQTT_PASSWORD: is set without DLT645_MQTT_USERNAME",
 	} {
 		if !strings.Contains(text, want) {
@@ -73,6 +77,27 @@ func TestConfigMinimal(t *testing.T) {
 	}
 	if len(c.allow) != 1 || !c.allow["read"] {
 		t.Errorf("allowed %v, want read alone", c.allow)
+	}
+}
+
+// TestConfigAsTyped reads meters as a keyboard for Chinese writes them, and with blanks.
+func TestConfigAsTyped(t *testing.T) {
+	setAll(t, map[string]string{
+		"DLT645_BUS_URL":     "sim://",
+		"DLT645_METERS":      " main＝0000 1234 5678，shop = １２＠1997、rail＝7 @ modbus/dtsu666？baud＝9600 & parity=none,\u3000grid=10@698",
+		"DLT645_METER_NAMES": "main＝总表，shop=Smith, rail = 车间 2号",
+	})
+	c, err := readConfig(false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, m := range c.meters {
+		got = append(got, fmt.Sprint(m.Name, " ", m.Address.Text, " ", m.Protocol.Name(), " ", m.Mode.Baud, " ", m.Mode.Parity, " ", m.DisplayName))
+	}
+	want := []string{"main 000012345678 2007 0  总表", "shop AAAAAAAAAA12 1997 0  Smith", "rail 7 modbus/dtsu666 9600 none 车间 2号", "grid 000000000010 698 0  "}
+	if !slices.Equal(got, want) {
+		t.Errorf("meters %q, want %q", got, want)
 	}
 }
 

@@ -3,16 +3,22 @@ package main
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"os"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/width"
 
 	"dlt645-mqtt/bridge"
 	"dlt645-mqtt/bridge/points"
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/dlt645"
 )
 
 var meterName = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,31}$`)
@@ -20,13 +26,18 @@ var meterName = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,31}$`)
 // readMeters reads the meters that have names. No two may have the same name, or be the same meter.
 func (r *reader) readMeters(c *config) {
 	names, meters := map[string]bool{}, map[protocol.MeterKey]string{}
-	for entry := range strings.SplitSeq(r.Meters, ",") {
+	for entry := range strings.SplitSeq(typed(r.Meters), ",") {
 		if entry = strings.TrimSpace(entry); entry == "" {
 			continue
 		}
 		name, rest, named := strings.Cut(entry, "=")
-		if !named {
+		name = strings.TrimSpace(name)
+		switch {
+		case !named:
 			r.complain("METERS", "%q has no name: write name=%s", entry, entry)
+			continue
+		case severalMeters.MatchString(rest):
+			r.complain("METERS", "%q are several meters: there must be a comma between them", entry)
 			continue
 		}
 		if !meterName.MatchString(name) {
@@ -35,6 +46,10 @@ func (r *reader) readMeters(c *config) {
 		m, err := c.meter(name, rest)
 		if err != nil {
 			r.complain("METERS", "%s: %w", name, err)
+			continue
+		}
+		if m.Address.Text == dlt645.Broadcast.String() && m.Address.Family == c.protocols[dlt645.V2007.String()].Family() {
+			r.complain("METERS", "%s: %s is the address of all meters at once, and of none by itself", name, m.Address)
 			continue
 		}
 		if names[name] {
@@ -48,14 +63,63 @@ func (r *reader) readMeters(c *config) {
 	}
 }
 
-// meter reads what stands behind the name of a meter: address@protocol?option=value&….
+// typed returns what somebody has typed on a keyboard for Chinese as one for English types it: full-width commas, signs
+// and digits, and the comma of enumerations, are what they look like.
+func typed(text string) string { return strings.ReplaceAll(width.Fold.String(text), "、", ",") }
+
+// severalMeters matches what stands behind the name of a meter if another one follows without a comma.
+var severalMeters = regexp.MustCompile(`[^&?\s]\s+[^\s=&?@]+\s*=`)
+
+// mostDisplayed is how many characters the name may have by which people call a meter.
+const mostDisplayed = 64
+
+// readMeterNames reads what people call the meters. Behind the sign = stands text, which is left as it is.
+func (r *reader) readMeterNames(c *config) {
+	for entry := range strings.FieldsFuncSeq(r.MeterNames, func(c rune) bool { return strings.ContainsRune(",，、", c) }) {
+		if entry = strings.TrimSpace(entry); entry == "" {
+			continue
+		}
+		sign := strings.IndexAny(entry, "=＝")
+		if sign < 0 {
+			r.complain("METER_NAMES", "%q says no name: write %s=总表", entry, entry)
+			continue
+		}
+		_, size := utf8.DecodeRuneInString(entry[sign:])
+		name, display := strings.TrimSpace(typed(entry[:sign])), strings.TrimSpace(entry[sign+size:])
+		i := slices.IndexFunc(c.meters, func(m bridge.Meter) bool { return m.Name == name })
+		switch {
+		case i < 0:
+			r.complain("METER_NAMES", "there is no meter %q in DLT645_METERS%s", name, protocol.Hint(name, namesOf(c.meters)))
+		case display == "" || utf8.RuneCountInString(display) > mostDisplayed || !utf8.ValidString(display) || strings.ContainsFunc(display, unicode.IsControl):
+			r.complain("METER_NAMES", "%s: %q is no name for people: 1 to %d characters of text", name, display, mostDisplayed)
+		case c.meters[i].DisplayName != "":
+			r.complain("METER_NAMES", "%s is called %s and %s", name, c.meters[i].DisplayName, display)
+		default:
+			c.meters[i].DisplayName = display
+		}
+	}
+}
+
+// namesOf yields the names of meters.
+func namesOf(meters []bridge.Meter) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, m := range meters {
+			if !yield(m.Name) {
+				return
+			}
+		}
+	}
+}
+
+// meter reads what stands behind the name of a meter: address@protocol?option=value&…. Blanks between these, and
+// within an address as it is printed on a meter, are passed over.
 func (c *config) meter(name, text string) (bridge.Meter, error) {
 	m := bridge.Meter{Name: name, Protocol: c.protocol}
-	text, query, _ := strings.Cut(text, "?")
+	text, query, _ := strings.Cut(strings.Join(strings.Fields(text), ""), "?")
 	address, version, chosen := strings.Cut(text, "@")
 	if chosen {
 		if m.Protocol = c.protocols[version]; m.Protocol == nil {
-			return m, fmt.Errorf("%q is no protocol; there are %s", version, c.protocolNames())
+			return m, fmt.Errorf("%q is no protocol; there are %s%s", version, c.protocolNames(), protocol.Hint(version, maps.Keys(c.protocols)))
 		}
 	}
 	options, err := readOptions(query)

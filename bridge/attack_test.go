@@ -287,7 +287,8 @@ func TestDeepAndHugeJSON(t *testing.T) {
 }
 
 // TestRefusedCommandsDoNotFloodTheLog sends commands that are refused, without end. Each has its
-// record; the log has a line for each kind, and a line for each command that was carried out.
+// record; the log has a line for each kind, and a line for each command that was carried out,
+// besides that about the first answer of the meter.
 func TestRefusedCommandsDoNotFloodTheLog(t *testing.T) {
 	var log strings.Builder
 	s := newStage(t, func(c *Config) {
@@ -305,7 +306,7 @@ func TestRefusedCommandsDoNotFloodTheLog(t *testing.T) {
 	}
 	s.admission.close()
 	s.admission.inside.Wait()
-	if lines := strings.Count(log.String(), "\n"); lines != 2 || !strings.Contains(log.String(), "result=verified") {
+	if lines := strings.Count(log.String(), "\n"); lines != 3 || !strings.Contains(log.String(), "result=verified") {
 		t.Errorf("%d lines:\n%s", lines, log.String())
 	}
 }

@@ -10,6 +10,7 @@ import (
 // A presence is whether a meter can be reached.
 type presence struct {
 	over   bool // the meter is not looked after any more
+	heard  bool // it has answered since the start
 	known  bool
 	online bool
 	silent bool      // it left the last question unanswered
@@ -49,6 +50,11 @@ func heard(o *outcome) bool {
 // setPresence publishes whether a meter is there, if that has changed.
 func (b *Bridge) setPresence(w *watch, online bool, cause string, at time.Time) {
 	p := &w.presence
+	if online && !p.heard && !p.over {
+		p.heard = true
+		address := w.current()
+		b.log.Info("the meter has answered for the first time", "meter", w.Name, "address", address.Text, "protocol", title(w.Protocol))
+	}
 	if p.over || p.known && p.online == online {
 		return
 	}

@@ -1,8 +1,10 @@
 package bridge
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -61,6 +63,35 @@ func TestAvailability(t *testing.T) {
 		}
 		stop()
 	})
+}
+
+// TestFirstAnswerIsLogged counts the lines of the log about meters that have answered for the first time: one each,
+// whether they were asked in vain before, and whether they fall silent later.
+func TestFirstAnswerIsLogged(t *testing.T) {
+	silent := true
+	say := func(address, _ string) string {
+		if silent && address == "000000000001" {
+			return ""
+		}
+		return "1.0"
+	}
+	var log bytes.Buffer
+	pollAs(t, func(c *Config) { c.Log = slog.New(slog.NewTextHandler(&log, nil)) }, "meter,item,interval\nmain,voltage_a,10s\n", 0, say, func(p *post) {
+		ctx, stop := context.WithCancel(p.t.Context())
+		defer stop()
+		go p.loop(ctx)
+		for _, falls := range []bool{false, true, false} {
+			time.Sleep(5 * time.Minute)
+			p.meters(func() { silent = falls })
+		}
+		time.Sleep(5 * time.Minute)
+		stop()
+	})
+	for meter, want := range map[string]int{"main": 1, "only": 1, "dead": 0} {
+		if got := strings.Count(log.String(), `first time" meter=`+meter+" address=00000000000"); got != want {
+			t.Errorf("%d lines about the first answer of %s, want %d:\n%s", got, meter, want, log.String())
+		}
+	}
 }
 
 // TestAvailabilityWithoutAPort reads while the port is missing. The read does not wait for it, but its

@@ -15,6 +15,7 @@ type description struct {
 
 type describedMeter struct {
 	Name     string          `json:"name"`
+	Display  string          `json:"display_name,omitempty"` // what people call it
 	Address  string          `json:"address"`
 	Protocol string          `json:"protocol"`
 	Retain   bool            `json:"retain"` // its state is retained
@@ -57,7 +58,7 @@ func (b *Bridge) describe(t *points.Table) description {
 			at = len(d.Meters)
 			index[p.Meter] = at
 			d.Meters = append(d.Meters, describedMeter{
-				Name: p.Meter, Address: w.current().Text, Protocol: w.Protocol.Name(), Retain: p.Retain, Commands: b.commandsOf(w.Protocol),
+				Name: p.Meter, Display: w.DisplayName, Address: w.current().Text, Protocol: w.Protocol.Name(), Retain: p.Retain, Commands: b.commandsOf(w.Protocol),
 			})
 		}
 		item := describedItem{

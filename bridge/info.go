@@ -43,6 +43,7 @@ type infoBus struct {
 
 type infoMeter struct {
 	Name         string            `json:"name"`
+	DisplayName  string            `json:"display_name,omitempty"` // what people call it
 	Address      string            `json:"address"`
 	Protocol     string            `json:"protocol"`
 	Options      string            `json:"options,omitempty"` // beside the address: what else it takes to reach the meter
@@ -79,7 +80,7 @@ func (b *Bridge) info() info {
 	for _, m := range b.directory.meters {
 		address := m.current()
 		known := b.bus.Meter(address.MeterKey)
-		meter := infoMeter{Name: m.Name, Address: address.Text, Protocol: m.Protocol.Name(), Options: address.Variant, Online: known.Online()}
+		meter := infoMeter{Name: m.Name, DisplayName: m.DisplayName, Address: address.Text, Protocol: m.Protocol.Name(), Options: address.Variant, Online: known.Online()}
 		if m.Mode != (protocol.Mode{}) {
 			own, _ := b.bus.Mode()
 			mode := m.Mode.Or(own)

@@ -9,11 +9,12 @@ import (
 
 // A Meter is a configured meter.
 type Meter struct {
-	Name     string
-	Address  protocol.Address // Shared: that of the only meter on the wire
-	Protocol protocol.Protocol
-	Mode     protocol.Mode // of the line while it is spoken to
-	Close    string        // the action that Home Assistant's switch sends to close the relay; empty: the usual one
+	Name        string
+	DisplayName string           // what people call it; empty: its name
+	Address     protocol.Address // Shared: that of the only meter on the wire
+	Protocol    protocol.Protocol
+	Mode        protocol.Mode // of the line while it is spoken to
+	Close       string        // the action that Home Assistant's switch sends to close the relay; empty: the usual one
 }
 
 // A meter is a configured meter, and the address that was found behind a wildcard.

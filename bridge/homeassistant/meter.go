@@ -31,7 +31,11 @@ var commandTemplate = fmt.Sprintf(`{"action":"{{ value }}","expires":"{{ (now() 
 // Meter is the config of a meter.
 func (s *Site) Meter(m Meter) *Config {
 	topics := s.Root + "/meter/" + m.Name
-	b := s.build(s.MeterID(m.Address), "meter_"+m.Name, s.text("Meter ", "电表 ")+m.Name)
+	display := m.Display
+	if display == "" {
+		display = s.text("Meter ", "电表 ") + m.Name
+	}
+	b := s.build(s.MeterID(m.Address), "meter_"+m.Name, display)
 	bridgeOnly := b.config.Availability
 	b.describe(m)
 	b.config.StateTopic = topics + "/state"

@@ -77,7 +77,7 @@ func TestPayloads(t *testing.T) {
 			Name: "main", Address: "000000000001", Relay: Switch, Clock: true, Drift: true, Points: all(), Words: words, Flagged: map[string]bool{"status_3": true},
 			Edition: "DL/T 645-2007", Manufacturer: "Maker", Model: "DTZ1", Software: "V2", Hardware: "V1", Tariffs: 4,
 		}),
-		"buttons": site().Meter(Meter{Name: "shop", Address: "000000000002", Relay: Buttons, Close: "permit_close", Edition: "DL/T 645-2007"}),
+		"buttons": site().Meter(Meter{Name: "shop", Display: "Shop on the corner", Address: "000000000002", Relay: Buttons, Close: "permit_close", Edition: "DL/T 645-2007"}),
 		"reading": chinese.Meter(Meter{Name: "AAAAAAAAAA12", Address: "AAAAAAAAAA12", Relay: Switch, Clock: true, Points: all()[:1]}),
 		"bridge":  site().Bridge(),
 	} {

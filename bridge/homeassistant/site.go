@@ -43,6 +43,7 @@ type Site struct {
 // A Meter is one meter to be shown.
 type Meter struct {
 	Name    string                     // as in its topics
+	Display string                     // what people call it; empty: its name with a word before it
 	Address string                     // that it answers to
 	Points  []points.Point             // to be shown
 	Words   map[string][]protocol.Word // that texts can be, by item

@@ -11,7 +11,7 @@ var (
 	atKey      = protocol.Key{Name: keyAt, Want: "a string"}
 )
 
-// The actions of both editions. What one of them does not have is told when it is planned.
+// The actions of both editions. What else one of them does not have is told when it is planned.
 var actions = map[protocol.Verb][]protocol.Action{
 	protocol.VerbWrite: {{Keys: []protocol.Key{itemKey, valueKey, levelKey}, Level: levelOfWriting}},
 	protocol.VerbRelay: relayVerb(),
@@ -37,5 +37,10 @@ func relayVerb() (verb []protocol.Action) {
 	return verb
 }
 
-// Actions returns what commands of a verb can do.
-func (m *Meters) Actions(verb protocol.Verb) []protocol.Action { return actions[verb] }
+// Actions returns what commands of a verb can do. No meter of 1997 has a function that moves a relay.
+func (m *Meters) Actions(verb protocol.Verb) []protocol.Action {
+	if verb == protocol.VerbRelay && m.version == V1997 {
+		return nil
+	}
+	return actions[verb]
+}

@@ -238,6 +238,15 @@ export function bridgeStanding (b: Bridge): Standing {
 
 export const infoOf = (b: Bridge, name: string) => (Array.isArray(b.info?.meters) ? b.info.meters : []).find((m: any) => m?.name === name)
 
+// called is what people call a meter: its display name, else the name that its topics have.
+export const called = (b: Bridge, name: string) => {
+  const display = infoOf(b, name)?.display_name
+  return typeof display === 'string' && display !== '' ? display : name
+}
+
+// aside is the name that the topics of a meter have, if people call it something else.
+export const aside = (b: Bridge, name: string) => called(b, name) === name ? '' : `${name} · `
+
 export function meterStanding (b: Bridge, m: Meter): Standing {
   const bridge = bridgeStanding(b)
   if (bridge.state !== 'online') return { state: 'unknown', why: bridge.why }

@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from 'preact/hooks'
 import { Decimal } from './exact'
 import { label, unitOf } from './items'
 import { now } from './link'
-import { type Bridge, bridgeList, type Meter, metersOf, infoOf, isOld, type Standing } from './model'
+import { aside, type Bridge, bridgeList, called, type Meter, metersOf, infoOf, isOld, type Standing } from './model'
 import { language, t } from './words'
 
 // age says how long ago something was, in the largest unit that fits.
@@ -130,7 +130,7 @@ export function MeterChoice ({ bridge, meter, choose }: { bridge: Bridge, meter:
   return (
     <label class="field"><span>{t('Meter', '电能表')}</span>
       <select value={meter?.name} onChange={e => choose(e.currentTarget.value)}>
-        {metersOf(bridge).map(m => <option value={m.name}>{m.name}{infoOf(bridge, m.name) && infoOf(bridge, m.name).address !== m.name ? ` · ${infoOf(bridge, m.name).address}` : ''}</option>)}
+        {metersOf(bridge).map(m => <option value={m.name}>{called(bridge, m.name)}{infoOf(bridge, m.name) && infoOf(bridge, m.name).address !== m.name ? ` · ${aside(bridge, m.name)}${infoOf(bridge, m.name).address}` : ''}</option>)}
       </select>
     </label>
   )

@@ -11,7 +11,7 @@ describe('the demo', { skip: missing('the console in a browser', 'chromium', 'go
     const port = await freePort()
     root = `demo-${process.pid}`
     demo = run({
-      DLT645_MQTT_URL: `embedded://127.0.0.1:${port}`, DLT645_TOPIC: root, DLT645_BUS_URL: 'sim://?meters=4&protocols=2007,2007,698,188&baud=115200&turnaround=5ms', DLT645_HTTP: `127.0.0.1:${await freePort()}`
+      DLT645_MQTT_URL: `embedded://127.0.0.1:${port}`, DLT645_TOPIC: root, DLT645_BUS_URL: 'sim://?meters=4&protocols=2007,2007,698,188&baud=115200&turnaround=5ms', DLT645_METER_NAMES: 'shop=Shop 商铺', DLT645_HTTP: `127.0.0.1:${await freePort()}`
     }, 'demo')
     address = (await demo.says(/^(http:\S+)\/ /m))[1]
     assert.match(demo.output().trimStart(), /^http/, 'the first line is the address')
@@ -31,6 +31,9 @@ describe('the demo', { skip: missing('the console in a browser', 'chromium', 'go
     const { page, complaints, close } = await visit(browser, address)
     const meter = page.locator('article.meter', { has: page.getByRole('link', { name: 'main', exact: true }) })
     await meter.locator('.pill.online').waitFor()
+
+    // Another meter has a name for people.
+    await page.locator('article.meter', { has: page.getByRole('link', { name: 'Shop 商铺', exact: true }) }).getByText(/^shop · 000000000002/).waitFor()
 
     // See a power curve.
     await meter.getByRole('link', { name: 'main' }).click()
@@ -143,7 +146,7 @@ describe('the demo', { skip: missing('the console in a browser', 'chromium', 'go
     const { page, complaints, close } = await visit(browser, address)
     const send = (topic, payload, retain = true) => client.publishAsync(`evil/${topic}`, typeof payload === 'string' ? payload : JSON.stringify(payload), { retain, qos: 1 })
     await send('bridge/status', 'online')
-    await send('bridge/info', { version: evil, protocols: [evil], allow: ['relay', evil], bus: { url: evil, state: 'up', baud: evil, echo: false, queue: evil, utilisation: evil }, meters: [{ name: evil, address: evil, protocol: evil, online: true, turnaround_ms: evil }] })
+    await send('bridge/info', { version: evil, protocols: [evil], allow: ['relay', evil], bus: { url: evil, state: 'up', baud: evil, echo: false, queue: evil, utilisation: evil }, meters: [{ name: evil, display_name: evil, address: evil, protocol: evil, online: true, turnaround_ms: evil }] })
     await send(`meter/${name}/availability`, 'online')
     await send(`meter/${name}/state`, { voltage_a: evil, [evil]: evil, relay: evil, time: evil, times: { voltage_a: evil } })
     await send(`meter/${name}/event`, { event_type: evil, time: evil, meter: evil, item: evil, value: evil, unit: evil }, false)

@@ -3,7 +3,7 @@ import { Chart } from '../chart'
 import { Decimal, parse } from '../exact'
 import { label, unitOf } from '../items'
 import { ask, now } from '../link'
-import { type Bridge, bridgeList, bridgeStanding, infoOf, isStale, learn, type Meter, metersOf, meterStanding } from '../model'
+import { aside, type Bridge, bridgeList, bridgeStanding, called, infoOf, isStale, learn, type Meter, metersOf, meterStanding } from '../model'
 import { Age, choose, clock, moment, Note, Pill, Problem, show, Spark, Title, Value } from '../ui'
 import { t } from '../words'
 import { History } from './history'
@@ -59,11 +59,11 @@ function Card ({ b, m }: { b: Bridge, m: Meter }) {
   return (
     <article class={`card meter ${standing.state}`}>
       <header class="row between">
-        <h3><a href={`#/meters/${encodeURIComponent(b.root)}/${encodeURIComponent(m.name)}`}>{m.name}</a></h3>
+        <h3><a href={`#/meters/${encodeURIComponent(b.root)}/${encodeURIComponent(m.name)}`}>{called(b, m.name)}</a></h3>
         <Pill standing={standing} />
       </header>
       <p class="small dim">
-        {info ? <>{String(info.address)} · {String(protocol)}{info.turnaround_ms !== null && info.turnaround_ms !== undefined ? <> · {String(info.turnaround_ms)} ms</> : null}</> : null}
+        {info ? <>{aside(b, m.name)}{String(info.address)} · {String(protocol)}{info.turnaround_ms !== null && info.turnaround_ms !== undefined ? <> · {String(info.turnaround_ms)} ms</> : null}</> : null}
         {standing.why && <>{info ? ' · ' : ''}{standing.why}</>}
       </p>
       {top
@@ -102,9 +102,9 @@ function Detail ({ b, m }: { b: Bridge, m: Meter }) {
   return (
     <>
       <p class="small"><a href="#/meters">← {t('All meters', '全部电表')}</a></p>
-      <div class="row"><Title>{m.name}</Title><Pill standing={standing} /></div>
+      <div class="row"><Title>{called(b, m.name)}</Title><Pill standing={standing} /></div>
       <p class="dim">
-        {info && <>{String(info.address)} · {String(protocol)}{info.turnaround_ms !== null && <> · {t('answers after', '应答延时')} {String(info.turnaround_ms)} ms</>}</>}
+        {info && <>{aside(b, m.name)}{String(info.address)} · {String(protocol)}{info.turnaround_ms !== null && <> · {t('answers after', '应答延时')} {String(info.turnaround_ms)} ms</>}</>}
         {info && (info.ct !== undefined || info.pt !== undefined) && <> · {info.ct !== undefined && `CT ${String(info.ct)} `}{info.pt !== undefined && `PT ${String(info.pt)} `}{t('(values are primary)', '（一次侧数值）')}</>}
         {standing.why && <> · {standing.why}</>}
       </p>

@@ -1,7 +1,7 @@
 import { useState } from 'preact/hooks'
 import { parse } from '../exact'
 import { ask } from '../link'
-import { type Bridge, infoOf, type Meter, meterStanding } from '../model'
+import { aside, type Bridge, called, infoOf, type Meter, meterStanding } from '../model'
 import { Age, BridgeChoice, carries, Dialog, MeterChoice, moment, Note, Pill, positionWord, reasons as reasonText, show, Title, useBridge, useMeter } from '../ui'
 import { t } from '../words'
 
@@ -66,8 +66,8 @@ export function Switch () {
               {!valve && <details><summary>{t('More', '更多')}</summary><div class="row actions">{relayActions.slice(2).map(a => <button type="button" disabled={busy} onClick={() => setAsking(a)}>{a.title()}</button>)}</div></details>}
             </>}
       </section>
-      {asking && <Dialog title={`${asking.title()}: ${m.name}`} yes={asking.title()} kind={asking.danger ? 'danger' : undefined} onNo={() => setAsking(undefined)} onYes={() => { void run(asking) }}>
-        <p><strong>{m.name}</strong> · {address} · {b.root}</p>
+      {asking && <Dialog title={`${asking.title()}: ${called(b, m.name)}`} yes={asking.title()} kind={asking.danger ? 'danger' : undefined} onNo={() => setAsking(undefined)} onYes={() => { void run(asking) }}>
+        <p><strong>{called(b, m.name)}</strong> · {aside(b, m.name)}{address} · {b.root}</p>
         <p>{asking.asks()}</p>
         <p class="small dim">{t('The command is sent once, and never again by itself.', '命令只发送一次，绝不会自动重发。')}</p>
       </Dialog>}

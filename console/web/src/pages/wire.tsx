@@ -2,7 +2,7 @@ import { useEffect, useState } from 'preact/hooks'
 import { finite } from '../exact'
 import { Frames } from '../frames'
 import { subscribe, unsubscribe } from '../link'
-import { bridgeStanding, infoOf, metersOf, meterStanding } from '../model'
+import { bridgeStanding, called, infoOf, metersOf, meterStanding } from '../model'
 import { Age, BridgeChoice, Note, Pill, Title, useBridge } from '../ui'
 import { EventLine } from './meters'
 import { Audit } from './switch'
@@ -43,7 +43,7 @@ export function Wire () {
         <h2 id="turn">{t('How long each meter takes to begin an answer', '各表应答延时')}</h2>
         <ul class="turnarounds">{listed.slice().sort((x, y) => finite(infoOf(b, y.name).turnaround_ms) - finite(infoOf(b, x.name).turnaround_ms)).map(m => {
           const ms = infoOf(b, m.name).turnaround_ms
-          return <li><span>{m.name}</span><svg viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true"><rect width={finite(ms) / slowest * 100} height="8" /></svg><span class="right">{ms === null || ms === undefined ? t('not known', '未知') : `${ms} ms`}</span> <Pill standing={meterStanding(b, m)} /></li>
+          return <li><span>{called(b, m.name)}</span><svg viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true"><rect width={finite(ms) / slowest * 100} height="8" /></svg><span class="right">{ms === null || ms === undefined ? t('not known', '未知') : `${ms} ms`}</span> <Pill standing={meterStanding(b, m)} /></li>
         })}</ul>
       </section>}
       <section class="card" aria-labelledby="frames">

@@ -33,6 +33,8 @@ func TestDecode(t *testing.T) {
 		{"full-width digits", []string{"decode", "68１６"}, "", nil, 1, "'１' is no hex digit"},
 		{"nothing", []string{"decode"}, "", nil, 1, "there is no frame"},
 		{"refusal", []string{"decode", "68 01 00 00 00 00 00 68 D1 01 35 D8 16"}, "", []string{`"reasons":["no_such_data"]`}, 0, ""},
+		{"refusal of an odd length", []string{"decode", "68 01 00 00 00 00 00 68 D1 03 35 33 33 40 16"}, "", []string{`"reasons":["other"]`}, 0, "this one has 3"},
+		{"refusal without a byte, which the bus does not take either", []string{"decode", "68 01 00 00 00 00 00 68 D1 00 A2 16"}, "", nil, 1, "this one has 0"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			status, out, stderr := execute(t, row.in, row.arguments...)
@@ -101,7 +103,7 @@ func TestReadCommand(t *testing.T) {
 	if status != 1 || !strings.HasPrefix(out, "voltage_a") || !strings.Contains(stderr, "unknown_item") {
 		t.Errorf("one unknown item: status %d, output %q, errors %q", status, out, stderr)
 	}
-	if status, _, stderr = execute(t, "", "read", "-bus", "carrier-pigeon://x", "1", "voltage_a"); status != 2 || !strings.Contains(stderr, "carrier-pigeon") {
+	if status, _, stderr = execute(t, "", "read", "-bus", "carrier-pigeon://x", "1", "voltage_a"); status != statusConfiguration || !strings.Contains(stderr, "carrier-pigeon") {
 		t.Errorf("bad bus: status %d, errors %q", status, stderr)
 	}
 	if status, _, _ = execute(t, "", "read"); status != 2 {

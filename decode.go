@@ -94,7 +94,7 @@ func tonguesOf(name string) (some []tongue, err error) {
 
 // runDecode explains frames, one JSON object a line.
 func runDecode(_ context.Context, arguments []string, in io.Reader, out, stderr io.Writer) int {
-	flags := newFlags("decode", "[HEX…]", "Explains frames, one JSON object a line. The arguments are joined and the frames cut out of them;\nwithout arguments standard input is read. Bytes may stand as 68 01, 68:01, 0x68, \\x68 or 68H, also in lines of a log. Frames of DL/T 645, DL/T 698.45 and CJ/T 188 are told apart by their own\nchecks; those of Modbus are explained with -protocol modbus. Passwords are shown. Exit 1 if a frame is bad, and why on\nstandard error. A refusal with an odd error code is bad, and explained all the same.", stderr)
+	flags := newFlags("decode", "[HEX…]", "Explains frames, one JSON object a line. The arguments are joined and the frames cut out of them;\nwithout arguments standard input is read. Bytes may stand as 68 01, 68:01, 0x68, \\x68 or 68H, also in lines of a log. Frames of DL/T 645, DL/T 698.45 and CJ/T 188 are told apart by their own\nchecks; those of Modbus are explained with -protocol modbus. Passwords are shown. Exit 1 if a frame is bad, and why on\nstandard error. Of a refusal whose error code or length is odd, that is told as well; it is a refusal all the same, as the bridge takes it.", stderr)
 	protocol := flags.String("protocol", "", "`name` of the protocol: 2007, 1997, 698, 188 or modbus; told by the frame if not given")
 	flags.Bool("json", true, "as always; for scripts that give it to every command")
 	words, status, done := parseWords(flags, arguments)
@@ -109,8 +109,8 @@ func runDecode(_ context.Context, arguments []string, in io.Reader, out, stderr 
 	r := reader{environment: readEnvironment()}
 	zone := r.zone()
 	if err := errors.Join(r.complaints...); err != nil {
-		complain(stderr, "decode", err)
-		return 2
+		complain(stderr, "the configuration cannot be used", err)
+		return statusConfiguration
 	}
 	text := strings.Join(words, " ")
 	if len(words) == 0 {
@@ -138,7 +138,9 @@ func runDecode(_ context.Context, arguments []string, in io.Reader, out, stderr 
 		description, err := piece.describe(*protocol, zone)
 		if err != nil {
 			complain(stderr, fmt.Sprintf("decode: % X", piece.bytes), err)
-			status = 1
+			if description == nil { // else it is odd, and the bus takes it all the same
+				status = 1
+			}
 		}
 		if description != nil {
 			if err := encoder.Encode(description); err != nil {

@@ -114,7 +114,7 @@ func runItems(_ context.Context, arguments []string, _ io.Reader, out, stderr io
 		dictionary = mapOf(m)
 	} else if dictionary, err = dictionaryNamed(*spoken); err != nil {
 		complain(stderr, "items", err)
-		return 2
+		return statusConfiguration
 	}
 	rows := dictionary.find(words...)
 	if len(rows) == 0 {

@@ -222,8 +222,8 @@ func runVersion(_ context.Context, arguments []string, _ io.Reader, out, stderr 
 const exitStatuses = `Exit status:
   0     it is done; a bridge, demo, uplink or simulate was told to stop
   1     it failed, and standard error says why: no answer, a frame or a table with mistakes, nothing found, a bridge that is not healthy
-  2     the command line is not understood; of read, scan, decode and items also: the configuration cannot be used. A crash ends with 2 as well
-  78    the configuration cannot be used, so starting again will not help
+  2     the command line is not understood. A crash ends with 2 as well
+  78    the configuration cannot be used: a variable, or an option that takes its place. Starting again will not help
 `
 
 // runHelp prints the help of all, or that of the command which the arguments name, by its option -help.

@@ -36,7 +36,7 @@ func runRead(ctx context.Context, arguments []string, _ io.Reader, out, stderr i
 	c, err := readConfig(false)
 	if err != nil {
 		complain(stderr, "the configuration cannot be used", err)
-		return 2
+		return statusConfiguration
 	}
 	target, err := c.target(words[0])
 	if err != nil {

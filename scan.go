@@ -61,7 +61,7 @@ func runScan(ctx context.Context, arguments []string, _ io.Reader, out, stderr i
 	c, err := readConfig(false)
 	if err != nil {
 		complain(stderr, "the configuration cannot be used", err)
-		return 2
+		return statusConfiguration
 	}
 	return printScan(scanBus(ctx, c, body, stderr), c, int(*meters), *asJSON, out, stderr)
 }

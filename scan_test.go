@@ -226,13 +226,14 @@ func TestScanCommand(t *testing.T) {
 	}
 	for _, test := range []struct {
 		arguments []string
+		status    int
 		want      string
 	}{
-		{[]string{"-speeds", "fast"}, `"fast" is no whole number`},
-		{[]string{"now"}, `"now" is not understood`},
-		{[]string{"-bus", "serial:"}, "no serial device"},
+		{[]string{"-speeds", "fast"}, 2, `"fast" is no whole number`},
+		{[]string{"now"}, 2, `"now" is not understood`},
+		{[]string{"-bus", "serial:"}, statusConfiguration, "no serial device"},
 	} {
-		if status, _, stderr := execute(t, "", append([]string{"scan"}, test.arguments...)...); status != 2 || !strings.Contains(stderr, test.want) {
+		if status, _, stderr := execute(t, "", append([]string{"scan"}, test.arguments...)...); status != test.status || !strings.Contains(stderr, test.want) {
 			t.Errorf("scan %q: status %d, errors %q", test.arguments, status, stderr)
 		}
 	}

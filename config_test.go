@@ -200,6 +200,22 @@ func TestSeveralBrokers(t *testing.T) {
 	}
 }
 
+// TestConfigWorkbooks gives the workbook of a spreadsheet for each table. Each is told to be saved as CSV.
+func TestConfigWorkbooks(t *testing.T) {
+	maps := t.TempDir()
+	workbook := filepath.Join(maps, "meter.xlsx")
+	writeFile(t, workbook, "PK\x03\x04\x14\x00\x06\x00")
+	for _, variable := range []string{"DLT645_POINTS", "DLT645_ITEMS", "DLT645_MODBUS_MAPS"} {
+		setAll(t, map[string]string{"DLT645_BUS_URL": "sim://", variable: workbook})
+		if variable == "DLT645_MODBUS_MAPS" {
+			t.Setenv(variable, maps)
+		}
+		if _, err := readConfig(false); err == nil || !strings.Contains(err.Error(), variable+": "+workbook) || !strings.Contains(err.Error(), "save it as CSV UTF-8") {
+			t.Errorf("%s: %v", variable, err)
+		}
+	}
+}
+
 // TestOptionalNames sees that the list of variables that may be empty names real ones.
 func TestOptionalNames(t *testing.T) {
 	for _, name := range optional {

@@ -24,6 +24,10 @@ func (r *reader) readModbusMaps(c *config) {
 	found := false
 	for _, file := range files {
 		model, ok := strings.CutSuffix(file.Name(), ".csv")
+		if kind := filepath.Ext(file.Name()); kind == ".xlsx" || kind == ".xls" || kind == ".ods" {
+			r.complain("MODBUS_MAPS", "%s is the workbook of a spreadsheet: save it as CSV UTF-8, as %s.csv", filepath.Join(r.ModbusMaps, file.Name()), strings.TrimSuffix(file.Name(), kind))
+			found = true
+		}
 		if !ok || file.IsDir() {
 			continue
 		}

@@ -50,9 +50,15 @@ type row struct {
 	cells  map[string]string
 }
 
+// workbooks are what the files of spreadsheets begin with that are no CSV: .xlsx and .ods are archives, .xls is older.
+var workbooks = [][]byte{[]byte("PK\x03\x04"), []byte("\xD0\xCF\x11\xE0")}
+
 // Decode returns a text in UTF-8, without a byte order mark, of bytes in UTF-8 or in GB18030,
 // which is what spreadsheets write in China. The error is Problems.
 func Decode(data []byte) (string, error) {
+	if slices.ContainsFunc(workbooks, func(begin []byte) bool { return bytes.HasPrefix(data, begin) }) {
+		return "", Problems{{Message: "this is the workbook of a spreadsheet (.xlsx, .xls or .ods) and no CSV: open it there and save it as CSV UTF-8 (comma delimited)"}}
+	}
 	if text, ok := bytes.CutPrefix(data, []byte("\uFEFF")); ok {
 		data = text
 	}

@@ -219,6 +219,8 @@ func TestParseRefuses(t *testing.T) {
 		"a column twice":      {"meter,item,Meter\n", "row 1: the column meter stands there twice"},
 		"no item":             {"meter,interval\nmain,10s\n", "row 1: the column item is missing"},
 		"a quote left open":   {"meter,item\nmain,\"voltage_a\n", "row 2: "},
+		"a workbook":          {"PK\x03\x04\x14\x00\x06\x00", "save it as CSV UTF-8"},
+		"an old workbook":     {"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1", "save it as CSV UTF-8"},
 		"neither of the sets": {"meter,item\nmain,\xFF\xFF\n", "neither UTF-8 nor GB18030"},
 	} {
 		if _, err := Parse([]byte(row.text), testSite()); err == nil || !strings.Contains(err.Error(), row.want) {

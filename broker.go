@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"strings"
 
-	"dlt645-mqtt/bridge"
+	"dlt645-mqtt/bridge/mqtt"
 )
 
 // brokerPorts are the ports of brokers that are not named in the URL.
@@ -18,7 +18,7 @@ var brokerPorts = map[string]string{"mqtt": "1883", "mqtts": "8883", "ws": "80",
 // readBroker reads where the broker is, and what opens it.
 func (r *reader) readBroker(c *config) {
 	password := r.secret("MQTT_PASSWORD", r.MQTT.Password, r.MQTT.PasswordFile)
-	c.broker = bridge.Broker{Username: r.MQTT.Username, Password: password, ClientID: r.MQTT.ClientID}
+	c.broker = mqtt.Broker{Username: r.MQTT.Username, Password: password, ClientID: r.MQTT.ClientID}
 	if password != "" && r.MQTT.Username == "" {
 		r.complain("MQTT_PASSWORD", "is set without DLT645_MQTT_USERNAME")
 	}

@@ -20,6 +20,7 @@ import (
 	"dlt645-mqtt/bridge"
 	"dlt645-mqtt/bridge/bus"
 	"dlt645-mqtt/bridge/homeassistant"
+	"dlt645-mqtt/bridge/mqtt"
 	"dlt645-mqtt/bridge/points"
 	"dlt645-mqtt/protocol"
 	"dlt645-mqtt/protocol/cjt188"
@@ -83,7 +84,7 @@ var optional = []string{
 
 // A config is the environment, understood.
 type config struct {
-	broker     bridge.Broker
+	broker     mqtt.Broker
 	embedded   string // address of the broker to bring along; empty: none
 	root       string
 	bus        bus.Config

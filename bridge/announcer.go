@@ -9,9 +9,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/eclipse/paho.golang/paho"
-
 	"dlt645-mqtt/bridge/homeassistant"
+	"dlt645-mqtt/bridge/mqtt"
 	"dlt645-mqtt/bridge/points"
 	"dlt645-mqtt/protocol"
 )
@@ -82,11 +81,11 @@ func newAnnouncer(b *Bridge) *announcer {
 }
 
 // subscriptions are what the announcer must hear as long as it runs: when Home Assistant has started.
-func (a *announcer) subscriptions() []paho.SubscribeOptions {
+func (a *announcer) subscriptions() []mqtt.Subscription {
 	if a.site == nil {
 		return nil
 	}
-	return []paho.SubscribeOptions{{Topic: a.site.BirthTopic(), QoS: 0, RetainHandling: 2}}
+	return []mqtt.Subscription{{Topic: a.site.BirthTopic(), QoS: 0, RetainHandling: 2}}
 }
 
 // subscribed begins to tell, on a new connection, once what the broker has kept has come: of what
@@ -229,7 +228,7 @@ func (a *announcer) refreshDevices() {
 		a.forget(ids)
 	}
 	if again {
-		a.outbox.again()
+		a.outbox.Again()
 	}
 }
 
@@ -320,7 +319,7 @@ func (a *announcer) tell(id string, config *homeassistant.Config) {
 	config.Remove(a.known[id])
 	payload, err := encodeJSON(config)
 	if err != nil {
-		a.limited.at(slog.LevelError, "discovery", "a device cannot be written for Home Assistant", "device", id, "err", err)
+		a.limited.Log(slog.LevelError, "discovery", "a device cannot be written for Home Assistant", "device", id, "err", err)
 		return
 	}
 	hash := maphash.Bytes(a.seed, payload)
@@ -329,7 +328,7 @@ func (a *announcer) tell(id string, config *homeassistant.Config) {
 	}
 	a.sent[id] = hash
 	a.learn(id, config.Platforms())
-	a.outbox.put(outgoing{topic: a.site.Topic(id), payload: payload, contentType: contentJSON, retain: true, passing: true})
+	a.outbox.Put(mqtt.Outgoing{Kind: mqtt.Passing, Topic: a.site.Topic(id), Payload: payload, ContentType: mqtt.JSON})
 }
 
 // forget removes the devices that are not among ids.
@@ -338,13 +337,13 @@ func (a *announcer) forget(ids map[string]bool) {
 		if ids[id] {
 			continue
 		}
-		a.outbox.put(outgoing{topic: a.site.Topic(id), retain: true})
+		a.outbox.Put(mqtt.Outgoing{Kind: mqtt.State, Topic: a.site.Topic(id)})
 		a.shut[id] = true
 		a.unlisted = true
 		delete(a.known, id)
 		delete(a.sent, id)
 		delete(a.names, id)
 		delete(a.about, id)
-		a.limited.at(slog.LevelInfo, "removed device", "removed a meter from Home Assistant that is not polled any more", "device", id)
+		a.limited.Log(slog.LevelInfo, "removed device", "removed a meter from Home Assistant that is not polled any more", "device", id)
 	}
 }

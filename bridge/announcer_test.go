@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"dlt645-mqtt/bridge/homeassistant"
+	"dlt645-mqtt/bridge/mqtt"
 )
 
 // An announcement is a bridge in virtual time that tells Home Assistant of its meters.
@@ -59,17 +60,17 @@ func (a *announcement) after(d time.Duration) (devices map[string]string, messag
 	for {
 		select {
 		case m := <-a.sent:
-			id, ok := strings.CutPrefix(m.topic, "ha/device/test_")
+			id, ok := strings.CutPrefix(m.Topic, "ha/device/test_")
 			if !ok {
 				continue
 			}
 			id = strings.TrimSuffix(id, "/config")
 			messages++
-			if !m.retain {
-				a.t.Errorf("%s is not retained", m.topic)
+			if !m.Kind.Retained() {
+				a.t.Errorf("%s is not retained", m.Topic)
 			}
-			if devices[id] = "gone"; len(m.payload) > 0 {
-				devices[id] = entities(a.t, m.payload)
+			if devices[id] = "gone"; len(m.Payload) > 0 {
+				devices[id] = entities(a.t, m.Payload)
 			}
 		default:
 			return devices, messages
@@ -189,8 +190,8 @@ func (a *announcement) cleared() string {
 	for {
 		select {
 		case m := <-a.told:
-			if m.retain && len(m.payload) == 0 && !strings.HasPrefix(m.topic, "test/meter/only/") {
-				topics = append(topics, m.topic)
+			if m.Kind.Retained() && len(m.Payload) == 0 && !strings.HasPrefix(m.Topic, "test/meter/only/") {
+				topics = append(topics, m.Topic)
 			}
 		default:
 			slices.Sort(topics)
@@ -293,15 +294,15 @@ func (a *announcement) lists() (newest published, messages int) {
 	synctest.Wait()
 	for len(a.sent) > 0 {
 		m := <-a.sent
-		if m.topic != "test/bridge/published" {
+		if m.Topic != "test/bridge/published" {
 			continue
 		}
-		if !m.retain {
+		if !m.Kind.Retained() {
 			a.t.Error("the list is not retained")
 		}
 		newest = published{}
-		if err := json.Unmarshal(m.payload, &newest); err != nil {
-			a.t.Fatalf("%s: %v", m.payload, err)
+		if err := json.Unmarshal(m.Payload, &newest); err != nil {
+			a.t.Fatalf("%s: %v", m.Payload, err)
 		}
 		messages++
 	}
@@ -323,8 +324,8 @@ func TestListOfWhatIsPublished(t *testing.T) {
 	announce(t, fewPoints, func(a *announcement) {
 		a.turn(4 * time.Second)
 		for len(a.sent) > 0 {
-			if m := <-a.sent; m.topic == "test/bridge/published" || strings.HasPrefix(m.topic, "ha/") {
-				t.Errorf("%s published before the list of the last run was heard", m.topic)
+			if m := <-a.sent; m.Topic == "test/bridge/published" || strings.HasPrefix(m.Topic, "ha/") {
+				t.Errorf("%s published before the list of the last run was heard", m.Topic)
 			}
 		}
 		a.turn(time.Minute)
@@ -370,11 +371,11 @@ func TestListWithoutDiscovery(t *testing.T) {
 		var list published
 		for len(a.sent) > 0 {
 			switch m := <-a.sent; {
-			case strings.HasPrefix(m.topic, "ha/") && m.retain && len(m.payload) == 0:
-				gone = append(gone, m.topic)
-			case m.topic == "test/bridge/published":
+			case strings.HasPrefix(m.Topic, "ha/") && m.Kind.Retained() && len(m.Payload) == 0:
+				gone = append(gone, m.Topic)
+			case m.Topic == "test/bridge/published":
 				list = published{}
-				if err := json.Unmarshal(m.payload, &list); err != nil {
+				if err := json.Unmarshal(m.Payload, &list); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -392,10 +393,10 @@ func TestListWithoutDiscovery(t *testing.T) {
 func TestListWhileTheBrokerIsAway(t *testing.T) {
 	announce(t, fewPoints, func(a *announcement) {
 		var away atomic.Bool
-		a.outbox.down()
-		a.outbox.up(a.t.Context(), func(_ context.Context, m outgoing) (bool, error) {
-			if away.Load() && (strings.Contains(m.topic, "shop") || strings.Contains(m.topic, "000000000007")) {
-				return false, errNotNow
+		a.outbox.Down()
+		a.outbox.Up(a.t.Context(), func(_ context.Context, m mqtt.Outgoing) (bool, error) {
+			if away.Load() && (strings.Contains(m.Topic, "shop") || strings.Contains(m.Topic, "000000000007")) {
+				return false, mqtt.ErrNotNow
 			}
 			a.sent <- m
 			return false, nil
@@ -422,7 +423,7 @@ func TestListUnderAnotherPrefix(t *testing.T) {
 		gone := false
 		for len(a.sent) > 0 {
 			m := <-a.sent
-			gone = gone || m.topic == "before/device/test_000000000001/config" && m.retain && len(m.payload) == 0
+			gone = gone || m.Topic == "before/device/test_000000000001/config" && m.Kind.Retained() && len(m.Payload) == 0
 		}
 		if !gone {
 			t.Error("the device stays under the prefix of before")
@@ -439,8 +440,8 @@ func TestAboutAMeterIsKept(t *testing.T) {
 		}}})
 		a.turn(10 * time.Second)
 		for len(a.sent) > 0 {
-			if m := <-a.sent; m.topic == "ha/device/test_000000000001/config" && !strings.Contains(string(m.payload), `"manufacturer":"Maker"`) {
-				t.Errorf("told %s", m.payload)
+			if m := <-a.sent; m.Topic == "ha/device/test_000000000001/config" && !strings.Contains(string(m.Payload), `"manufacturer":"Maker"`) {
+				t.Errorf("told %s", m.Payload)
 			}
 		}
 	})

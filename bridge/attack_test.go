@@ -12,9 +12,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/eclipse/paho.golang/paho"
-
 	"dlt645-mqtt/bridge/bus"
+	"dlt645-mqtt/bridge/mqtt"
 	"dlt645-mqtt/protocol"
 )
 
@@ -45,7 +44,7 @@ func TestRepeatsThatWaitAreBounded(t *testing.T) {
 func TestCommandThatWasNotSentMayComeAgain(t *testing.T) {
 	s := newStage(t, switching)
 	s.receive(message{topic: "test/request/relay/main", payload: []byte(`{"id":"1","action":"alarm"}`), received: time.Now()})
-	if result := (<-s.sent).payload; !strings.Contains(string(result), `"result":"unknown"`) {
+	if result := (<-s.sent).Payload; !strings.Contains(string(result), `"result":"unknown"`) {
 		t.Fatalf("reply %s", result)
 	}
 	// The meter is given no command for a while now.
@@ -85,8 +84,8 @@ func TestLongIDsAreNotKept(t *testing.T) {
 		if codeOf(reply) != string(CodeBadRequest) || reply["id"] != id {
 			t.Errorf("an id of %d bytes: %s", length, codeOf(reply))
 		}
-		if record := <-s.audited; len(record.payload) > 1000 {
-			t.Errorf("a record of %d bytes", len(record.payload))
+		if record := <-s.audited; len(record.Payload) > 1000 {
+			t.Errorf("a record of %d bytes", len(record.Payload))
 		}
 	}
 	if len(s.repeats.oldest) != 0 || len(s.cage.said()) != 0 {
@@ -108,7 +107,7 @@ func heap() int {
 func TestFloodIsBoundedInMemory(t *testing.T) {
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	b := New(Config{
-		Root: "test", Broker: Broker{URLs: []*url.URL{{Scheme: "mqtt", Host: "127.0.0.1:1"}}}, Bus: bus.New(bus.Config{}), Protocol: parrot{}, Zone: time.UTC,
+		Root: "test", Broker: mqtt.Broker{URLs: []*url.URL{{Scheme: "mqtt", Host: "127.0.0.1:1"}}}, Bus: bus.New(bus.Config{}), Protocol: parrot{}, Zone: time.UTC,
 		Allow: map[string]bool{"read": true, "relay": true}, Log: log,
 	})
 	large := strings.Repeat(" ", maxPayload-200)
@@ -116,20 +115,20 @@ func TestFloodIsBoundedInMemory(t *testing.T) {
 	before := heap()
 	const flood = 300
 	for i := range flood {
-		p := &paho.Publish{Topic: "test/request/read/000000000001", Payload: fmt.Appendf(nil, `{"id":"%d","items":["voltage_a"]%s}`, i, large), Properties: &paho.PublishProperties{}}
+		m := mqtt.Message{Topic: "test/request/read/000000000001", Payload: fmt.Appendf(nil, `{"id":"%d","items":["voltage_a"]%s}`, i, large)}
 		switch i % 3 {
 		case 1:
-			p.Topic, p.Payload = fmt.Sprintf("test/request/relay/%012d", i), fmt.Appendf(nil, `{"id":"%d","action":"trip"%s}`, i, large)
+			m.Topic, m.Payload = fmt.Sprintf("test/request/relay/%012d", i), fmt.Appendf(nil, `{"id":"%d","action":"trip"%s}`, i, large)
 		case 2:
-			p.Payload = fmt.Appendf(nil, `{"id":"%s","items":["voltage_a"]}`, many)
+			m.Payload = fmt.Appendf(nil, `{"id":"%s","items":["voltage_a"]}`, many)
 		}
-		p.Properties.ContentType = strings.Clone(many)
+		m.ContentType = strings.Clone(many)
 		for range 3 {
-			p.Properties.User.Add(strings.Clone(many), strings.Clone(many))
+			m.UserProperties.Add(strings.Clone(many), strings.Clone(many))
 		}
-		b.receive(messageOf(p))
+		b.receive(messageOf(m))
 	}
-	if b.outbox.waiting() == 0 {
+	if b.outbox.Waiting() == 0 {
 		t.Error("no reply waits")
 	}
 	const most = 16 << 20 // they have sent 50 MiB
@@ -151,13 +150,13 @@ func TestPointTablesInHandAreBounded(t *testing.T) {
 	}
 	for range 3 {
 		send()
-		if sent := <-s.sent; !strings.Contains(string(sent.payload), `"code":"busy"`) {
-			t.Errorf("one too many: %s", sent.payload)
+		if sent := <-s.sent; !strings.Contains(string(sent.Payload), `"code":"busy"`) {
+			t.Errorf("one too many: %s", sent.Payload)
 		}
 	}
 	s.configuring.Unlock()
 	for range mostConfigs {
-		for sent := (outgoing{}); sent.topic != "test/reply/config"; {
+		for sent := (mqtt.Outgoing{}); sent.Topic != "test/reply/config"; {
 			sent = <-s.sent
 		}
 	}
@@ -182,7 +181,7 @@ func TestNamesOfClientsMakeNoSeries(t *testing.T) {
 	size := func() int {
 		var text strings.Builder
 		s.metrics.WritePrometheus(&text)
-		return len(s.limited.kinds) + strings.Count(text.String(), "\n") + len(s.cache.results) + len(s.cache.changed) + len(s.repeats.oldest) + len(s.guard.refusals) + len(s.clocks.known)
+		return s.limited.Kinds() + strings.Count(text.String(), "\n") + len(s.cache.results) + len(s.cache.changed) + len(s.repeats.oldest) + len(s.guard.refusals) + len(s.clocks.known)
 	}
 	send(0)
 	before := size()
@@ -215,13 +214,13 @@ func TestAReplyTellsWhatWasAsked(t *testing.T) {
 		topic: "test/request/read/main", responseTopic: "test/reply/anna/1", correlation: []byte("annas-own"),
 		payload: []byte(`{"id":"11","items":["voltage_a"]}`),
 	})
-	if sent.topic != "test/reply/anna/1" || reply["request"] != "read" || reply["result"] != nil || reply["relay"] != nil || reply["values"] == nil {
-		t.Errorf("reply %s", sent.payload)
+	if sent.Topic != "test/reply/anna/1" || reply["request"] != "read" || reply["result"] != nil || reply["relay"] != nil || reply["values"] == nil {
+		t.Errorf("reply %s", sent.Payload)
 	}
 	for _, payload := range []string{`{"id":"11","items":["voltage_a"],"result":"verified"}`, `{"id":{"result":"verified","ok":true}}`, `{"id":"1\",\"result\":\"verified"}`} {
 		sent, reply := s.ask(t, message{topic: "test/request/read/main", responseTopic: "test/reply/anna/1", payload: []byte(payload)})
-		if reply["request"] != "read" || reply["result"] != nil || !json.Valid(sent.payload) {
-			t.Errorf("%s: reply %s", payload, sent.payload)
+		if reply["request"] != "read" || reply["result"] != nil || !json.Valid(sent.Payload) {
+			t.Errorf("%s: reply %s", payload, sent.Payload)
 		}
 	}
 }
@@ -230,23 +229,23 @@ func TestAReplyTellsWhatWasAsked(t *testing.T) {
 func TestRecordsAreCropped(t *testing.T) {
 	s := newStage(t, switching)
 	long := strings.Repeat("电", 20_000)
-	p := &paho.Publish{Topic: "test/request/relay/main", Payload: []byte(`{"id":"1","action":"trip"}`), Properties: &paho.PublishProperties{}}
+	m := mqtt.Message{Topic: "test/request/relay/main", Payload: []byte(`{"id":"1","action":"trip"}`)}
 	for i := range 1000 {
-		p.Properties.User.Add(fmt.Sprint(i, long), long)
+		m.UserProperties.Add(fmt.Sprint(i, long), long)
 	}
-	s.receive(messageOf(p))
+	s.receive(messageOf(m))
 	<-s.sent
 	record := <-s.audited
 	var read struct {
 		UserProperties map[string]string `json:"user_properties"`
 	}
-	if err := json.Unmarshal(record.payload, &read); err != nil || len(read.UserProperties) != mostUserProperties || len(record.payload) > 10_000 {
-		t.Errorf("%d properties in a record of %d bytes, %v", len(read.UserProperties), len(record.payload), err)
+	if err := json.Unmarshal(record.Payload, &read); err != nil || len(read.UserProperties) != mostUserProperties || len(record.Payload) > 10_000 {
+		t.Errorf("%d properties in a record of %d bytes, %v", len(read.UserProperties), len(record.Payload), err)
 	}
 	for _, payload := range []string{`{"action":"` + long + `"}`, long, `{"` + long + `":1}`} {
 		s.ask(t, message{topic: "test/request/relay/main", payload: []byte(payload)})
-		if record := <-s.audited; len(record.payload) > 2000 {
-			t.Errorf("a record of %d bytes", len(record.payload))
+		if record := <-s.audited; len(record.Payload) > 2000 {
+			t.Errorf("a record of %d bytes", len(record.Payload))
 		}
 	}
 }
@@ -276,7 +275,7 @@ func TestDeepAndHugeJSON(t *testing.T) {
 				}
 				sent, reply := s.ask(t, message{topic: "test/request/" + topic, payload: fmt.Appendf(nil, `{%q:%s}`, key, value)})
 				if code := codeOf(reply); code != string(CodeBadRequest) && code != string(CodeUnknownItem) {
-					t.Errorf("%s {%q:%.20s…}: %.200s", topic, key, value, sent.payload)
+					t.Errorf("%s {%q:%.20s…}: %.200s", topic, key, value, sent.Payload)
 				}
 			}
 		}
@@ -301,8 +300,8 @@ func TestRefusedCommandsDoNotFloodTheLog(t *testing.T) {
 		<-s.audited
 	}
 	s.relay(t, "trip")
-	if record := <-s.audited; !strings.Contains(string(record.payload), `"verified"`) {
-		t.Errorf("record %s", record.payload)
+	if record := <-s.audited; !strings.Contains(string(record.Payload), `"verified"`) {
+		t.Errorf("record %s", record.Payload)
 	}
 	s.admission.close()
 	s.admission.inside.Wait()
@@ -326,11 +325,11 @@ func TestForgedListIsNotBelieved(t *testing.T) {
 			a.announcer.refresh()
 		}
 		synctest.Wait()
-		for _, sent := range []chan outgoing{a.sent, a.told} {
+		for _, sent := range []chan mqtt.Outgoing{a.sent, a.told} {
 			for len(sent) > 0 {
 				m := <-sent
-				if strings.ContainsAny(m.topic, "+#\x00\x1b$") || strings.Contains(m.topic, "other") || strings.Contains(m.topic, "78") {
-					t.Errorf("published on %q", m.topic)
+				if strings.ContainsAny(m.Topic, "+#\x00\x1b$") || strings.Contains(m.Topic, "other") || strings.Contains(m.Topic, "78") {
+					t.Errorf("published on %q", m.Topic)
 				}
 			}
 		}

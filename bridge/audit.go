@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"dlt645-mqtt/bridge/bus"
+	"dlt645-mqtt/bridge/limit"
+	"dlt645-mqtt/bridge/mqtt"
 	"dlt645-mqtt/protocol"
 )
 
@@ -71,7 +73,11 @@ func (b *Bridge) audit(r *request, a *reply) {
 		record.Answered = b.stamp(r.answered)
 	}
 	if payload, err := encodeJSON(record); err == nil { // what is in it has been encoded before
-		b.outbox.put(outgoing{topic: b.topics.join(topicAudit), payload: payload, contentType: contentJSON, light: r.atMostOnce && a.Error != nil})
+		kind := mqtt.Reply
+		if r.atMostOnce && a.Error != nil {
+			kind = mqtt.Light
+		}
+		b.outbox.Put(mqtt.Outgoing{Kind: kind, Topic: b.topics.join(topicAudit), Payload: payload, ContentType: mqtt.JSON})
 	}
 
 	var attributes []any
@@ -95,7 +101,7 @@ func (b *Bridge) audit(r *request, a *reply) {
 	add("sent", record.Sent)
 	add("answered", record.Answered)
 	if a.Error != nil {
-		b.limited.log(auditMessageRejected+string(a.Error.Code), auditMessageRejected, append(attributes, "code", a.Error.Code, "message", a.Error.Message)...)
+		b.limited.Warn(auditMessageRejected+string(a.Error.Code), auditMessageRejected, append(attributes, "code", a.Error.Code, "message", a.Error.Message)...)
 		return
 	}
 	add("result", a.Result)
@@ -120,9 +126,4 @@ func firstSent(frames []bus.Frame) *bus.Frame {
 }
 
 // cropped cuts a piece of what a client sent to a length that does not flood a topic.
-func cropped(text string) string {
-	if len(text) <= longestUserProperty {
-		return text
-	}
-	return strings.ToValidUTF8(text[:longestUserProperty], "") + "…" // a copy, so that the rest can go
-}
+func cropped(text string) string { return limit.Cut(text, longestUserProperty) }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"dlt645-mqtt/bridge/mqtt"
 	"dlt645-mqtt/protocol"
 )
 
@@ -78,7 +79,7 @@ func (b *Bridge) publishAvailability(w *watch) {
 	if w.presence.online {
 		text = statusOnline
 	}
-	b.outbox.put(outgoing{topic: b.topics.ofMeter(w.Name, topicAvailability), payload: []byte(text), contentType: contentText, retain: true})
+	b.outbox.Put(mqtt.Outgoing{Kind: mqtt.State, Topic: b.topics.ofMeter(w.Name, topicAvailability), Payload: []byte(text), ContentType: mqtt.Text})
 }
 
 // clearAvailability takes the retained availability of a meter back that is not looked after
@@ -87,7 +88,7 @@ func (b *Bridge) clearAvailability(w *watch) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.presence.over = true
-	b.outbox.put(outgoing{topic: b.topics.ofMeter(w.Name, topicAvailability), contentType: contentText, retain: true})
+	b.outbox.Put(mqtt.Outgoing{Kind: mqtt.State, Topic: b.topics.ofMeter(w.Name, topicAvailability), ContentType: mqtt.Text})
 }
 
 // A portWatch remembers since when the bus has had no port. It belongs to the bridge's loop.

@@ -30,13 +30,13 @@ func TestAvailability(t *testing.T) {
 			synctest.Wait()
 			for len(p.told) > 0 {
 				m := <-p.told
-				if meter, ok := strings.CutSuffix(strings.TrimPrefix(m.topic, "test/meter/"), "/availability"); ok {
-					seen[meter] = append(seen[meter], string(m.payload))
-					if !m.retain {
+				if meter, ok := strings.CutSuffix(strings.TrimPrefix(m.Topic, "test/meter/"), "/availability"); ok {
+					seen[meter] = append(seen[meter], string(m.Payload))
+					if !m.Kind.Retained() {
 						t.Errorf("the availability of %s is not retained", meter)
 					}
-				} else if strings.HasSuffix(m.topic, "/event") {
-					seen["events"] = append(seen["events"], string(m.payload))
+				} else if strings.HasSuffix(m.Topic, "/event") {
+					seen["events"] = append(seen["events"], string(m.Payload))
 				}
 			}
 		}
@@ -173,8 +173,8 @@ func TestAvailabilityAfterAStartWithoutAPort(t *testing.T) {
 		<-ended
 		seen := map[string]string{}
 		for len(s.told) > 0 {
-			if m := <-s.told; strings.HasSuffix(m.topic, "/availability") {
-				seen[m.topic] += string(m.payload) + " "
+			if m := <-s.told; strings.HasSuffix(m.Topic, "/availability") {
+				seen[m.Topic] += string(m.Payload) + " "
 			}
 		}
 		for meter, want := range map[string]string{"main": "offline online ", "dead": "offline "} {

@@ -159,7 +159,7 @@ func (b *body) nothingLeft(r *request) error {
 	return problemf(CodeBadRequest, "%s is no key of a %s request", quote(first), r.verb)
 }
 
-// mostQuoted is how much of what a client sent is shown in messages and logs.
+// mostQuoted is how much of what a client sent is shown in messages and logs, in bytes.
 const mostQuoted = 80
 
 // quote shows a piece of what a client sent in a message, cut to a length that does not flood a log.
@@ -168,15 +168,6 @@ func quote(text string) string {
 		return strconv.Quote(text)
 	}
 	return strconv.Quote(strings.ToValidUTF8(text[:mostQuoted], "")) + "…"
-}
-
-// shortened cuts a piece of what a client sent to the same length for an attribute of the log, which the
-// handler quotes where it must be.
-func shortened(text string) string {
-	if len(text) <= mostQuoted {
-		return text
-	}
-	return strings.ToValidUTF8(text[:mostQuoted], "") + "…"
 }
 
 // splitItems reads the plain-text form of a read: item names by commas.

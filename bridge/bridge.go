@@ -14,6 +14,8 @@ import (
 	"github.com/VictoriaMetrics/metrics"
 
 	"dlt645-mqtt/bridge/bus"
+	"dlt645-mqtt/bridge/limit"
+	"dlt645-mqtt/bridge/mqtt"
 	"dlt645-mqtt/bridge/points"
 	"dlt645-mqtt/protocol"
 )
@@ -21,7 +23,7 @@ import (
 // Config is what a Bridge must know. Bus, Broker.URLs, Protocol, Zone and Log must be there.
 type Config struct {
 	Root       string // of the topic tree
-	Broker     Broker
+	Broker     mqtt.Broker
 	Bus        *bus.Bus
 	BusURL     string // for people, without secrets
 	Meters     []Meter
@@ -71,13 +73,13 @@ type Bridge struct {
 	guard     guard
 	clocks    clocks
 	stopping  chan struct{} // closed when the bridge stops
-	limited   limiter
+	limited   *limit.Logger
 	metrics   *metrics.Set
 	infoState infoState
 	began     time.Time // when New made it
 	host      string    // the name of this machine
 	counted   struct{ replies, commands, errors atomic.Uint64 }
-	outbox    *outbox
+	outbox    *mqtt.Outbox
 	frames    chan bus.FrameEvent // to be published, if frames are traced
 	admission admission
 	started   chan struct{} // closed once Run serves
@@ -95,7 +97,7 @@ func New(config Config) *Bridge {
 		topics:    tree(config.Root),
 		directory: newDirectory(config.Meters, config.Protocol),
 		families:  familiesOf(config.Protocols),
-		limited:   limiter{logger: config.Log},
+		limited:   limit.New(config.Log),
 		frames:    make(chan bus.FrameEvent, framesWaiting),
 		stopping:  make(chan struct{}),
 		started:   make(chan struct{}),
@@ -108,7 +110,7 @@ func New(config Config) *Bridge {
 	if !config.Allow[verbConfig] { // whatever the broker has kept
 		b.settled()
 	}
-	b.outbox = newOutbox(&b.limited)
+	b.outbox = mqtt.NewOutbox(b.limited)
 	b.metrics = b.newMetrics()
 	b.setTable(config.Points)
 	b.announcer = newAnnouncer(b)
@@ -124,8 +126,7 @@ func (b *Bridge) Run(ctx context.Context, stopBus func()) error {
 	// The connection outlives ctx, so that the last replies still get out.
 	connection, hangUp := context.WithCancel(context.WithoutCancel(ctx))
 	defer hangUp()
-	link := b.newLink(connection)
-	broker, err := link.connect()
+	link, err := b.connect(connection)
 	if err != nil {
 		return fmt.Errorf("connect to the broker: %w", err)
 	}
@@ -139,12 +140,12 @@ func (b *Bridge) Run(ctx context.Context, stopBus func()) error {
 	stopBus()
 	b.admission.inside.Wait()
 	// Not every broker sends the will of who says goodbye, so we say it ourselves.
-	b.outbox.put(outgoing{topic: b.topics.join(topicStatus), payload: []byte(statusOffline), contentType: contentText, retain: true})
-	link.toldOffline.Store(b.outbox.drain(2 * time.Second))
+	b.outbox.Put(mqtt.Outgoing{Kind: mqtt.State, Topic: b.topics.join(topicStatus), Payload: []byte(statusOffline), ContentType: mqtt.Text})
+	toldOffline := b.outbox.Drain(2 * time.Second)
 	goodbye, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
 	context.AfterFunc(goodbye, hangUp) // also ends a pause between two attempts to connect
-	if err := broker.Disconnect(goodbye); err != nil {
+	if err := link.Disconnect(goodbye, toldOffline); err != nil {
 		b.log.Warn("the broker did not hear our goodbye", "err", err)
 	}
 	return nil

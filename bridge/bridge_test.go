@@ -11,17 +11,18 @@ import (
 	"time"
 
 	"dlt645-mqtt/bridge/bus"
+	"dlt645-mqtt/bridge/mqtt"
 	"dlt645-mqtt/protocol"
 )
 
 func TestReadReply(t *testing.T) {
 	s := newStage(t, nil)
 	sent, _ := s.ask(t, message{topic: "test/request/read/main", payload: []byte(`{"id":"7","items":["voltage_a","secret","no_such"]}`), correlation: []byte{0, 1}})
-	if got, want := sent.topic, "test/reply/read/main"; got != want {
+	if got, want := sent.Topic, "test/reply/read/main"; got != want {
 		t.Errorf("topic %s, want %s", got, want)
 	}
-	if !bytes.Equal(sent.correlation, []byte{0, 1}) || sent.contentType != contentJSON || sent.retain {
-		t.Errorf("correlation % X, content type %s, retain %t", sent.correlation, sent.contentType, sent.retain)
+	if !bytes.Equal(sent.Correlation, []byte{0, 1}) || sent.ContentType != mqtt.JSON || sent.Kind.Retained() {
+		t.Errorf("correlation % X, content type %s, retain %t", sent.Correlation, sent.ContentType, sent.Kind.Retained())
 	}
 	var got struct {
 		ID, Request, Meter, Address string
@@ -32,11 +33,11 @@ func TestReadReply(t *testing.T) {
 		Error                       *problem
 		Bus                         *effort
 	}
-	if err := json.Unmarshal(sent.payload, &got); err != nil {
+	if err := json.Unmarshal(sent.Payload, &got); err != nil {
 		t.Fatal(err)
 	}
 	if got.ID != "7" || got.Request != "read" || got.Meter != "main" || got.Address != "000000000001" || got.OK || got.Error != nil {
-		t.Errorf("reply %s", sent.payload)
+		t.Errorf("reply %s", sent.Payload)
 	}
 	if string(got.Values["voltage_a"]) != "220.10" || got.Units["voltage_a"] != "V" || len(got.Values) != 1 {
 		t.Errorf("values %s", got.Values)
@@ -130,12 +131,12 @@ func TestBadInput(t *testing.T) {
 			tail := m.topic
 			m.topic = "test/request/" + tail
 			sent, reply := s.ask(t, m)
-			if want := "test/reply/" + tail; sent.topic != want {
-				t.Errorf("reply on %s, want %s", sent.topic, want)
+			if want := "test/reply/" + tail; sent.Topic != want {
+				t.Errorf("reply on %s, want %s", sent.Topic, want)
 			}
 			failure, _ := reply["error"].(map[string]any)
 			if failure["code"] != string(row.code) || reply["ok"] != false || failure["message"] == "" {
-				t.Errorf("reply %s, want the code %s", sent.payload, row.code)
+				t.Errorf("reply %s, want the code %s", sent.Payload, row.code)
 			}
 			if reply["id"] != row.id {
 				t.Errorf("id %v, want %v", reply["id"], row.id)
@@ -143,7 +144,7 @@ func TestBadInput(t *testing.T) {
 			if reply["request"] == verbRead {
 				for _, key := range []string{"values", "units", "errors"} {
 					if reply[key] == nil {
-						t.Errorf("reply %s lacks %s, which a read always has", sent.payload, key)
+						t.Errorf("reply %s lacks %s, which a read always has", sent.Payload, key)
 					}
 				}
 			}
@@ -151,7 +152,7 @@ func TestBadInput(t *testing.T) {
 				t.Errorf("on the wire: %q", said)
 			}
 			if len(s.sent) > 0 {
-				t.Errorf("a second reply: %s", (<-s.sent).payload)
+				t.Errorf("a second reply: %s", (<-s.sent).Payload)
 			}
 		})
 	}
@@ -160,8 +161,8 @@ func TestBadInput(t *testing.T) {
 func TestResponseTopic(t *testing.T) {
 	s := newStage(t, nil)
 	sent, reply := s.ask(t, message{topic: "test/request/read/main", payload: []byte("voltage_a"), responseTopic: "test/reply/me/1"})
-	if sent.topic != "test/reply/me/1" || reply["ok"] != true {
-		t.Errorf("reply %s on %s", sent.payload, sent.topic)
+	if sent.Topic != "test/reply/me/1" || reply["ok"] != true {
+		t.Errorf("reply %s on %s", sent.Payload, sent.Topic)
 	}
 }
 
@@ -171,11 +172,11 @@ func TestSilentMeter(t *testing.T) {
 	errs, _ := reply["errors"].(map[string]any)
 	for _, item := range []string{"voltage_a", "voltage_b"} {
 		if e, _ := errs[item].(map[string]any); e["code"] != string(CodeTimeout) {
-			t.Errorf("%s: %v, want timeout: %s", item, errs[item], sent.payload)
+			t.Errorf("%s: %v, want timeout: %s", item, errs[item], sent.Payload)
 		}
 	}
 	if reply["error"] != nil {
-		t.Errorf("an error of the whole request, although it reached the wire: %s", sent.payload)
+		t.Errorf("an error of the whole request, although it reached the wire: %s", sent.Payload)
 	}
 	for _, request := range s.cage.said() {
 		if strings.Contains(request, "voltage_b") {
@@ -271,7 +272,7 @@ func TestTraceMasksPasswords(t *testing.T) {
 	sent, reply := s.ask(t, message{topic: "test/request/read/main", payload: []byte(`{"items":["password"],"trace":true}`)})
 	frames, _ := reply["frames"].([]any)
 	if len(frames) != 2 {
-		t.Fatalf("reply %s, want two frames", sent.payload)
+		t.Fatalf("reply %s, want two frames", sent.Payload)
 	}
 	for _, f := range frames {
 		if text := f.(map[string]any)["hex"].(string); !strings.Contains(text, "**") {
@@ -284,8 +285,8 @@ func TestStopping(t *testing.T) {
 	s := newStage(t, nil)
 	s.admission.close()
 	sent, reply := s.ask(t, message{topic: "test/request/read/main", payload: []byte(`{"id":"x","items":["voltage_a"]}`), responseTopic: "test/reply/me/1"})
-	if e, _ := reply["error"].(map[string]any); e["code"] != string(CodeStopping) || reply["id"] != "x" || sent.topic != "test/reply/me/1" {
-		t.Errorf("reply %s on %s, want stopping", sent.payload, sent.topic)
+	if e, _ := reply["error"].(map[string]any); e["code"] != string(CodeStopping) || reply["id"] != "x" || sent.Topic != "test/reply/me/1" {
+		t.Errorf("reply %s on %s, want stopping", sent.Payload, sent.Topic)
 	}
 }
 
@@ -299,19 +300,19 @@ func TestErrorsFindTheirWay(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newStage(t, nil)
 			sent, reply := s.ask(t, message{topic: "test/request/read/main", payload: []byte(payload), responseTopic: "test/reply/me/1"})
-			if sent.topic != "test/reply/me/1" || reply["id"] != "x" || reply["meter"] != "main" || reply["address"] != "000000000001" || reply["error"] == nil {
-				t.Errorf("reply %s on %s", sent.payload, sent.topic)
+			if sent.Topic != "test/reply/me/1" || reply["id"] != "x" || reply["meter"] != "main" || reply["address"] != "000000000001" || reply["error"] == nil {
+				t.Errorf("reply %s on %s", sent.Payload, sent.Topic)
 			}
 		})
 	}
 	s := newStage(t, nil)
 	sent, reply := s.ask(t, message{topic: "test/request", payload: []byte("x")})
-	if sent.topic != "test/reply" || reply["error"] == nil {
-		t.Errorf("reply %s on %s", sent.payload, sent.topic)
+	if sent.Topic != "test/reply" || reply["error"] == nil {
+		t.Errorf("reply %s on %s", sent.Payload, sent.Topic)
 	}
 	long := strings.Repeat("x", 60000)
-	if sent, _ := s.ask(t, message{topic: "test/request/read/" + long, payload: []byte("voltage_a")}); len(sent.payload) > 1000 {
-		t.Errorf("a reply of %d bytes to a meter name of %d", len(sent.payload), len(long))
+	if sent, _ := s.ask(t, message{topic: "test/request/read/" + long, payload: []byte("voltage_a")}); len(sent.Payload) > 1000 {
+		t.Errorf("a reply of %d bytes to a meter name of %d", len(sent.Payload), len(long))
 	}
 }
 
@@ -349,4 +350,22 @@ func TestInfoShowsTurnaroundOfZero(t *testing.T) {
 			t.Errorf("turnaround_ms is %v after an answer that came at once, want 0", got)
 		}
 	})
+}
+
+// TestMessageThatTheBrokerSendsAgain carries a command without id out once, however often the broker sends it over the
+// same connection. Each is acknowledged.
+func TestMessageThatTheBrokerSendsAgain(t *testing.T) {
+	s := newStage(t, switching)
+	acknowledged := 0
+	m := mqtt.Message{Topic: "test/request/relay/main", Payload: []byte("trip"), Received: time.Now()}
+	for range 3 {
+		s.hear(m, func() { acknowledged++ })
+		m.Again = true
+	}
+	if reply := decoded(t, (<-s.sent).Payload); reply["result"] != resultVerified {
+		t.Errorf("reply %v", reply)
+	}
+	if trips := strings.Count(strings.Join(s.cage.said(), " "), "trip"); trips != 1 || acknowledged != 3 || len(s.sent) > 0 {
+		t.Errorf("%d commands on the wire, %d messages acknowledged, %d more replies", trips, acknowledged, len(s.sent))
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"dlt645-mqtt/bridge/mqtt"
 	"dlt645-mqtt/protocol"
 )
 
@@ -46,15 +47,15 @@ func TestCommandIsReadBackAndAudited(t *testing.T) {
 		Frames                                                    []tracedFrame
 	}
 	sent := <-s.audited
-	if err := json.Unmarshal(sent.payload, &record); err != nil || sent.retain {
-		t.Fatalf("record %s: %v, retained %t", sent.payload, err, sent.retain)
+	if err := json.Unmarshal(sent.Payload, &record); err != nil || sent.Kind.Retained() {
+		t.Fatalf("record %s: %v, retained %t", sent.Payload, err, sent.Kind.Retained())
 	}
 	if record.Topic != "test/request/relay/main" || record.ID != "9" || record.Request != "relay" || record.Meter != "main" || record.Address != "000000000001" ||
 		record.Action != "trip" || record.Result != resultVerified || record.Relay != "open" || !record.OK || record.UserProperties["user"] != "anna" {
-		t.Errorf("record %s", sent.payload)
+		t.Errorf("record %s", sent.Payload)
 	}
 	if record.Queued == "" || record.Sent < record.Queued || record.Answered < record.Sent || len(record.Frames) != 2 {
-		t.Errorf("times or frames of record %s", sent.payload)
+		t.Errorf("times or frames of record %s", sent.Payload)
 	}
 }
 
@@ -62,12 +63,12 @@ func TestCommandIsReadBackAndAudited(t *testing.T) {
 // carried out tells it, for an error would say that nothing was sent.
 func TestResultForASmallBroker(t *testing.T) {
 	s := newStage(t, switching)
-	s.outbox.down()
-	s.outbox.up(t.Context(), func(_ context.Context, m outgoing) (bool, error) {
+	s.outbox.Down()
+	s.outbox.Up(t.Context(), func(_ context.Context, m mqtt.Outgoing) (bool, error) {
 		switch {
-		case len(m.payload) > 400:
-			return true, errTooLarge
-		case strings.HasPrefix(m.topic, "test/reply/"):
+		case len(m.Payload) > 400:
+			return true, mqtt.ErrTooLarge
+		case strings.HasPrefix(m.Topic, "test/reply/"):
 			s.sent <- m
 		}
 		return false, nil
@@ -105,10 +106,10 @@ func TestPasswordIsHeldBack(t *testing.T) {
 	for range many {
 		sent := <-s.sent
 		var reply map[string]any
-		if err := json.Unmarshal(sent.payload, &reply); err != nil {
+		if err := json.Unmarshal(sent.Payload, &reply); err != nil {
 			t.Fatal(err)
 		}
-		text := string(sent.payload)
+		text := string(sent.Payload)
 		if !strings.Contains(text, "programming key") || strings.Contains(text, "123456") {
 			t.Errorf("reply %s", text)
 		}
@@ -266,8 +267,8 @@ func TestCommandBodies(t *testing.T) {
 		if message, _ := problem["message"].(string); !strings.Contains(message, row.want) || len(s.cage.said()) > 0 {
 			t.Errorf("%s %s: %v, want %s; %d frames", row.topic, row.payload, reply, row.want, len(s.cage.said()))
 		}
-		if sent := <-s.audited; !strings.Contains(string(sent.payload), `"error":{`) {
-			t.Errorf("record %s", sent.payload)
+		if sent := <-s.audited; !strings.Contains(string(sent.Payload), `"error":{`) {
+			t.Errorf("record %s", sent.Payload)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"dlt645-mqtt/bridge/bus"
+	"dlt645-mqtt/bridge/mqtt"
 	"dlt645-mqtt/bridge/points"
 )
 
@@ -106,8 +107,8 @@ func (b *Bridge) reconfigure(r *request, in *body) (*reply, error) {
 		Budget: share(budget.Share), BudgetWorst: share(budget.Worst),
 	}
 	kept := b.keptTable(keys.table, keys.version)
-	if kept.packet() > maxConfigPayload {
-		return nil, problemf(CodeBadRequest, "the table has %d bytes as it would stand on %s; the broker could not give back more than %d", kept.packet(), kept.topic, maxConfigPayload)
+	if kept.Size() > maxConfigPayload {
+		return nil, problemf(CodeBadRequest, "the table has %d bytes as it would stand on %s; the broker could not give back more than %d", kept.Size(), kept.Topic, maxConfigPayload)
 	}
 	if keys.dryRun {
 		for _, round := range budget.Rounds {
@@ -119,7 +120,7 @@ func (b *Bridge) reconfigure(r *request, in *body) (*reply, error) {
 		return a, nil
 	}
 	b.restored.Store(true) // what the broker keeps is older
-	b.outbox.put(kept)
+	b.outbox.Put(kept)
 	b.setTable(table)
 	b.settled()
 	b.log.Info("another point table is in force", "points", len(table.Points), "hash", table.Hash(), "version", keys.version, "from_file", keys.table == nil)
@@ -139,10 +140,10 @@ func (b *Bridge) fileTable() *points.Table {
 
 // keptTable is the message that has the broker keep a table that came by MQTT; of nil, the one
 // that takes back what it keeps.
-func (b *Bridge) keptTable(t *points.Table, version string) outgoing {
-	m := outgoing{topic: b.topics.join(topicConfig), contentType: contentJSON, retain: true}
+func (b *Bridge) keptTable(t *points.Table, version string) mqtt.Outgoing {
+	m := mqtt.Outgoing{Kind: mqtt.State, Topic: b.topics.join(topicConfig), ContentType: mqtt.JSON}
 	if t != nil {
-		m.payload, _ = encodeJSON(keptTable{ // nothing but strings
+		m.Payload, _ = encodeJSON(keptTable{ // nothing but strings
 			Time: b.stamp(time.Now()), Hash: t.Hash(), FileHash: b.fileTable().Hash(), Version: version, Points: len(t.Points), CSV: t.Text,
 		})
 	}
@@ -218,10 +219,10 @@ func (b *Bridge) restore(payload []byte) {
 	table, err := b.kept(payload)
 	if err != nil {
 		b.log.Warn("the point table that came by MQTT is given up, and that of DLT645_POINTS holds", "why", err)
-		b.outbox.put(b.keptTable(nil, ""))
+		b.outbox.Put(b.keptTable(nil, ""))
 		return
 	}
-	b.outbox.put(outgoing{topic: b.topics.join(topicConfig), payload: payload, contentType: contentJSON, retain: true})
+	b.outbox.Put(mqtt.Outgoing{Kind: mqtt.State, Topic: b.topics.join(topicConfig), Payload: payload, ContentType: mqtt.JSON})
 	b.setTable(table)
 	b.log.Info("the point table that came by MQTT in an earlier run is in force again", "points", len(table.Points), "hash", table.Hash())
 }

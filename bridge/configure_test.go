@@ -21,16 +21,16 @@ func (s *stage) configure(t *testing.T, payload string) (reply map[string]any, k
 	s.receive(message{topic: "test/request/config", payload: []byte(payload), received: time.Now()})
 	for reply == nil || reply["ok"] == true && kept == nil && !strings.Contains(payload, "dry_run") {
 		sent := <-s.sent
-		switch sent.topic {
+		switch sent.Topic {
 		case "test/reply/config":
-			if err := json.Unmarshal(sent.payload, &reply); err != nil {
-				t.Fatalf("reply %s: %v", sent.payload, err)
+			if err := json.Unmarshal(sent.Payload, &reply); err != nil {
+				t.Fatalf("reply %s: %v", sent.Payload, err)
 			}
 		case "test/bridge/config":
-			if !sent.retain {
+			if !sent.Kind.Retained() {
 				t.Error("bridge/config is not retained")
 			}
-			text := string(sent.payload)
+			text := string(sent.Payload)
 			kept = &text
 		}
 	}
@@ -162,8 +162,8 @@ func TestRestore(t *testing.T) {
 	if s.table().Text != table {
 		t.Errorf("in force is %q", s.table().Text)
 	}
-	if m := <-s.sent; m.topic != "test/bridge/config" || string(m.payload) != *kept {
-		t.Errorf("published %s on %s", m.payload, m.topic)
+	if m := <-s.sent; m.Topic != "test/bridge/config" || string(m.Payload) != *kept {
+		t.Errorf("published %s on %s", m.Payload, m.Topic)
 	}
 	s.restore([]byte(strings.Replace(*kept, "voltage_a", "current_a", 1)))
 	if s.table().Text != table {
@@ -191,8 +191,8 @@ func TestRestore(t *testing.T) {
 		if s.table() != before {
 			t.Errorf("%s: in force is %q", name, s.table().Text)
 		}
-		if m := <-s.sent; m.topic != "test/bridge/config" || len(m.payload) > 0 || !m.retain {
-			t.Errorf("%s: published %q on %s, want the kept table taken back", name, m.payload, m.topic)
+		if m := <-s.sent; m.Topic != "test/bridge/config" || len(m.Payload) > 0 || !m.Kind.Retained() {
+			t.Errorf("%s: published %q on %s, want the kept table taken back", name, m.Payload, m.Topic)
 		}
 	}
 	// What a client has sent is newer than what the broker kept.

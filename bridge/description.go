@@ -3,6 +3,7 @@ package bridge
 import (
 	"slices"
 
+	"dlt645-mqtt/bridge/mqtt"
 	"dlt645-mqtt/bridge/points"
 	"dlt645-mqtt/protocol"
 )
@@ -97,5 +98,5 @@ func (b *Bridge) publishDescription(t *points.Table) {
 		b.log.Error("the description cannot be written as JSON", "err", err)
 		return
 	}
-	b.outbox.put(outgoing{topic: b.topics.join(topicDescription), payload: payload, contentType: contentJSON, retain: true})
+	b.outbox.Put(mqtt.Outgoing{Kind: mqtt.State, Topic: b.topics.join(topicDescription), Payload: payload, ContentType: mqtt.JSON})
 }

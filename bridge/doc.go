@@ -11,11 +11,7 @@
 // What a message goes through:
 //
 //	topics.go        the topic tree, verbs and error codes: the twin of topics.md
-//	mqtt.go          the connection to the broker
-//	stream.go        the way to it, and how long a packet may be
-//	stream_linux.go  the same, what the system must be told
-//	stream_other.go  the same, where it is told nothing
-//	redelivery.go    messages that the broker sends twice
+//	link.go          what comes from the broker, and what is asked of it on each connection
 //	request.go       how a message becomes a request
 //	admission.go     who is let in until the bridge stops
 //	body.go          payloads: JSON objects and the plain-text forms
@@ -25,7 +21,6 @@
 //	cache.go         values that are still fresh enough
 //	reply.go         replies, and how they go out
 //	problem.go       errors as clients see them
-//	outbox.go        what waits to be published, also while the broker is away
 //
 // The verbs:
 //
@@ -68,6 +63,5 @@
 //	frames.go        what is seen on the wire, for those who watch
 //	health.go        health check and HTTP
 //	metrics.go       what /metrics shows
-//	limit.go         log lines that come at most once a minute
 //	moment.go        times that goroutines share
 package bridge

@@ -9,10 +9,17 @@ import (
 	"testing"
 )
 
-// TestPackageCommentListsTheFiles compares the files of the package with those that its comment
-// explains.
-func TestPackageCommentListsTheFiles(t *testing.T) {
-	text, err := os.ReadFile("doc.go")
+// TestPackageCommentsListTheFiles compares the files of packages with those that their comments
+// explain.
+func TestPackageCommentsListTheFiles(t *testing.T) {
+	for _, folder := range []string{".", "mqtt"} {
+		compareFiles(t, folder)
+	}
+}
+
+func compareFiles(t *testing.T, folder string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(folder, "doc.go"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -21,12 +28,15 @@ func TestPackageCommentListsTheFiles(t *testing.T) {
 		listed = append(listed, match[1])
 	}
 	slices.Sort(listed)
-	files, err := filepath.Glob("*.go")
+	files, err := filepath.Glob(filepath.Join(folder, "*.go"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	for i := range files {
+		files[i] = filepath.Base(files[i])
+	}
 	files = slices.DeleteFunc(files, func(name string) bool { return name == "doc.go" || strings.HasSuffix(name, "_test.go") })
 	if !slices.Equal(listed, files) {
-		t.Errorf("listed are %v\nthere are %v", listed, files)
+		t.Errorf("%s: listed are %v\nthere are %v", folder, listed, files)
 	}
 }

@@ -64,7 +64,7 @@ func (b *Bridge) errand(e errand) {
 		err = b.readAside(e.watch, e.watch.trial())
 	}
 	if err != nil && !errors.Is(err, errMissing) && !errors.Is(err, bus.ErrStopping) {
-		b.limited.log("poll", "a round of polls is put off", "meter", e.watch.Name, "err", err)
+		b.limited.Warn("poll", "a round of polls is put off", "meter", e.watch.Name, "err", err)
 	}
 }
 

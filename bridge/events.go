@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"dlt645-mqtt/bridge/mqtt"
 	"dlt645-mqtt/bridge/points"
 	"dlt645-mqtt/protocol"
 )
@@ -44,7 +45,7 @@ func (b *Bridge) event(w *watch, kind string, at time.Time, details ...protocol.
 		b.log.Error("event cannot be written as JSON", "meter", w.Name, "event", kind, "err", err)
 		return
 	}
-	b.outbox.put(outgoing{topic: b.topics.ofMeter(w.Name, topicEvent), payload: payload, contentType: contentJSON, ordered: true})
+	b.outbox.Put(mqtt.Outgoing{Kind: mqtt.Event, Topic: b.topics.ofMeter(w.Name, topicEvent), Payload: payload, ContentType: mqtt.JSON})
 }
 
 // refusalsInterval is the shortest time between two events that a command of a meter was not sent: such

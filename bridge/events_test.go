@@ -63,8 +63,8 @@ func TestImplausibleEnergy(t *testing.T) {
 			var states, events []string
 			for len(p.told) > 0 {
 				m := <-p.told
-				text := string(m.payload)
-				switch m.topic {
+				text := string(m.Payload)
+				switch m.Topic {
 				case "test/meter/main/state":
 					text, _, _ = strings.Cut(text, `,"time"`)
 					states = append(states, text)
@@ -75,7 +75,7 @@ func TestImplausibleEnergy(t *testing.T) {
 						Last  json.RawMessage
 						Frame string
 					}
-					if err := json.Unmarshal(m.payload, &e); err != nil {
+					if err := json.Unmarshal(m.Payload, &e); err != nil {
 						t.Fatal(err)
 					}
 					events = append(events, fmt.Sprintf("%s %s %s", e.Type, e.Value, e.Last))
@@ -115,16 +115,16 @@ func TestFailedCommandIsAnEvent(t *testing.T) {
 				var events []string
 				for len(s.told) > 0 {
 					m := <-s.told
-					if m.topic != "test/meter/main/event" {
+					if m.Topic != "test/meter/main/event" {
 						continue
 					}
-					e := decoded(t, m.payload)
+					e := decoded(t, m.Payload)
 					if e["event_type"] == eventOffline { // it is, after enough of this
 						continue
 					}
 					events = append(events, fmt.Sprint(e["event_type"], " ", e["verb"], " ", e["action"], " ", e["result"], " ", e["code"], " ", e["reasons"]))
 					if message, _ := e["message"].(string); len(message) < 10 {
-						t.Errorf("the event %s has no message for people", m.payload)
+						t.Errorf("the event %s has no message for people", m.Payload)
 					}
 				}
 				if got := "[" + strings.Join(events, " ") + "]"; got != row.want {
@@ -148,7 +148,7 @@ func TestUnsentCommandsFloodNoEvents(t *testing.T) {
 		synctest.Wait()
 		got := 0
 		for len(s.told) > 0 {
-			if m := <-s.told; m.topic == "test/meter/main/event" {
+			if m := <-s.told; m.Topic == "test/meter/main/event" {
 				got++
 			}
 		}

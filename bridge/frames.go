@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"dlt645-mqtt/bridge/bus"
+	"dlt645-mqtt/bridge/mqtt"
 	"dlt645-mqtt/protocol"
 )
 
@@ -89,7 +90,7 @@ func (b *Bridge) publishFrames(ctx context.Context) {
 			}
 			for _, traced := range b.tracedFrames(spoken, []bus.Frame{f.Frame}) {
 				if payload, err := encodeJSON(traced); err == nil { // a struct of strings always encodes
-					b.outbox.pass(ctx, outgoing{topic: b.topics.join(topicFrame), payload: payload, contentType: contentJSON, transient: true})
+					b.outbox.Pass(ctx, mqtt.Outgoing{Topic: b.topics.join(topicFrame), Payload: payload, ContentType: mqtt.JSON})
 				}
 			}
 		}

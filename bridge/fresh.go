@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"dlt645-mqtt/bridge/homeassistant"
+	"dlt645-mqtt/bridge/mqtt"
 	"dlt645-mqtt/protocol"
 )
 
@@ -72,7 +73,7 @@ func (b *Bridge) publishStale(w *watch, now time.Time) {
 		return // a list of strings always encodes
 	}
 	w.told, w.toldStale = list, true
-	b.outbox.put(outgoing{topic: b.topics.ofMeter(w.Name, topicStale), payload: payload, contentType: contentJSON, retain: true, leads: true})
+	b.outbox.Put(mqtt.Outgoing{Kind: mqtt.Leading, Topic: b.topics.ofMeter(w.Name, topicStale), Payload: payload, ContentType: mqtt.JSON})
 }
 
 // clearStale takes the list back of a meter that has no points, or is not looked after any more.
@@ -81,6 +82,6 @@ func (b *Bridge) clearStale(w *watch) {
 	defer w.mu.Unlock()
 	if len(w.order) == 0 && b.config.Discovery != "" {
 		w.told, w.toldStale = nil, false
-		b.outbox.put(outgoing{topic: b.topics.ofMeter(w.Name, topicStale), contentType: contentJSON, retain: true})
+		b.outbox.Put(mqtt.Outgoing{Kind: mqtt.State, Topic: b.topics.ofMeter(w.Name, topicStale), ContentType: mqtt.JSON})
 	}
 }

@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"context"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -21,14 +20,14 @@ func (a *announcement) stale(meter string, d time.Duration) (list []string) {
 	synctest.Wait()
 	for len(a.told) > 0 {
 		m := <-a.told
-		if m.topic != "test/meter/"+meter+"/stale" {
+		if m.Topic != "test/meter/"+meter+"/stale" {
 			continue
 		}
-		if !m.retain {
-			a.t.Errorf("%s is not retained", m.topic)
+		if !m.Kind.Retained() {
+			a.t.Errorf("%s is not retained", m.Topic)
 		}
-		if err := json.Unmarshal(m.payload, &list); err != nil {
-			a.t.Fatalf("%s: %v", m.payload, err)
+		if err := json.Unmarshal(m.Payload, &list); err != nil {
+			a.t.Fatalf("%s: %v", m.Payload, err)
 		}
 	}
 	return list
@@ -65,45 +64,6 @@ func TestStaleValues(t *testing.T) {
 		}
 		if got, want := a.stale("main", 3*time.Minute), []string{"status_3.relay_open", "relay", "clock_drift_s"}; !slices.Equal(got, want) {
 			t.Errorf("without the relay %q are stale, want %q", got, want)
-		}
-	})
-}
-
-// TestStaleGoesFirst: on each connection the broker has what is stale before it hears that we are there, or for
-// a moment the old values would seem to be of now.
-func TestStaleGoesFirst(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		o := newOutbox(&limiter{})
-		for range 3 {
-			o.put(outgoing{topic: "status", payload: []byte("online"), retain: true, follows: true})
-			for _, topic := range []string{"a", "b", "c"} {
-				o.put(outgoing{topic: topic, payload: []byte(topic), retain: true, leads: true})
-			}
-			var sent []string
-			refused := false
-			ctx, cancel := context.WithCancel(t.Context())
-			over := make(chan string, 10)
-			o.up(ctx, func(_ context.Context, m outgoing) (bool, error) {
-				if m.topic == "b" && !refused {
-					refused = true
-					time.Sleep(time.Second)
-					over <- m.topic
-					return false, errNotNow // a broker that refuses it for ever must hear the rest all the same
-				}
-				time.Sleep(time.Millisecond)
-				over <- m.topic
-				return false, nil
-			})
-			time.Sleep(time.Minute)
-			cancel()
-			o.down()
-			for len(over) > 0 {
-				sent = append(sent, <-over)
-			}
-			if status := slices.Index(sent, "status"); status < 3 || slices.Index(sent, "a") > status || slices.Index(sent, "c") > status {
-				t.Errorf("sent %q", sent)
-			}
-			synctest.Wait()
 		}
 	})
 }

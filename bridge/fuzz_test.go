@@ -8,10 +8,12 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"dlt645-mqtt/bridge/bus"
+	"dlt645-mqtt/bridge/mqtt"
 )
 
 // FuzzReceive gives the bridge any message. It gets exactly one reply, on the topic of its tail
@@ -20,7 +22,7 @@ import (
 func FuzzReceive(f *testing.F) {
 	f.Add("test/request/read/main", []byte("voltage_a"), "test/reply/me/1", []byte("12345678"), "", false, uint32(0))
 	f.Add("test/request/relay/main", []byte(`{"id":"1","action":"trip","verify_ms":0}`), "", []byte(nil), "application/json", false, uint32(5))
-	f.Add("test/request/raw", []byte("000000000001 command\n"), "test/reply/relay/main", []byte(nil), contentBytes, false, uint32(5))
+	f.Add("test/request/raw", []byte("000000000001 command\n"), "test/reply/relay/main", []byte(nil), mqtt.Bytes, false, uint32(5))
 	f.Add("test/request/scan", []byte(`{"meters":2,"speeds":[2400],"ttl_ms":1}`), "test/reply/\xff", []byte(nil), "", true, uint32(5))
 	f.Add("test/request", []byte(`{"id":{"a":[1e999]},"id":2}`), "$SYS/x", []byte(nil), "", false, uint32(5))
 	f.Add("test/request/config", []byte(`{"points":[]}`), "test/reply//", []byte(nil), "", false, uint32(5))
@@ -36,7 +38,7 @@ func FuzzReceive(f *testing.F) {
 			topic = "test/request/" + strings.NewReplacer("+", "", "#", "", "\x00", "").Replace(topic)
 		}
 		b := New(Config{
-			Root: "test", Broker: Broker{URLs: []*url.URL{{Scheme: "mqtt", Host: "127.0.0.1:1"}}}, Bus: line, Protocol: parrot{}, Zone: time.UTC,
+			Root: "test", Broker: mqtt.Broker{URLs: []*url.URL{{Scheme: "mqtt", Host: "127.0.0.1:1"}}}, Bus: line, Protocol: parrot{}, Zone: time.UTC,
 			Meters: []Meter{{Name: "main", Address: parrotAt("000000000001"), Protocol: parrot{}}, {Name: "only", Address: parrotAt("AAAAAAAAAAAA"), Protocol: parrot{}}},
 			Allow:  map[string]bool{"read": true, "raw": true, "relay": true, "write": true, "maintenance": true, "broadcast": true, "config": true},
 			Log:    slog.New(slog.DiscardHandler), Version: "test",
@@ -49,19 +51,19 @@ func FuzzReceive(f *testing.F) {
 		b.receive(m)
 		b.admission.inside.Wait()
 		replies := 0
-		for _, sent := range b.outbox.queue {
-			if sent.topic == "test/bridge/audit" || sent.topic == "test/bridge/scan" {
+		for _, sent := range queued(t, b) {
+			if sent.Topic == "test/bridge/audit" || sent.Topic == "test/bridge/scan" {
 				continue
 			}
 			replies++
-			if own := "test/reply/" + strings.TrimPrefix(topic, "test/request/"); sent.topic != own {
-				first, _, _ := strings.Cut(strings.TrimPrefix(sent.topic, "test/reply/"), "/")
-				if sent.topic != responseTopic || !strings.HasPrefix(sent.topic, "test/reply/") || slices.Contains(Verbs, first) || strings.ContainsAny(sent.topic, "+#\x00") {
-					t.Errorf("reply to %q on %q", topic, sent.topic)
+			if own := "test/reply/" + strings.TrimPrefix(topic, "test/request/"); sent.Topic != own {
+				first, _, _ := strings.Cut(strings.TrimPrefix(sent.Topic, "test/reply/"), "/")
+				if sent.Topic != responseTopic || !strings.HasPrefix(sent.Topic, "test/reply/") || slices.Contains(Verbs, first) || strings.ContainsAny(sent.Topic, "+#\x00") {
+					t.Errorf("reply to %q on %q", topic, sent.Topic)
 				}
 			}
-			if !bytes.Equal(sent.correlation, correlation) || sent.retain {
-				t.Errorf("correlation %q, want %q, retained %t", sent.correlation, correlation, sent.retain)
+			if !bytes.Equal(sent.Correlation, correlation) || sent.Kind.Retained() {
+				t.Errorf("correlation %q, want %q, retained %t", sent.Correlation, correlation, sent.Kind.Retained())
 			}
 			var reply struct {
 				Error *struct {
@@ -69,14 +71,31 @@ func FuzzReceive(f *testing.F) {
 				}
 				OK *bool
 			}
-			if err := json.Unmarshal(sent.payload, &reply); err != nil || reply.OK == nil || reply.Error != nil && !slices.Contains(Codes, reply.Error.Code) || reply.Error != nil && reply.Error.Code == CodeInternal {
-				t.Errorf("%q %q: reply %q, %v", topic, payload, sent.payload, err)
+			if err := json.Unmarshal(sent.Payload, &reply); err != nil || reply.OK == nil || reply.Error != nil && !slices.Contains(Codes, reply.Error.Code) || reply.Error != nil && reply.Error.Code == CodeInternal {
+				t.Errorf("%q %q: reply %q, %v", topic, payload, sent.Payload, err)
 			}
 		}
 		if replies != 1 || len(b.repeats.oldest) > 0 {
 			t.Errorf("%q %q: %d replies, %d commands remembered", topic, payload, replies, len(b.repeats.oldest))
 		}
 	})
+}
+
+// queued returns what waits in the outbox of a bridge and is no state.
+func queued(t *testing.T, b *Bridge) (all []mqtt.Outgoing) {
+	var mu sync.Mutex
+	b.outbox.Up(t.Context(), func(_ context.Context, m mqtt.Outgoing) (bool, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if !m.Kind.Retained() {
+			all = append(all, m)
+		}
+		return false, nil
+	})
+	if !b.outbox.Drain(time.Minute) {
+		t.Error("not all could be published")
+	}
+	return all
 }
 
 // FuzzBody reads any payload as that of a read: it is refused with a code of the list, or its id can be

@@ -65,19 +65,19 @@ func TestHistoryReply(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			s := newStage(t, nil)
 			sent, _ := s.ask(t, message{topic: "test/request/read/" + test.meter, payload: []byte(test.body)})
-			if !strings.Contains(string(sent.payload), test.want) {
-				t.Errorf("reply %s, want %s", sent.payload, test.want)
+			if !strings.Contains(string(sent.Payload), test.want) {
+				t.Errorf("reply %s, want %s", sent.Payload, test.want)
 			}
 			var got struct {
 				OK     bool
 				Errors map[string]problem
 				Error  *problem
 			}
-			if err := json.Unmarshal(sent.payload, &got); err != nil {
+			if err := json.Unmarshal(sent.Payload, &got); err != nil {
 				t.Fatal(err)
 			}
 			if got.OK != (len(got.Errors) == 0 && got.Error == nil) || len(got.Errors) > 1 {
-				t.Errorf("reply %s", sent.payload)
+				t.Errorf("reply %s", sent.Payload)
 			}
 			for _, e := range got.Errors {
 				if string(e.Code) != test.code {

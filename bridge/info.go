@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"dlt645-mqtt/bridge/mqtt"
 	"dlt645-mqtt/protocol"
 )
 
@@ -124,7 +125,7 @@ func (b *Bridge) publishInfo(interval time.Duration) {
 		return
 	}
 	b.infoState.last, b.infoState.at = string(payload), now
-	b.outbox.put(outgoing{topic: b.topics.join(topicInfo), payload: payload, contentType: contentJSON, retain: true})
+	b.outbox.Put(mqtt.Outgoing{Kind: mqtt.State, Topic: b.topics.join(topicInfo), Payload: payload, ContentType: mqtt.JSON})
 }
 
 // given returns a ratio that was given, else nil.

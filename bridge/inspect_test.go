@@ -69,15 +69,15 @@ func TestClockDrift(t *testing.T) {
 		w.mu.Lock()
 		s.judgeClock(w, row.ahead, time.Now().Add(-row.age))
 		w.mu.Unlock()
-		s.outbox.drain(time.Second)
+		s.outbox.Drain(time.Second)
 		got := ""
 		for len(s.told) > 0 {
 			var e struct {
 				Type string `json:"event_type"`
 			}
 			m := <-s.told
-			if strings.HasSuffix(m.topic, "/event") {
-				if err := json.Unmarshal(m.payload, &e); err != nil {
+			if strings.HasSuffix(m.Topic, "/event") {
+				if err := json.Unmarshal(m.Payload, &e); err != nil {
 					t.Fatal(err)
 				}
 				got += e.Type

@@ -215,7 +215,7 @@ func TestReadOfPointsLeavesOutWhatTheMeterLacks(t *testing.T) {
 			s := newStage(t, func(c *Config) { c.Points = parseTable(t, c, "meter,item\n"+row.table) })
 			s.cage.say = say
 			s.receive(message{topic: "test/request/read/main", payload: []byte(row.body), received: time.Now()})
-			r := decoded(t, (<-s.sent).payload)
+			r := decoded(t, (<-s.sent).Payload)
 			names := func(key string) string {
 				return strings.Join(slices.Sorted(maps.Keys(r[key].(map[string]any))), " ")
 			}

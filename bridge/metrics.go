@@ -32,7 +32,7 @@ func (b *Bridge) newMetrics() *metrics.Set {
 	flag("bus_up", func() bool { return b.bus.State().Up })
 	gauge("bus_utilisation_ratio", func() float64 { return b.bus.State().Utilisation })
 	gauge("bus_queue_length", func() float64 { return float64(b.bus.State().Queue) })
-	gauge("outbox_length", func() float64 { return float64(b.outbox.waiting()) })
+	gauge("outbox_length", func() float64 { return float64(b.outbox.Waiting()) })
 	s.RegisterMetricsWriter(b.writeMeters)
 	return s
 }
@@ -73,7 +73,7 @@ func (b *Bridge) writeMeters(out io.Writer) {
 		}
 	}
 	metrics.WriteCounterUint64(out, "dlt645_polls_missed_total", b.poller.missedSoFar())
-	metrics.WriteCounterUint64(out, "dlt645_readings_lost_total", b.outbox.lostReadings())
+	metrics.WriteCounterUint64(out, "dlt645_readings_lost_total", b.outbox.LostReadings())
 }
 
 func oneIf(is bool) int {

@@ -48,10 +48,10 @@ func (p *post) read(item string) map[string]any {
 	p.t.Helper()
 	p.receive(message{topic: "test/request/read/main", payload: []byte(item), received: time.Now()})
 	sent := <-p.sent
-	for sent.topic != "test/reply/read/main" {
+	for sent.Topic != "test/reply/read/main" {
 		sent = <-p.sent
 	}
-	return decoded(p.t, sent.payload)
+	return decoded(p.t, sent.Payload)
 }
 
 // sinceMidnight returns how far it is after midnight.
@@ -66,8 +66,8 @@ func (p *post) heard(topic string) (payloads []string) {
 	for {
 		select {
 		case m := <-p.told:
-			if m.topic == "test/meter/"+topic {
-				payloads = append(payloads, string(m.payload))
+			if m.Topic == "test/meter/"+topic {
+				payloads = append(payloads, string(m.Payload))
 			}
 		default:
 			return payloads
@@ -329,9 +329,9 @@ func TestTableChange(t *testing.T) {
 		last := map[string]string{}
 		for len(p.told) > 0 {
 			m := <-p.told
-			last[m.topic] = string(m.payload)
-			if len(m.payload) == 0 && !m.retain {
-				t.Errorf("%s is not taken back", m.topic)
+			last[m.Topic] = string(m.Payload)
+			if len(m.Payload) == 0 && !m.Kind.Retained() {
+				t.Errorf("%s is not taken back", m.Topic)
 			}
 		}
 		if got := last["test/meter/main/state"]; !strings.HasPrefix(got, `{"current_a":1.0,"time"`) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"dlt645-mqtt/bridge/homeassistant"
+	"dlt645-mqtt/bridge/mqtt"
 	"dlt645-mqtt/protocol"
 )
 
@@ -104,7 +105,7 @@ func (a *announcer) takeList(p published) {
 		case a.site == nil: // it stays as it is while its meter does
 			a.asleep[id], a.asleepUnder = d, p.Discovery
 		case p.Discovery != a.site.Prefix:
-			a.outbox.put(outgoing{topic: homeassistant.Topic(p.Discovery, id), retain: true})
+			a.outbox.Put(mqtt.Outgoing{Kind: mqtt.State, Topic: homeassistant.Topic(p.Discovery, id)})
 		default:
 			for platform, keys := range d.Entities {
 				for _, key := range keys {
@@ -178,16 +179,16 @@ func (a *announcer) refreshList() {
 		}
 		a.clearing[name] = true
 		for _, topic := range ofMeters {
-			a.outbox.put(outgoing{topic: a.topics.ofMeter(name, topic), retain: true})
+			a.outbox.Put(mqtt.Outgoing{Kind: mqtt.State, Topic: a.topics.ofMeter(name, topic)})
 		}
 	}
 	a.gone = nil
 	maps.DeleteFunc(a.clearing, func(name string, _ bool) bool {
-		return names[name] || !slices.ContainsFunc(ofMeters, func(topic string) bool { return a.outbox.holds(a.topics.ofMeter(name, topic)) })
+		return names[name] || !slices.ContainsFunc(ofMeters, func(topic string) bool { return a.outbox.Holds(a.topics.ofMeter(name, topic)) })
 	})
 	for id, d := range a.asleep {
 		if d.Meter != "" && !names[d.Meter] && !a.shut[id] {
-			a.outbox.put(outgoing{topic: homeassistant.Topic(a.asleepUnder, id), retain: true})
+			a.outbox.Put(mqtt.Outgoing{Kind: mqtt.State, Topic: homeassistant.Topic(a.asleepUnder, id)})
 			a.shut[id] = true
 		}
 	}
@@ -215,7 +216,7 @@ func (a *announcer) refreshList() {
 		switch {
 		case a.known[id] != nil: // it is back
 			delete(a.shut, id)
-		case !a.outbox.holds(homeassistant.Topic(list.Discovery, id)):
+		case !a.outbox.Holds(homeassistant.Topic(list.Discovery, id)):
 			delete(a.shut, id)
 			delete(a.asleep, id)
 			delete(list.Devices, id)
@@ -226,14 +227,14 @@ func (a *announcer) refreshList() {
 	}
 	payload, err := encodeJSON(list)
 	if err != nil {
-		a.limited.at(slog.LevelError, "published", "the list of what is published cannot be written as JSON", "err", err)
+		a.limited.Log(slog.LevelError, "published", "the list of what is published cannot be written as JSON", "err", err)
 		return
 	}
 	if string(payload) == a.list {
 		return
 	}
 	a.list = string(payload)
-	a.outbox.put(outgoing{topic: a.topics.join(topicPublished), payload: payload, contentType: contentJSON, retain: true})
+	a.outbox.Put(mqtt.Outgoing{Kind: mqtt.State, Topic: a.topics.join(topicPublished), Payload: payload, ContentType: mqtt.JSON})
 }
 
 // ofMeters are the retained topics of a meter.

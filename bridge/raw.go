@@ -8,6 +8,7 @@ import (
 	"unicode"
 
 	"dlt645-mqtt/bridge/bus"
+	"dlt645-mqtt/bridge/mqtt"
 	"dlt645-mqtt/protocol"
 )
 
@@ -68,7 +69,7 @@ func (b *Bridge) raw(r *request, in *body) error {
 
 // rawKeys takes the frame out of any of the three forms: bytes, hex text, or JSON.
 func (b *Bridge) rawKeys(r *request, in *body) (frame []byte, noAnswer bool, err error) {
-	if r.contentType == contentBytes {
+	if r.contentType == mqtt.Bytes {
 		return r.payload, false, nil
 	}
 	text := in.text
@@ -157,10 +158,10 @@ func (b *Bridge) finishRaw(r *request, c conversation) {
 			a.OK, a.Error = false, problemOf(said.Err)
 		}
 	}
-	if r.contentType != contentBytes || said.Result.Frame == nil || strings.Contains(frame, "*") {
+	if r.contentType != mqtt.Bytes || said.Result.Frame == nil || strings.Contains(frame, "*") {
 		b.send(r, a)
 		return
 	}
 	a.Time = b.stamp(time.Now())
-	b.sendFirst(r, a, &answer{reply: a, payload: said.Result.Frame}, said.Result.Frame, contentBytes)
+	b.sendFirst(r, a, &answer{reply: a, payload: said.Result.Frame}, said.Result.Frame, mqtt.Bytes)
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"dlt645-mqtt/bridge/mqtt"
 )
 
 func TestRaw(t *testing.T) {
@@ -16,20 +18,20 @@ func TestRaw(t *testing.T) {
 	}{
 		{"hex", message{payload: fmt.Appendf(nil, "% x", frame)}, false},
 		{"JSON", message{payload: fmt.Appendf(nil, `{"id":"1","frame":"%X"}`, frame)}, false},
-		{"bytes", message{payload: []byte(frame), contentType: contentBytes}, true},
+		{"bytes", message{payload: []byte(frame), contentType: mqtt.Bytes}, true},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			s := newStage(t, nil)
 			row.message.topic = "test/request/raw"
 			sent, reply := s.ask(t, row.message)
 			if row.binary {
-				if string(sent.payload) != answer || sent.contentType != contentBytes {
-					t.Errorf("reply %q of type %s", sent.payload, sent.contentType)
+				if string(sent.Payload) != answer || sent.ContentType != mqtt.Bytes {
+					t.Errorf("reply %q of type %s", sent.Payload, sent.ContentType)
 				}
 				return
 			}
 			if want := fmt.Sprintf("%X", answer); reply["frame"] != want || reply["ok"] != true || reply["meter"] != "main" {
-				t.Errorf("reply %s, want the frame %s", sent.payload, want)
+				t.Errorf("reply %s, want the frame %s", sent.Payload, want)
 			}
 		})
 	}
@@ -49,7 +51,7 @@ func TestRawCommand(t *testing.T) {
 			s := newStage(t, allow)
 			sent, reply := s.ask(t, message{topic: "test/request/raw", payload: []byte(row.payload)})
 			if reply["result"] != row.result || reply["ok"] != row.ok || reply["error"] != nil {
-				t.Errorf("reply %s, want the result %s", sent.payload, row.result)
+				t.Errorf("reply %s, want the result %s", sent.Payload, row.result)
 			}
 			if n := len(s.cage.said()); n != 1 {
 				t.Errorf("the command went out %d times", n)
@@ -63,9 +65,9 @@ func TestRepliesAreCounted(t *testing.T) {
 	s := newStage(t, func(c *Config) { c.Allow["relay"] = true })
 	s.cage.say = func(string, string) string { return "refused" }
 	frame := []byte("000000000001 command\n")
-	sent, _ := s.ask(t, message{topic: "test/request/raw", payload: frame, contentType: contentBytes})
-	if sent.contentType != contentBytes {
-		t.Errorf("reply %s", sent.payload)
+	sent, _ := s.ask(t, message{topic: "test/request/raw", payload: frame, contentType: mqtt.Bytes})
+	if sent.ContentType != mqtt.Bytes {
+		t.Errorf("reply %s", sent.Payload)
 	}
 	s.ask(t, message{topic: "test/request/raw", payload: fmt.Appendf(nil, "%X", frame)})
 	var text strings.Builder

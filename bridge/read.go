@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"dlt645-mqtt/bridge/bus"
+	"dlt645-mqtt/bridge/limit"
 	"dlt645-mqtt/protocol"
 )
 
@@ -164,7 +165,7 @@ func (b *Bridge) finishRead(r *request, m *meter, c conversation) {
 	a.OK = len(a.Errors) == 0
 	if !a.OK && !started {
 		a.Error = a.Errors[0].Value.(*problem)
-		b.limited.log(string(a.Error.Code), "read failed", "topic", shortened(r.topic), "code", a.Error.Code, "message", a.Error.Message)
+		b.limited.Warn(string(a.Error.Code), "read failed", "topic", limit.Cut(r.topic, mostQuoted), "code", a.Error.Code, "message", a.Error.Message)
 	}
 	b.send(r, a)
 }

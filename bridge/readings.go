@@ -3,6 +3,7 @@ package bridge
 import (
 	"time"
 
+	"dlt645-mqtt/bridge/mqtt"
 	"dlt645-mqtt/protocol"
 )
 
@@ -31,5 +32,5 @@ func (b *Bridge) publishReadings(w *watch, r readings, at time.Time) {
 		b.log.Error("readings cannot be written as JSON", "meter", w.Name, "err", err)
 		return
 	}
-	b.outbox.put(outgoing{topic: b.topics.ofMeter(w.Name, topicReadings), payload: payload, contentType: contentJSON, reading: true})
+	b.outbox.Put(mqtt.Outgoing{Kind: mqtt.Reading, Topic: b.topics.ofMeter(w.Name, topicReadings), Payload: payload, ContentType: mqtt.JSON})
 }

@@ -1,13 +1,8 @@
 package bridge
 
 import (
-	"context"
-	"errors"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 )
 
@@ -43,42 +38,4 @@ func TestReadings(t *testing.T) {
 			}
 		})
 	}
-}
-
-// TestOutboxKeepsReadings keeps readings over an outage, the newest where there are too many, and counts
-// what it gave up.
-func TestOutboxKeepsReadings(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		o := newOutbox(quietLog())
-		broken := &postOffice{err: errors.New("connection lost")}
-		ctx, cancel := context.WithCancel(t.Context())
-		o.up(ctx, broken.publish)
-		o.put(outgoing{topic: "readings", payload: []byte("first"), reading: true})
-		synctest.Wait()
-		o.down()
-		cancel()
-		o.put(outgoing{topic: "reply", payload: []byte("!")})
-		synctest.Wait()
-		var mu sync.Mutex
-		var taken []string
-		o.up(t.Context(), func(_ context.Context, m outgoing) (bool, error) {
-			mu.Lock()
-			defer mu.Unlock()
-			taken = append(taken, m.topic+"="+string(m.payload))
-			return false, nil
-		})
-		synctest.Wait()
-		slices.Sort(taken)
-		if got := strings.Join(taken, " "); got != "readings=first reply=!" {
-			t.Errorf("published %s", got)
-		}
-		o.down()
-		large := strings.Repeat("x", 1<<20)
-		for range 7 {
-			o.put(outgoing{topic: "readings", payload: []byte(large), reading: true})
-		}
-		if waiting, lost := len(o.readings), o.lostReadings(); waiting != 3 || lost != 4 {
-			t.Errorf("%d wait and %d were given up, want 3 and 4", waiting, lost)
-		}
-	})
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"dlt645-mqtt/bridge/mqtt"
 	"dlt645-mqtt/protocol"
 )
 
@@ -172,7 +173,7 @@ func (b *Bridge) repeat(r *request, first *answer) {
 	again.Repeated = true
 	if first.payload != nil {
 		b.countReply(r.verb, "repeated")
-		b.publishReply(r, &again, first.payload, contentBytes)
+		b.publishReply(r, &again, first.payload, mqtt.Bytes)
 		return
 	}
 	b.send(r, &again)

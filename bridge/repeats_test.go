@@ -92,7 +92,7 @@ func TestRepeatWhileInHand(t *testing.T) {
 	repeated := 0
 	for range 20 {
 		var reply map[string]any
-		if err := json.Unmarshal((<-s.sent).payload, &reply); err != nil {
+		if err := json.Unmarshal((<-s.sent).Payload, &reply); err != nil {
 			t.Fatal(err)
 		}
 		if reply["result"] != resultUnknown {

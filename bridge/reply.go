@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"dlt645-mqtt/bridge/bus"
+	"dlt645-mqtt/bridge/limit"
+	"dlt645-mqtt/bridge/mqtt"
 	"dlt645-mqtt/protocol"
 )
 
@@ -101,10 +103,10 @@ func (b *Bridge) fail(r *request, err error) {
 		return // the audit has logged it
 	}
 	if p.Code == CodeInternal {
-		b.log.Error("request failed", "topic", shortened(r.topic), "err", p.Message)
+		b.log.Error("request failed", "topic", limit.Cut(r.topic, mostQuoted), "err", p.Message)
 		return
 	}
-	b.limited.log(string(p.Code), "request refused", "topic", shortened(r.topic), "code", p.Code, "message", p.Message)
+	b.limited.Warn(string(p.Code), "request refused", "topic", limit.Cut(r.topic, mostQuoted), "code", p.Code, "message", p.Message)
 }
 
 // send publishes the reply to a request, now or once the broker is back.
@@ -114,17 +116,17 @@ func (b *Bridge) send(r *request, a *reply) {
 	}
 	payload, err := encodeJSON(a)
 	if err != nil { // a value that no JSON can hold: a bug, but the sender still gets an answer
-		b.log.Error("reply cannot be written as JSON", "topic", shortened(r.topic), "err", err)
+		b.log.Error("reply cannot be written as JSON", "topic", limit.Cut(r.topic, mostQuoted), "err", err)
 		payload, _ = encodeJSON(&reply{ID: r.id, Request: r.verb, Time: a.Time, Error: problemf(CodeInternal, "the reply cannot be written as JSON: %v", err)})
 	}
 	if a.Repeated {
 		b.countReply(r.verb, a.ending())
-		b.publishReply(r, a, payload, contentJSON)
+		b.publishReply(r, a, payload, mqtt.JSON)
 		return
 	}
 	kept := *a
 	kept.Frames = nil // too much to keep of ten thousand commands
-	b.sendFirst(r, a, &answer{reply: &kept}, payload, contentJSON)
+	b.sendFirst(r, a, &answer{reply: &kept}, payload, mqtt.JSON)
 }
 
 // sendFirst publishes the reply to a request that is no repeat, and to the repeats of it that wait.
@@ -176,15 +178,18 @@ func (b *Bridge) repeatAll(waiting []*request, first *answer) {
 
 // publishReply hands the payload of a reply to whoever delivers it.
 func (b *Bridge) publishReply(r *request, a *reply, payload []byte, contentType string) {
-	result := a.Result != "" && !a.Repeated // a command was sent, and somebody waits to hear what became of it
-	m := outgoing{
-		topic: r.replyTopic, payload: payload, contentType: contentType,
-		correlation: r.correlation, command: result, light: r.atMostOnce && !result,
+	kind := mqtt.Reply
+	switch {
+	case a.Result != "" && !a.Repeated: // a command was sent, and somebody waits to hear what became of it
+		kind = mqtt.Result
+	case r.atMostOnce:
+		kind = mqtt.Light
 	}
+	m := mqtt.Outgoing{Kind: kind, Topic: r.replyTopic, Payload: payload, ContentType: contentType, Correlation: r.correlation}
 	// Nothing else of the request is kept while the reply waits for the broker.
 	if len(payload) > worthShortening {
 		short := a.shortened(len(payload))
-		m.short = func() []byte {
+		m.Short = func() []byte {
 			if short.Time == "" {
 				short.Time = b.stamp(time.Now())
 			}

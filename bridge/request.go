@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"dlt645-mqtt/bridge/bus"
+	"dlt645-mqtt/bridge/limit"
+	"dlt645-mqtt/bridge/mqtt"
 	"dlt645-mqtt/bridge/points"
 	"dlt645-mqtt/protocol"
 )
@@ -32,6 +34,21 @@ type message struct {
 	userProperties []userProperty
 }
 
+// messageOf keeps of a message what a request may need.
+func messageOf(came mqtt.Message) message {
+	m := message{
+		topic: came.Topic, payload: came.Payload, retain: came.Retain, atMostOnce: came.AtMostOnce, responseTopic: came.ResponseTopic,
+		correlation: came.Correlation, expiry: came.Expiry, received: came.Received,
+	}
+	if came.ContentType == mqtt.Bytes { // no other matters
+		m.contentType = mqtt.Bytes
+	}
+	for _, property := range came.UserProperties[:min(len(came.UserProperties), mostUserProperties)] {
+		m.userProperties = append(m.userProperties, userProperty{cropped(property.Key), cropped(property.Value)})
+	}
+	return m
+}
+
 // A userProperty is what an MQTT 5 client has put on its message for whom it may concern.
 type userProperty struct{ name, value string }
 
@@ -40,9 +57,9 @@ type request struct {
 	message
 	verb, target string
 	replyTopic   string
-	refused      error          // why the reply does not go where the client wants it
-	deliver      func(outgoing) // takes the reply
-	command      bool           // it may change something: it is audited, and its result the last to be given up
+	refused      error               // why the reply does not go where the client wants it
+	deliver      func(mqtt.Outgoing) // takes the reply
+	command      bool                // it may change something: it is audited, and its result the last to be given up
 
 	id       json.RawMessage
 	deadline time.Time // for the start of each step; zero: none yet
@@ -90,10 +107,10 @@ func (b *Bridge) receive(m message) {
 		return
 	}
 	if !ok {
-		b.limited.log("foreign topic", "the broker sent a message that was not asked for", "topic", shortened(m.topic))
+		b.limited.Warn("foreign topic", "the broker sent a message that was not asked for", "topic", limit.Cut(m.topic, mostQuoted))
 		return
 	}
-	r := &request{message: m, verb: verb, target: target, replyTopic: b.topics.reply(m.topic), deliver: b.outbox.put, command: isCommandVerb(verb)}
+	r := &request{message: m, verb: verb, target: target, replyTopic: b.topics.reply(m.topic), deliver: b.outbox.Put, command: isCommandVerb(verb)}
 	if m.responseTopic != "" {
 		if reason := b.topics.mayReply(m.responseTopic); reason != "" {
 			r.refused = problemf(CodeBadRequest, "the response topic %s %s", quote(m.responseTopic), reason)
@@ -134,7 +151,7 @@ func (b *Bridge) open(r *request) (in body, err error) {
 	if len(r.payload) > limit {
 		return in, problemf(CodeBadRequest, "the payload has %d bytes; at most %d are allowed", len(r.payload), limit)
 	}
-	if r.contentType == contentBytes && r.verb == verbRaw {
+	if r.contentType == mqtt.Bytes && r.verb == verbRaw {
 		return in, nil
 	}
 	if r.verb == verbConfig {
@@ -158,7 +175,7 @@ func (b *Bridge) Ask(tail string, payload []byte) []byte {
 	r := &request{
 		message: message{topic: tail, payload: payload, received: time.Now()},
 		verb:    verb, target: target, command: isCommandVerb(verb),
-		deliver: func(m outgoing) { answer <- m.payload },
+		deliver: func(m mqtt.Outgoing) { answer <- m.Payload },
 	}
 	b.carryOut(r)
 	return <-answer

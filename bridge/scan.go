@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"dlt645-mqtt/bridge/bus"
+	"dlt645-mqtt/bridge/mqtt"
 	"dlt645-mqtt/bridge/search"
 	"dlt645-mqtt/protocol"
 )
@@ -61,7 +62,7 @@ func (b *Bridge) Scan(ctx context.Context, payload []byte, progress func(ScanPro
 	b.carryOut(&request{
 		message:  message{topic: verbScan, payload: payload, received: time.Now()},
 		verb:     verbScan,
-		deliver:  func(m outgoing) { answer <- m.payload },
+		deliver:  func(m mqtt.Outgoing) { answer <- m.Payload },
 		progress: func(p ScanProgress) bool { progress(p); return ctx.Err() == nil },
 	})
 	return <-answer
@@ -320,7 +321,7 @@ func (b *Bridge) tell(r *request, p ScanProgress) bool {
 	if payload, err := encodeJSON(p); err == nil { // numbers and strings always encode
 		ctx, cancel := context.WithTimeout(context.Background(), progressInterval)
 		defer cancel()
-		b.outbox.pass(ctx, outgoing{topic: b.topics.join(topicScan), payload: payload, contentType: contentJSON, transient: true})
+		b.outbox.Pass(ctx, mqtt.Outgoing{Topic: b.topics.join(topicScan), Payload: payload, ContentType: mqtt.JSON})
 	}
 	return true
 }

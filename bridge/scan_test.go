@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"dlt645-mqtt/bridge/mqtt"
 	"dlt645-mqtt/protocol"
 )
 
@@ -87,9 +88,9 @@ func TestScanAfterScan(t *testing.T) {
 	s.carryOut(&request{
 		message: message{topic: "scan", payload: []byte(`{"meters":1}`), received: time.Now()}, verb: verbScan,
 		progress: func(ScanProgress) bool { return true },
-		deliver: func(m outgoing) {
-			if reply := decoded(t, m.payload); len(reply["meters"].([]any)) != 1 || reply["ok"] != true {
-				t.Errorf("reply %s", m.payload)
+		deliver: func(m mqtt.Outgoing) {
+			if reply := decoded(t, m.Payload); len(reply["meters"].([]any)) != 1 || reply["ok"] != true {
+				t.Errorf("reply %s", m.Payload)
 			}
 			under <- s.scanning.load()
 		},

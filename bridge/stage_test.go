@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"dlt645-mqtt/bridge/bus"
+	"dlt645-mqtt/bridge/mqtt"
 	"dlt645-mqtt/bridge/points"
 )
 
@@ -19,10 +20,10 @@ import (
 type stage struct {
 	*Bridge
 	cage *cage
-	sent chan outgoing
-	told chan outgoing // about meters
+	sent chan mqtt.Outgoing
+	told chan mqtt.Outgoing // about meters
 
-	audited chan outgoing
+	audited chan mqtt.Outgoing
 }
 
 func newStage(t *testing.T, change func(*Config)) *stage {
@@ -34,7 +35,7 @@ func newStage(t *testing.T, change func(*Config)) *stage {
 // newStageOn makes a stage on any bus; cage may be nil.
 func newStageOn(t *testing.T, cage *cage, on bus.Config, change func(*Config)) *stage {
 	t.Helper()
-	s := &stage{cage: cage, sent: make(chan outgoing, 1000), audited: make(chan outgoing, 1000), told: make(chan outgoing, 10_000)}
+	s := &stage{cage: cage, sent: make(chan mqtt.Outgoing, 1000), audited: make(chan mqtt.Outgoing, 1000), told: make(chan mqtt.Outgoing, 10_000)}
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	on.Log = log
 	if on.OnFrame == nil {
@@ -42,7 +43,7 @@ func newStageOn(t *testing.T, cage *cage, on bus.Config, change func(*Config)) *
 	}
 	line := bus.New(on)
 	config := Config{
-		Root: "test", Broker: Broker{URLs: []*url.URL{{Scheme: "mqtt", Host: "127.0.0.1:1"}}}, Bus: line, Protocol: parrot{}, Zone: time.UTC,
+		Root: "test", Broker: mqtt.Broker{URLs: []*url.URL{{Scheme: "mqtt", Host: "127.0.0.1:1"}}}, Bus: line, Protocol: parrot{}, Zone: time.UTC,
 		Meters: []Meter{{Name: "main", Address: parrotAt("000000000001"), Protocol: parrot{}}, {Name: "dead", Address: parrotAt("900000000000"), Protocol: parrot{}}, {Name: "only", Address: parrotAt("AAAAAAAAAAAA"), Protocol: parrot{}}},
 		Allow:  map[string]bool{"read": true, "raw": true}, Log: log, Version: "test",
 	}
@@ -51,11 +52,11 @@ func newStageOn(t *testing.T, cage *cage, on bus.Config, change func(*Config)) *
 		change(&config)
 	}
 	s.Bridge = New(config)
-	s.outbox.up(t.Context(), func(_ context.Context, m outgoing) (bool, error) {
+	s.outbox.Up(t.Context(), func(_ context.Context, m mqtt.Outgoing) (bool, error) {
 		switch {
-		case m.topic == "test/bridge/audit":
+		case m.Topic == "test/bridge/audit":
 			s.audited <- m
-		case strings.HasPrefix(m.topic, "test/meter/"):
+		case strings.HasPrefix(m.Topic, "test/meter/"):
 			s.told <- m
 		default:
 			s.sent <- m
@@ -75,15 +76,15 @@ func newStageOn(t *testing.T, cage *cage, on bus.Config, change func(*Config)) *
 }
 
 // ask sends a message and returns the one reply.
-func (s *stage) ask(t *testing.T, m message) (outgoing, map[string]any) {
+func (s *stage) ask(t *testing.T, m message) (mqtt.Outgoing, map[string]any) {
 	t.Helper()
 	m.received = time.Now()
 	s.receive(m)
 	sent := <-s.sent
-	if sent.contentType != contentJSON {
+	if sent.ContentType != mqtt.JSON {
 		return sent, nil
 	}
-	return sent, decoded(t, sent.payload)
+	return sent, decoded(t, sent.Payload)
 }
 
 // decoded reads a reply; numbers keep their digits.

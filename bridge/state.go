@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"dlt645-mqtt/bridge/homeassistant"
+	"dlt645-mqtt/bridge/mqtt"
 	"dlt645-mqtt/bridge/points"
 	"dlt645-mqtt/protocol"
 )
@@ -211,8 +212,11 @@ func (b *Bridge) publishState(w *watch) {
 	for _, v := range s.values {
 		v.published = v.data
 	}
-	retain := w.points[w.order[0]].Retain
-	b.outbox.put(outgoing{topic: b.topics.ofMeter(w.Name, topicState), payload: payload, contentType: contentJSON, retain: retain, current: true})
+	kind := mqtt.Current
+	if w.points[w.order[0]].Retain {
+		kind = mqtt.State
+	}
+	b.outbox.Put(mqtt.Outgoing{Kind: kind, Topic: b.topics.ofMeter(w.Name, topicState), Payload: payload, ContentType: mqtt.JSON})
 }
 
 // clearState takes the retained state of a meter back: it is not to be retained, or the meter has no
@@ -223,5 +227,5 @@ func (b *Bridge) clearState(w *watch) {
 	if len(w.order) == 0 {
 		w.state = state{}
 	}
-	b.outbox.put(outgoing{topic: b.topics.ofMeter(w.Name, topicState), contentType: contentJSON, retain: true})
+	b.outbox.Put(mqtt.Outgoing{Kind: mqtt.State, Topic: b.topics.ofMeter(w.Name, topicState), ContentType: mqtt.JSON})
 }

@@ -129,8 +129,8 @@ func TestStateUnretained(t *testing.T) {
 		synctest.Wait()
 		published := ""
 		for len(p.told) > 0 {
-			if m := <-p.told; m.topic == "test/meter/main/state" {
-				published += fmt.Sprintf("%d bytes, retained %t; ", len(m.payload), m.retain)
+			if m := <-p.told; m.Topic == "test/meter/main/state" {
+				published += fmt.Sprintf("%d bytes, retained %t; ", len(m.Payload), m.Kind.Retained())
 			}
 		}
 		if want := "0 bytes, retained true; 53 bytes, retained false; "; published != want {

@@ -63,8 +63,8 @@ func (u *unlike) request(topic, payload string) map[string]any {
 	u.Helper()
 	u.receive(message{topic: "test/request/" + topic, payload: []byte(payload), received: time.Now()})
 	for {
-		if m := <-u.sent; strings.HasPrefix(m.topic, "test/reply/") {
-			return decoded(u.T, m.payload)
+		if m := <-u.sent; strings.HasPrefix(m.Topic, "test/reply/") {
+			return decoded(u.T, m.Payload)
 		}
 	}
 }
@@ -207,9 +207,9 @@ func TestPointsOfAnotherProtocol(t *testing.T) {
 		events := ""
 		for len(u.told) > 0 {
 			m := <-u.told
-			heard[m.topic] = string(m.payload)
-			if strings.HasSuffix(m.topic, "rail/event") {
-				kind, _, _ := strings.Cut(strings.TrimPrefix(string(m.payload), `{"event_type":"`), `"`)
+			heard[m.Topic] = string(m.Payload)
+			if strings.HasSuffix(m.Topic, "rail/event") {
+				kind, _, _ := strings.Cut(strings.TrimPrefix(string(m.Payload), `{"event_type":"`), `"`)
 				events += kind + " "
 			}
 		}
@@ -328,8 +328,8 @@ func TestTraceOfAnotherProtocol(t *testing.T) {
 		synctest.Wait()
 		var published []string
 		for len(u.sent) > 0 {
-			if m := <-u.sent; m.topic == "test/bridge/frame" {
-				published = append(published, fmt.Sprint(decoded(u.T, m.payload)["hex"]))
+			if m := <-u.sent; m.Topic == "test/bridge/frame" {
+				published = append(published, fmt.Sprint(decoded(u.T, m.Payload)["hex"]))
 			}
 		}
 		if want := []string{"07726C19", "07766C312E353007"}; !slices.Equal(published, want) {

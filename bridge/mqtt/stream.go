@@ -1,4 +1,4 @@
-package bridge
+package mqtt
 
 import (
 	"bufio"
@@ -40,22 +40,22 @@ var errHandshake = errors.New("the TLS handshake failed")
 
 // dialBroker connects to the broker. It does so in place of package autopaho, whose connections are
 // read without a look at the length that a packet says it has.
-func (l *link) dialBroker(ctx context.Context, _ autopaho.ClientConfig, broker *url.URL) (net.Conn, error) {
+func (l *Link) dialBroker(ctx context.Context, _ autopaho.ClientConfig, broker *url.URL) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	connection, err := l.dialTransport(ctx, broker)
 	if err != nil {
 		return nil, err
 	}
-	s := newStream(connection, maxConfigPayload, func(err error) {
-		l.limited.log("packet", "the connection to the broker is given up", "broker", broker.Redacted(), "err", err)
+	s := newStream(connection, int(l.config.Largest), func(err error) {
+		l.config.Log.Warn("packet", "the connection to the broker is given up", "broker", broker.Redacted(), "err", err)
 	})
 	l.stream.Store(s)
 	return s, nil
 }
 
 // dialTransport connects by the scheme of the broker's URL.
-func (l *link) dialTransport(ctx context.Context, broker *url.URL) (net.Conn, error) {
+func (l *Link) dialTransport(ctx context.Context, broker *url.URL) (net.Conn, error) {
 	scheme := strings.ToLower(broker.Scheme)
 	if scheme == "ws" || scheme == "wss" {
 		dialer := *websocket.DefaultDialer

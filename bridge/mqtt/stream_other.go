@@ -1,6 +1,6 @@
 //go:build !linux
 
-package bridge
+package mqtt
 
 // keepShort leaves a socket as it is.
 func keepShort(uintptr) {}

@@ -1,4 +1,4 @@
-package bridge
+package mqtt
 
 import (
 	"bytes"
@@ -166,17 +166,15 @@ func TestPacketLargerThanAnnounced(t *testing.T) {
 			go broker.serve(0)
 
 			log := &written{}
-			s := newStage(t, func(c *Config) { c.Log = slog.New(slog.NewTextHandler(log, nil)) })
-			s.config.Broker = Broker{URLs: []*url.URL{{Scheme: scheme, Host: host}}, ClientID: "test"}
+			config, _ := testConfig(Broker{URLs: []*url.URL{{Scheme: scheme, Host: host}}, ClientID: "test"}, slog.New(slog.NewTextHandler(log, nil)))
 			if secure {
 				authorities := x509.NewCertPool()
 				authorities.AddCert(server.Certificate())
-				s.config.Broker.TLS = &tls.Config{RootCAs: authorities, ServerName: "example.com"}
+				config.Broker.TLS = &tls.Config{RootCAs: authorities, ServerName: "example.com"}
 			}
-			s.outbox.down()
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			if _, err := s.newLink(t.Context()).connect(); err != nil {
+			if _, err := Connect(t.Context(), config); err != nil {
 				t.Fatal(err)
 			}
 			if sent := <-given; sent > 16<<20 { // what the kernel takes on both sides
@@ -314,11 +312,9 @@ func TestBrokersThatDoNotSpeakMQTT5(t *testing.T) {
 			}
 		}()
 		log := &written{}
-		s := newStage(t, func(c *Config) { c.Log = slog.New(slog.NewTextHandler(log, nil)) })
-		s.config.Broker = Broker{URLs: []*url.URL{{Scheme: row.scheme, Host: listener.Addr().String()}}, ClientID: "test"}
-		s.outbox.down()
+		config, _ := testConfig(Broker{URLs: []*url.URL{{Scheme: row.scheme, Host: listener.Addr().String()}}, ClientID: "test"}, slog.New(slog.NewTextHandler(log, nil)))
 		ctx, cancel := context.WithCancel(t.Context())
-		manager, err := s.Bridge.newLink(ctx).connect()
+		l, err := Connect(ctx, config)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -326,7 +322,7 @@ func TestBrokersThatDoNotSpeakMQTT5(t *testing.T) {
 		<-tried // what was said of the first attempt is in the log
 		cancel()
 		_ = listener.Close()
-		<-manager.Done()
+		<-l.manager.Done()
 		if text := log.String(); !strings.Contains(text, row.want) || strings.Contains(text, "connected to the broker") {
 			t.Errorf("%s: the log says\n%s", row.name, text)
 		}

@@ -1,4 +1,4 @@
-package bridge
+package mqtt
 
 import (
 	"hash/maphash"
@@ -6,9 +6,12 @@ import (
 	"github.com/eclipse/paho.golang/paho"
 )
 
+// mostReceiveMaximum is how many messages may be without our acknowledgement.
+const mostReceiveMaximum = 1024
+
 // mostDeliveries is how many messages a connection remembers: twice as many as may be without our
 // acknowledgement, since a broker may send one again before it has read that.
-const mostDeliveries = 2 * receiveMaximum
+const mostDeliveries = 2 * mostReceiveMaximum
 
 // deliveries remembers the last messages of QoS 1 of a connection, so that one which the broker
 // sends again over the same is not carried out again. No broker may do so (MQTT 5, clause 4.4), and the

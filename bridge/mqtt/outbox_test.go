@@ -1,17 +1,19 @@
-package bridge
+package mqtt
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"dlt645-mqtt/bridge/limit"
 )
 
 // A post office takes what an outbox publishes, or refuses it.
@@ -21,31 +23,31 @@ type postOffice struct {
 	final bool
 }
 
-func (p *postOffice) publish(_ context.Context, m outgoing) (bool, error) {
+func (p *postOffice) publish(_ context.Context, m Outgoing) (bool, error) {
 	if p.err != nil {
 		return p.final, p.err
 	}
-	p.taken = append(p.taken, m.topic+"="+string(m.payload))
+	p.taken = append(p.taken, m.Topic+"="+string(m.Payload))
 	return false, nil
 }
 
-func quietLog() *limiter { return &limiter{logger: slog.New(slog.NewTextHandler(io.Discard, nil))} }
+func quietLog() *limit.Logger { return limit.New(slog.New(slog.DiscardHandler)) }
 
 // TestOutboxKeepsRepliesOverAnOutage loses the connection between two replies; both arrive.
 func TestOutboxKeepsRepliesOverAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := newOutbox(quietLog())
+		o := NewOutbox(quietLog())
 		broken := &postOffice{err: errors.New("connection lost")}
 		ctx, cancel := context.WithCancel(t.Context())
-		o.up(ctx, broken.publish)
-		o.put(outgoing{topic: "a", payload: []byte("1")})
+		o.Up(ctx, broken.publish)
+		o.Put(Outgoing{Topic: "a", Payload: []byte("1")})
 		synctest.Wait()
-		o.down()
+		o.Down()
 		cancel()
-		o.put(outgoing{topic: "b", payload: []byte("2")})
+		o.Put(Outgoing{Topic: "b", Payload: []byte("2")})
 		time.Sleep(time.Hour)
 		whole := &postOffice{}
-		o.up(t.Context(), whole.publish)
+		o.Up(t.Context(), whole.publish)
 		synctest.Wait()
 		slices.Sort(whole.taken)
 		if want := []string{"a=1", "b=2"}; !slices.Equal(whole.taken, want) {
@@ -57,12 +59,12 @@ func TestOutboxKeepsRepliesOverAnOutage(t *testing.T) {
 // TestOutboxDropsWhatTheBrokerRefuses tries a refused message once only.
 func TestOutboxDropsWhatTheBrokerRefuses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := newOutbox(quietLog())
+		o := NewOutbox(quietLog())
 		office := &postOffice{err: errors.New("not authorised"), final: true}
-		o.up(t.Context(), office.publish)
-		o.put(outgoing{topic: "a"})
+		o.Up(t.Context(), office.publish)
+		o.Put(Outgoing{Topic: "a"})
 		synctest.Wait()
-		if n := o.waiting(); n != 0 {
+		if n := o.Waiting(); n != 0 {
 			t.Errorf("%d messages wait, want none", n)
 		}
 	})
@@ -72,18 +74,18 @@ func TestOutboxDropsWhatTheBrokerRefuses(t *testing.T) {
 // and come again with the next connection.
 func TestOutboxPublishesTheNewestState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := newOutbox(quietLog())
+		o := NewOutbox(quietLog())
 		for i := range 100 {
-			o.put(outgoing{topic: "state", payload: fmt.Append(nil, i), retain: true})
+			o.Put(Outgoing{Kind: State, Topic: "state", Payload: fmt.Append(nil, i)})
 		}
 		for range 2 {
 			office := &postOffice{}
-			o.up(t.Context(), office.publish)
+			o.Up(t.Context(), office.publish)
 			synctest.Wait()
 			if want := []string{"state=99"}; !slices.Equal(office.taken, want) {
 				t.Errorf("published %v, want %v", office.taken, want)
 			}
-			o.down()
+			o.Down()
 		}
 	})
 }
@@ -91,14 +93,14 @@ func TestOutboxPublishesTheNewestState(t *testing.T) {
 // TestOutboxClearsOnce sends an empty retained message once: at the next connection there is nothing to clear.
 func TestOutboxClearsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := newOutbox(quietLog())
+		o := NewOutbox(quietLog())
 		office := &postOffice{}
 		for _, payload := range []string{"1", ""} {
-			o.put(outgoing{topic: "a", payload: []byte(payload), retain: true})
+			o.Put(Outgoing{Kind: State, Topic: "a", Payload: []byte(payload)})
 			for range 2 {
-				o.up(t.Context(), office.publish)
+				o.Up(t.Context(), office.publish)
 				synctest.Wait()
-				o.down()
+				o.Down()
 			}
 		}
 		if got := fmt.Sprint(office.taken); got != "[a=1 a=1 a=]" {
@@ -111,10 +113,10 @@ func TestOutboxClearsOnce(t *testing.T) {
 // was told to forget the one that was: over a connection that breaks, then over whole ones.
 func TestOutboxClearsBeforeWhatIsNotRetained(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := newOutbox(quietLog())
-		o.put(outgoing{topic: "state", retain: true})
+		o := NewOutbox(quietLog())
+		o.Put(Outgoing{Kind: State, Topic: "state"})
 		for i := range 2 {
-			o.put(outgoing{topic: "state", payload: fmt.Append(nil, i), current: true})
+			o.Put(Outgoing{Kind: Current, Topic: "state", Payload: fmt.Append(nil, i)})
 		}
 		for _, row := range []struct {
 			office postOffice
@@ -125,20 +127,20 @@ func TestOutboxClearsBeforeWhatIsNotRetained(t *testing.T) {
 			{postOffice{}, []string{"state=1"}},
 		} {
 			ctx, end := context.WithCancel(t.Context())
-			o.up(ctx, row.office.publish)
+			o.Up(ctx, row.office.publish)
 			synctest.Wait()
-			o.down()
+			o.Down()
 			end()
 			synctest.Wait()
 			if !slices.Equal(row.office.taken, row.want) {
 				t.Errorf("published %q, want %q", row.office.taken, row.want)
 			}
 		}
-		o.put(outgoing{topic: "state", retain: true})
-		o.put(outgoing{topic: "state", payload: []byte("2"), current: true})
-		o.put(outgoing{topic: "state", payload: []byte("3"), retain: true})
+		o.Put(Outgoing{Kind: State, Topic: "state"})
+		o.Put(Outgoing{Kind: Current, Topic: "state", Payload: []byte("2")})
+		o.Put(Outgoing{Kind: State, Topic: "state", Payload: []byte("3")})
 		office := &postOffice{}
-		o.up(t.Context(), office.publish)
+		o.Up(t.Context(), office.publish)
 		synctest.Wait()
 		if want := []string{"state=3"}; !slices.Equal(office.taken, want) {
 			t.Errorf("retained again: published %q, want %q", office.taken, want)
@@ -149,18 +151,18 @@ func TestOutboxClearsBeforeWhatIsNotRetained(t *testing.T) {
 // TestOutboxGivesUpCommandsLast overfills the outbox: the results of commands stay.
 func TestOutboxGivesUpCommandsLast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := newOutbox(quietLog())
+		o := NewOutbox(quietLog())
 		big := make([]byte, outboxBytes/10)
-		o.put(outgoing{topic: "command", command: true})
+		o.Put(Outgoing{Kind: Result, Topic: "command"})
 		for i := range 30 {
-			o.put(outgoing{topic: fmt.Sprint(i), payload: big})
+			o.Put(Outgoing{Topic: fmt.Sprint(i), Payload: big})
 		}
-		if o.bytes > outboxBytes {
-			t.Errorf("%d bytes wait, more than %d", o.bytes, outboxBytes)
+		if o.queue.bytes > outboxBytes {
+			t.Errorf("%d bytes wait, more than %d", o.queue.bytes, outboxBytes)
 		}
 		var topics []string
-		for _, m := range o.queue {
-			topics = append(topics, m.topic)
+		for _, m := range o.queue.messages {
+			topics = append(topics, m.Topic)
 		}
 		if !slices.Contains(topics, "command") || !slices.Contains(topics, "29") || slices.Contains(topics, "0") {
 			t.Errorf("waiting: %v, want the command and the newest", topics)
@@ -170,25 +172,25 @@ func TestOutboxGivesUpCommandsLast(t *testing.T) {
 
 func TestOutboxDrain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := newOutbox(quietLog())
+		o := NewOutbox(quietLog())
 		release := make(chan struct{})
 		published := false
-		o.up(t.Context(), func(context.Context, outgoing) (bool, error) {
+		o.Up(t.Context(), func(context.Context, Outgoing) (bool, error) {
 			<-release
 			published = true
 			return false, nil
 		})
-		o.put(outgoing{topic: "last words"})
+		o.Put(Outgoing{Topic: "last words"})
 		time.AfterFunc(time.Second, func() { close(release) })
-		o.drain(time.Minute)
+		o.Drain(time.Minute)
 		if !published {
 			t.Error("drain returned before the message was out")
 		}
-		o.whenRoom(func() { t.Error("a request is acknowledged though nobody sees to its reply any more") })
+		o.WhenRoom(func() { t.Error("a request is acknowledged though nobody sees to its reply any more") })
 		start := time.Now()
-		o.down()
-		o.put(outgoing{topic: "too late"})
-		o.drain(time.Minute)
+		o.Down()
+		o.Put(Outgoing{Topic: "too late"})
+		o.Drain(time.Minute)
 		if waited := time.Since(start); waited != 0 {
 			t.Errorf("drain waited %s without a connection", waited)
 		}
@@ -199,32 +201,32 @@ func TestOutboxDrain(t *testing.T) {
 // others. It is given up; the others all arrive, once.
 func TestOutboxGivesUpPoison(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := newOutbox(quietLog())
+		o := NewOutbox(quietLog())
 		for _, topic := range []string{"a", "poison", "b", "c"} {
-			o.put(outgoing{topic: topic})
+			o.Put(Outgoing{Topic: topic})
 		}
 		var taken []string
 		connections := 0
-		for ; o.waiting() > 0 || connections == 0; connections++ {
+		for ; o.Waiting() > 0 || connections == 0; connections++ {
 			if connections > 2*mostAttempts {
-				t.Fatalf("after %d connections %d messages still wait", connections, o.waiting())
+				t.Fatalf("after %d connections %d messages still wait", connections, o.Waiting())
 			}
 			ctx, cancel := context.WithCancel(t.Context())
 			var mu sync.Mutex
-			o.up(ctx, func(ctx context.Context, m outgoing) (bool, error) {
+			o.Up(ctx, func(ctx context.Context, m Outgoing) (bool, error) {
 				mu.Lock()
 				defer mu.Unlock()
-				if m.topic == "poison" {
+				if m.Topic == "poison" {
 					cancel()
 				}
 				if ctx.Err() != nil {
 					return false, errors.New("connection lost")
 				}
-				taken = append(taken, m.topic)
+				taken = append(taken, m.Topic)
 				return false, nil
 			})
 			synctest.Wait()
-			o.down()
+			o.Down()
 			cancel()
 			synctest.Wait()
 		}
@@ -239,35 +241,35 @@ func TestOutboxGivesUpPoison(t *testing.T) {
 // the next one, though states come all the time and the broker takes one of them never.
 func TestOutboxSendsSuspectsAmongStates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := newOutbox(quietLog())
+		o := NewOutbox(quietLog())
 		first, end := context.WithCancel(t.Context())
-		o.up(first, func(context.Context, outgoing) (bool, error) { return false, errors.New("connection lost") })
-		o.put(outgoing{topic: "reply"})
+		o.Up(first, func(context.Context, Outgoing) (bool, error) { return false, errors.New("connection lost") })
+		o.Put(Outgoing{Topic: "reply"})
 		synctest.Wait()
-		o.down()
+		o.Down()
 		end()
 		synctest.Wait()
 
 		var mu sync.Mutex
 		taken := map[string]int{}
-		refused := outgoing{topic: "refused", payload: []byte("1"), retain: true}
-		o.put(refused)
+		refused := Outgoing{Kind: State, Topic: "refused", Payload: []byte("1")}
+		o.Put(refused)
 		second, end := context.WithCancel(t.Context())
-		o.up(second, func(_ context.Context, m outgoing) (bool, error) {
+		o.Up(second, func(_ context.Context, m Outgoing) (bool, error) {
 			time.Sleep(time.Second)
-			if m.topic == refused.topic {
-				return false, errNotNow
+			if m.Topic == refused.Topic {
+				return false, ErrNotNow
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			taken[m.topic]++
+			taken[m.Topic]++
 			return false, nil
 		})
 		for i := range 600 {
-			o.put(outgoing{topic: fmt.Sprint("state ", i%8), payload: fmt.Append(nil, i), retain: true})
+			o.Put(Outgoing{Kind: State, Topic: fmt.Sprint("state ", i%8), Payload: fmt.Append(nil, i)})
 			time.Sleep(100 * time.Millisecond)
 		}
-		o.down()
+		o.Down()
 		end()
 		time.Sleep(time.Minute)
 		synctest.Wait()
@@ -280,16 +282,16 @@ func TestOutboxSendsSuspectsAmongStates(t *testing.T) {
 // TestOutboxSendsLessToASmallBroker replaces a message that the broker would not take.
 func TestOutboxSendsLessToASmallBroker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := newOutbox(quietLog())
+		o := NewOutbox(quietLog())
 		var taken []string
-		o.up(t.Context(), func(_ context.Context, m outgoing) (bool, error) {
-			if len(m.payload) > 10 {
-				return true, fmt.Errorf("%w: it is long", errTooLarge)
+		o.Up(t.Context(), func(_ context.Context, m Outgoing) (bool, error) {
+			if len(m.Payload) > 10 {
+				return true, fmt.Errorf("%w: it is long", ErrTooLarge)
 			}
-			taken = append(taken, string(m.payload))
+			taken = append(taken, string(m.Payload))
 			return false, nil
 		})
-		o.put(outgoing{payload: []byte("far too long a reply"), short: func() []byte { return []byte("sorry") }})
+		o.Put(Outgoing{Payload: []byte("far too long a reply"), Short: func() []byte { return []byte("sorry") }})
 		synctest.Wait()
 		if !slices.Equal(taken, []string{"sorry"}) {
 			t.Errorf("published %v", taken)
@@ -300,18 +302,18 @@ func TestOutboxSendsLessToASmallBroker(t *testing.T) {
 // TestOutboxOnADeadConnection comes up with a connection that is gone already.
 func TestOutboxOnADeadConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := newOutbox(quietLog())
+		o := NewOutbox(quietLog())
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		tries := 0
-		o.put(outgoing{topic: "a"})
-		o.up(ctx, func(context.Context, outgoing) (bool, error) {
+		o.Put(Outgoing{Topic: "a"})
+		o.Up(ctx, func(context.Context, Outgoing) (bool, error) {
 			tries++
 			return false, errors.New("no connection")
 		})
 		synctest.Wait()
-		if tries > 0 || o.waiting() != 1 {
-			t.Errorf("%d tries, %d messages wait", tries, o.waiting())
+		if tries > 0 || o.Waiting() != 1 {
+			t.Errorf("%d tries, %d messages wait", tries, o.Waiting())
 		}
 	})
 }
@@ -320,16 +322,16 @@ func TestOutboxOnADeadConnection(t *testing.T) {
 // each takes.
 func TestOutboxKeepsTheOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := newOutbox(quietLog())
+		o := NewOutbox(quietLog())
 		for i := range 10 {
-			o.put(outgoing{topic: "event", payload: fmt.Append(nil, i), ordered: true})
+			o.Put(Outgoing{Kind: Event, Topic: "event", Payload: fmt.Append(nil, i)})
 		}
-		o.put(outgoing{topic: "reply"})
+		o.Put(Outgoing{Topic: "reply"})
 		var mu sync.Mutex
 		var begun []string
-		o.up(t.Context(), func(_ context.Context, m outgoing) (bool, error) {
+		o.Up(t.Context(), func(_ context.Context, m Outgoing) (bool, error) {
 			mu.Lock()
-			begun = append(begun, m.topic+string(m.payload))
+			begun = append(begun, m.Topic+string(m.Payload))
 			takes := time.Second / time.Duration(len(begun)) // each less than the one before
 			mu.Unlock()
 			time.Sleep(takes)
@@ -347,10 +349,10 @@ func TestOutboxKeepsTheOrder(t *testing.T) {
 
 func TestOutboxAndASlowBroker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := newOutbox(quietLog())
+		o := NewOutbox(quietLog())
 		connection, end := context.WithCancel(t.Context())
 		sent := 0
-		slow := func(ctx context.Context, _ outgoing) (bool, error) {
+		slow := func(ctx context.Context, _ Outgoing) (bool, error) {
 			sent++
 			select {
 			case <-ctx.Done():
@@ -359,43 +361,43 @@ func TestOutboxAndASlowBroker(t *testing.T) {
 				return false, nil
 			}
 		}
-		o.up(connection, slow)
-		o.put(outgoing{topic: "acknowledged"})
+		o.Up(connection, slow)
+		o.Put(Outgoing{Topic: "acknowledged"})
 		time.Sleep(2 * time.Hour)
 		synctest.Wait()
 		if sent != 1 {
 			t.Errorf("sent %d times, want once", sent)
 		}
 
-		o.put(outgoing{topic: "not acknowledged"})
+		o.Put(Outgoing{Topic: "not acknowledged"})
 		time.Sleep(time.Minute)
-		o.down()
+		o.Down()
 		end()
 		synctest.Wait()
-		if sent != 2 || o.waiting() != 1 {
-			t.Errorf("sent %d times, %d messages wait; want the second message to wait for the next connection", sent, o.waiting())
+		if sent != 2 || o.Waiting() != 1 {
+			t.Errorf("sent %d times, %d messages wait; want the second message to wait for the next connection", sent, o.Waiting())
 		}
-		o.up(t.Context(), slow)
+		o.Up(t.Context(), slow)
 		time.Sleep(2 * time.Hour)
 		synctest.Wait()
-		if sent != 3 || o.waiting() != 0 {
-			t.Errorf("sent %d times, %d messages wait; want the second message sent again", sent, o.waiting())
+		if sent != 3 || o.Waiting() != 0 {
+			t.Errorf("sent %d times, %d messages wait; want the second message sent again", sent, o.Waiting())
 		}
 	})
 }
 
 func TestOutboxTriesAgainWhatIsRefusedForNow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := newOutbox(quietLog())
+		o := NewOutbox(quietLog())
 		full := time.Now().Add(time.Minute)
 		office := &postOffice{}
-		o.up(t.Context(), func(ctx context.Context, m outgoing) (bool, error) {
+		o.Up(t.Context(), func(ctx context.Context, m Outgoing) (bool, error) {
 			if time.Now().Before(full) {
-				return false, errNotNow
+				return false, ErrNotNow
 			}
 			return office.publish(ctx, m)
 		})
-		o.put(outgoing{topic: "a", payload: []byte("1")})
+		o.Put(Outgoing{Topic: "a", Payload: []byte("1")})
 		time.Sleep(time.Minute + refusalPause)
 		synctest.Wait()
 		if want := []string{"a=1"}; !slices.Equal(office.taken, want) {
@@ -407,10 +409,10 @@ func TestOutboxTriesAgainWhatIsRefusedForNow(t *testing.T) {
 // TestOutboxHasRoom lets more wait than the broker should send requests for.
 func TestOutboxHasRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := newOutbox(quietLog())
+		o := NewOutbox(quietLog())
 		connection, end := context.WithCancel(t.Context())
 		taken := make(chan struct{})
-		busy := func(ctx context.Context, _ outgoing) (bool, error) {
+		busy := func(ctx context.Context, _ Outgoing) (bool, error) {
 			select {
 			case taken <- struct{}{}:
 				return false, nil
@@ -418,11 +420,11 @@ func TestOutboxHasRoom(t *testing.T) {
 				return false, ctx.Err()
 			}
 		}
-		o.up(connection, busy)
+		o.Up(connection, busy)
 		acknowledged := 0
 		for range outboxInFlight + outboxRoom + 10 {
-			o.put(outgoing{})
-			o.whenRoom(func() { acknowledged++ })
+			o.Put(Outgoing{})
+			o.WhenRoom(func() { acknowledged++ })
 		}
 		if want := outboxInFlight + outboxRoom - 1; acknowledged != want {
 			t.Errorf("%d requests are acknowledged, want %d", acknowledged, want)
@@ -432,7 +434,7 @@ func TestOutboxHasRoom(t *testing.T) {
 			synctest.Wait()
 		}
 		if acknowledged >= outboxInFlight+outboxRoom {
-			t.Errorf("%d requests are acknowledged though %d messages wait", acknowledged, o.waiting())
+			t.Errorf("%d requests are acknowledged though %d messages wait", acknowledged, o.Waiting())
 		}
 		<-taken
 		synctest.Wait()
@@ -441,17 +443,17 @@ func TestOutboxHasRoom(t *testing.T) {
 		}
 
 		for range outboxRoom {
-			o.put(outgoing{})
-			o.whenRoom(func() { acknowledged++ })
+			o.Put(Outgoing{})
+			o.WhenRoom(func() { acknowledged++ })
 		}
 		before := acknowledged
-		o.down()
+		o.Down()
 		end()
 		synctest.Wait()
-		o.up(t.Context(), func(context.Context, outgoing) (bool, error) { return false, nil })
+		o.Up(t.Context(), func(context.Context, Outgoing) (bool, error) { return false, nil })
 		synctest.Wait()
-		if acknowledged != before || o.waiting() != 0 {
-			t.Errorf("%d requests of a connection that has ended are acknowledged, %d messages wait", acknowledged-before, o.waiting())
+		if acknowledged != before || o.Waiting() != 0 {
+			t.Errorf("%d requests of a connection that has ended are acknowledged, %d messages wait", acknowledged-before, o.Waiting())
 		}
 	})
 }
@@ -459,14 +461,14 @@ func TestOutboxHasRoom(t *testing.T) {
 // TestOutboxSendsCommandsFirst has results of commands overtake all else that waits.
 func TestOutboxSendsCommandsFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := newOutbox(quietLog())
-		o.put(outgoing{topic: "read"})
-		o.put(outgoing{topic: "first", command: true})
-		o.put(outgoing{topic: "read"})
-		o.put(outgoing{topic: "second", command: true})
+		o := NewOutbox(quietLog())
+		o.Put(Outgoing{Topic: "read"})
+		o.Put(Outgoing{Kind: Result, Topic: "first"})
+		o.Put(Outgoing{Topic: "read"})
+		o.Put(Outgoing{Kind: Result, Topic: "second"})
 		var topics []string
-		for _, m := range o.queue {
-			topics = append(topics, m.topic)
+		for _, m := range o.queue.messages {
+			topics = append(topics, m.Topic)
 		}
 		if want := []string{"first", "second", "read", "read"}; !slices.Equal(topics, want) {
 			t.Errorf("in the order %v, want %v", topics, want)
@@ -476,25 +478,25 @@ func TestOutboxSendsCommandsFirst(t *testing.T) {
 
 // TestOutboxKeepsNoSpareRoom puts in a message whose buffer has grown beyond it.
 func TestOutboxKeepsNoSpareRoom(t *testing.T) {
-	o := newOutbox(quietLog())
-	o.put(outgoing{payload: make([]byte, 100, 100_000)})
-	if o.bytes > 1000 || cap(o.queue[0].payload) > 200 {
-		t.Errorf("%d bytes are kept for a payload of 100", o.bytes)
+	o := NewOutbox(quietLog())
+	o.Put(Outgoing{Payload: make([]byte, 100, 100_000)})
+	if o.queue.bytes > 1000 || cap(o.queue.messages[0].Payload) > 200 {
+		t.Errorf("%d bytes are kept for a payload of 100", o.queue.bytes)
 	}
 }
 
 // TestOutboxKeepsNothingThatIsOut fills the outbox during an outage and empties it after.
 func TestOutboxKeepsNothingThatIsOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := newOutbox(quietLog())
+		o := NewOutbox(quietLog())
 		before := heap()
 		for range 30 {
-			o.put(outgoing{payload: make([]byte, outboxBytes/40)})
+			o.Put(Outgoing{Payload: make([]byte, outboxBytes/40)})
 		}
-		o.up(t.Context(), (&postOffice{final: true, err: errors.New("not authorised")}).publish)
+		o.Up(t.Context(), (&postOffice{final: true, err: errors.New("not authorised")}).publish)
 		synctest.Wait()
-		if used := heap() - before; o.waiting() > 0 || used > outboxBytes/10 {
-			t.Errorf("%d messages wait, %d bytes are in use", o.waiting(), used)
+		if used := heap() - before; o.Waiting() > 0 || used > outboxBytes/10 {
+			t.Errorf("%d messages wait, %d bytes are in use", o.Waiting(), used)
 		}
 		runtime.KeepAlive(o)
 	})
@@ -504,7 +506,7 @@ func TestOutboxKeepsNothingThatIsOut(t *testing.T) {
 // an acknowledgement, whoever brings more of them waits, and a result of a command goes before all.
 func TestOutboxLightLane(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := newOutbox(quietLog())
+		o := NewOutbox(quietLog())
 		var mu sync.Mutex
 		var light, heavy int
 		counts := func() (int, int) {
@@ -514,11 +516,11 @@ func TestOutboxLightLane(t *testing.T) {
 		}
 		var first string
 		open, broken := make(chan struct{}), false
-		publish := func(ctx context.Context, m outgoing) (bool, error) {
-			if !m.transient {
+		publish := func(ctx context.Context, m Outgoing) (bool, error) {
+			if m.Kind != Fleeting {
 				mu.Lock()
 				if heavy++; heavy > outboxInFlight && first == "" {
-					first = m.topic
+					first = m.Topic
 				}
 				mu.Unlock()
 				select {
@@ -538,19 +540,19 @@ func TestOutboxLightLane(t *testing.T) {
 			return false, nil
 		}
 		ctx, end := context.WithCancel(t.Context())
-		o.up(ctx, publish)
+		o.Up(ctx, publish)
 		const flood = 5 * outboxRoom
 		for range flood {
-			o.put(outgoing{topic: "reply", payload: make([]byte, 200), light: true})
-			o.brake()
-			if waiting := o.waiting() - outboxRoom; waiting > lightBytes/500+outboxInFlight {
+			o.Put(Outgoing{Kind: Light, Topic: "reply", Payload: make([]byte, 200)})
+			o.Brake()
+			if waiting := o.Waiting() - outboxRoom; waiting > lightBytes/500+outboxInFlight {
 				t.Fatalf("%d more wait", waiting)
 			}
 		}
-		o.put(outgoing{topic: "result", command: true})
+		o.Put(Outgoing{Kind: Result, Topic: "result"})
 		time.Sleep(time.Minute)
-		if light, _ := counts(); light != flood-outboxRoom-outboxInFlight || o.waiting() != outboxRoom+1 {
-			t.Errorf("%d of %d went without an acknowledgement, %d wait", light, flood, o.waiting())
+		if light, _ := counts(); light != flood-outboxRoom-outboxInFlight || o.Waiting() != outboxRoom+1 {
+			t.Errorf("%d of %d went without an acknowledgement, %d wait", light, flood, o.Waiting())
 		}
 
 		// The connection breaks: those that wait in the light lane wait with the others, and nobody is kept
@@ -559,25 +561,25 @@ func TestOutboxLightLane(t *testing.T) {
 		broken = true
 		mu.Unlock()
 		for range 2 * lightBytes / 500 {
-			o.put(outgoing{topic: "reply", payload: make([]byte, 200), light: true})
-			o.brake()
+			o.Put(Outgoing{Kind: Light, Topic: "reply", Payload: make([]byte, 200)})
+			o.Brake()
 		}
-		o.down()
+		o.Down()
 		end()
 		time.Sleep(time.Second) // what was on its way is lost
 		mu.Lock()
 		broken, light, heavy = false, 0, outboxInFlight // of the last connection
 		mu.Unlock()
-		waiting := o.waiting()
+		waiting := o.Waiting()
 		if want := outboxRoom + 1 + outboxInFlight + 2*lightBytes/500; waiting != want {
 			t.Errorf("%d wait for the next connection, want %d", waiting, want)
 		}
 		close(open)
-		o.up(t.Context(), publish)
+		o.Up(t.Context(), publish)
 		synctest.Wait()
 		time.Sleep(time.Minute)
-		if light, heavy := counts(); heavy-outboxInFlight != waiting || light != 0 || o.waiting() != 0 {
-			t.Errorf("%d of %d were acknowledged over the next connection, %d not, %d wait", heavy-outboxInFlight, waiting, light, o.waiting())
+		if light, heavy := counts(); heavy-outboxInFlight != waiting || light != 0 || o.Waiting() != 0 {
+			t.Errorf("%d of %d were acknowledged over the next connection, %d not, %d wait", heavy-outboxInFlight, waiting, light, o.Waiting())
 		}
 	})
 }
@@ -586,9 +588,9 @@ func TestOutboxLightLane(t *testing.T) {
 // has it, and no longer.
 func TestOutboxKeepsNotWhatIsToldAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := newOutbox(quietLog())
-		o.put(outgoing{topic: "config", payload: []byte("1"), retain: true, passing: true})
-		o.put(outgoing{topic: "state", payload: []byte("2"), retain: true})
+		o := NewOutbox(quietLog())
+		o.Put(Outgoing{Kind: Passing, Topic: "config", Payload: []byte("1")})
+		o.Put(Outgoing{Kind: State, Topic: "state", Payload: []byte("2")})
 		for i, row := range []struct {
 			err  error
 			want string
@@ -596,16 +598,16 @@ func TestOutboxKeepsNotWhatIsToldAnew(t *testing.T) {
 			var mu sync.Mutex
 			var taken []string
 			ctx, end := context.WithCancel(t.Context())
-			o.up(ctx, func(_ context.Context, m outgoing) (bool, error) {
+			o.Up(ctx, func(_ context.Context, m Outgoing) (bool, error) {
 				mu.Lock()
 				defer mu.Unlock()
 				if row.err == nil {
-					taken = append(taken, m.topic+"="+string(m.payload))
+					taken = append(taken, m.Topic+"="+string(m.Payload))
 				}
 				return false, row.err
 			})
 			synctest.Wait()
-			o.down()
+			o.Down()
 			end()
 			synctest.Wait()
 			slices.Sort(taken)
@@ -613,8 +615,93 @@ func TestOutboxKeepsNotWhatIsToldAnew(t *testing.T) {
 				t.Errorf("connection %d: published %s, want %s", i, got, row.want)
 			}
 		}
-		if len(o.retained) != 1 {
-			t.Errorf("%d messages are kept", len(o.retained))
+		if len(o.newest) != 1 {
+			t.Errorf("%d messages are kept", len(o.newest))
 		}
 	})
+}
+
+// TestOutboxKeepsReadings keeps readings over an outage, the newest where there are too many, and counts
+// what it gave up.
+func TestOutboxKeepsReadings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := NewOutbox(quietLog())
+		broken := &postOffice{err: errors.New("connection lost")}
+		ctx, cancel := context.WithCancel(t.Context())
+		o.Up(ctx, broken.publish)
+		o.Put(Outgoing{Kind: Reading, Topic: "readings", Payload: []byte("first")})
+		synctest.Wait()
+		o.Down()
+		cancel()
+		o.Put(Outgoing{Topic: "reply", Payload: []byte("!")})
+		synctest.Wait()
+		var mu sync.Mutex
+		var taken []string
+		o.Up(t.Context(), func(_ context.Context, m Outgoing) (bool, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			taken = append(taken, m.Topic+"="+string(m.Payload))
+			return false, nil
+		})
+		synctest.Wait()
+		slices.Sort(taken)
+		if got := strings.Join(taken, " "); got != "readings=first reply=!" {
+			t.Errorf("published %s", got)
+		}
+		o.Down()
+		large := strings.Repeat("x", 1<<20)
+		for range 7 {
+			o.Put(Outgoing{Kind: Reading, Topic: "readings", Payload: []byte(large)})
+		}
+		if waiting, lost := len(o.readings.messages), o.LostReadings(); waiting != 3 || lost != 4 {
+			t.Errorf("%d wait and %d were given up, want 3 and 4", waiting, lost)
+		}
+	})
+}
+
+// TestLeadingStatesGoFirst: on each connection the broker has what is stale before it hears that we are there, or for
+// a moment the old values would seem to be of now.
+func TestLeadingStatesGoFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := NewOutbox(quietLog())
+		for range 3 {
+			o.Put(Outgoing{Kind: Following, Topic: "status", Payload: []byte("online")})
+			for _, topic := range []string{"a", "b", "c"} {
+				o.Put(Outgoing{Kind: Leading, Topic: topic, Payload: []byte(topic)})
+			}
+			var sent []string
+			refused := false
+			ctx, cancel := context.WithCancel(t.Context())
+			over := make(chan string, 10)
+			o.Up(ctx, func(_ context.Context, m Outgoing) (bool, error) {
+				if m.Topic == "b" && !refused {
+					refused = true
+					time.Sleep(time.Second)
+					over <- m.Topic
+					return false, ErrNotNow // a broker that refuses it for ever must hear the rest all the same
+				}
+				time.Sleep(time.Millisecond)
+				over <- m.Topic
+				return false, nil
+			})
+			time.Sleep(time.Minute)
+			cancel()
+			o.Down()
+			for len(over) > 0 {
+				sent = append(sent, <-over)
+			}
+			if status := slices.Index(sent, "status"); status < 3 || slices.Index(sent, "a") > status || slices.Index(sent, "c") > status {
+				t.Errorf("sent %q", sent)
+			}
+			synctest.Wait()
+		}
+	})
+}
+
+// heap is how many bytes are in use.
+func heap() int {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int(m.HeapAlloc)
 }

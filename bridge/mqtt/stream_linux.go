@@ -1,4 +1,4 @@
-package bridge
+package mqtt
 
 import "golang.org/x/sys/unix"
 

@@ -128,6 +128,9 @@ func (s *Search) Run(roots []Root) (sure bool, err error) {
 		if err := s.inquire(&s.current); err != nil || s.enough() {
 			return false, err
 		}
+		if len(s.roots) > 0 && s.roots[0].Mode == s.current.Mode {
+			continue // who speaks another protocol here is found by a few questions
+		}
 		if err := s.follow(); err != nil || s.enough() {
 			return false, err
 		}

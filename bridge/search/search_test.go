@@ -231,6 +231,29 @@ func TestSearchBeginsWhereSeveralAnswer(t *testing.T) {
 	})
 }
 
+// TestSearchAsksAllProtocolsOfAModeFirst has meters of several protocols at one mode. Those that a question about all
+// meters finds must not wait for the addresses of the several to be narrowed.
+func TestSearchAsksAllProtocolsOfAModeFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := town{meters: map[string]protocol.Mode{"x 111": slow, "x 112": slow, "y 222": slow, "z 333": slow}}
+		s := Search{Ask: w.ask, Wanted: 4}
+		var roots []Root
+		for _, mode := range []protocol.Mode{slow, fast} {
+			for _, name := range []string{"x", "y", "z"} {
+				roots = append(roots, Root{seeker{name: name}, mode})
+			}
+		}
+		if sure, err := s.Run(roots); sure || err != nil || len(s.Found()) != 4 {
+			t.Errorf("sure %t, %v, found %v", sure, err, s.Found())
+		}
+		// Three about all meters; two for the own addresses of those that answered; 0, 1 and 2 of the last digits, and
+		// two for the own addresses.
+		if want := 3 + 2 + 3 + 2; s.Questions() != want {
+			t.Errorf("%d questions, want %d: %v", s.Questions(), want, w.asked)
+		}
+	})
+}
+
 // TestNoiseDoesNotKeepTheSearch has noise in answer to everything at one mode. The other modes have their turn.
 func TestNoiseDoesNotKeepTheSearch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

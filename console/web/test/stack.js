@@ -13,7 +13,7 @@ import { chromium } from 'playwright-core'
 const repository = fileURLToPath(new URL('../../..', import.meta.url))
 
 // patience bounds every wait, in milliseconds; a test that passes never waits for it to end.
-export const patience = 30000
+export const patience = 90000
 
 // find returns the path of a program that is installed, or undefined.
 export function find (name) {

@@ -6,6 +6,18 @@ import { t } from '../words'
 
 const kept: { root: string, busy: boolean, reply?: any } = { root: '', busy: false }
 
+// entry returns how a meter that was found is written in DLT645_METERS: what it takes to reach it, and the line's
+// settings where they are not those of the bus.
+function entry (m: any, bus: any) {
+  const parity = new URLSearchParams(String(bus?.url ?? '').split('?')[1] ?? '').get('parity') ?? 'even'
+  const options = [
+    m.options ? String(m.options) : '',
+    m.baud && bus?.baud && m.baud !== bus.baud ? `baud=${m.baud}` : '',
+    m.parity && m.parity !== parity ? `parity=${m.parity}` : ''
+  ].filter(Boolean)
+  return `${m.address}@${m.protocol}${options.length > 0 ? `?${options.join('&')}` : ''}`
+}
+
 // Scan finds the meters on a bus, and writes the line that names them.
 export function Scan () {
   const [b, setBridge] = useBridge()
@@ -38,8 +50,8 @@ export function Scan () {
   const share = finite(progress?.asked) / Math.max(1, finite(progress?.asked) + finite(progress?.left))
   // Names of meters that are named already are kept.
   const names = new Map<string, string>((Array.isArray(b.info?.meters) ? b.info.meters : []).map((m: any) => [`${m.address}@${m.protocol}`, String(m.name)]))
-  const plainProtocol = '2007'
-  const line = 'DLT645_METERS=' + meters.map((m, i) => `${names.get(`${m.address}@${m.protocol}`) ?? `meter${i + 1}`}=${m.address}${m.protocol === plainProtocol ? '' : `@${m.protocol}`}`).join(',')
+  const entries = meters.map((m, i) => `${names.get(`${m.address}@${m.protocol}`) ?? `meter${i + 1}`}=${entry(m, b.info?.bus)}`).join(',')
+  const line = `DLT645_METERS=${entries.includes('&') ? `'${entries}'` : entries}` // quoted for shells
   return (
     <>
       <Title>{t('Scan', '搜表')}</Title>

@@ -100,11 +100,17 @@ func (c *client) publish(topic, payload string, change func(*paho.Publish)) {
 // next returns the next message that the client gets.
 func (c *client) next() *paho.Publish {
 	c.t.Helper()
+	return c.nextWithin(patience)
+}
+
+// nextWithin is next for who must wait for longer, or not so long.
+func (c *client) nextWithin(most time.Duration) *paho.Publish {
+	c.t.Helper()
 	select {
 	case p := <-c.messages:
 		checkMessage(c.t, p)
 		return p
-	case <-time.After(patience):
+	case <-time.After(most):
 		c.t.Fatal("no message came")
 		return nil
 	}

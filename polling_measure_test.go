@@ -23,7 +23,8 @@ func measurePolling(t *testing.T, binary string) []measure {
 	if runtime.GOOS != "linux" {
 		return nil // the figures are read in /proc
 	}
-	const meters, during = 100, 90 * time.Second
+	// All meters have their turns in the same seconds of a round, and all states come then.
+	const meters, during, interval = 100, 90 * time.Second, 30 * time.Second
 	bus, b := freeAddress(t), startMochi(t)
 	start := func(environment []string, arguments ...string) *exec.Cmd {
 		command := exec.CommandContext(t.Context(), binary, arguments...)
@@ -38,7 +39,7 @@ func measurePolling(t *testing.T, binary string) []measure {
 	file := filepath.Join(t.TempDir(), "points.csv")
 	table, names := "meter,item,interval\n", []string(nil)
 	for _, item := range []string{"forward_active_energy", "active_power", "voltage_block", "current_block", "power_factor", "frequency"} {
-		table += "*," + item + ",30s\n"
+		table += fmt.Sprintf("*,%s,%s\n", item, interval)
 	}
 	for i := range meters {
 		names = append(names, fmt.Sprintf("m%d=%012d", i+1, i+1))
@@ -52,14 +53,14 @@ func measurePolling(t *testing.T, binary string) []measure {
 	})
 	seen := map[string]bool{}
 	for len(seen) < meters { // the first round is not like the others
-		seen[c.next().Topic] = true
+		seen[c.nextWithin(2*interval).Topic] = true
 	}
 
 	begin, before := time.Now(), processorTime(t, bridge.Process.Pid)
 	var delays []time.Duration
 	resident := 0
 	for time.Since(begin) < during {
-		p := c.next()
+		p := c.nextWithin(2 * interval)
 		came := time.Now()
 		var state struct{ Time time.Time }
 		if err := json.Unmarshal(p.Payload, &state); err != nil {

@@ -23,6 +23,7 @@ type commandReply struct {
 	ClockOffset                      json.Number `json:"clock_offset_s"`
 	DriftBefore                      json.Number `json:"drift_before_s"`
 	DriftAfter                       json.Number `json:"drift_after_s"`
+	Frames                           []struct{ Direction, Hex string }
 	Error                            *struct{ Code, Message string }
 }
 
@@ -194,9 +195,9 @@ func TestAddressOverMQTT(t *testing.T) {
 // TestPasswordsOverMQTT has a wrong password for one meter, and a right one for another.
 func TestPasswordsOverMQTT(t *testing.T) {
 	b := startMochi(t)
-	line, busURL := serveMeters(t, url.Values{"meters": {"2"}, "passwords": {"02654321,04654321"}, "lock": {"3"}})
+	line, busURL := serveMeters(t, url.Values{"meters": {"2"}, "passwords": {"02A54321,04654321"}, "lock": {"3"}})
 	file := filepath.Join(t.TempDir(), "passwords")
-	writeFile(t, file, "# the others have the usual one\n000000000002=02654321\n")
+	writeFile(t, file, "# the others have the usual one\n2@2007=hex,02a54321,operator=0000C0DE\n")
 	root, _ := startBridge(t, map[string]string{
 		"DLT645_MQTT_URL": "mqtt://" + b.address, "DLT645_BUS_URL": busURL, "DLT645_METERS": "main=1,shop=2",
 		"DLT645_ALLOW": "read,relay,write", "DLT645_METER_PASSWORD": "02111111,04654321", "DLT645_METER_PASSWORDS_FILE": file, "DLT645_TRACE": "true",
@@ -204,7 +205,7 @@ func TestPasswordsOverMQTT(t *testing.T) {
 	c := newClient(t, dial(t, b.address), root+"/#")
 	c.ready(root)
 	secret := func(p *paho.Publish) {
-		for _, digits := range []string{"654321", "111111", "444444", "876554"} { // as they are, and as they travel
+		for _, digits := range []string{"654321", "111111", "444444", "547698", "A54321", "5476D8"} { // as they are, and as they travel
 			if strings.Contains(string(p.Payload), digits) {
 				t.Errorf("a password on %s: %s", p.Topic, p.Payload)
 			}
@@ -238,8 +239,8 @@ func TestPasswordsOverMQTT(t *testing.T) {
 	if line.Meters()[0].Locked(time.Now()) {
 		t.Error("the meter has locked itself")
 	}
-	if r := ask("relay/shop", "trip"); r.Result != "verified" {
-		t.Errorf("the meter with a password of its own: %+v", r)
+	if r := ask("relay/shop", `{"action":"trip","trace":true}`); r.Result != "verified" || len(r.Frames) == 0 || !strings.Contains(r.Frames[0].Hex, "11F33333") {
+		t.Errorf("the meter with a password and an operator code of its own, both with letters: %+v", r)
 	}
 	if r := ask("write/main", `{"item":"demand_period","value":30}`); r.Result != "verified" {
 		t.Errorf("another level: %+v", r)

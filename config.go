@@ -58,7 +58,7 @@ type environment struct {
 	Allow              string `default:"read" desc:"allowed classes of requests, of read, write, relay, maintenance, broadcast, raw, config"`
 	MeterPassword      string `split_words:"true" desc:"meter passwords, level first: 02123456,04000000"`
 	MeterPasswordFile  string `split_words:"true" desc:"file with the meter passwords"`
-	MeterPasswordsFile string `split_words:"true" desc:"file with passwords by meter, lines such as main=02123456,04000000"`
+	MeterPasswordsFile string `split_words:"true" desc:"file with passwords by meter, lines such as main=02123456,04000000 or shop=hex,02A1B2C3,operator=0000C0DE"`
 	OperatorCode       string `split_words:"true" default:"00000000" desc:"operator code in commands, 8 digits, sent low byte first"`
 	RelayValid         string `split_words:"true" default:"5m" desc:"how long a relay command stays valid for the meter"`
 	MeterTimezone      string `split_words:"true" default:"Asia/Shanghai" desc:"zone of the meters' clocks and of the times in replies"`
@@ -95,6 +95,7 @@ type config struct {
 	allow      map[string]bool
 	passwords  map[protocol.MeterKey]map[string]string
 	operator   string
+	operators  map[protocol.MeterKey]string // of single meters
 	relayValid time.Duration
 	clock      func() error
 	points     *points.Table

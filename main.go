@@ -273,7 +273,7 @@ func newBridge(c config, log *slog.Logger) (*bridge.Bridge, *bus.Bus) {
 	b = bridge.New(bridge.Config{
 		Root: c.root, Broker: c.broker, Bus: line, BusURL: c.bus.URL,
 		Meters: c.meters, Protocols: sortedProtocols(c.protocols), Protocol: c.protocol, Finders: finders(c.protocols),
-		Allow: c.allow, Passwords: c.passwords, Settings: settingNames, Operator: c.operator, RelayValid: c.relayValid, Clock: c.clock,
+		Allow: c.allow, Passwords: c.passwords, Settings: settingNames, Operator: c.operator, Operators: c.operators, RelayValid: c.relayValid, Clock: c.clock,
 		Points: c.points, Readings: c.readings, Discovery: c.discovery, Support: supportURL, Language: c.language, Zone: c.zone, HTTP: c.listener, Pages: c.pages, Version: version, Site: c.site, Log: log,
 	})
 	return b, line

@@ -115,8 +115,8 @@ func TestSecretsAreNotShown(t *testing.T) {
 // TestSecretsInConfigurationErrors puts secrets into variables that are refused.
 func TestSecretsInConfigurationErrors(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "passwords")
-	writeFile(t, file, "main=02918273x\nmain 02918273\n=02918273\n")
-	l := leak{t, map[string]string{"s3cret": "a secret", "918273": "a password of a meter"}}
+	writeFile(t, file, "main=02918273x\nmain 02918273\n=02918273\n1=hex,029A8273G\n2=hex,operator=9182\n3=operator=0A918273\n")
+	l := leak{t, map[string]string{"s3cret": "a secret", "918273": "a password of a meter", "9A8273": "a password with letters", "9182": "a part of an operator code"}}
 	for name, variables := range map[string]map[string]string{
 		"in the URL":              {"DLT645_MQTT_URL": "mqtt://bridge:s3cret@127.0.0.1"},
 		"with a slash in the URL": {"DLT645_MQTT_URL": "mqtt://bridge:s3cret/1@127.0.0.1"},

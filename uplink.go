@@ -273,7 +273,7 @@ func (f *uplinkFlags) nameMeters() error {
 			return err
 		}
 		for _, name := range points.Meters(data) {
-			if !allDigits(name, len(name)) {
+			if meterName.MatchString(name) {
 				names = append(names, name)
 			}
 		}

@@ -34,6 +34,7 @@ type Config struct {
 	Passwords  map[protocol.MeterKey]map[string]string // level to digits, of each meter; under the zero key of all
 	Settings   protocol.Settings                       // what people call what is configured
 	Operator   string                                  // operator code for commands, 8 digits
+	Operators  map[protocol.MeterKey]string            // those of single meters
 	RelayValid time.Duration                           // how long a relay's command is valid
 	Clock      func() error                            // tells why our clock is none to set meters by; nil: it is
 	Points     *points.Table                           // what to poll, by the configuration; nil: nothing

@@ -51,7 +51,7 @@ func (b *Bridge) command(r *request, in *body) error {
 			return problemf(CodeUnknownMeter, "the address of %s is not known yet: it is found by the first read that the meter answers; read it first", r.target)
 		}
 	}
-	command.Passwords, command.Operator = b.passwords(m, r.address.MeterKey), b.config.Operator
+	command.Passwords, command.Operator = b.passwords(m, r.address.MeterKey), b.operator(m, r.address.MeterKey)
 	command.Deadline, command.Now = b.config.RelayValid, time.Now()
 	command.Offset, _ = b.clocks.offset(r.address.MeterKey)
 	command.Settings = b.config.Settings
@@ -321,6 +321,18 @@ func seconds(d *time.Duration) *protocol.Decimal {
 		return nil
 	}
 	return &protocol.Decimal{Coefficient: d.Round(100*time.Millisecond).Milliseconds() / 100, Scale: 1}
+}
+
+// operator returns the operator code for a meter: its own before that of all.
+func (b *Bridge) operator(m *meter, key protocol.MeterKey) string {
+	code := b.config.Operators[key]
+	if code == "" && m != nil {
+		code = b.config.Operators[m.Address.MeterKey]
+	}
+	if code == "" {
+		return b.config.Operator
+	}
+	return code
 }
 
 // passwords returns what is configured for a meter: its own levels before those of all. Those of a

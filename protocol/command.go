@@ -72,8 +72,8 @@ type Command struct {
 	Action    string // one of Actions of the verb
 	Arguments Arguments
 
-	Passwords map[string]string // what is configured for the meter: level to digits
-	Operator  string            // operator code, eight digits
+	Passwords map[string]string // what is configured for the meter: level to digits, of some makers hex
+	Operator  string            // operator code, eight digits, likewise
 
 	Deadline time.Duration // relay: how long after its sending the frame is valid
 	Verify   time.Duration // of an action that is Watched: how long to look whether it has worked

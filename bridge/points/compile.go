@@ -150,14 +150,9 @@ func (c *compiler) meters(r row) []Meter {
 		}
 		return c.site.Meters
 	}
-	var found []Meter
-	for _, m := range c.site.Meters {
-		if m.Name == text {
-			return []Meter{m}
-		}
-		if m.Address == text {
-			found = append(found, m)
-		}
+	found := c.addressed(text)
+	if len(found) == 1 && found[0].Name == text {
+		return found
 	}
 	if len(found) > 1 { // of several protocols: that of meters without a name goes first
 		of := slices.DeleteFunc(slices.Clone(found), func(m Meter) bool { return m.Items.Family() != c.site.Default.Family() })
@@ -171,8 +166,13 @@ func (c *compiler) meters(r row) []Meter {
 		return found
 	}
 	words, example := c.site.Default.AddressForm()
-	address, err := c.site.Default.ParseAddress(text)
-	if err == nil && !address.Shared && strings.EqualFold(address.Text, text) {
+	own, spoken, _ := strings.Cut(text, "@")
+	address, err := c.site.Default.ParseAddress(own)
+	switch {
+	case spoken != "" && spoken != c.site.Default.Name():
+		c.complain(r, columnMeter, "no meter of DLT645_METERS has the address %s and speaks %s; name it there, for without a name only meters of protocol %s are known", cut(own), cut(spoken), c.site.Default.Name())
+		return nil
+	case err == nil && !address.Shared:
 		return []Meter{{Name: address.Text, Address: address.Text, Items: c.site.Default}}
 	}
 	if hint := spoilt(text, len(example)); hint != "" {
@@ -188,6 +188,30 @@ func (c *compiler) meters(r row) []Meter {
 	})
 	c.complain(r, columnMeter, "%q is neither the name of a meter (DLT645_METERS) nor the address of one, %s%s", cut(text), words, hint)
 	return nil
+}
+
+// addressed returns the meter of that name, or the named meters whose address is written so: in full, or else short,
+// and perhaps with the protocol behind it, as in 4711@1997.
+func (c *compiler) addressed(text string) (found []Meter) {
+	address, spoken, _ := strings.Cut(text, "@")
+	var short []Meter
+	for _, m := range c.site.Meters {
+		if m.Name == text {
+			return []Meter{m}
+		}
+		if spoken != "" && m.Items.Name() != spoken {
+			continue
+		}
+		if m.Address == address {
+			found = append(found, m)
+		} else if parsed, err := m.Items.ParseAddress(address); err == nil && parsed.Text == m.Address {
+			short = append(short, m)
+		}
+	}
+	if len(found) == 0 {
+		return short
+	}
+	return found
 }
 
 var (

@@ -17,14 +17,17 @@ import (
 // dictionary is a protocol.Catalogue of a few names.
 type dictionary struct {
 	protocol.Protocol
+	name  string
 	items []protocol.Description
 }
 
+func (d *dictionary) Name() string { return d.name }
+
 func (d *dictionary) ParseAddress(text string) (protocol.Address, error) {
-	if len(text) > 12 || strings.Trim(text, "0123456789A") != "" {
+	if text == "" || len(text) > 12 || strings.Trim(text, "0123456789A") != "" {
 		return protocol.Address{}, errors.New("not an address")
 	}
-	return protocol.Address{MeterKey: protocol.MeterKey{Text: fmt.Sprintf("%012s", text)}, Shared: strings.Contains(text, "A")}, nil
+	return protocol.Address{MeterKey: protocol.MeterKey{Text: strings.Repeat("0", 12-len(text)) + text}, Shared: strings.Contains(text, "A")}, nil
 }
 
 func (d *dictionary) AddressForm() (words, example string) { return "12 digits", "000000000001" }
@@ -79,10 +82,10 @@ func number(name, unit string) protocol.Description {
 
 // testSite has two meters of the newer kind and one of the older, which lacks status_3.
 func testSite() Site {
-	older := &dictionary{items: []protocol.Description{
+	older := &dictionary{name: "1997", items: []protocol.Description{
 		number("voltage_a", "V"), number("voltage_b", "V"), {Name: "voltage_block"}, number("forward_active_energy", "kWh"),
 	}}
-	newer := &dictionary{items: append(slices.Clone(older.items), protocol.Description{Name: "status_3", Form: protocol.FormText})}
+	newer := &dictionary{name: "2007", items: append(slices.Clone(older.items), protocol.Description{Name: "status_3", Form: protocol.FormText})}
 	return Site{
 		Meters:  []Meter{{"main", "000000000001", newer}, {"shop", "000000000002", newer}, {"old", "000000000003", older}},
 		Default: newer,
@@ -137,6 +140,8 @@ func TestParse(t *testing.T) {
 		"every meter that has it": {"meter,item\n*,status_3\n", "main status_3 1m0s\nshop status_3 1m0s"},
 		"a named meter's address": {"meter,item\n000000000002,voltage_a\n", "shop voltage_a 1m0s"},
 		"another address":         {"meter,item\n000000000009,voltage_a\n", "000000000009 voltage_a 1m0s"},
+		"short addresses":         {"meter,item\n2,voltage_a\n1@2007,voltage_b\n9,voltage_a\n000000000010@2007,voltage_a\n", "shop voltage_a 1m0s\nmain voltage_b 1m0s\n000000000009 voltage_a 1m0s\n000000000010 voltage_a 1m0s"},
+		"the protocol of a meter": {"meter,item\n3@1997,voltage_a\n", "old voltage_a 1m0s"},
 		"an unknown identifier":   {"meter,item\nmain,04999999\n", "main 04999999 1m0s"},
 		"retain said once":        {"meter,item,retain\nmain,voltage_a,no\nmain,voltage_b,\nshop,voltage_a,\n", "main voltage_a 1m0s unretained\nmain voltage_b 1m0s unretained\nshop voltage_a 1m0s"},
 		"only a header":           {"meter,item\n", ""},
@@ -161,7 +166,7 @@ func TestParseProblems(t *testing.T) {
 		{"nobody,voltage_a", "meter: \"nobody\" is neither the name of a meter"},
 		{",voltage_a", "meter: is missing"},
 		{"1.12E+11,voltage_a", "meter: \"1.12E+11\" is what a spreadsheet makes of long numbers"},
-		{"1,voltage_a", "meter: \"1\" has 1 digits in place of 12; a spreadsheet drops zeros"},
+		{"4711@1997,voltage_a", "meter: no meter of DLT645_METERS has the address 4711 and speaks 1997"},
 		{"AAAAAAAAAAAA,voltage_a", "meter: \"AAAAAAAAAAAA\" is neither"},
 		{"main,", "item: is missing"},
 		{"main,voltage_z", "item: \"voltage_z\" is not there"},

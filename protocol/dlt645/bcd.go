@@ -36,6 +36,17 @@ func reversedDigits(digits string, n int) ([]byte, error) {
 	return b, nil
 }
 
+// reversedHex returns so many bytes, written as hex digits, as they travel: the last first. It is for what is
+// configured: whether there may be letters among the digits is said there.
+func reversedHex(digits string, n int) ([]byte, error) {
+	b, err := hex.DecodeString(digits)
+	if err != nil || len(b) != n {
+		return nil, fmt.Errorf("these are not %d hex digits", 2*n)
+	}
+	slices.Reverse(b)
+	return b, nil
+}
+
 // hexOf returns bytes as they travel as upper-case digits, the most significant first.
 func hexOf(data []byte) string {
 	reversed := slices.Clone(data)

@@ -157,7 +157,7 @@ func (c *commander) authorise(level string) ([]byte, error) {
 	if !ok {
 		return nil, badRequest("there is no password of level %s for meter %s: add it, level first, to %s, or give another level in the request", level, c.meter, c.Settings.Passwords)
 	}
-	password, err := reversedDigits(digits, 3)
+	password, err := reversedHex(digits, 3)
 	if err != nil {
 		return nil, badRequest("the password of level %s for meter %s in %s is not six digits", level, c.meter, c.Settings.Passwords)
 	}
@@ -175,7 +175,7 @@ func (c *commander) credentials(level string) ([]byte, error) {
 	}
 	operator := make([]byte, 4)
 	if c.Operator != "" {
-		if operator, err = reversedDigits(c.Operator, len(operator)); err != nil {
+		if operator, err = reversedHex(c.Operator, len(operator)); err != nil {
 			return nil, badRequest("the operator code %q is not eight digits", c.Operator)
 		}
 	}

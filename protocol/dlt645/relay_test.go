@@ -260,7 +260,7 @@ func TestRelayErrors(t *testing.T) {
 		{"no level", V2007, meterA, func(c *order) { c.Level = "2" }, protocol.ErrBadRequest, "two digits"},
 		{"security module", V2007, meterA, func(c *order) { c.Level = "98" }, protocol.ErrUnsupported, "key server"},
 		{"a bad password", V2007, meterA, func(c *order) { c.Passwords["02"] = "5634123" }, protocol.ErrBadRequest, "not six digits"},
-		{"a password of letters", V2007, meterA, func(c *order) { c.Passwords["02"] = "56341A" }, protocol.ErrBadRequest, "not six digits"},
+		{"a password of letters", V2007, meterA, func(c *order) { c.Passwords["02"] = "56341G" }, protocol.ErrBadRequest, "not six digits"},
 		{"a bad operator", V2007, meterA, func(c *order) { c.Operator = "1" }, protocol.ErrBadRequest, "eight digits"},
 		{"all", V2007, "999999999999", func(*order) {}, protocol.ErrBadRequest, "several meters may answer to 999999999999"},
 		{"whoever", V2007, "AAAAAAAAAAAA", func(*order) {}, protocol.ErrBadRequest, "several meters"},

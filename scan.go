@@ -166,6 +166,9 @@ func printScan(reply []byte, c config, wanted int, asJSON bool, out, stderr io.W
 	}
 	_ = table.Flush()
 	for _, h := range shown.Heard {
+		if wanted > 0 && len(shown.Meters) >= wanted {
+			break // what several meters that answer at once look like is no news any more
+		}
 		fmt.Fprintf(stderr, "heard, but not found (%s, %d baud, parity %s): %s\n", h.Protocol, h.Baud, h.Parity, h.Message)
 	}
 	switch found := len(shown.Meters); {

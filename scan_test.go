@@ -399,6 +399,7 @@ func TestScanSaysWhatToCopy(t *testing.T) {
 		want   string
 	}{
 		{`{"ok":true,` + fmt.Sprintf(two, "even") + `,"sure":false}`, 2, "all 2 found\nto give them names:\nDLT645_METERS=meter1=000000000001,meter2=000000000010@698?baud=9600\n"},
+		{`{"ok":true,` + fmt.Sprintf(two, "even") + `,"sure":false,"heard":[{"message":"meter 000000000003 answered, but not by itself","protocol":"2007","baud":2400,"parity":"even"}]}`, 2, "all 2 found\nto give them names:\nDLT645_METERS=meter1=000000000001,meter2=000000000010@698?baud=9600\n"},
 		{`{"ok":true,` + fmt.Sprintf(two, "none") + `,"sure":true}`, 0, "2 found; every other address has been ruled out\nto give them names:\nDLT645_METERS='meter1=000000000001,meter2=000000000010@698?baud=9600&parity=none'\n"},
 		{`{"ok":true,` + fmt.Sprintf(two, "even") + `,"sure":false}`, 3, "2 of 3 found; to what was asked nobody else has answered"},
 		{`{"ok":true,"meters":[],"sure":true}`, 0, "0 found; every other address has been ruled out\n"},

@@ -35,6 +35,7 @@ type Search struct {
 	spared    []branch // about all meters, of which the odd parts were not asked, for there were answers enough
 	current   branch
 	rest      int            // questions of the current branch still to be asked
+	narrowing bool           // they are parts of it
 	roots     []branch       // about all meters, still to be asked
 	signals   []Riddle       // where somebody was heard
 	only      *protocol.Mode // the mode that counts, where the port does not really change modes
@@ -221,6 +222,8 @@ func (s *Search) Signals() []Riddle { return slices.Clone(s.signals) }
 // narrow asks all parts of the question of a branch. If fewer meters answer than must be
 // there, the parts to which nothing came are asked once more: an answer may have been lost.
 func (s *Search) narrow(b *branch) error {
+	s.narrowing = true
+	defer func() { s.narrowing = false }()
 	expected := 1
 	switch {
 	case b.garbled:
@@ -386,7 +389,8 @@ func (s *Search) question(mode protocol.Mode, step protocol.Step) (address proto
 	return address, err
 }
 
-// Left guesses how many questions are still to be asked: each branch leads to one more meter.
+// Left guesses how many questions are still to be asked: each branch leads to one more meter. Of a search that ends
+// when enough are found it is those until then.
 func (s *Search) Left() (left int) {
 	s.eachLeft(func(_ protocol.Mode, questions int) { left += questions })
 	return left
@@ -410,6 +414,43 @@ func (s *Search) Remaining() (remaining time.Duration) {
 
 // eachLeft calls yield with a guess of how many questions are still to be asked, by mode.
 func (s *Search) eachLeft(yield func(mode protocol.Mode, questions int)) {
+	if s.Wanted == 0 {
+		s.eachOpen(yield)
+		return
+	}
+	missing := s.Wanted - len(s.found)
+	if missing <= 0 {
+		return
+	}
+	// Of so many meters that are anywhere among the answers to so many questions, the last answers to this one.
+	until := func(mode protocol.Mode, questions int) { yield(mode, (questions*missing+missing)/(missing+1)) }
+	several := false // are known to be somewhere: there the missing ones are, of which each answers to another part
+	if s.current.garbled && s.narrowing {
+		several = true
+		until(s.current.Mode, s.rest)
+	}
+	for _, b := range s.pending {
+		if b.garbled {
+			several = true
+			until(b.Mode, b.width)
+		}
+	}
+	if !several {
+		s.eachOpen(until)
+		if missing > 1 && len(s.roots) > 0 {
+			until(s.current.Mode, s.current.width) // several at once are heard, and then asked for
+		}
+		return
+	}
+	for _, b := range s.roots { // they come before the several
+		if b.Mode == s.current.Mode {
+			yield(b.Mode, len(b.Steps))
+		}
+	}
+}
+
+// eachOpen calls yield with the questions that all that is still open would take, by mode.
+func (s *Search) eachOpen(yield func(mode protocol.Mode, questions int)) {
 	for _, b := range s.roots {
 		if !s.skips(b.Mode) {
 			yield(b.Mode, len(b.Steps))

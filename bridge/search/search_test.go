@@ -231,6 +231,43 @@ func TestSearchBeginsWhereSeveralAnswer(t *testing.T) {
 	})
 }
 
+// TestForecast compares how many questions are said to be left with how many there were, where it is known how many
+// meters there are: from when several are heard it is never off by more than the questions of one narrowing.
+func TestForecast(t *testing.T) {
+	for _, test := range []struct {
+		meters, wanted, early int // early is the most that may be said before anybody is heard
+	}{{1, 1, 4}, {2, 2, 14}, {5, 5, 14}, {10, 10, 14}} {
+		synctest.Test(t, func(t *testing.T) {
+			w := town{meters: map[string]protocol.Mode{}}
+			for n := range test.meters {
+				w.meters[fmt.Sprintf("x 12%d", n)] = slow
+			}
+			s := Search{Ask: w.ask, Wanted: test.wanted}
+			var said []int
+			heard := 0
+			s.Asked = func() {
+				said = append(said, s.Left())
+				if len(s.Signals()) == 0 {
+					heard = len(said)
+				}
+			}
+			if _, err := s.Run([]Root{{seeker{name: "y"}, slow}, {seeker{name: "x"}, slow}, {seeker{name: "x"}, fast}, {seeker{name: "y"}, fast}}); err != nil || len(s.Found()) != test.wanted {
+				t.Fatalf("%v, found %v", err, s.Found())
+			}
+			for i, left := range said {
+				is := len(said) - 1 - i
+				if most := 10; left > is+most || left < is-most || i < heard && left > test.early {
+					t.Errorf("%d meters: after %d questions %d are said to be left, and %d were: %v", test.meters, i+1, left, is, said)
+					break
+				}
+			}
+			if s.Left() != 0 || s.Remaining() != 0 {
+				t.Errorf("%d meters: at the end %d questions are left", test.meters, s.Left())
+			}
+		})
+	}
+}
+
 // TestSearchAsksAllProtocolsOfAModeFirst has meters of several protocols at one mode. Those that a question about all
 // meters finds must not wait for the addresses of the several to be narrowed.
 func TestSearchAsksAllProtocolsOfAModeFirst(t *testing.T) {

@@ -38,50 +38,12 @@ func (i Item) values() []string {
 	return slices.DeleteFunc(i.Names(), func(name string) bool { return strings.Contains(name, ".") })
 }
 
-// A likeness is a pattern of names, cut at each *, which stands for any number of characters
-// other than _ and the point; as all that follows a point it stands for any flag.
-type likeness struct {
-	begin   string
-	between []string // two *, none of them empty
-	end     string
-	beyond  string // characters that the last * does not stand for
-}
-
-// likenessOf cuts a pattern with one * at least.
-func likenessOf(pattern string) likeness {
-	parts := strings.Split(pattern, "*")
-	last := len(parts) - 1
-	between := slices.DeleteFunc(parts[1:last:last], func(part string) bool { return part == "" })
-	beyond := "_."
-	if strings.HasSuffix(pattern, ".*") {
-		beyond = "."
-	}
-	return likeness{parts[0], between, parts[last], beyond}
-}
-
-// matches takes each part where it first comes: no later place would do where that does not. So a name
-// costs little, however many * there are.
-func (l likeness) matches(name string) bool {
-	rest, ok := strings.CutPrefix(name, l.begin)
-	if !ok {
-		return false
-	}
-	var passed string
-	for _, part := range l.between {
-		if passed, rest, ok = strings.Cut(rest, part); !ok || strings.ContainsAny(passed, "_.") {
-			return false
-		}
-	}
-	passed, ok = strings.CutSuffix(rest, l.end)
-	return ok && !strings.ContainsAny(passed, l.beyond)
-}
-
 // match returns the names like a pattern with *.
 func (d *Dictionary) match(pattern string) (names []string) {
-	like := likenessOf(pattern)
+	like := protocol.ParsePattern(pattern)
 	seen := make(map[string]bool)
 	for _, a := range d.attributes {
-		if !mayBegin(a, like.begin) {
+		if !mayBegin(a, like.Begin()) {
 			continue
 		}
 		for item := range d.all(a) {
@@ -90,7 +52,7 @@ func (d *Dictionary) match(pattern string) (names []string) {
 				of = append(of, item.Names()...)
 			}
 			for _, name := range of {
-				if !seen[name] && like.matches(name) {
+				if !seen[name] && like.Matches(name) {
 					seen[name] = true
 					names = append(names, name)
 				}

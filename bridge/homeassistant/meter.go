@@ -35,7 +35,7 @@ func (s *Site) Meter(m Meter) *Config {
 	if display == "" {
 		display = s.text("Meter ", "电表 ") + m.Name
 	}
-	b := s.build(s.MeterID(m.Address), "meter_"+m.Name, display)
+	b := s.build(m.ID, "meter_"+m.Name, display)
 	bridgeOnly := b.config.Availability
 	b.describe(m)
 	b.config.StateTopic = topics + "/state"

@@ -74,11 +74,11 @@ func TestPayloads(t *testing.T) {
 	chinese := &Site{Root: "site/2", Prefix: "ha", Language: Chinese, Read: true}
 	for name, config := range map[string]*Config{
 		"meter": site().Meter(Meter{
-			Name: "main", Address: "000000000001", Relay: Switch, Clock: true, Drift: true, Points: all(), Words: words, Flagged: map[string]bool{"status_3": true},
+			ID: site().MeterID("000000000001"), Name: "main", Address: "000000000001", Relay: Switch, Clock: true, Drift: true, Points: all(), Words: words, Flagged: map[string]bool{"status_3": true},
 			Edition: "DL/T 645-2007", Manufacturer: "Maker", Model: "DTZ1", Software: "V2", Hardware: "V1", Tariffs: 4,
 		}),
-		"buttons": site().Meter(Meter{Name: "shop", Display: "Shop on the corner", Address: "000000000002", Relay: Buttons, Close: "permit_close", Edition: "DL/T 645-2007"}),
-		"reading": chinese.Meter(Meter{Name: "AAAAAAAAAA12", Address: "AAAAAAAAAA12", Relay: Switch, Clock: true, Points: all()[:1]}),
+		"buttons": site().Meter(Meter{ID: site().MeterID("000000000002"), Name: "shop", Display: "Shop on the corner", Address: "000000000002", Relay: Buttons, Close: "permit_close", Edition: "DL/T 645-2007"}),
+		"reading": chinese.Meter(Meter{ID: chinese.MeterID("AAAAAAAAAA12"), Name: "AAAAAAAAAA12", Address: "AAAAAAAAAA12", Relay: Switch, Clock: true, Points: all()[:1]}),
 		"bridge":  site().Bridge(),
 	} {
 		var got bytes.Buffer
@@ -107,7 +107,7 @@ func TestPayloads(t *testing.T) {
 // What Home Assistant wants of every entity, whatever the point.
 func TestComponents(t *testing.T) {
 	s := site()
-	config := s.Meter(Meter{Name: "main-2", Address: "000000000001", Relay: Switch, Clock: true, Drift: true, Points: all()})
+	config := s.Meter(Meter{ID: s.MeterID("000000000001"), Name: "main-2", Address: "000000000001", Relay: Switch, Clock: true, Drift: true, Points: all()})
 	id := regexp.MustCompile(`^[a-z0-9_]+$`)
 	seen := map[string]bool{}
 	for key, c := range config.Components {

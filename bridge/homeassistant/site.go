@@ -42,6 +42,7 @@ type Site struct {
 
 // A Meter is one meter to be shown.
 type Meter struct {
+	ID      string                     // of its device: see MeterID
 	Name    string                     // as in its topics
 	Display string                     // what people call it; empty: its name with a word before it
 	Address string                     // that it answers to
@@ -86,8 +87,8 @@ func IsOf(root, id string) bool {
 	return id == slug(id) && strings.HasPrefix(id, slug(root)+"_") && len(id) > len(slug(root))+1
 }
 
-// MeterID identifies the device of a meter by its address.
-func (s *Site) MeterID(address string) string { return slug(s.Root) + "_" + slug(address) }
+// MeterID identifies the device of a meter by what it is told from others by: its address, and what else that takes.
+func (s *Site) MeterID(identity string) string { return slug(s.Root) + "_" + slug(identity) }
 
 // BridgeID identifies the device of the bridge itself.
 func (s *Site) BridgeID() string { return slug(s.Root) + "_bridge" }

@@ -101,6 +101,15 @@ func Test698OverMQTT(t *testing.T) {
 			if state["forward_active_energy"] == nil || state["voltage_c"] == nil || state["relay"] == nil {
 				t.Errorf("the state is %v", state)
 			}
+			topic := "homeassistant/device/" + strings.ReplaceAll(root, "-", "_") + "_698_000000000010/config"
+			device := newClient(t, dial(t, b.address), topic)
+			for told := false; !told; { // it is read once the points have been
+				config := string(device.await(topic, nil).Payload)
+				told = true
+				for _, want := range []string{`"manufacturer":"SIM"`, `"model":"DTZY698-S","model_id":"DL/T 698.45"`, `"sw_version":"0001"`, `"hw_version":"0001"`, `"unique_id":"` + strings.ReplaceAll(root, "-", "_") + `_698_000000000010_voltage_a"`} {
+					told = told && strings.Contains(config, want)
+				}
+			}
 		})
 	}
 }

@@ -143,13 +143,19 @@ func (m Meters) Plan(request protocol.Request, known protocol.Known) (protocol.P
 // Redact returns frame as upper-case hex with passwords masked: see the function [Redact].
 func (m Meters) Redact(frame []byte) string { return Redact(frame) }
 
-// values of the roles, and what a meter without a point table is read for.
+// roles are the items that mean something to the bridge itself.
 var roles = map[string]protocol.Role{
 	"relay_open":       protocol.RoleRelay,
 	"clock":            protocol.RoleClock,
 	"power_down_count": protocol.RolePowerFailures,
 	"rated_voltage":    protocol.RoleRatedVoltage,
 	"maximum_current":  protocol.RoleMaximumCurrent,
+
+	"manufacturer":     protocol.RoleManufacturer,
+	"meter_model":      protocol.RoleModel,
+	"software_version": protocol.RoleSoftware,
+	"hardware_version": protocol.RoleHardware,
+	"tariff_count":     protocol.RoleTariffs,
 }
 
 // Playing returns the name of the item that has a role.

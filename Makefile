@@ -15,6 +15,8 @@ RATE      ?= 10000
 SPEEDS    ?= 2400,9600,115200
 PICTURE   ?=
 PICTURES  ?=
+IMAGE     ?=
+PUSH      ?=
 
 NODE_RED := examples/node-red/test
 CONSOLE  := console/web
@@ -93,9 +95,14 @@ fuzz: ## run each fuzz target for a while (FUZZTIME=10s)
 # The time stamp of all files in the archives.
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 
+# With IMAGE the app for Home Assistant takes that image.
 .PHONY: release
 release: ## build the archives of all platforms in dist/ (PLATFORMS='linux/amd64 linux/arm/v6')
-	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) .ci/release "$(VERSION)" $(PLATFORMS)
+	IMAGE=$(IMAGE) SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) .ci/release "$(VERSION)" $(PLATFORMS)
+
+.PHONY: image
+image: ## build the images of all four platforms, by docker buildx or buildah (IMAGE=registry/owner/dlt645-mqtt PUSH=push BUILD_ARGS='GOPROXY=…')
+	BUILD_ARGS='$(BUILD_ARGS)' .ci/image "$(VERSION)" $(or $(IMAGE),localhost/dlt645-mqtt) $(PUSH)
 
 # For the tests of compose.yaml, which skip themselves where it is missing.
 .tools/compose: $(wildcard .ci/compose/*)
@@ -133,6 +140,22 @@ modbus-slave: ## install the Modbus slave of pymodbus that a test talks to, into
 	python3 -m venv .tools/modbus
 	.tools/modbus/bin/pip install --quiet --disable-pip-version-check pymodbus==3.16.1 pyserial==3.5
 	go test -run '^TestModbusSlave' -count 1 .
+
+# SUPERVISOR may be a folder with a clone.
+SUPERVISOR         ?= https://github.com/home-assistant/supervisor
+SUPERVISOR_VERSION := 2026.08.0
+
+.PHONY: supervisor
+supervisor: ## have the code of Home Assistant's Supervisor judge the app (git, python3, PyPI within reach; SUPERVISOR=clone)
+	rm -rf .tools/supervisor
+	git -c advice.detachedHead=false clone --quiet --depth 1 --branch $(SUPERVISOR_VERSION) $(SUPERVISOR) .tools/supervisor/source
+	python3 -m venv .tools/supervisor
+	.tools/supervisor/bin/pip install --quiet --disable-pip-version-check voluptuous==0.16.0 awesomeversion==25.8.0 aiohttp==3.14.5 pyyaml==6.0.4
+	go test -run '^TestApp' -count 1 .
+
+.PHONY: app-icon
+app-icon: ## draw the icons of the app for Home Assistant
+	go run ./deploy/home-assistant/icon deploy/home-assistant/dlt645-mqtt
 
 # Status 75 is that of a setup that has said why it cannot be done here.
 .PHONY: home-assistant

@@ -108,6 +108,7 @@ type config struct {
 	hosts      []string     // names of the console
 	listener   net.Listener // of http, once it is open
 	pages      http.Handler // the console, likewise
+	supervisor *supervisor  // Home Assistant's, if the bridge is an app of it
 	trace      bool
 	site       string
 	readings   bool

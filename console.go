@@ -48,6 +48,9 @@ func (c *config) openHTTP(log *slog.Logger) (err error) {
 		return fmt.Errorf("serve HTTP on %s (DLT645_HTTP): %w", c.http, err)
 	}
 	c.http = c.listener.Addr().String()
+	if c.listener, err = c.supervisor.only(c.listener, log); err != nil {
+		return err
+	}
 	if c.console {
 		c.pages, err = newConsole(*c, log)
 	}
@@ -58,6 +61,7 @@ func (c *config) openHTTP(log *slog.Logger) (err error) {
 func newConsole(c config, log *slog.Logger) (*console.Console, error) {
 	return console.New(console.Config{
 		Brokers: c.broker.URLs, TLS: c.broker.TLS, Root: c.root, Version: version, Hosts: c.hosts, Log: log,
+		Ingress: c.supervisor != nil, Account: c.supervisor.account(&c),
 		Items: c.allItems,
 		Decode: func(hex, protocol string) (any, error) {
 			stream, _, err := parseHex(hex)

@@ -74,6 +74,10 @@ func run(ctx context.Context, arguments []string, in io.Reader, out, errors io.W
 	if !ok {
 		return 2
 	}
+	if err := supervised().readOptions(); err != nil {
+		complain(errors, optionsUnusable, err)
+		return statusConfiguration
+	}
 	return c.run(ctx, arguments[1:], in, out, errors)
 }
 
@@ -108,11 +112,24 @@ const statusConfiguration = 78
 // serve runs bridge, bus and, if the configuration wants one, the embedded broker, until ctx
 // ends. ready, unless nil, is called with the configuration once everything has been started.
 func serve(ctx context.Context, stderr io.Writer, ready func(context.Context, config, *embeddedBroker)) int {
+	s := supervised()
+	if err := s.readOptions(); err != nil {
+		complain(stderr, optionsUnusable, err)
+		return statusConfiguration
+	}
+	switch err := s.useBroker(ctx, newLog(stderr, "text", slog.LevelInfo)); {
+	case ctx.Err() != nil:
+		return 0
+	case err != nil:
+		complain(stderr, "the bridge does not start", err)
+		return 1
+	}
 	c, err := readConfig(true)
 	if err != nil {
 		complain(stderr, "the configuration cannot be used", err)
 		return statusConfiguration
 	}
+	c.supervisor = s
 	return serveConfig(ctx, c, stderr, ready)
 }
 

@@ -23,10 +23,22 @@ type Config struct {
 	// addresses, names without a dot, this machine's own name, and names that public DNS does not have
 	// (localhost, .local, .lan, .home.arpa, .internal). A page of a stranger whose name leads here has
 	// another one.
-	Hosts  []string
-	Items  func() any                              // the dictionary, to be shown as JSON; called once
-	Decode func(hex, protocol string) (any, error) // explains frames, as JSON; an empty protocol: what they say of themselves
-	Log    *slog.Logger
+	Hosts []string
+	// Ingress says that every request comes from Home Assistant, which has let in its user, knows its own name,
+	// and shows the page in a frame of its own page.
+	Ingress bool
+	// Account, unless nil, is handed to every page, which signs in with it at the broker. Whoever reaches the console has
+	// its rights then, so it is for those only whom somebody else has let in.
+	Account *Account
+	Items   func() any                              // the dictionary, to be shown as JSON; called once
+	Decode  func(hex, protocol string) (any, error) // explains frames, as JSON; an empty protocol: what they say of themselves
+	Log     *slog.Logger
+}
+
+// An Account is one at the broker.
+type Account struct {
+	User     string `json:"user"`
+	Password string `json:"password"`
 }
 
 // A Console serves the page. It is an http.Handler.
@@ -46,7 +58,7 @@ func New(config Config) (*Console, error) {
 	if name, err := os.Hostname(); err == nil {
 		c.own = strings.ToLower(name)
 	}
-	files, err := readPage(config.Root, config.Version)
+	files, err := readPage(config.Root, config.Version, config.Account != nil)
 	if err != nil {
 		return nil, fmt.Errorf("the console's page: %w", err)
 	}
@@ -62,6 +74,9 @@ func New(config Config) (*Console, error) {
 	})
 	c.mux.HandleFunc("GET /items.json", func(w http.ResponseWriter, r *http.Request) { items().ServeHTTP(w, r) })
 	c.mux.HandleFunc("GET /decode", c.decode)
+	if config.Account != nil {
+		c.mux.HandleFunc("GET /account.json", func(w http.ResponseWriter, _ *http.Request) { answerJSON(w, http.StatusOK, config.Account) })
+	}
 	c.mux.HandleFunc("GET /mqtt", c.carry)
 	return c, nil
 }
@@ -76,9 +91,13 @@ const slowest = 100 * time.Second
 
 // ServeHTTP answers those who ask for this machine by one of its names.
 func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	frames, ancestors := "DENY", policy
+	if c.config.Ingress {
+		frames, ancestors = "SAMEORIGIN", strings.Replace(policy, "frame-ancestors 'none'", "frame-ancestors 'self'", 1)
+	}
 	for name, value := range map[string]string{
-		"Content-Security-Policy":      policy,
-		"X-Frame-Options":              "DENY",
+		"Content-Security-Policy":      ancestors,
+		"X-Frame-Options":              frames,
 		"X-Content-Type-Options":       "nosniff",
 		"Referrer-Policy":              "no-referrer",
 		"Cross-Origin-Opener-Policy":   "same-origin",
@@ -87,7 +106,7 @@ func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	} {
 		w.Header().Set(name, value)
 	}
-	if !c.known(r.Host) {
+	if !c.config.Ingress && !c.known(r.Host) {
 		c.refuse(w, r, http.StatusMisdirectedRequest, "another name", fmt.Sprintf(
 			"This is a console of dlt645-mqtt, and %q is none of its names. Ask for it by its IP address, or add the name to DLT645_CONSOLE_HOSTS.", hostname(r.Host)))
 		return
@@ -127,6 +146,11 @@ func (c *Console) decode(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		status, answer = http.StatusBadRequest, map[string]string{"error": err.Error()}
 	}
+	answerJSON(w, status, answer)
+}
+
+// answerJSON answers with what no browser may keep.
+func answerJSON(w http.ResponseWriter, status int, answer any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)

@@ -15,6 +15,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -172,7 +173,7 @@ func TestPage(t *testing.T) {
 	for path, mediaType := range map[string]string{
 		"/console.js": "text/javascript; charset=utf-8", "/console.css": "text/css; charset=utf-8", "/icon.svg": "image/svg+xml", "/licences.txt": "text/plain; charset=utf-8",
 	} {
-		if path != "/licences.txt" && !strings.Contains(page, `"`+path+`"`) {
+		if path != "/licences.txt" && !strings.Contains(page, `"`+path[1:]+`"`) {
 			t.Errorf("the page does not ask for %s", path)
 		}
 		plain := get(t, server, path, "", http.Header{"Accept-Encoding": {"identity"}})
@@ -199,7 +200,7 @@ func TestPage(t *testing.T) {
 
 // TestPageIsSmall adds up what a browser loads.
 func TestPageIsSmall(t *testing.T) {
-	files, err := readPage("dlt645", "1.2.3")
+	files, err := readPage("dlt645", "1.2.3", false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -239,6 +240,37 @@ func TestPageKeepsToItself(t *testing.T) {
 	}
 	if bytes.Contains(script, []byte("://")) || bytes.Contains(script, []byte("onload")) || bytes.Contains(script, []byte("<style")) {
 		t.Errorf("the page's markup asks another host, or has something inline:\n%s", script)
+	}
+}
+
+// TestIngress asks as Home Assistant does for its user: by any name, for a frame of its own, and with the account that is handed
+// to the page.
+func TestIngress(t *testing.T) {
+	_, server := serve(t, "mqtt://127.0.0.1:1", func(c *Config) {
+		c.Ingress, c.Account = true, &Account{User: "addons", Password: `pass"word`}
+	})
+	page := get(t, server, "/", "home.example.com", nil)
+	if page.status != http.StatusOK || !strings.Contains(page.body, `name="dlt645-account" content="given"`) {
+		t.Errorf("the page: %d %s", page.status, page.body)
+	}
+	if csp := page.header.Get("Content-Security-Policy"); !strings.Contains(csp, "frame-ancestors 'self';") || page.header.Get("X-Frame-Options") != "SAMEORIGIN" {
+		t.Errorf("Home Assistant may not show it in a frame: %s, %s", csp, page.header.Get("X-Frame-Options"))
+	}
+	for _, path := range regexp.MustCompile(`(?:href|src)="([^"]*)"`).FindAllStringSubmatch(page.body, -1) {
+		if strings.HasPrefix(path[1], "/") {
+			t.Errorf("%s leads out of the path that Home Assistant gives to the page", path[1])
+		}
+	}
+	account := get(t, server, "/account.json", "home.example.com", nil)
+	if account.body != `{"user":"addons","password":"pass\"word"}`+"\n" || account.header.Get("Cache-Control") != "no-store" {
+		t.Errorf("the account: %d %s, %s", account.status, account.body, account.header.Get("Cache-Control"))
+	}
+	if _, status, _ := open(t, server, "https://evil.example.com", "home.example.com"); status != http.StatusForbidden {
+		t.Errorf("a page of another origin reaches the broker: %d", status)
+	}
+	_, server = serve(t, "mqtt://127.0.0.1:1", nil)
+	if account := get(t, server, "/account.json", "", nil); account.status != http.StatusNotFound {
+		t.Errorf("an account is handed to anybody: %d %s", account.status, account.body)
 	}
 }
 

@@ -38,8 +38,8 @@ func newFile(mediaType string, content []byte) *file {
 }
 
 // readPage returns the files of the page by their paths. The page learns the root of this bridge's
-// topics, and its version, from two places in its markup.
-func readPage(root, version string) (map[string]*file, error) {
+// topics, its version, and whether an account is handed to it, from three places in its markup.
+func readPage(root, version string, account bool) (map[string]*file, error) {
 	files := map[string]*file{}
 	entries, err := fs.ReadDir(built, "page")
 	if err != nil {
@@ -63,7 +63,11 @@ func readPage(root, version string) (map[string]*file, error) {
 			mediaType = "text/plain; charset=utf-8"
 		}
 		if name == "index.html" {
-			content = []byte(strings.NewReplacer("{{root}}", html.EscapeString(root), "{{version}}", html.EscapeString(version)).Replace(string(content)))
+			given := ""
+			if account {
+				given = "given"
+			}
+			content = []byte(strings.NewReplacer("{{account}}", given, "{{root}}", html.EscapeString(root), "{{version}}", html.EscapeString(version)).Replace(string(content)))
 			files["/{$}"] = newFile("text/html; charset=utf-8", content)
 			continue
 		}

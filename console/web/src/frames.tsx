@@ -19,7 +19,7 @@ async function explain (hex: string): Promise<any[] | string> {
   waiting++
   try {
     const ask = async (protocol: string) => {
-      const response = await fetch(`/decode?hex=${encodeURIComponent(hex)}${protocol && `&protocol=${protocol}`}`)
+      const response = await fetch(`decode?hex=${encodeURIComponent(hex)}${protocol && `&protocol=${protocol}`}`)
       return parse(await response.text()) ?? { error: response.status }
     }
     const nothing = (a: any) => !Array.isArray(a) || a.every(d => d?.error)

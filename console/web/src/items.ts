@@ -13,7 +13,7 @@ const anywhere = new Map<string, Row>()
 
 export async function loadItems () {
   const askedAt = Date.now()
-  const response = await fetch('/items.json')
+  const response = await fetch('items.json')
   learnClock(response.headers.get('Date'), askedAt)
   const seen = new Set<string>() // some tables have a row for each kind of meter
   rows = (await response.json()).map(plainly).filter((r: Row) => {

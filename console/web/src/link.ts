@@ -37,6 +37,16 @@ const account = {
   clear () { try { sessionStorage.removeItem('account') } catch { /* nothing was kept */ } }
 }
 let current = account.load()
+let handed: typeof current // by the bridge, to be kept nowhere
+
+// takeAccount signs in with the account that the bridge hands to whoever Home Assistant has let in.
+export async function takeAccount () {
+  try {
+    const response = await fetch('account.json', { cache: 'no-store' })
+    if (response.ok) current = handed = await response.json()
+  } catch { /* then it is asked for */ }
+  connect()
+}
 
 export function login (user: string, password: string) {
   current = { user, password }
@@ -61,10 +71,12 @@ export function connect () {
   if (link.state !== 'lost') link.state = 'connecting'
   link.retryAt = 0
   changed()
-  const url = `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/mqtt`
+  const url = new URL('mqtt', location.href) // the page may stand under a path of a proxy's
+  url.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:'
+  url.hash = url.search = ''
   const used = current
   // A client of its own for each connection, so that nothing that was not sent goes out later.
-  const c = client = mqtt.connect(url, {
+  const c = client = mqtt.connect(url.href, {
     protocolVersion: 5,
     clientId: `console-${session}-${++attempts}`,
     clean: true,
@@ -81,7 +93,7 @@ export function connect () {
     link.state = 'up'
     link.why = ''
     link.user = used?.user ?? ''
-    if (used) account.save(used.user, used.password)
+    if (used && used !== handed) account.save(used.user, used.password)
     failures = 0
     refusedTopics.clear()
     if (wanted.size > 0) subscribeNow([...wanted])
@@ -120,7 +132,7 @@ let failures = 0
 // explain finds out from the bridge why there is no way to the broker.
 async function explain () {
   try {
-    const response = await fetch('/readyz', { cache: 'no-store' })
+    const response = await fetch('readyz', { cache: 'no-store' })
     const text = (await response.text()).trim()
     link.why = response.ok
       ? t('the bridge is there; the way to the broker was cut, or too many pages are open', '网桥正常，但到 MQTT 代理的连接断开了，或打开的页面太多')

@@ -2,7 +2,7 @@ import { render } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
 import './console.css'
 import { loadItems } from './items'
-import { connect, link, login, logout } from './link'
+import { connect, link, login, logout, takeAccount } from './link'
 import { bridgeList, changed, discover, follow, gapEverywhere, onChange } from './model'
 import { Fleet } from './pages/fleet'
 import { Meters } from './pages/meters'
@@ -61,7 +61,7 @@ function Page () {
     <>
       <a class="skip" href="#main" onClick={e => { e.preventDefault(); document.querySelector<HTMLElement>('main h1')?.focus() }}>{t('To the content', '跳到正文')}</a>
       <header class="top">
-        <a class="brand" href="#/meters"><img src="/icon.svg" alt="" width="28" height="28" /><span>dlt645-mqtt</span></a>
+        <a class="brand" href="#/meters"><img src="icon.svg" alt="" width="28" height="28" /><span>dlt645-mqtt</span></a>
         <div class="tools">
           <Connection />
           <button type="button" class="quiet" onClick={() => { setLanguage(language === 'zh' ? 'en' : 'zh'); changed() }} lang={language === 'zh' ? 'en' : 'zh-CN'}>{language === 'zh' ? 'English' : '中文'}</button>
@@ -79,7 +79,7 @@ function Page () {
         {link.state === 'login' ? <Login /> : <Body path={path} key={here[0]} />}
       </main>
       <footer class="bottom small">
-        dlt645-mqtt {meta('version')} · <a href="/licences.txt">{t('licences', '许可证')}</a>
+        dlt645-mqtt {meta('version')} · <a href="licences.txt">{t('licences', '许可证')}</a>
         {link.user && <> · {t('signed in as', '当前用户')} {link.user} <button type="button" class="quiet" onClick={logout}>{t('Sign out', '退出')}</button></>}
       </footer>
     </>
@@ -135,7 +135,8 @@ render(<Page />, document.getElementById('page')!)
 
 discover()
 if (meta('root')) follow(meta('root'))
-connect()
+if (meta('account')) void takeAccount()
+else connect()
 let failed = 0
 const items = () => {
   loadItems().catch(() => { setTimeout(items, Math.min(30, ++failed * 2) * 1000) })

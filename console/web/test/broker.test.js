@@ -2,6 +2,8 @@
 // what it says when something is gone.
 import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { cleanUp, folder, freePort, inspect, launch, missing, mosquitto, password, picture, run, visit } from './stack.js'
@@ -63,6 +65,42 @@ describe('a broker with accounts', { skip: missing('the console with accounts', 
     await page.reload() // it is not remembered
     await page.getByLabel('User name').waitFor()
     await close()
+  })
+
+  test('under the path of a proxy, with an account that is handed to the page, it signs in by itself', async () => {
+    // What Home Assistant is to an app: a path of its own, and nobody comes along who has not signed in there.
+    const path = '/api/hassio_ingress/token'
+    const proxy = createServer(async (request, response) => {
+      if (!request.url.startsWith(`${path}/`)) return response.writeHead(404).end()
+      if (request.url === `${path}/account.json`) {
+        return response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ user: 'operator', password: password('operator') }))
+      }
+      const answer = await fetch(address + request.url.slice(path.length))
+      const text = await answer.text()
+      response.writeHead(answer.status, { 'content-type': answer.headers.get('content-type') })
+      response.end(text.replace('name="dlt645-account" content=""', 'name="dlt645-account" content="given"'))
+    })
+    proxy.on('upgrade', (request, socket, head) => {
+      const there = connect(new URL(address).port, '127.0.0.1', () => {
+        const { rawHeaders: raw } = request
+        const lines = raw.flatMap((name, i) => i % 2 ? [] : [`${name}: ${raw[i + 1]}`])
+        there.write(`GET ${request.url.slice(path.length)} HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n`)
+        there.write(head)
+        there.pipe(socket).pipe(there)
+      })
+      for (const end of [there, socket]) end.on('error', () => { there.destroy(); socket.destroy() })
+    })
+    await new Promise(resolve => proxy.listen(0, '127.0.0.1', resolve))
+    const { page, complaints, close } = await visit(browser, `http://127.0.0.1:${proxy.address().port}${path}`)
+    await card(page, 'main').getByText(/\bV\b/).first().waitFor()
+    await page.getByText('signed in as operator').waitFor()
+    assert.equal(await page.evaluate(() => sessionStorage.getItem('account')), null, 'the account is kept in the browser')
+    assert.deepEqual(complaints, [])
+    await page.getByRole('link', { name: 'licences' }).click()
+    await page.getByText('The console of dlt645-mqtt contains').waitFor()
+    await close()
+    proxy.closeAllConnections()
+    proxy.close()
   })
 
   test('the reader reads, and switches nothing', async () => {

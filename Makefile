@@ -13,6 +13,7 @@ EXCHANGES ?= 1000000
 SEED      ?=
 RATE      ?= 10000
 SPEEDS    ?= 2400,9600,115200
+AGAINST   ?=
 PICTURE   ?=
 PICTURES  ?=
 IMAGE     ?=
@@ -75,6 +76,10 @@ bench: ## measure the bus against the wire, at SPEEDS, and run the benchmarks (B
 	go test -run '^TestMeasures$$' -count 1 -timeout 30m -v -measures $(SPEEDS) .
 	@packages=$$(go test -list '^Benchmark' ./... | awk '/^Benchmark/ {found = 1} /^ok/ {if (found) print $$2; found = 0}'); \
 	set -x; go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $$packages
+
+.PHONY: idle
+idle: ## measure what a bridge costs that has little to do (DURATION=60s, AGAINST=another binary, in the same run)
+	go test -run '^TestIdle$$' -count 1 -v -idle $(or $(DURATION),60s) -idle-against '$(AGAINST)' .
 
 .PHONY: soak
 soak: ## run the bus with every fault on (EXCHANGES=1000000)

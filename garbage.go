@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"math"
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
@@ -21,23 +22,37 @@ const (
 	mostHeap    = 12 << 20
 	mostMemory  = 22 << 20
 
-	// So often it is looked how often garbage was collected, and so often is too often.
+	// So long it is counted how often garbage is collected, and so often is too often.
 	garbageInterval = 200 * time.Millisecond
 	busyCollector   = 2
 )
 
-// watchGarbage lets more garbage pile up while there is much of it, until ctx ends.
+// watchGarbage lets more garbage pile up while there is much of it, until ctx ends. While nothing is collected it
+// sleeps.
 func watchGarbage(ctx context.Context) {
 	samples := []metrics.Sample{{Name: "/gc/cycles/automatic:gc-cycles"}, {Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/stacks:bytes"}}
-	tick := time.NewTicker(garbageInterval)
-	defer tick.Stop()
+	collected := make(chan struct{}, 1)
+	tellCollected(ctx, collected)
 	defer debug.SetMemoryLimit(math.MaxInt64)
-	percent, before := leastGarbage, uint64(0)
+	percent := leastGarbage
 	for {
+		if percent == leastGarbage {
+			select {
+			case <-ctx.Done():
+				return
+			case <-collected:
+			}
+		}
 		metrics.Read(samples)
-		cycles := samples[0].Value.Uint64()
+		before := samples[0].Value.Uint64()
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(garbageInterval):
+		}
+		metrics.Read(samples)
 		// Stacks count as what is in use: garbage may be as much as a share of both.
-		if wanted := garbageFor(cycles-before, percent, samples[1].Value.Uint64()+samples[2].Value.Uint64()); wanted != percent {
+		if wanted := garbageFor(samples[0].Value.Uint64()-before, percent, samples[1].Value.Uint64()+samples[2].Value.Uint64()); wanted != percent {
 			percent = wanted
 			debug.SetGCPercent(percent)
 			// A bridge that needs more than that by itself must not collect garbage all the time.
@@ -47,13 +62,21 @@ func watchGarbage(ctx context.Context) {
 			}
 			debug.SetMemoryLimit(limit)
 		}
-		before = cycles
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
 	}
+}
+
+// tellCollected sends on a channel after each collection of garbage, unless something is there already, until ctx ends.
+func tellCollected(ctx context.Context, collected chan<- struct{}) {
+	type garbage struct{ self *garbage } // one with a pointer is not put together with others that live on
+	runtime.AddCleanup(&garbage{}, func(struct{}) {
+		select {
+		case collected <- struct{}{}:
+		default:
+		}
+		if ctx.Err() == nil {
+			tellCollected(ctx, collected)
+		}
+	}, struct{}{})
 }
 
 // garbageFor returns how much garbage may pile up, in percent of the bytes in use, where it was collected so

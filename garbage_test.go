@@ -1,6 +1,10 @@
 package main
 
-import "testing"
+import (
+	"runtime"
+	"testing"
+	"time"
+)
 
 func TestGarbageFor(t *testing.T) {
 	for _, row := range []struct {
@@ -20,6 +24,20 @@ func TestGarbageFor(t *testing.T) {
 	} {
 		if got := garbageFor(row.cycles, row.percent, row.used); got != row.want {
 			t.Errorf("%d collections of %d %% beside %d MiB: %d %%, want %d", row.cycles, row.percent, row.used>>20, got, row.want)
+		}
+	}
+}
+
+// TestTellCollected tells of one collection after the other.
+func TestTellCollected(t *testing.T) {
+	collected := make(chan struct{}, 1)
+	tellCollected(t.Context(), collected)
+	for i := range 3 {
+		runtime.GC()
+		select {
+		case <-collected:
+		case <-time.After(10 * time.Second):
+			t.Fatalf("collection %d is not told", i)
 		}
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/eclipse/paho.golang/autopaho"
 	"github.com/eclipse/paho.golang/packets"
 	"github.com/eclipse/paho.golang/paho"
+	memory "github.com/eclipse/paho.golang/paho/session/state"
 
 	"dlt645-mqtt/bridge/limit"
 )
@@ -29,10 +30,6 @@ const (
 	subscribeTimeout = 10 * time.Second
 	reconnectMax     = 30 * time.Second
 	stayAwayTakeover = 30 * time.Second
-
-	// acksInterval is how long our acknowledgements gather. Brokers that send no more than 32
-	// requests without them, as some do, still get 1600 through in a second.
-	acksInterval = 20 * time.Millisecond
 
 	// ackPatience is how long the broker may take to acknowledge a message. One that is frozen
 	// or gone is found out by the keep-alive within twice its time.
@@ -79,7 +76,7 @@ type Config struct {
 	Apart         string        // how two clients of one id are told apart, for the log
 
 	// Receive takes a message. ack acknowledges it to the broker, which sends no more than the receive
-	// maximum without.
+	// maximum without: what is not acknowledged bounds what comes. It may be called later, and from anywhere.
 	Receive func(m Message, ack func())
 	Ready   func(ctx context.Context, c *Connection) // the subscriptions are granted; ctx ends with the connection
 	Down    func()                                   // the connection has ended, be it that it was never ready
@@ -154,19 +151,18 @@ func (l *Link) connect() (err error) {
 		ClientConfig: paho.ClientConfig{
 			ClientID:      l.config.Broker.ClientID,
 			PacketTimeout: time.Hour, // each call has a deadline of its own
-			// What is not acknowledged bounds what the broker sends, and so our memory.
-			EnableManualAcknowledgment: true,
-			SendAcksInterval:           acksInterval,
+			Session:       session{memory.NewInMemory()},
 			OnPublishReceived: []func(paho.PublishReceived) (bool, error){
 				func(p paho.PublishReceived) (bool, error) {
 					m := messageOf(p.Packet)
 					m.Again = delivered.again(p.Client, p.Packet)
-					l.config.Receive(m, func() {
-						if p.Packet.QoS > 0 {
-							_ = p.Client.Ack(p.Packet) // it fails if the connection has ended
-						}
-					})
-					l.stream.Load().handled()
+					connection := l.stream.Load()
+					ack := func() {}
+					if p.Packet.QoS == 1 {
+						ack = connection.owe(p.Packet.PacketID)
+					}
+					l.config.Receive(m, ack)
+					connection.handled()
 					return true, nil
 				},
 			},
@@ -178,6 +174,18 @@ func (l *Link) connect() (err error) {
 	}
 	l.manager, err = autopaho.NewConnection(l.ctx, config)
 	return err
+}
+
+// A session is package paho's, but for the acknowledgement of a message of QoS 1, which the stream sends. Paho's own way
+// to send it later looks many times a second whether there is any.
+type session struct{ *memory.State }
+
+// Ack acknowledges what the stream does not.
+func (s session) Ack(p *packets.Publish) error {
+	if p.QoS == 1 {
+		return nil
+	}
+	return s.State.Ack(p)
 }
 
 // Disconnect ends the link. goodbye says that everybody knows that we go, so that the broker does not publish

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -121,6 +122,8 @@ type stream struct {
 	unhandled []int     // sizes of the messages that were read and not handled
 	bytes     int       // their sum
 	closed    bool
+	owed      []*acknowledgement // in the order in which the messages came
+	paying    bool               // a goroutine sends those that are due
 
 	writing sync.Mutex
 	out     bytes.Buffer
@@ -151,6 +154,54 @@ func (s *stream) handled() {
 		s.bytes -= s.unhandled[0]
 		s.unhandled = s.unhandled[1:]
 		s.handling.Signal()
+	}
+}
+
+// An acknowledgement of a message is owed to the broker until it is due, and all before it.
+type acknowledgement struct {
+	id  uint16
+	due bool
+}
+
+// owe notes a message of QoS 1 that must be acknowledged, and returns what does that. Acknowledgements go out in the
+// order in which the messages came (MQTT 5, clause 4.6), as many as there are at a time.
+func (s *stream) owe(id uint16) (ack func()) {
+	a := &acknowledgement{id: id}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.owed = append(s.owed, a)
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if a.due {
+			return // it was called before
+		}
+		a.due = true
+		if s.owed[0].due && !s.paying {
+			s.paying = true
+			go s.pay()
+		}
+	}
+}
+
+// pay sends acknowledgements until none is due.
+func (s *stream) pay() {
+	for {
+		var packet []byte
+		s.mu.Lock()
+		n := 0
+		for ; n < len(s.owed) && s.owed[n].due; n++ {
+			packet = append(packet, packets.PUBACK<<4, 2, byte(s.owed[n].id>>8), byte(s.owed[n].id))
+		}
+		s.owed = slices.Delete(s.owed, 0, n)
+		s.paying = n > 0
+		s.mu.Unlock()
+		if n == 0 {
+			return
+		}
+		s.Lock()
+		_, _ = s.Write(packet) // it fails if the connection has ended
+		s.Unlock()
 	}
 }
 

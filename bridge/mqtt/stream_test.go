@@ -209,6 +209,43 @@ func (w *written) String() string {
 	return w.text.String()
 }
 
+// TestStreamAcknowledgesInOrder acknowledges messages in another order than they came, and one twice.
+func TestStreamAcknowledgesInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &oneWay{}
+		s := newStream(w, 1000, func(error) {})
+		var acks []func()
+		for id := range uint16(4) {
+			acks = append(acks, s.owe(0x100+id))
+		}
+		for _, row := range []struct {
+			ack  int
+			want string
+		}{
+			{1, ""},
+			{2, ""},
+			{0, "\x40\x02\x01\x00" + "\x40\x02\x01\x01" + "\x40\x02\x01\x02"},
+			{0, ""},
+			{3, "\x40\x02\x01\x03"},
+			{3, ""},
+		} {
+			w.writes = nil
+			acks[row.ack]()
+			synctest.Wait()
+			if got := strings.Join(w.writes, ""); got != row.want || len(w.writes) > 1 {
+				t.Errorf("message %d: acknowledged with % X in %d pieces, want % X", row.ack, got, len(w.writes), row.want)
+			}
+		}
+		last := s.owe(9)
+		_ = s.Close()
+		last()
+		synctest.Wait()
+		if len(w.writes) > 0 {
+			t.Errorf("acknowledged after the end: % X", w.writes)
+		}
+	})
+}
+
 // TestStreamReadsNoFurtherThanIsHandled has messages come that nobody handles for a while.
 func TestStreamReadsNoFurtherThanIsHandled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,6 +32,24 @@ var simulatedDefaults = map[string]string{
 	"DLT645_ALLOW":          "read,write,relay,maintenance,broadcast,raw,config",
 	"DLT645_METER_PASSWORD": "02000000,04000000", // those of the simulator
 	"DLT645_CLOCK":          "trusted",
+}
+
+// demoRows are added to the example's table where the demo's own meters are there.
+const demoRows = `grid,voltage_block,10s,207.0,253.0,0.3
+grid,active_power,10s,,,0.005
+grid,forward_active_energy,15s,,,
+grid,forward_active_energy_t*,1m,,,
+water,volume,30s,,,
+`
+
+// demoTable returns the points of the demo: none if there are meters which the example does not know.
+func demoTable(c config) *points.Table {
+	for _, more := range []string{demoRows, ""} {
+		if table, err := points.Parse(append(slices.Clip(examplePoints), more...), bridge.Site(c.meters, c.protocol)); err == nil {
+			return table
+		}
+	}
+	return nil
 }
 
 // demoHTTP is where the demo serves its console, or on the next free port.
@@ -76,7 +95,7 @@ func runDemo(ctx context.Context, arguments []string, _ io.Reader, out, stderr i
 		c.httpTries = portsToTry
 	}
 	if _, set := os.LookupEnv("DLT645_POINTS"); !set {
-		if table, err := points.Parse(examplePoints, bridge.Site(c.meters, c.protocol)); err == nil { // else there are other meters
+		if table := demoTable(c); table != nil {
 			c.points = table
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -94,5 +95,30 @@ func TestExamplePoints(t *testing.T) {
 	}
 	if table, err := points.Parse(examplePoints, bridge.Site(c.meters, c.protocol)); err != nil || table.Hash() != c.points.Hash() {
 		t.Errorf("the table of the file differs from the demo's (%v)", err)
+	}
+}
+
+// TestDemoPollsEachOfItsMeters has the demo's own meters, and others.
+func TestDemoPollsEachOfItsMeters(t *testing.T) {
+	for _, test := range []struct {
+		meters string
+		want   []string // with points
+	}{
+		{demoDefaults["DLT645_METERS"], []string{"main", "shop", "grid", "water"}},
+		{"main=1,shop=2,flat=3", []string{"main", "shop", "flat"}},
+		{"other=1", nil},
+	} {
+		setAll(t, map[string]string{"DLT645_MQTT_URL": "mqtt://broker", "DLT645_BUS_URL": demoDefaults["DLT645_BUS_URL"], "DLT645_METERS": test.meters})
+		c, err := readConfig(true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		if table := demoTable(c); table != nil {
+			got = table.Meters()
+		}
+		if !slices.Equal(got, test.want) {
+			t.Errorf("%s: %v have points, want %v", test.meters, got, test.want)
+		}
 	}
 }

@@ -167,11 +167,11 @@ step('another meter', async () => {
 step('the relay switches after a yes, once, and only then', async () => {
   const other = await newPage()
   await other.goto(`${stack.url}/dashboard/meters`)
-  await shows('d1645switch', 'Relay: closed', other)
+  await shows('d1645switch', 'Relay 继电器: closed', other)
 
   const toggle = widget('d1645switch').locator('input')
   const question = page.getByText(/the relay of shop\?/)
-  await shows('d1645switch', 'Relay: closed')
+  await shows('d1645switch', 'Relay 继电器: closed')
   await toggle.click()
   await question.waitFor()
   assert.equal(await other.getByText(/the relay of shop\?/).count(), 0, 'somebody else is asked')
@@ -183,8 +183,8 @@ step('the relay switches after a yes, once, and only then', async () => {
   await page.getByText('Open the relay of shop?').waitFor()
   await page.getByRole('button', { name: 'Switch the relay' }).dblclick()
   await page.getByText('shop: relay open (verified)').waitFor()
-  await shows('d1645switch', 'Relay: open')
-  await shows('d1645switch', 'Relay: open', other)
+  await shows('d1645switch', 'Relay 继电器: open')
+  await shows('d1645switch', 'Relay 继电器: open', other)
   assert.equal(await toggle.isChecked(), false)
   assert.equal(await relayOpen('shop'), true)
   await shows('d1645events', 'relay')
@@ -230,7 +230,7 @@ step('the page fits a phone', async () => {
 step('a meter behind a bridge that is gone is unknown, and its curve ends', async () => {
   await stack.bridge.stop('SIGKILL')
   await shows('d1645text', 'unknown: the bridge is gone')
-  await shows('d1645switch', /closed at \d\d:\d\d:\d\d/)
+  await shows('d1645switch', /closed 合 at \d\d:\d\d:\d\d/)
   await widget('d1645gauge1').waitFor({ state: 'hidden' })
   if (process.env.PICTURE) await page.screenshot({ path: process.env.PICTURE.replace('.png', '-gone.png') })
 })

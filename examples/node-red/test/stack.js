@@ -13,7 +13,7 @@ const repository = join(here, '../../..')
 const modules = join(here, 'node_modules')
 
 // patience bounds every wait, in milliseconds; a test that passes never waits for it to end.
-export const patience = 60000
+export const patience = 180000
 
 // find returns the path of the first of these programs that is installed, or undefined.
 export function find (...names) {

@@ -4,9 +4,12 @@ import (
 	"context"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 
 	"dlt645-mqtt/bridge/bus"
+	"dlt645-mqtt/bridge/mqtt"
 	"dlt645-mqtt/protocol"
 	"dlt645-mqtt/simulator"
 )
@@ -24,10 +27,14 @@ var busParameters = []busParameter{
 	{"fe", "4 for a start", "wake-up bytes FEH before each request; if it is not given, a meter that answers to two gets two"},
 	{"gap", "0ms", "pause between an answer and the next request"},
 	{"timeout", "2s", "longest wait for a meter to begin its answer. When the bridge starts, it listens for twice this and `latency` before it asks"},
-	{"latency", "0 serial, 200ms tcp, udp and rfc2217, 2s listen", "what the way to the line adds to that"},
+	{"latency", "0 serial, 200ms tcp, udp and rfc2217, 2s listen and mqtt", "what the way to the line adds to that"},
 	{"rs485", "", "serial: `rts` has the kernel switch the line driver by RTS"},
 	{"register", "", "listen: what a DTU says first; only who says it is let in, and may take the place of an older connection. Without it the port must be on a loopback or private address"},
 	{"heartbeat", "", "listen: what the DTU sends now and then, to be taken out of the stream"},
+	{"up", "", "mqtt: the topic that the DTU sends to"},
+	{"down", "", "mqtt: the topic that the DTU takes requests from"},
+	{"payload", "auto", "mqtt: how the DTU carries bytes, `raw` or `hex` text; `auto` finds out by trying"},
+	{"qos", "0", "mqtt: quality of service of both topics, 0 or 1. With 1 the bridge is told if nobody takes its requests; but a broker may deliver one twice, so that no commands are allowed then"},
 }
 
 // readBus reads where the meters are, and how many requests may wait for them.
@@ -46,6 +53,36 @@ func (r *reader) readBus(c *config) {
 		r.complain("BUS_URL", "%w", err)
 	}
 	c.bus.Queue = queue
+}
+
+// commandClasses are the classes of requests that change something.
+var commandClasses = []protocol.Permission{protocol.PermitWrite, protocol.PermitRelay, protocol.PermitMaintenance, protocol.PermitBroadcast}
+
+// readTopics sees that the topics of a DTU are its own, and says how to reach the broker that has them.
+func (r *reader) readTopics(c *config) {
+	t := c.bus.Topics
+	for _, topic := range []struct{ name, text string }{{"up", t.Up}, {"down", t.Down}} {
+		if strings.HasPrefix(topic.text+"/", r.Topic+"/") {
+			r.complain("BUS_URL", "%s is %s, which lies in the bridge's own tree of topics (DLT645_TOPIC is %s): a DTU has topics of its own, to which nobody else may publish", topic.name, topic.text, r.Topic)
+		}
+	}
+	for class := range strings.SplitSeq(r.Allow, ",") {
+		if class = strings.TrimSpace(class); t.QoS > 0 && slices.Contains(commandClasses, protocol.Permission(class)) {
+			r.complain("BUS_URL", "qos=1 lets a broker deliver a request twice, or late, and a command must run once at most: leave qos out, or %s out of DLT645_ALLOW", class)
+		}
+	}
+	if len(c.broker.URLs) == 0 {
+		return
+	}
+	// The addresses are those of c.broker, whatever becomes of them.
+	broker := c.broker
+	pipe := &mqtt.Pipe{
+		Broker: &broker, ClientID: broker.ClientID + "-line", In: t.Up, Out: t.Down, QoS: t.QoS, Expiry: t.Expiry,
+		Apart: "does a second bridge, or a command such as read or scan, use the same DTU?",
+	}
+	t.Connect = func(ctx context.Context, hear func([]byte), lost func(error)) (bus.Carrier, error) {
+		return pipe.Open(ctx, hear, lost)
+	}
 }
 
 // busConfig reads a bus URL, of simulated meters too.

@@ -47,7 +47,7 @@ type environment struct {
 	}
 	Topic string `default:"dlt645" desc:"root of the topic tree; one bridge, one root"`
 	Bus   struct {
-		URL string `desc:"serial:///dev/ttyUSB0, tcp://host:port, rfc2217://host:port, udp://host:port, listen://:port?register=TEXT or sim://?meters=4; its parameters stand below"`
+		URL string `desc:"serial:///dev/ttyUSB0, tcp://host:port, rfc2217://host:port, udp://host:port, listen://:port?register=TEXT, mqtt:?up=TOPIC&down=TOPIC or sim://?meters=4; its parameters stand below"`
 	}
 	Meters             string `desc:"named meters: main=000000000001,shop=112233445566@1997,grid=000000000010@698,water=00001234567890@188,rail=7@modbus/dtsu666; AAAAAAAAAAAA is the only meter on the wire. On serial://, rfc2217:// and sim:// a meter may have a speed of its own: old=112233445566@1997?baud=1200&parity=none&stop=1"`
 	MeterNames         string `split_words:"true" desc:"what people call the meters, for Home Assistant and the console: main=总表,shop=商铺"`
@@ -143,10 +143,13 @@ func readConfig(needBroker bool) (config, error) {
 		c.protocol = c.protocols[dlt645.V2007.String()]
 	}
 	c.root = r.root()
-	if needBroker {
+	r.readBus(&c)
+	if needBroker || c.bus.Topics != nil && r.MQTT.URL != "" {
 		r.readBroker(&c)
 	}
-	r.readBus(&c)
+	if c.bus.Topics != nil {
+		r.readTopics(&c)
+	}
 	r.readMeters(&c)
 	r.readMeterNames(&c)
 	r.complainOfUnused(&c)

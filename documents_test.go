@@ -73,7 +73,7 @@ func TestParametersInREADME(t *testing.T) {
 			t.Errorf("README.zh-CN.md has no row of %s", p.name)
 		}
 		known := false
-		for _, url := range []string{"serial:///dev/ttyUSB0", "listen://127.0.0.1:4001"} {
+		for _, url := range []string{"serial:///dev/ttyUSB0", "listen://127.0.0.1:4001", "mqtt:"} {
 			_, err := busConfig(url + "?" + p.name + "=x")
 			known = known || err == nil || !strings.Contains(err.Error(), "does not know")
 		}

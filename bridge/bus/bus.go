@@ -23,7 +23,7 @@ const (
 	firstStepGuess = 200 * time.Millisecond // what a step takes, until one has shown it
 )
 
-// A Config is what a bus needs. [ParseURL] fills the first five fields.
+// A Config is what a bus needs. [ParseURL] fills the first seven fields.
 type Config struct {
 	Settings
 	URL       string // for people: holds no secrets
@@ -31,6 +31,7 @@ type Config struct {
 	Tunable   bool       // the port is a Tuner with a real line behind it, at which a scan may try modes
 	Modes     bool       // the port is a Tuner, so that meters may have modes of their own
 	Strangers func() int // connections that a listening port has turned away; nil: it does not listen
+	Topics    *Topics    // of a DTU in a broker; nil: it is another port
 
 	// Successor tells that another process may have asked something just before, such as this
 	// program before it was started again. The line is only listened to at first, until no answer

@@ -143,7 +143,7 @@ type conversation struct {
 // run holds the conversation. Of one that may be repeated a second try is made, from its
 // first frame on: a meter that keeps the read position itself would go on
 // after the block whose frame was lost. Not in a scan, where most questions are to nobody: who
-// asks them knows best which are worth repeating.
+// asks them knows best which are worth repeating, unless the port is not sure that they have reached the line.
 func (c *conversation) run(ctx context.Context) {
 	again := &c.step.First
 	next := again
@@ -198,7 +198,8 @@ func (c *conversation) pause(ctx context.Context, next *protocol.Exchange) bool 
 
 // again reports whether a conversation that has ended without a result is to be tried again.
 func (c *conversation) again(ctx context.Context) bool {
-	if c.broke || c.absent || c.tries >= 2+min(c.doubts, mostDubious) || c.step.Class == protocol.ClassScan || !c.step.Repeatable || ctx.Err() != nil {
+	once := c.step.Class == protocol.ClassScan && !c.bus.unsure()
+	if c.broke || c.absent || c.tries >= 2+min(c.doubts, mostDubious) || once || !c.step.Repeatable || ctx.Err() != nil {
 		return false
 	}
 	return errors.Is(c.reply.Err, protocol.ErrSilent) || errors.Is(c.reply.Err, protocol.ErrGarbled)
@@ -417,11 +418,11 @@ func (c *conversation) unanswered(e *protocol.Exchange, h *hearing, first bool, 
 		c.reply.Err = fmt.Errorf("%w: bytes came after the request to %s, but no frame that answers it; check baud rate (%d), parity (%s) and wiring, that only one meter answers to this address, and that no second master is on the bus",
 			protocol.ErrGarbled, c.step.Meter, b.line.mode.Baud, b.line.mode.Parity)
 	case c.step.Repeatable && b.Meter(c.step.Meter).Answered():
-		c.reply.Err = fmt.Errorf("%w: nothing came from %s within %s, though it has answered before: it has lost its power or its line, or says nothing to what it does not have",
-			protocol.ErrSilent, c.step.Meter, waited)
+		c.reply.Err = fmt.Errorf("%w: nothing came from %s within %s, though it has answered before: it has lost its power or its line, or says nothing to what it does not have%s",
+			protocol.ErrSilent, c.step.Meter, waited, b.portAdvice())
 	default:
-		c.reply.Err = fmt.Errorf("%w: nothing came from %s within %s; check its address, baud rate (%d), parity (%s) and wiring%s",
-			protocol.ErrSilent, c.step.Meter, waited, b.line.mode.Baud, b.line.mode.Parity, b.advice(c.step))
+		c.reply.Err = fmt.Errorf("%w: nothing came from %s within %s; check its address, baud rate (%d), parity (%s) and wiring%s%s",
+			protocol.ErrSilent, c.step.Meter, waited, b.line.mode.Baud, b.line.mode.Parity, b.advice(c.step), b.portAdvice())
 	}
 	c.absent = b.missing(c.step, c.tries, h.garbled, c.stranger)
 	if c.overdue.IsZero() {
@@ -436,6 +437,23 @@ func (b *Bus) advice(step *protocol.Step) string {
 		return ""
 	}
 	return "; " + step.Line.Advice
+}
+
+// portAdvice is what the port says of itself if no answer comes.
+func (b *Bus) portAdvice() string {
+	if port, ok := b.line.port.(interface{ advice() string }); ok {
+		if advice := port.advice(); advice != "" {
+			return "; " + advice
+		}
+	}
+	return ""
+}
+
+// unsure reports whether the port may have sent the last request in a form that does not reach the line, and
+// sends the next in another.
+func (b *Bus) unsure() bool {
+	port, ok := b.line.port.(interface{ unsure() bool })
+	return ok && port.unsure()
 }
 
 // doubt notes that an answer to an exchange may still come, or another one. Until it cannot any

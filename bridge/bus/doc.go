@@ -21,5 +21,5 @@
 // offline: reads of it are answered at once, and it is probed now and then until it answers.
 //
 // A [Port] is a serial line, a TCP connection to a serial server, a connection that a DTU
-// made to us, or whatever the caller brings. [ParseURL] makes a [Config] out of a URL.
+// made to us, two topics of a broker that a DTU uses, or whatever the caller brings. [ParseURL] makes a [Config] out of a URL.
 package bus

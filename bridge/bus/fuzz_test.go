@@ -18,7 +18,7 @@ func FuzzParseURL(f *testing.F) {
 	for _, seed := range []string{
 		"serial:///dev/ttyUSB0?baud=9600&parity=none&stop=2&fe=0&gap=30&timeout=800ms&latency=20ms&rs485=rts",
 		"tcp://10.0.0.1:4001?gap=1s", "rfc2217://10.0.0.1:4001?baud=9600", "tcp://[fe80::1%25eth0]:4001", "listen://:4001?register=DTU-7&heartbeat=hex:0d0a", "listen://127.0.0.1:1?register=hex:zz",
-		"sim://?meters=4&fault=late:0.5", "tcp://user:pass@host:1#x", "serial:///dev/tty?baud=1e99&gap=-1s&timeout=9999999h", "%zz", "",
+		"sim://?meters=4&fault=late:0.5", "tcp://user:pass@host:1#x", "mqtt:?up=/a/up&down=b%26c&qos=1&payload=hex", "mqtt:?up=a+&down=$a", "serial:///dev/tty?baud=1e99&gap=-1s&timeout=9999999h", "%zz", "",
 	} {
 		f.Add(seed)
 	}

@@ -33,15 +33,16 @@ const (
 //	rfc2217://host:port         a serial server that takes speed and parity from here
 //	udp://host:port             a serial server that takes and sends datagrams
 //	listen://:port?register=…   a DTU that dials in and registers
+//	mqtt:?up=…&down=…           a DTU that has the line in two topics of a broker
 //
 // and those of the schemes in extra. The parameters are baud (2400), parity (even, odd or
 // none), stop (1 or 2), fe (wake-up bytes; without it 4 for a start), gap (0 ms), timeout (2s)
-// and latency (0 for serial lines, 200ms for tcp, udp and rfc2217, 2s for listen); for serial lines also rs485
+// and latency (0 for serial lines, 200ms for tcp, udp and rfc2217, 2s for listen and mqtt); for serial lines also rs485
 // (rts where the kernel is to switch the line driver), for listen also register and heartbeat
-// (text, or bytes as hex:…). The error tells everything that is wrong with the URL, not just
-// the first thing.
+// (text, or bytes as hex:…), for mqtt qos (0 or 1) and payload (raw, hex or auto). The error tells everything that
+// is wrong with the URL, not just the first thing.
 //
-// The caller sets what else there is in the [Config].
+// The caller sets what else there is in the [Config], and the Connect of its Topics.
 func ParseURL(text string, extra map[string]OpenFunc) (Config, error) {
 	u, err := url.Parse(text)
 	if err != nil {
@@ -65,8 +66,8 @@ func ParseURL(text string, extra map[string]OpenFunc) (Config, error) {
 	if u.User != nil {
 		p.complain("the bus URL holds a user name, which no port can use; leave out what is before the @")
 	}
-	if u.Fragment != "" {
-		p.complain("the bus URL has a part after #, which means nothing here")
+	if strings.Contains(text, "#") {
+		p.complain("the bus URL has a #, and what stands after it means nothing here")
 	}
 
 	config := Config{URL: withoutSecrets(u, p.values), Settings: Settings{FixedWakeUps: p.values.Has("fe")}.defaults()}
@@ -95,10 +96,15 @@ func ParseURL(text string, extra map[string]OpenFunc) (Config, error) {
 		p.duration("latency", &config.Latency, 2*time.Second, 0, longestLatency)
 		l := p.listen(u)
 		config.Open, config.Strangers = l.open, l.turnedAway
+	case "mqtt":
+		config.Packed = true
+		p.duration("latency", &config.Latency, 2*time.Second, 0, longestLatency)
+		config.Topics = p.topics(u, config.Settings)
+		config.Open = config.Topics.open
 	default:
 		open := extra[u.Scheme]
 		if open == nil {
-			p.complain("the bus URL has the scheme %q; there are serial, tcp, udp, rfc2217, listen%s: write it as in serial:///dev/ttyUSB0 or tcp://192.168.1.10:4001", u.Scheme, others(extra))
+			p.complain("the bus URL has the scheme %q; there are serial, tcp, udp, rfc2217, listen, mqtt%s: write it as in serial:///dev/ttyUSB0 or tcp://192.168.1.10:4001", u.Scheme, others(extra))
 			break
 		}
 		p.duration("latency", &config.Latency, 0, 0, longestLatency)
@@ -134,6 +140,9 @@ func others(extra map[string]OpenFunc) string {
 func withoutSecrets(u *url.URL, values url.Values) string {
 	host := strings.TrimPrefix((&url.URL{Host: u.Host}).String(), "//") // a zone of IPv6 is escaped
 	shown := u.Scheme + "://" + host + u.EscapedPath()
+	if u.Scheme == "mqtt" {
+		shown = "mqtt:"
+	}
 	if len(values) == 0 {
 		return shown
 	}
@@ -141,7 +150,7 @@ func withoutSecrets(u *url.URL, values url.Values) string {
 	if public.Has("register") {
 		public.Set("register", "hidden")
 	}
-	return shown + "?" + public.Encode()
+	return shown + "?" + strings.ReplaceAll(public.Encode(), "%2F", "/") // as people write topics
 }
 
 // parameters are what stands after the ? of a bus URL, less what was understood.

@@ -31,6 +31,10 @@ func TestParseURL(t *testing.T) {
 		{"listen://:4001?register=DTU-7&heartbeat=hex:0d0a", "listen://:4001?heartbeat=hex%3A0d0a&register=hidden",
 			Settings{Baud: 2400, Parity: "even", Stop: 1, Timeout: 2 * time.Second, Latency: 2 * time.Second, Packed: true}},
 		{"listen://192.168.1.2:4001", "", Settings{Baud: 2400, Parity: "even", Stop: 1, Timeout: 2 * time.Second, Latency: 2 * time.Second, Packed: true}},
+		{"mqtt:?up=/dtu/7/up&down=/dtu/7/down&qos=1&payload=hex", "mqtt:?down=/dtu/7/down&payload=hex&qos=1&up=/dtu/7/up",
+			Settings{Baud: 2400, Parity: "even", Stop: 1, Timeout: 2 * time.Second, Latency: 2 * time.Second, Packed: true}},
+		{"mqtt://?down=b&latency=500ms&up=a%26b", "mqtt:?down=b&latency=500ms&up=a%26b",
+			Settings{Baud: 2400, Parity: "even", Stop: 1, Timeout: 2 * time.Second, Latency: 500 * time.Millisecond, Packed: true}},
 		{"sim://?meters=4", "", Settings{Baud: 2400, Parity: "even", Stop: 1, Timeout: 2 * time.Second}},
 	} {
 		t.Run(test.text, func(t *testing.T) {
@@ -65,7 +69,7 @@ func TestParseURLComplains(t *testing.T) {
 		text string
 		want []string // in the complaints, one each
 	}{
-		{"", []string{`scheme ""; there are serial, tcp, udp, rfc2217, listen, sim`}},
+		{"", []string{`scheme ""; there are serial, tcp, udp, rfc2217, listen, mqtt, sim`}},
 		{"/dev/ttyUSB0", []string{"write it as in serial:///dev/ttyUSB0"}},
 		{"serial://COM3", []string{"serial:///COM3"}},
 		{"http://host:1", []string{`scheme "http"`}},
@@ -81,10 +85,20 @@ func TestParseURLComplains(t *testing.T) {
 		{"tcp://host:99999", []string{"needs a port"}},
 		{"tcp://[fe80::1%25电]:4001", []string{"IPv6 zone"}},
 		{"tcp://host:4001/path?rs485=rts", []string{`parameter "rs485"`, "has a path"}},
-		{"tcp://me:secret@host:4001#x", []string{"after #", "user name"}},
+		{"tcp://me:secret@host:4001#x", []string{"has a #", "user name"}},
 		{"listen://:4001", []string{"set register"}},
 		{"listen://8.8.8.8:4001", []string{"set register"}},
 		{"listen://:4001?register=x&heartbeat=hex:0", []string{"register of the bus URL: write 2 to 256", "heartbeat of the bus URL: after hex:"}},
+		{"mqtt:", []string{"has no up, the topic that the DTU sends to", "has no down, the topic that the DTU takes requests from"}},
+		{"mqtt://broker:1883/?up=a&down=b", []string{"names a host"}},
+		{"mqtt:broker?up=a&down=b", []string{"names a host"}},
+		{"mqtt:?up=a&down=a", []string{"same topic"}},
+		{"mqtt:?up=a/+/b&down=c d", []string{"up of the bus URL is \"a/ /b\": a wildcard", "down of the bus URL is \"c d\": a wildcard"}},
+		{"mqtt:?up=a%23&down=%2B", []string{"up of the bus URL is \"a#\": a wildcard", "down of the bus URL is \"+\": a wildcard"}},
+		{"mqtt:?down=a&up=b/#", []string{"has a #"}},
+		{"mqtt:?up=$share/x/a&down=$SYS", []string{"up of the bus URL is \"$share/x/a\": topics that begin with $", "down of the bus URL is \"$SYS\": topics"}},
+		{"mqtt:?up=%00&down=%ff", []string{"up of the bus URL is no topic", "down of the bus URL is no topic"}},
+		{"mqtt:?up=a&down=b&qos=2&payload=base64&register=x", []string{"qos=2 of the bus URL: write a whole number from 0 to 1", "payload=base64 of the bus URL: write raw, hex or auto", `parameter "register"`}},
 		{"sim://?meters=x", []string{"meters=x: write a number"}},
 		{"tcp://host:secret\x7f", []string{"cannot be read"}},
 	} {

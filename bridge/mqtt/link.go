@@ -251,14 +251,8 @@ func (l *Link) postpone() time.Duration {
 func (l *Link) failed(err error) {
 	var refused *autopaho.ConnackError
 	if errors.As(err, &refused) {
-		advice := "see the broker's log"
-		switch refused.ReasonCode {
-		case packets.ConnackBadUsernameOrPassword, packets.ConnackNotAuthorized:
-			advice = "check DLT645_MQTT_USERNAME and DLT645_MQTT_PASSWORD, and that the broker lets this client id in"
-		case packets.ConnackUnsupportedProtocolVersion:
-			advice = "the broker must speak MQTT 5"
-		}
-		l.config.Log.Warn("connack", "the broker refuses the connection; trying again", "reason", strings.TrimSpace(fmt.Sprintf("%02XH %s", refused.ReasonCode, refused.Reason)), "advice", advice)
+		reason, advice := refusalOf(refused.ReasonCode, refused.Reason)
+		l.config.Log.Warn("connack", "the broker refuses the connection; trying again", "reason", reason, "advice", advice)
 		return
 	}
 	arguments := []any{"broker", l.address(), "err", err}
@@ -266,6 +260,18 @@ func (l *Link) failed(err error) {
 		arguments = append(arguments, "advice", advice)
 	}
 	l.config.Log.Warn("connect", "cannot reach the broker; trying again", arguments...)
+}
+
+// refusalOf says why a broker does not let us in, by its reason code and its words, and what to do about it.
+func refusalOf(code byte, words string) (reason, advice string) {
+	advice = "see the broker's log"
+	switch code {
+	case packets.ConnackBadUsernameOrPassword, packets.ConnackNotAuthorized:
+		advice = "check DLT645_MQTT_USERNAME and DLT645_MQTT_PASSWORD, and that the broker lets this client id in"
+	case packets.ConnackUnsupportedProtocolVersion:
+		advice = "the broker must speak MQTT 5"
+	}
+	return strings.TrimSpace(fmt.Sprintf("%02XH %s", code, words)), advice
 }
 
 // isEnd reports whether an error is the end of a connection by the other side.

@@ -44,7 +44,7 @@ var errHandshake = errors.New("the TLS handshake failed")
 func (l *Link) dialBroker(ctx context.Context, _ autopaho.ClientConfig, broker *url.URL) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	connection, err := l.dialTransport(ctx, broker)
+	connection, err := l.config.Broker.dialTransport(ctx, broker)
 	if err != nil {
 		return nil, err
 	}
@@ -56,11 +56,11 @@ func (l *Link) dialBroker(ctx context.Context, _ autopaho.ClientConfig, broker *
 }
 
 // dialTransport connects by the scheme of the broker's URL.
-func (l *Link) dialTransport(ctx context.Context, broker *url.URL) (net.Conn, error) {
+func (b *Broker) dialTransport(ctx context.Context, broker *url.URL) (net.Conn, error) {
 	scheme := strings.ToLower(broker.Scheme)
 	if scheme == "ws" || scheme == "wss" {
 		dialer := *websocket.DefaultDialer
-		dialer.TLSClientConfig, dialer.Subprotocols = l.config.Broker.TLS, []string{"mqtt"}
+		dialer.TLSClientConfig, dialer.Subprotocols = b.TLS, []string{"mqtt"}
 		dialer.ReadBufferSize, dialer.WriteBufferSize = streamBuffer, streamBuffer
 		dialer.NetDialContext = direct.DialContext
 		socket, response, err := dialer.DialContext(ctx, broker.String(), nil)
@@ -77,7 +77,7 @@ func (l *Link) dialTransport(ctx context.Context, broker *url.URL) (net.Conn, er
 	if scheme != "mqtts" {
 		return connection, nil
 	}
-	config := l.config.Broker.TLS.Clone()
+	config := b.TLS.Clone()
 	if config == nil {
 		config = &tls.Config{MinVersion: tls.VersionTLS12}
 	}

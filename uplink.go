@@ -72,7 +72,7 @@ func uplinkConfig(needBroker bool) (uplink.Config, config, error) {
 		if c.embedded != "" {
 			r.complain("MQTT_URL", "the uplink brings no broker of its own: name the one that the bridges use")
 		}
-		u.Local = uplink.Broker{URLs: c.broker.URLs, TLS: c.broker.TLS, Username: c.broker.Username, Password: c.broker.Password, ClientID: c.broker.ClientID}
+		u.Local = c.broker
 	}
 	if err := c.logLevel.UnmarshalText([]byte(r.LogLevel)); err != nil {
 		r.complain("LOG_LEVEL", "%q is none of debug, info, warn, error", r.LogLevel)

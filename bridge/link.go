@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"dlt645-mqtt/bridge/mqtt"
@@ -22,6 +23,7 @@ const (
 func (b *Bridge) connect(ctx context.Context) (*mqtt.Link, error) {
 	return mqtt.Connect(ctx, mqtt.Config{
 		Broker: b.config.Broker, Log: b.limited, ReceiveMaximum: receiveMaximum, Largest: maxConfigPayload,
+		// Without a session: it would bring requests back that are hours old.
 		Will: &mqtt.Will{Topic: b.topics.join(topicStatus), Payload: statusOffline},
 		Subscriptions: []mqtt.Subscription{{
 			Topic: b.topics.requests(), QoS: 1, NoLocal: true,
@@ -62,6 +64,7 @@ func (b *Bridge) ready(ctx context.Context, c *mqtt.Connection) {
 	b.outbox.Up(ctx, c.Publish)
 	go b.askForList(ctx, c)
 	go b.subscribeDiscovery(ctx, c)
+	b.limited.Log(slog.LevelInfo, "ready", "ready for requests", "filter", b.topics.requests())
 }
 
 // down stops publishing until the next connection.

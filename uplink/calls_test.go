@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"dlt645-mqtt/bridge/mqtt"
 	"dlt645-mqtt/uplink/dialect"
 )
 
@@ -15,7 +16,7 @@ func newTestUplink(t *testing.T, change func(*Config)) *Uplink {
 	t.Helper()
 	address := &url.URL{Scheme: "mqtt", Host: "127.0.0.1:1"}
 	config := Config{
-		Local: Broker{URLs: []*url.URL{address}}, Roots: []string{"dlt645"}, Cloud: "thingsboard", URL: address,
+		Local: mqtt.Broker{URLs: []*url.URL{address}}, Roots: []string{"dlt645"}, Cloud: "thingsboard", URL: address,
 		Options: dialect.Options{Secret: "TOKEN", Commands: []string{"relay"}}, Log: slog.New(slog.DiscardHandler),
 	}
 	if change != nil {

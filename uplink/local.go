@@ -5,17 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
-	"math/rand/v2"
-	"net/url"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/eclipse/paho.golang/autopaho"
-	"github.com/eclipse/paho.golang/paho"
+	"dlt645-mqtt/bridge/limit"
+	"dlt645-mqtt/bridge/mqtt"
 )
 
 const (
@@ -24,12 +21,10 @@ const (
 	receiveMaximum = 256
 
 	// sessionExpiry is how long the broker keeps messages for an uplink that is away.
-	sessionExpiry = 7 * 24 * 3600
+	sessionExpiry = 7 * 24 * time.Hour
 
-	acksInterval     = 100 * time.Millisecond
-	localKeepAlive   = 30
-	localPatience    = 10 * time.Second
-	localBackoffMost = 30 * time.Second
+	largestPacket = 1 << 20
+	localPatience = 10 * time.Second
 )
 
 // A letter is a message of a bridge that the cloud does not have yet.
@@ -45,9 +40,9 @@ type letter struct {
 // and one without, for what must never be old: availability, calls and their replies.
 type local struct {
 	*Uplink
-	data, calls *autopaho.ConnectionManager
-	dataUp      atomic.Bool
-	callsUp     atomic.Bool
+	links   []*mqtt.Link                    // of data and calls
+	dataUp  atomic.Pointer[mqtt.Connection] // nil: it is not there
+	callsUp atomic.Pointer[mqtt.Connection]
 
 	mu      sync.Mutex
 	inbox   []letter
@@ -69,102 +64,54 @@ func (l *local) account() string {
 }
 
 // connect starts both connections; they come back for ever by themselves.
-func (l *local) connect(ctx context.Context) (err error) {
-	var data, calls []paho.SubscribeOptions
+func (l *local) connect(ctx context.Context) error {
+	var data, calls []mqtt.Subscription
 	for _, root := range l.config.Roots {
 		// Retained states come with a new session only, or each connection would repeat them all.
 		data = append(data,
-			paho.SubscribeOptions{Topic: root + "/meter/+/state", QoS: 1, RetainHandling: 1},
-			paho.SubscribeOptions{Topic: root + "/meter/+/event", QoS: 1, RetainHandling: 1})
+			mqtt.Subscription{Topic: root + "/meter/+/state", QoS: 1, RetainHandling: 1},
+			mqtt.Subscription{Topic: root + "/meter/+/event", QoS: 1, RetainHandling: 1})
 		calls = append(calls,
-			paho.SubscribeOptions{Topic: root + "/meter/+/availability", QoS: 1},
-			paho.SubscribeOptions{Topic: root + "/bridge/status", QoS: 1},
-			paho.SubscribeOptions{Topic: root + "/reply/" + l.account() + "/#", QoS: 1})
+			mqtt.Subscription{Topic: root + "/meter/+/availability", QoS: 1},
+			mqtt.Subscription{Topic: root + "/bridge/status", QoS: 1},
+			mqtt.Subscription{Topic: root + "/reply/" + l.account() + "/#", QoS: 1})
 	}
-	if l.data, err = l.open(ctx, l.config.Local.ClientID, sessionExpiry, data, l.receiveData, &l.dataUp, l.purge); err != nil {
+	first, err := l.open(ctx, l.config.Local.ClientID, sessionExpiry, data, l.receiveData, &l.dataUp, l.purge)
+	if err != nil {
 		return err
 	}
-	l.calls, err = l.open(ctx, l.config.Local.ClientID+"-calls", 0, calls, l.receiveCall, &l.callsUp, func() {})
+	second, err := l.open(ctx, l.config.Local.ClientID+"-calls", 0, calls, l.receiveCall, &l.callsUp, nil)
+	l.links = []*mqtt.Link{first, second}
 	return err
 }
 
-// open starts one connection. began is called when a new one is there, before any message of it.
-func (l *local) open(ctx context.Context, clientID string, expiry uint32, subscriptions []paho.SubscribeOptions,
-	receive func(paho.PublishReceived), up *atomic.Bool, began func(),
-) (*autopaho.ConnectionManager, error) {
-	largest, quota := uint32(1<<20), uint16(receiveMaximum)
-	debug := slog.NewLogLogger(l.log.With("from", "paho").Handler(), slog.LevelDebug)
-	return autopaho.NewConnection(ctx, autopaho.ClientConfig{
-		ServerUrls: l.config.Local.URLs, TlsCfg: l.config.Local.TLS, KeepAlive: localKeepAlive,
-		ConnectUsername: l.config.Local.Username, ConnectPassword: []byte(l.config.Local.Password),
-		CleanStartOnInitialConnection: false, SessionExpiryInterval: expiry,
-		ReconnectBackoff: func(attempt int) time.Duration {
-			if attempt == 0 {
-				return 0
-			}
-			bound := min(time.Second<<min(attempt, 10), localBackoffMost)
-			return bound/4 + rand.N(bound*3/4)
+// open starts one connection. attempt is called when a new one is tried, before any message of it.
+func (l *local) open(ctx context.Context, clientID string, session time.Duration, subscriptions []mqtt.Subscription,
+	receive func(mqtt.Message, func()), up *atomic.Pointer[mqtt.Connection], attempt func(),
+) (*mqtt.Link, error) {
+	broker := l.config.Local
+	broker.ClientID = clientID
+	log := l.log.With("client_id", clientID)
+	return mqtt.Connect(ctx, mqtt.Config{
+		Broker: broker, Log: limit.New(log), Session: session, ReceiveMaximum: receiveMaximum, Largest: largestPacket,
+		Subscriptions: subscriptions, Retry: localPatience,
+		Access:  "the account must be allowed to read meter/#, bridge/status and reply/" + l.account() + "/# under each of DLT645_UPLINK_ROOTS",
+		Apart:   "is a second uplink running with this client id? give each its own DLT645_MQTT_CLIENT_ID",
+		Receive: receive,
+		Attempt: attempt,
+		Ready: func(_ context.Context, c *mqtt.Connection) {
+			up.Store(c)
+			log.Info("the local broker has granted the subscriptions", "broker", broker.String())
 		},
-		ConnectPacketBuilder: func(c *paho.Connect, _ *url.URL) (*paho.Connect, error) {
-			began()
-			c.CleanStart = expiry == 0
-			c.Properties = &paho.ConnectProperties{MaximumPacketSize: &largest, ReceiveMaximum: &quota, SessionExpiryInterval: &expiry}
-			return c, nil
-		},
-		OnConnectionUp: func(m *autopaho.ConnectionManager, _ *paho.Connack) {
-			go l.subscribe(ctx, m, clientID, subscriptions, up)
-		},
-		OnConnectionDown: func() bool {
-			up.Store(false)
-			if ctx.Err() == nil {
-				l.log.Warn("lost the connection to the local broker; reconnecting", "client_id", clientID)
-			}
-			return true
-		},
-		OnConnectError: func(err error) {
-			l.metrics.limited(l.log, "connect "+clientID, "cannot reach the local broker; trying again", "broker", l.config.Local.String(), "err", err)
-		},
-		Errors: debug, PahoErrors: debug,
-		ClientConfig: paho.ClientConfig{
-			ClientID: clientID, PacketTimeout: localPatience, EnableManualAcknowledgment: true, SendAcksInterval: acksInterval,
-			OnPublishReceived: []func(paho.PublishReceived) (bool, error){func(p paho.PublishReceived) (bool, error) {
-				receive(p)
-				return true, nil
-			}},
-		},
+		Down: func() { up.Store(nil) },
 	})
-}
-
-// subscribe asks until the broker grants it, for an account may be given its rights later.
-func (l *local) subscribe(ctx context.Context, m *autopaho.ConnectionManager, clientID string, subscriptions []paho.SubscribeOptions, up *atomic.Bool) {
-	for ctx.Err() == nil {
-		asking, cancel := context.WithTimeout(ctx, localPatience)
-		_, err := m.Subscribe(asking, &paho.Subscribe{Subscriptions: subscriptions})
-		cancel()
-		if err == nil {
-			up.Store(true)
-			l.log.Info("connected to the local broker", "broker", l.config.Local.String(), "client_id", clientID)
-			return
-		}
-		if errors.Is(err, autopaho.ConnectionDownError) {
-			return
-		}
-		l.metrics.limited(l.log, "subscribe "+clientID, "the local broker does not grant the subscriptions; trying again", "err", err,
-			"advice", "the account must be allowed to read meter/#, bridge/status and reply/"+l.account()+"/# under each of DLT645_UPLINK_ROOTS")
-		timer := time.NewTimer(localPatience)
-		select {
-		case <-ctx.Done():
-		case <-timer.C:
-		}
-		timer.Stop()
-	}
 }
 
 func (l *local) disconnect() {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
-	for _, m := range []*autopaho.ConnectionManager{l.data, l.calls} {
-		_ = m.Disconnect(ctx)
+	for _, link := range l.links {
+		_ = link.Disconnect(ctx, true)
 	}
 }
 
@@ -175,9 +122,8 @@ func (l *local) purge() {
 	l.inbox = nil
 }
 
-func (l *local) receiveData(p paho.PublishReceived) {
-	ack := func() { _ = p.Client.Ack(p.Packet) } // it fails if the connection has ended
-	root, rest, ok := l.root(p.Packet.Topic)
+func (l *local) receiveData(m mqtt.Message, ack func()) {
+	root, rest, ok := l.root(m.Topic)
 	parts := strings.Split(rest, "/")
 	if !ok || len(parts) != 3 || parts[0] != "meter" || parts[2] != "state" && parts[2] != "event" {
 		ack()
@@ -190,7 +136,7 @@ func (l *local) receiveData(p paho.PublishReceived) {
 		ack()
 		return
 	}
-	l.inbox = append(l.inbox, letter{root, parts[1], parts[2], p.Packet.Payload, ack})
+	l.inbox = append(l.inbox, letter{root, parts[1], parts[2], m.Payload, ack})
 	select {
 	case l.arrived <- struct{}{}:
 	default:
@@ -206,24 +152,24 @@ func (l *local) collect() []letter {
 	return all
 }
 
-func (l *local) receiveCall(p paho.PublishReceived) {
-	defer func() { _ = p.Client.Ack(p.Packet) }()
-	root, rest, ok := l.root(p.Packet.Topic)
+func (l *local) receiveCall(m mqtt.Message, ack func()) {
+	defer ack()
+	root, rest, ok := l.root(m.Topic)
 	if !ok {
 		return
 	}
 	parts := strings.Split(rest, "/")
 	switch {
 	case rest == "bridge/status":
-		l.presence.bridge(root, string(p.Packet.Payload) == "online")
+		l.presence.bridge(root, string(m.Payload) == "online")
 	case len(parts) == 3 && parts[0] == "meter" && parts[2] == "availability":
-		l.presence.meter(meterID{root, parts[1]}, string(p.Packet.Payload))
+		l.presence.meter(meterID{root, parts[1]}, string(m.Payload))
 	case parts[0] == "reply":
 		l.mu.Lock()
-		waiting := l.replies[p.Packet.Topic]
+		waiting := l.replies[m.Topic]
 		l.mu.Unlock()
 		select {
-		case waiting <- p.Packet.Payload: // never on a nil channel: nobody waits for it
+		case waiting <- m.Payload: // never on a nil channel: nobody waits for it
 		default:
 		}
 	}
@@ -252,22 +198,22 @@ func (l *local) ask(ctx context.Context, root, tail string, body any, validity t
 		delete(l.replies, topic)
 		l.mu.Unlock()
 	}()
-	if !l.callsUp.Load() {
+	connection := l.callsUp.Load()
+	if connection == nil {
 		return nil, errAway
 	}
-	seconds := uint32(max(1, (validity+time.Second-1)/time.Second))
 	sending, cancel := context.WithTimeout(ctx, localPatience)
 	defer cancel()
-	properties := &paho.PublishProperties{ResponseTopic: topic, MessageExpiry: &seconds, ContentType: "application/json"}
-	properties.User.Add("via", "uplink")
-	properties.User.Add("cloud", cloud)
-	response, err := l.calls.Publish(sending, &paho.Publish{Topic: root + "/request/" + tail, QoS: 1, Payload: payload, Properties: properties})
-	switch {
-	case errors.Is(err, autopaho.ConnectionDownError):
+	var properties mqtt.UserProperties
+	properties.Add("via", "uplink")
+	properties.Add("cloud", cloud)
+	request := mqtt.Outgoing{Topic: root + "/request/" + tail, Payload: payload, ContentType: mqtt.JSON}
+	switch err := connection.Send(sending, request, topic, validity, properties); {
+	case errors.Is(err, mqtt.ErrDown):
 		return nil, errAway
-	case response != nil && response.ReasonCode >= 0x80:
-		return nil, fmt.Errorf("the local broker does not take the request (%02XH): %w", response.ReasonCode, errNotSent)
-	case response != nil && response.ReasonCode == 0x10: // nobody subscribes
+	case errors.Is(err, mqtt.ErrNotTaken):
+		return nil, fmt.Errorf("the local broker does not take the request: %w: %w", err, errNotSent)
+	case errors.Is(err, mqtt.ErrNobody):
 		return nil, fmt.Errorf("no bridge listens under %s: %w", root, errNotSent)
 	case err != nil:
 		return nil, fmt.Errorf("%w: %w", errSilent, err)

@@ -110,7 +110,7 @@ func (u *Uplink) set() *metrics.Set { return u.metrics.set }
 // unready says what keeps values from reaching the cloud; empty if nothing does.
 func (u *Uplink) unready() string {
 	switch {
-	case !u.local.dataUp.Load() || !u.local.callsUp.Load():
+	case u.local.dataUp.Load() == nil || u.local.callsUp.Load() == nil:
 		return "not connected to the local broker " + u.config.Local.String()
 	case u.metrics.connected.Get() == 0:
 		return "not connected to the cloud " + u.config.URL.Redacted()

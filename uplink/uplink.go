@@ -27,36 +27,19 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
-	"strings"
 	"sync"
 	"time"
 
+	"dlt645-mqtt/bridge/mqtt"
 	"dlt645-mqtt/uplink/dialect"
 )
 
-// A Broker is the local broker, as the bridges use it.
-type Broker struct {
-	URLs               []*url.URL // tried in order
-	TLS                *tls.Config
-	Username, Password string
-	ClientID           string // of the persistent session; the other connection adds -calls
-}
-
-// String returns the addresses for people, without secrets.
-func (b *Broker) String() string {
-	var all []string
-	for _, u := range b.URLs {
-		all = append(all, u.Redacted())
-	}
-	return strings.Join(all, ",")
-}
-
 // A Config is what an uplink needs.
 type Config struct {
-	Local   Broker
-	Roots   []string // root topics of the bridges
-	Cloud   string   // name of the dialect
-	URL     *url.URL // of the cloud
+	Local   mqtt.Broker // as the bridges use it; the client id is that of the persistent session, the other connection adds -calls
+	Roots   []string    // root topics of the bridges
+	Cloud   string      // name of the dialect
+	URL     *url.URL    // of the cloud
 	TLS     *tls.Config
 	Options dialect.Options
 	Keys    Keys

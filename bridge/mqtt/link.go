@@ -66,9 +66,10 @@ type Subscription = paho.SubscribeOptions
 type Config struct {
 	Broker         Broker
 	Log            *limit.Logger
-	Will           *Will  // nil: the broker says nothing once we are gone
-	ReceiveMaximum uint16 // messages that the broker sends before the first of them is acknowledged, at most 1024
-	Largest        uint32 // bytes of a packet that may come
+	Will           *Will         // nil: the broker says nothing once we are gone
+	Session        time.Duration // how long the broker keeps messages for us while we are away; 0: it keeps none
+	ReceiveMaximum uint16        // messages that the broker sends before the first of them is acknowledged, at most 1024
+	Largest        uint32        // bytes of a packet that may come
 
 	Subscriptions []Subscription
 	Retry         time.Duration // pause before the broker is asked again that does not grant them
@@ -78,6 +79,7 @@ type Config struct {
 	// Receive takes a message. ack acknowledges it to the broker, which sends no more than the receive
 	// maximum without: what is not acknowledged bounds what comes. It may be called later, and from anywhere.
 	Receive func(m Message, ack func())
+	Attempt func()                                   // a connection is tried; nil: nobody need know
 	Ready   func(ctx context.Context, c *Connection) // the subscriptions are granted; ctx ends with the connection
 	Down    func()                                   // the connection has ended, be it that it was never ready
 }
@@ -135,15 +137,21 @@ func (l *Link) connect() (err error) {
 		ConnectPacketBuilder: func(c *paho.Connect, u *url.URL) (*paho.Connect, error) {
 			l.keepAway()
 			l.trying.Store(u)
-			// A session would bring requests back that are hours old.
-			c.CleanStart = true
+			if l.config.Attempt != nil {
+				l.config.Attempt()
+			}
+			c.CleanStart = l.config.Session == 0
 			c.Properties = &paho.ConnectProperties{MaximumPacketSize: &l.config.Largest, ReceiveMaximum: &l.config.ReceiveMaximum}
+			if !c.CleanStart {
+				seconds := uint32(l.config.Session / time.Second)
+				c.Properties.SessionExpiryInterval = &seconds
+			}
 			return c, nil
 		},
 		// With this reason the broker publishes the will on a clean stop as well, if it did not hear from us
 		// that we go.
 		DisconnectPacketBuilder: func() *paho.Disconnect {
-			if l.goodbye.Load() {
+			if l.goodbye.Load() || l.config.Will == nil {
 				return &paho.Disconnect{ReasonCode: packets.DisconnectNormalDisconnection}
 			}
 			return &paho.Disconnect{ReasonCode: packets.DisconnectDisconnectWithWillMessage}
@@ -352,7 +360,6 @@ func (l *Link) subscribe(ctx context.Context, c *Connection) {
 		return // the connection went while the broker answered
 	}
 	l.config.Ready(ctx, c)
-	l.config.Log.Log(slog.LevelInfo, "ready", "ready for requests", "filter", filter)
 }
 
 func (l *Link) down() bool {
@@ -425,7 +432,7 @@ func (c *Connection) Publish(connection context.Context, m Outgoing) (final bool
 		Topic: m.Topic, Payload: m.Payload, QoS: qos, Retain: m.Kind.Retained(), Properties: properties,
 	})
 	switch {
-	case err != nil && response != nil && response.ReasonCode >= 0x80:
+	case err != nil && response != nil && response.ReasonCode >= leastError:
 		const quotaExceeded = 0x97
 		err = fmt.Errorf("%w (%02XH)", err, response.ReasonCode)
 		if response.ReasonCode != quotaExceeded {
@@ -437,4 +444,33 @@ func (c *Connection) Publish(connection context.Context, m Outgoing) (final bool
 		c.manager.TerminateConnectionForTest() // nothing else closes a connection that is to come back
 	}
 	return errors.Is(err, paho.ErrInvalidArguments), err
+}
+
+// leastError is the least reason code that is an error.
+const leastError = 0x80
+
+// The errors of [Connection.Send] after which nobody has the message.
+var (
+	ErrDown     = errors.New("there is no connection to the broker")
+	ErrNotTaken = errors.New("the broker does not take the message")
+	ErrNobody   = errors.New("nobody listens to the topic")
+)
+
+// Send publishes a message once, which is of use for as long as validity, and has its answer sent to a topic.
+// After any other error than those above nobody knows whether the message has arrived.
+func (c *Connection) Send(ctx context.Context, m Outgoing, answer string, validity time.Duration, properties UserProperties) error {
+	seconds := uint32(max(1, (validity+time.Second-1)/time.Second))
+	response, err := c.manager.Publish(ctx, &paho.Publish{Topic: m.Topic, QoS: c.qos, Payload: m.Payload, Properties: &paho.PublishProperties{
+		ContentType: m.ContentType, ResponseTopic: answer, MessageExpiry: &seconds, User: properties,
+	}})
+	const nobodySubscribed = 0x10
+	switch {
+	case errors.Is(err, autopaho.ConnectionDownError):
+		return ErrDown
+	case response != nil && response.ReasonCode >= leastError:
+		return fmt.Errorf("%w (%02XH)", ErrNotTaken, response.ReasonCode)
+	case response != nil && response.ReasonCode == nobodySubscribed:
+		return ErrNobody
+	}
+	return err
 }

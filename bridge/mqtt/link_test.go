@@ -73,7 +73,7 @@ func (b *deafBroker) talk(connection net.Conn, n int, acknowledge bool) {
 
 // toDeafBroker returns a link, not connected yet, to a broker of few words, which is deaf on its first
 // connections and then sends requests, and the outbox that publishes over it. receive takes its messages.
-func toDeafBroker(t *testing.T, ctx context.Context, deaf int, requests func(connection net.Conn, n int), receive func(m Message)) (*deafBroker, *Link, *Outbox) {
+func toDeafBroker(ctx context.Context, t *testing.T, deaf int, requests func(connection net.Conn, n int), receive func(m Message)) (*deafBroker, *Link, *Outbox) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -106,7 +106,7 @@ func testConfig(broker Broker, log *slog.Logger) (Config, *Outbox) {
 // at first. The link ends that connection: only over another one may the same be sent again.
 func TestBrokerThatDoesNotAcknowledge(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	broker, l, outbox := toDeafBroker(t, ctx, 1, nil, nil)
+	broker, l, outbox := toDeafBroker(ctx, t, 1, nil, nil)
 	l.patience = 10 * time.Millisecond
 	if err := l.connect(); err != nil {
 		t.Fatal(err)
@@ -138,7 +138,7 @@ func TestMessageThatTheBrokerSendsAgain(t *testing.T) {
 		}
 	}
 	came := make(chan bool, 100)
-	_, l, _ := toDeafBroker(t, t.Context(), 0, send, func(m Message) { came <- m.Again })
+	_, l, _ := toDeafBroker(t.Context(), t, 0, send, func(m Message) { came <- m.Again })
 	if err := l.connect(); err != nil {
 		t.Fatal(err)
 	}

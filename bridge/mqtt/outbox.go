@@ -100,9 +100,6 @@ func (n *newest) send() {
 	}
 }
 
-// waits reports whether it is to go out, now or when the one on its way has arrived.
-func (n *newest) waits() bool { return n.stage == due || n.stage == overtaken }
-
 // NewOutbox returns an outbox that waits for a connection.
 func NewOutbox(log *limit.Logger) *Outbox {
 	o := &Outbox{log: log, newest: map[string]*newest{}}

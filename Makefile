@@ -146,6 +146,12 @@ modbus-slave: ## install the Modbus slave of pymodbus that a test talks to, into
 	.tools/modbus/bin/pip install --quiet --disable-pip-version-check pymodbus==3.16.1 pyserial==3.5
 	go test -run '^TestModbusSlave' -count 1 .
 
+.PHONY: dlt698-library
+dlt698-library: ## install a library of DL/T 698.45, whose master and meter tests talk to, into .tools/ (python3, and PyPI within reach)
+	python3 -m venv .tools/dlt698
+	.tools/dlt698/bin/pip install --quiet --disable-pip-version-check --only-binary :all: dlt698==1.0.1
+	go test -run '^TestLibrary698' -count 1 .
+
 # SUPERVISOR may be a folder with a clone.
 SUPERVISOR         ?= https://github.com/home-assistant/supervisor
 SUPERVISOR_VERSION := 2026.08.0

@@ -14,10 +14,11 @@ import (
 func TestGrafanaDashboard(t *testing.T) {
 	var dashboard struct {
 		Panels []struct {
-			ID      int
-			Title   string
-			GridPos struct{ X, Y, W, H int }
-			Targets []struct{ Expr string }
+			ID          int
+			Title       string
+			Description string
+			GridPos     struct{ X, Y, W, H int }
+			Targets     []struct{ Expr string }
 		}
 		Templating struct {
 			List []struct {
@@ -84,6 +85,9 @@ func TestGrafanaDashboard(t *testing.T) {
 			t.Errorf("panel %+v", panel)
 		}
 		ids[panel.ID] = true
+		if han := regexp.MustCompile(`\p{Han}`); !han.MatchString(panel.Title) || panel.Description != "" && !han.MatchString(panel.Description) {
+			t.Errorf("no Chinese on the panel %q: %q", panel.Title, panel.Description)
+		}
 		for _, target := range panel.Targets {
 			check(panel.Title, target.Expr)
 		}

@@ -136,8 +136,27 @@ step('the chart draws, the gauges show the voltages', async () => {
   await drawn('d1645chart', '#0d74ce', '#e07b00')
   for (const [id, item] of [['d1645gauge1', 'voltage_a'], ['d1645gauge2', 'voltage_b'], ['d1645gauge3', 'voltage_c']]) {
     await seen(id, () => states.main[item])
+    await readable(id)
   }
 })
+
+// readable waits until the number of a gauge, all of it, stands within the arc and not upon it.
+async function readable (id, of = page) {
+  await of.waitForFunction(selector => {
+    const gauge = document.querySelector(selector)
+    const texts = [...gauge.querySelectorAll('*')].filter(e => e.children.length === 0 && /^\d+(\.\d+)?$/.test(e.textContent.trim())).map(e => {
+      const range = document.createRange()
+      range.selectNodeContents(e)
+      return range.getBoundingClientRect()
+    })
+    const number = texts.sort((a, b) => b.height - a.height)[0]
+    const arc = gauge.querySelector('#backdrop path')?.getBoundingClientRect()
+    if (!number || !arc) return false
+    const [x, y, inner] = [arc.left + arc.width / 2, arc.bottom, arc.width / 2 - 8]
+    // A line of text is a third higher than its digits.
+    return [number.left, number.right].every(side => Math.hypot(side - x, y - (number.top + number.height / 6)) < inner)
+  }, `#nrdb-ui-widget-${id}`)
+}
 
 // seen waits until a widget shows a value that has come over MQTT, whichever is the newest.
 async function seen (id, value) {
@@ -223,6 +242,7 @@ step('the page fits a phone', async () => {
   assert.deepEqual(outside, [])
   const details = await small.getByText('relay: open').boundingBox()
   assert.ok(details && details.x >= 0 && details.x + details.width <= 360, `the details of an event stand at ${JSON.stringify(details)}`)
+  for (const id of ['d1645gauge1', 'd1645gauge2', 'd1645gauge3']) if (await widget(id, small).isVisible()) await readable(id, small)
   if (process.env.PICTURE) await small.screenshot({ path: process.env.PICTURE.replace('.png', '-phone.png'), fullPage: true })
   await phone.close()
 })
@@ -230,7 +250,7 @@ step('the page fits a phone', async () => {
 step('a meter behind a bridge that is gone is unknown, and its curve ends', async () => {
   await stack.bridge.stop('SIGKILL')
   await shows('d1645text', 'unknown: the bridge is gone')
-  await shows('d1645switch', /closed 合 at \d\d:\d\d:\d\d/)
+  await shows('d1645switch', /Relay: closed 合 at \d\d:\d\d/)
   await widget('d1645gauge1').waitFor({ state: 'hidden' })
   if (process.env.PICTURE) await page.screenshot({ path: process.env.PICTURE.replace('.png', '-gone.png') })
 })

@@ -93,6 +93,10 @@ chaos: build ## kill, freeze and cut off bridge, broker and bus, and count what 
 load: build ## ask more of a bridge than it can do, from 100 clients (RATE=10000 a second, DURATION=10s)
 	go run ./test/chaos -load $(RATE) -duration $(or $(DURATION),10s)
 
+.PHONY: backlog
+backlog: ## have the cloud away while two hundred meters go on, and count what comes afterwards (DURATION=10m)
+	go test -run '^TestUplinkBacklog$$' -count 1 -timeout 60m -v -backlog $(or $(DURATION),10m) .
+
 .PHONY: fuzz
 fuzz: ## run each fuzz target for a while (FUZZTIME=10s)
 	.ci/fuzz $(FUZZTIME)

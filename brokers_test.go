@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -23,6 +24,7 @@ func eachBroker(t *testing.T, test func(t *testing.T, b *testBroker)) {
 type testBroker struct {
 	address string
 	stop    func()
+	quit    func() // mosquitto: stop as it is meant to, having written down what it persists
 	start   func() // again, at the same address
 }
 
@@ -68,6 +70,7 @@ func startMosquitto(t testing.TB, address string, lines ...string) *testBroker {
 		ended := make(chan struct{})
 		go func() { _ = command.Wait(); close(ended) }()
 		b.stop = func() { _ = command.Process.Kill(); <-ended }
+		b.quit = func() { _ = command.Process.Signal(os.Interrupt); <-ended }
 		awaitListener(t, address, ended, &output)
 	}
 	b.start()

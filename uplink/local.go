@@ -20,6 +20,10 @@ const (
 	// All others are its to keep.
 	receiveMaximum = 256
 
+	// mostUnacknowledged is how many wait here before no more are read off the connection: mosquitto
+	// gives us more than that maximum, the longer it drains a queue.
+	mostUnacknowledged = 2 * receiveMaximum
+
 	// sessionExpiry is how long the broker keeps messages for an uplink that is away.
 	sessionExpiry = 7 * 24 * time.Hour
 
@@ -76,24 +80,24 @@ func (l *local) connect(ctx context.Context) error {
 			mqtt.Subscription{Topic: root + "/bridge/status", QoS: 1},
 			mqtt.Subscription{Topic: root + "/reply/" + l.account() + "/#", QoS: 1})
 	}
-	first, err := l.open(ctx, l.config.Local.ClientID, sessionExpiry, data, l.receiveData, &l.dataUp, l.purge)
+	first, err := l.open(ctx, l.config.Local.ClientID, sessionExpiry, mostUnacknowledged, data, l.receiveData, &l.dataUp, l.purge)
 	if err != nil {
 		return err
 	}
-	second, err := l.open(ctx, l.config.Local.ClientID+"-calls", 0, calls, l.receiveCall, &l.callsUp, nil)
+	second, err := l.open(ctx, l.config.Local.ClientID+"-calls", 0, 0, calls, l.receiveCall, &l.callsUp, nil)
 	l.links = []*mqtt.Link{first, second}
 	return err
 }
 
 // open starts one connection. attempt is called when a new one is tried, before any message of it.
-func (l *local) open(ctx context.Context, clientID string, session time.Duration, subscriptions []mqtt.Subscription,
+func (l *local) open(ctx context.Context, clientID string, session time.Duration, most int, subscriptions []mqtt.Subscription,
 	receive func(mqtt.Message, func()), up *atomic.Pointer[mqtt.Connection], attempt func(),
 ) (*mqtt.Link, error) {
 	broker := l.config.Local
 	broker.ClientID = clientID
 	log := l.log.With("client_id", clientID)
 	return mqtt.Connect(ctx, mqtt.Config{
-		Broker: broker, Log: limit.New(log), Session: session, ReceiveMaximum: receiveMaximum, Largest: largestPacket,
+		Broker: broker, Log: limit.New(log), Session: session, ReceiveMaximum: receiveMaximum, MostUnacknowledged: most, Largest: largestPacket,
 		Subscriptions: subscriptions, Retry: localPatience,
 		Access:  "the account must be allowed to read meter/#, bridge/status and reply/" + l.account() + "/# under each of DLT645_UPLINK_ROOTS",
 		Apart:   "is a second uplink running with this client id? give each its own DLT645_MQTT_CLIENT_ID",
@@ -131,11 +135,6 @@ func (l *local) receiveData(m mqtt.Message, ack func()) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.inbox) >= receiveMaximum { // beyond the quota only what has QoS 0
-		l.metrics.dropped.Inc()
-		ack()
-		return
-	}
 	l.inbox = append(l.inbox, letter{root, parts[1], parts[2], m.Payload, ack})
 	select {
 	case l.arrived <- struct{}{}:

@@ -71,6 +71,11 @@ type Config struct {
 	ReceiveMaximum uint16        // messages that the broker sends before the first of them is acknowledged, at most 1024
 	Largest        uint32        // bytes of a packet that may come
 
+	// MostUnacknowledged is how many messages may be unacknowledged before no more is read off the connection,
+	// since mosquitto 2.0 does not keep to the receive maximum while it drains a queue. It is for connections
+	// over which nothing is awaited but messages; 0: all that comes is read.
+	MostUnacknowledged int
+
 	Subscriptions []Subscription
 	Retry         time.Duration // pause before the broker is asked again that does not grant them
 	Access        string        // what the account must be allowed, for the log
@@ -94,9 +99,10 @@ type Link struct {
 	config    Config
 	ctx       context.Context
 	manager   *autopaho.ConnectionManager
-	connected atomic.Int64            // connections so far
-	patience  time.Duration           // how long the broker may take to acknowledge a message
-	stream    atomic.Pointer[stream]  // the way to the broker, the latest
+	connected atomic.Int64           // connections so far
+	patience  time.Duration          // how long the broker may take to acknowledge a message
+	stream    atomic.Pointer[stream] // the way to the broker, the latest
+	pinger    *paho.DefaultPinger
 	goodbye   atomic.Bool             // the broker knows that we go: it need not publish the will
 	trying    atomic.Pointer[url.URL] // the address that was tried last, or is connected
 	short     atomic.Int64            // how many of the last in a row were short
@@ -115,7 +121,7 @@ func Connect(ctx context.Context, config Config) (*Link, error) {
 }
 
 func newLink(ctx context.Context, config Config) *Link {
-	return &Link{config: config, ctx: ctx, hangUp: func() {}, patience: ackPatience}
+	return &Link{config: config, ctx: ctx, hangUp: func() {}, patience: ackPatience, pinger: paho.NewDefaultPinger()}
 }
 
 func (l *Link) connect() (err error) {
@@ -160,6 +166,7 @@ func (l *Link) connect() (err error) {
 			ClientID:      l.config.Broker.ClientID,
 			PacketTimeout: time.Hour, // each call has a deadline of its own
 			Session:       session{memory.NewInMemory()},
+			PingHandler:   l.pinger,
 			OnPublishReceived: []func(paho.PublishReceived) (bool, error){
 				func(p paho.PublishReceived) (bool, error) {
 					m := messageOf(p.Packet)

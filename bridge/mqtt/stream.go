@@ -51,6 +51,7 @@ func (l *Link) dialBroker(ctx context.Context, _ autopaho.ClientConfig, broker *
 	s := newStream(connection, int(l.config.Largest), func(err error) {
 		l.config.Log.Warn("packet", "the connection to the broker is given up", "broker", broker.Redacted(), "err", err)
 	})
+	s.mostUnacknowledged, s.heldBack = l.config.MostUnacknowledged, l.pinger.PingResp
 	l.stream.Store(s)
 	return s, nil
 }
@@ -111,6 +112,9 @@ type stream struct {
 	most    int         // bytes of a packet that may come
 	tooLong func(error) // told of one that is longer
 
+	mostUnacknowledged int    // messages; 0: any number
+	heldBack           func() // told now and then that the broker's answer to a ping waits unread
+
 	reader *bufio.Reader
 	left   int // bytes of the packet under way that were not read yet
 
@@ -142,8 +146,35 @@ func (s *stream) await(size int) {
 	for s.bytes > 0 && s.bytes+size > mostUnhandled && !s.closed {
 		s.handling.Wait()
 	}
+	if s.full() {
+		done := make(chan struct{})
+		defer close(done)
+		go s.tellHeldBack(done)
+	}
+	for s.full() {
+		s.handling.Wait()
+	}
 	s.unhandled = append(s.unhandled, size)
 	s.bytes += size
+}
+
+// full reports whether no more messages are to be read until one is acknowledged. The caller holds the lock.
+func (s *stream) full() bool {
+	return s.mostUnacknowledged > 0 && len(s.owed)+len(s.unhandled) >= s.mostUnacknowledged && !s.closed
+}
+
+// tellHeldBack tells that the broker's answer to a ping may wait unread, until done.
+func (s *stream) tellHeldBack(done <-chan struct{}) {
+	ticker := time.NewTicker(keepAlive * time.Second / 4)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			s.heldBack()
+		case <-done:
+			return
+		}
+	}
 }
 
 // handled notes that the message that was read first has been handled.
@@ -194,6 +225,7 @@ func (s *stream) pay() {
 			packet = append(packet, packets.PUBACK<<4, 2, byte(s.owed[n].id>>8), byte(s.owed[n].id))
 		}
 		s.owed = slices.Delete(s.owed, 0, n)
+		s.handling.Signal()
 		s.paying = n > 0
 		s.mu.Unlock()
 		if n == 0 {

@@ -301,6 +301,44 @@ func TestStreamReadsNoFurtherThanIsHandled(t *testing.T) {
 
 // TestGreetings reads the first packets of brokers. Those of MQTT 3.1.1 are told, whatever their CONNACK
 // looks like, and none is taken for a success.
+// TestStreamHoldsBackWhatExceeds has a broker that sends more than may be unacknowledged: the rest is read when
+// there is room, in order, and the silence meanwhile is not taken for that of a broker that has gone.
+func TestStreamHoldsBackWhatExceeds(t *testing.T) {
+	const most, messages = 3, 8
+	synctest.Test(t, func(t *testing.T) {
+		var sent bytes.Buffer
+		for i := range messages {
+			sent.Write([]byte{0x32, 6, 0, 1, 't', 0, byte(i + 1), 0})
+		}
+		s := newStream(&oneWay{in: &sent}, 1000, nil)
+		told := 0
+		s.mostUnacknowledged, s.heldBack = most, func() { told++ }
+		acks := make(chan func(), messages)
+		go func() {
+			packet := make([]byte, 8)
+			for range messages {
+				if _, err := io.ReadFull(s, packet); err != nil {
+					t.Error(err)
+				}
+				acks <- s.owe(uint16(packet[6]))
+				s.handled()
+			}
+		}()
+		for acknowledged := range messages {
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			if got, want := len(acks)+acknowledged, min(acknowledged+most, messages); got != want {
+				t.Errorf("with %d acknowledged %d have been read, want %d", acknowledged, got, want)
+			}
+			(<-acks)()
+		}
+		synctest.Wait()
+		if want := (messages - most) * 8; told < want-messages || told > want {
+			t.Errorf("it was told %d times that the answer to a ping waits, want about %d", told, want)
+		}
+	})
+}
+
 func TestGreetings(t *testing.T) {
 	for _, row := range []struct {
 		name, sent, want string // want: of the error; empty: it is taken

@@ -50,30 +50,37 @@ func rounds(readings []Reading) [][]Reading {
 	return all
 }
 
-// fit makes posts of readings, halving them until each is within the limits. What is too large
-// alone goes out as it is: the cloud's refusal is counted.
-func fit(readings []Reading, limits Traits, build func([]Reading) Post) []Post {
-	if len(readings) == 0 {
-		return nil
+// fit makes posts of readings, as many of them in each as the limits take. What is too large alone
+// goes out as it is: the cloud's refusal is counted.
+func fit(readings []Reading, limits Traits, build func([]Reading) Post) (posts []Post) {
+	for len(readings) > 0 {
+		most := len(readings)
+		if limits.Values > 0 {
+			most = min(most, limits.Values)
+		}
+		if limits.Meters > 0 {
+			devices := make(map[*Device]bool)
+			for i, r := range readings[:most] {
+				if devices[r.Device] = true; len(devices) > limits.Meters {
+					most = i
+					break
+				}
+			}
+		}
+		posts = append(posts, halves(readings[:most], limits.Bytes, build)...)
+		readings = readings[most:]
 	}
-	devices := make(map[*Device]bool)
-	for _, r := range readings {
-		devices[r.Device] = true
-	}
-	if len(readings) > 1 && (limits.Values > 0 && len(readings) > limits.Values || limits.Meters > 0 && len(devices) > limits.Meters) {
-		return halves(readings, limits, build)
-	}
+	return posts
+}
+
+// halves makes posts of readings, halving them until each has no more bytes than most.
+func halves(readings []Reading, most int, build func([]Reading) Post) []Post {
 	post := build(readings)
-	if len(readings) > 1 && limits.Bytes > 0 && len(post.Payload) > limits.Bytes {
-		return halves(readings, limits, build)
+	if half := len(readings) / 2; half > 0 && most > 0 && len(post.Payload) > most {
+		return append(halves(readings[:half], most, build), halves(readings[half:], most, build)...)
 	}
 	post.Values = len(readings)
 	return []Post{post}
-}
-
-func halves(readings []Reading, limits Traits, build func([]Reading) Post) []Post {
-	half := len(readings) / 2
-	return append(fit(readings[:half], limits, build), fit(readings[half:], limits, build)...)
 }
 
 // chunks cuts devices into batches.

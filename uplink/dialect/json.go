@@ -45,7 +45,7 @@ func newJSON(o Options) (Dialect, error) {
 func (d *plain) Name() string { return "json" }
 
 func (d *plain) Traits() Traits {
-	return Traits{Meters: 1, Bytes: 64 << 10, PerSecond: 50, Patience: 15 * time.Second}
+	return Traits{Meters: 1, Bytes: 64 << 10, PerSecond: 500, Patience: 15 * time.Second}
 }
 
 func (d *plain) Login(time.Time) Login {

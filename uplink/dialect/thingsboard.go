@@ -2,7 +2,7 @@ package dialect
 
 import (
 	"encoding/json"
-	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -48,33 +48,34 @@ func (d *thingsBoard) Subscriptions() []string {
 
 // online says whether a meter can be reached, as telemetry: what ThingsBoard calls active is only
 // whether anything came.
-func (d *thingsBoard) online(device *Device, online bool, now time.Time) Post {
-	value := json.RawMessage(fmt.Sprint(online))
-	key := "online"
-	if d.Flat() {
-		key, value = device.Prefix+"dev_state", json.RawMessage("0")
-		if online {
-			value = json.RawMessage("1")
+func (d *thingsBoard) online(devices []*Device, online bool, now time.Time) []Post {
+	var readings []Reading
+	for _, device := range devices {
+		key, value := "online", json.RawMessage(strconv.FormatBool(online))
+		if d.Flat() {
+			key, value = device.Prefix+"dev_state", json.RawMessage("0")
+			if online {
+				value = json.RawMessage("1")
+			}
 		}
-		device = nil
+		readings = append(readings, Reading{Device: device, Key: key, Value: value, Time: now})
 	}
-	return d.telemetry([]Reading{{Device: device, Key: key, Value: value, Time: now}})
+	return fit(readings, d.Traits(), d.telemetry)
 }
 
 func (d *thingsBoard) Announce(devices []*Device, now time.Time, _ IDs) (posts []Post) {
-	for _, device := range devices {
-		if !d.Flat() {
+	if !d.Flat() {
+		for _, device := range devices {
 			posts = append(posts, Post{Topic: "v1/gateway/connect", Payload: payload(object(nil).set("device", device.Name).set("type", "dlt645")), QoS: 1})
 		}
-		posts = append(posts, d.online(device, true, now))
 	}
-	return posts
+	return append(posts, d.online(devices, true, now)...)
 }
 
-func (d *thingsBoard) Withdraw(devices []*Device, now time.Time, _ IDs) (posts []Post) {
-	for _, device := range devices {
-		posts = append(posts, d.online(device, false, now))
-		if !d.Flat() {
+func (d *thingsBoard) Withdraw(devices []*Device, now time.Time, _ IDs) []Post {
+	posts := d.online(devices, false, now)
+	if !d.Flat() {
+		for _, device := range devices {
 			posts = append(posts, Post{Topic: "v1/gateway/disconnect", Payload: payload(object(nil).set("device", device.Name)), QoS: 1})
 		}
 	}

@@ -11,6 +11,9 @@ import (
 // newFlags makes the flag set of a command, with its help text.
 func newFlags(name, arguments, text string, stderr io.Writer) *flag.FlagSet {
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
+	if asked, ok := stderr.(*flagsWriter); ok {
+		asked.flags = flags
+	}
 	flags.SetOutput(stderr)
 	flags.Usage = func() {
 		options := ""

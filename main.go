@@ -47,6 +47,7 @@ func commands() []command {
 		{"uplink", "[model | check | sign]", "carry values to a cloud, and prepare it", runUplink},
 		{"simulate", "", "serve simulated meters on a TCP port or a pty", runSimulate},
 		{"healthcheck", "", "exit 0 if the bridge on this machine is healthy", runHealthcheck},
+		{"completion", "bash | zsh | fish", "print what makes the shell complete commands, options, meters and items", runCompletion},
 		{"version", "", "print the version", runVersion},
 		{"help", "[COMMAND]", "print this help, or that of a command, as its -help does", runHelp},
 	}

@@ -80,6 +80,9 @@ func serialError(path string, err error) error {
 	return fmt.Errorf("open %s: %w", path, err)
 }
 
+// Devices returns the paths of the serial lines of this machine, as far as they can be told without opening any.
+func Devices() []string { return devices() }
+
 // portsText says which serial lines there are.
 func portsText(paths []string) string {
 	const most = 10

@@ -1,8 +1,8 @@
 //go:build linux
 
 // Command chaos tries the bridge as the world will: it runs the real binary against a real
-// mosquitto and simulated meters, over TCP and over a pseudo terminal, lets several clients
-// read, switch and talk nonsense, and meanwhile kills, freezes, cuts off and brings back
+// mosquitto and simulated meters, over TCP, over a pseudo terminal and through a DTU in topics
+// of the broker, lets several clients read, switch and talk nonsense, and meanwhile kills, freezes, cuts off and brings back
 // whatever there is, in an order that depends on a seed.
 //
 // It keeps a ledger of every request, from the client to the reply, and of what every meter

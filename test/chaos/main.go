@@ -150,7 +150,7 @@ func (c *chaos) setUp(ctx context.Context, out io.Writer) (err error) {
 			fmt.Fprintf(out, "skipped: no bridge with a clock that can be set: %v\n", err)
 		}
 	}
-	for _, kind := range []string{"tcp", "pty"} {
+	for _, kind := range []string{"tcp", "pty", "mqtt"} {
 		var n *network
 		if kind == "tcp" && c.network {
 			if n, err = newNetwork(); err != nil {

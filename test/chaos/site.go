@@ -57,7 +57,7 @@ type sample struct {
 
 const baud = 9600
 
-// newSite sets up meters and the way to them. kind is "tcp" or "pty".
+// newSite sets up meters and the way to them. kind is "tcp", "pty" or "mqtt".
 func newSite(ctx context.Context, o options, kind string, l *ledger, t *timeline, b *broker, n *network) (*site, error) {
 	s := &site{
 		name: kind, root: fmt.Sprintf("chaos-%s-%d", kind, os.Getpid()), ledger: l, timeline: t,
@@ -108,7 +108,7 @@ func newSite(ctx context.Context, o options, kind string, l *ledger, t *timeline
 	if s.witness, err = newWitness(s, net.JoinHostPort(near, "0"), b.address); err != nil {
 		return nil, err
 	}
-	busURL, err := s.serve(ctx, o.folder, near)
+	busURL, err := s.serve(ctx, o.folder, near, b)
 	if err != nil {
 		return nil, err
 	}
@@ -148,7 +148,7 @@ func newSite(ctx context.Context, o options, kind string, l *ledger, t *timeline
 }
 
 // serve makes the line reachable and returns its URL.
-func (s *site) serve(ctx context.Context, folder, host string) (string, error) {
+func (s *site) serve(ctx context.Context, folder, host string, b *broker) (string, error) {
 	failed := func(err error) {
 		if err != nil {
 			s.ledger.blame("the simulated line of %s: %v", s.name, err)
@@ -162,6 +162,13 @@ func (s *site) serve(ctx context.Context, folder, host string) (string, error) {
 		}
 		go func() { failed(s.line.ServePTY(ctx, terminal)) }()
 		return fmt.Sprintf("serial://%s?baud=%d", link, baud), nil
+	}
+	if s.name == "mqtt" {
+		d, err := newDTU(ctx, s.line, b.address)
+		if err != nil {
+			return "", err
+		}
+		return d.bus(), nil
 	}
 	listener, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
 	if err != nil {

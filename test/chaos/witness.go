@@ -105,6 +105,7 @@ type passage struct {
 	session *session
 
 	mu       sync.Mutex
+	line     bool                 // it carries the line of a DTU, and no requests
 	requests map[uint16]*delivery // by packet identifier
 	places   map[uint16]int       // of these among all packets to the bridge
 	replies  map[uint16]*answer
@@ -133,6 +134,9 @@ func (p *passage) toBridge(packet *packets.ControlPacket) {
 	place := ledger.count(p.session)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.line {
+		return
+	}
 	switch content := packet.Content.(type) {
 	case *packets.Suback:
 		p.site.subscribed(p.session)
@@ -155,7 +159,12 @@ func (p *passage) fromBridge(packet *packets.ControlPacket) {
 	ledger := p.site.ledger
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.line {
+		return
+	}
 	switch content := packet.Content.(type) {
+	case *packets.Connect:
+		p.line = strings.HasSuffix(content.ClientID, "-line")
 	case *packets.Publish:
 		if meter, ok := strings.CutPrefix(content.Topic, p.site.root+"/meter/"); ok {
 			if name, ok := strings.CutSuffix(meter, "/state"); ok {

@@ -45,6 +45,7 @@ func commands() []command {
 		{"items", "[WORD…]", "search the dictionary of data items", runItems},
 		{"points", "check FILE | template", "explain a point table, or write one to begin with", runPoints},
 		{"uplink", "[model | check | sign]", "carry values to a cloud, and prepare it", runUplink},
+		{"fleet", "list | ask | push", "see many bridges at a broker, and ask them the same", runFleet},
 		{"simulate", "", "serve simulated meters on a TCP port or a pty", runSimulate},
 		{"healthcheck", "", "exit 0 if the bridge on this machine is healthy", runHealthcheck},
 		{"completion", "bash | zsh | fish", "print what makes the shell complete commands, options, meters and items", runCompletion},

@@ -424,7 +424,11 @@ func (c *Connection) Publish(connection context.Context, m Outgoing) (final bool
 	if size := m.Size(); c.largest > 0 && size > c.largest {
 		return true, fmt.Errorf("%w: %d bytes, of %d", ErrTooLarge, size, c.largest)
 	}
-	properties := &paho.PublishProperties{ContentType: m.ContentType, CorrelationData: m.Correlation}
+	properties := &paho.PublishProperties{ContentType: m.ContentType, CorrelationData: m.Correlation, ResponseTopic: m.ResponseTopic}
+	if m.Expiry > 0 {
+		seconds := uint32((m.Expiry + time.Second - 1) / time.Second)
+		properties.MessageExpiry = &seconds
+	}
 	if m.ContentType != Bytes {
 		text := byte(1)
 		properties.PayloadFormat = &text

@@ -83,11 +83,17 @@ type Outgoing struct {
 	Correlation []byte
 	Short       func() []byte // the JSON to send if the broker takes no message of this size; nil: nothing
 
+	// Of a request: where its reply goes, and after how long it is worth nothing, rounded up to a second.
+	ResponseTopic string
+	Expiry        time.Duration
+
 	attempts int // that ended with the connection: perhaps the message is why
 }
 
 // Size is the most bytes that a message takes on the way to the broker.
-func (m *Outgoing) Size() int { return len(m.Topic) + len(m.Payload) + len(m.Correlation) + 100 }
+func (m *Outgoing) Size() int {
+	return len(m.Topic) + len(m.Payload) + len(m.Correlation) + len(m.ResponseTopic) + 100
+}
 
 // memory is about what it takes while it waits, in bytes.
 func (m *Outgoing) memory() int { return len(m.Topic) + cap(m.Payload) + cap(m.Correlation) + 300 }

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// startFleet runs so many bridges of a binary with two meters each in processes of their own, and returns their roots. They are
+// online.
+func startFleet(t *testing.T, binary string, b *testBroker, many int, variables ...string) (roots []string) {
+	t.Helper()
+	for i := range many {
+		root := fmt.Sprintf("%s-%d", bridgeRoot(t), i)
+		roots = append(roots, root)
+		command := exec.CommandContext(t.Context(), binary)
+		command.Env = append(os.Environ(), append([]string{
+			"DLT645_MQTT_URL=mqtt://" + b.address, "DLT645_TOPIC=" + root, "DLT645_BUS_URL=" + quickMeters, "DLT645_METERS=main=1,shop=2",
+			"DLT645_POINTS=off", "DLT645_DISCOVERY=off", "DLT645_ALLOW=read,config", "DLT645_LOG_LEVEL=error", fmt.Sprintf("DLT645_SITE=site %d", i),
+		}, variables...)...)
+		command.Stderr = os.Stderr
+		if err := command.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = command.Process.Kill(); _ = command.Wait() })
+	}
+	for _, root := range roots {
+		newClient(t, dial(t, b.address), root+"/bridge/status").ready(root)
+	}
+	return roots
+}
+
+// TestFleet lists, asks and gives tables to several bridges, one of which has another meter, over real brokers.
+func TestFleet(t *testing.T) {
+	binary := buildBinary(t)
+	eachBroker(t, func(t *testing.T, b *testBroker) {
+		roots := startFleet(t, binary, b, 3)
+		setAll(t, map[string]string{"DLT645_MQTT_URL": "mqtt://" + b.address})
+		do := func(want int, arguments ...string) (out, stderr string) {
+			t.Helper()
+			status, out, stderr := execute(t, "", append([]string{"fleet", "-roots", strings.Join(roots, ",")}, arguments...)...)
+			if status != want {
+				t.Fatalf("fleet %v: status %d, want %d: %s%s", arguments, status, want, out, stderr)
+			}
+			return out, stderr
+		}
+		contains := func(text string, parts ...string) {
+			t.Helper()
+			for _, part := range parts {
+				if !strings.Contains(text, part) {
+					t.Errorf("%q is missing in:\n%s", part, text)
+				}
+			}
+		}
+
+		out, _ := do(0, "list")
+		for i, root := range roots {
+			contains(out, root+"  online", fmt.Sprintf("site %d", i), "2/2")
+		}
+		status, out, stderr := execute(t, "", "fleet", "-roots", "+", "-json", "list")
+		seen := map[string]bool{}
+		for line := range strings.Lines(out) {
+			var b struct {
+				Root   string
+				Online bool
+				Info   struct{ Meters []any }
+			}
+			if err := json.Unmarshal([]byte(line), &b); err != nil {
+				t.Fatal(err)
+			}
+			seen[b.Root] = b.Online && len(b.Info.Meters) == 2
+		}
+		for _, root := range roots {
+			if !seen[root] {
+				t.Errorf("%s is not in the list by filter (status %d): %s%s", root, status, out, stderr)
+			}
+		}
+
+		out, _ = do(0, "ask", "all", "voltage_a", "frequency")
+		for _, root := range roots {
+			contains(out, root+"  main   frequency", root+"  shop   voltage_a")
+		}
+		out, _ = do(1, "ask", "-json", "nowhere", "voltage_a")
+		if n := strings.Count(out, `"error":{"code":"unknown_meter"`); n != len(roots) {
+			t.Errorf("%d refusals of %d: %s", n, len(roots), out)
+		}
+
+		file := filepath.Join(t.TempDir(), "points.csv")
+		writeFile(t, file, "meter,item,interval\nmain,voltage_a,10s\n")
+		_, stderr = do(0, "push", file)
+		contains(stderr, "3 of 3 bridges would get another table")
+		_, stderr = do(0, "push", "-apply", "-version", "v1", file)
+		contains(stderr, "3 of 3 bridges have the table now")
+		c := newClient(t, dial(t, b.address), roots[2]+"/bridge/config")
+		contains(string(c.await(roots[2]+"/bridge/config", nil).Payload), `"version":"v1"`)
+		_, stderr = do(0, "push", "-apply", file)
+		contains(stderr, "all have this table")
+
+		// A bridge that is not there, and one that cannot take the table: nobody gets another.
+		roots = append(roots, bridgeRoot(t)+"-away")
+		_, stderr = do(1, "push", "-apply", "off")
+		contains(stderr, roots[3]+" is offline", "nothing was changed")
+		roots = roots[:3]
+		writeFile(t, file, "meter,item,interval\nother,voltage_a,10s\n")
+		out, stderr = do(1, "push", "-apply", file)
+		contains(out, "bad_request", "row 2")
+		contains(stderr, "nothing was changed")
+		_, stderr = do(0, "push", "off")
+		contains(stderr, "3 of 3 bridges would get another table")
+	})
+}
+
+// TestFleetComplains uses the command as it cannot be used.
+func TestFleetComplains(t *testing.T) {
+	setAll(t, map[string]string{"DLT645_MQTT_URL": "mqtt://" + freeAddress(t)})
+	for arguments, want := range map[string]struct {
+		status int
+		text   string
+	}{
+		"":                             {2, "Usage"},
+		"list x":                       {2, "Usage"},
+		"ask main":                     {2, "Usage"},
+		"switch main":                  {2, "Usage"},
+		"-at-once 0 list":              {2, "-at-once"},
+		"-roots # list":                {78, "filter"},
+		"-roots , list":                {78, "no root"},
+		"-roots @/nowhere list":        {78, "/nowhere"},
+		"-account a/b list":            {78, "-account"},
+		"-wait 10ms list":              {1, "cannot be used"},
+		"-wait 10ms push /nowhere.csv": {1, "/nowhere.csv"},
+	} {
+		status, out, stderr := execute(t, "", append([]string{"fleet"}, strings.Fields(arguments)...)...)
+		if status != want.status || !strings.Contains(stderr, want.text) {
+			t.Errorf("fleet %s: status %d, want %d and %q: %s%s", arguments, status, want.status, want.text, out, stderr)
+		}
+	}
+}

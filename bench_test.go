@@ -9,13 +9,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eclipse/paho.golang/paho"
+
 	"dlt645-mqtt/bridge/bus"
 )
 
 // BenchmarkReadOverMQTT measures a single read over MQTT against the wire in the same run: 11
 // bits a byte, 20 ms turnaround, four wake-up bytes before either frame. The figures are what
 // comes on top of the time from the request's first byte to the answer's last, in
-// milliseconds, and the whole as a ratio to it.
+// milliseconds, the same beyond what a client of the same library takes that only sends the message back, and the
+// whole as a ratio to the wire.
 func BenchmarkReadOverMQTT(b *testing.B) {
 	for _, baud := range []int{2400, 9600, 115200} {
 		b.Run(fmt.Sprintf("%dbaud", baud), func(b *testing.B) {
@@ -52,9 +55,16 @@ func BenchmarkReadOverMQTT(b *testing.B) {
 			c.ready(config.root)
 			c.ask(config.root, "read/main", "voltage_a")
 
-			var beyond []time.Duration
+			echo := newClient(b, dial(b, broker.address), config.root+"-echo/request/back")
+			sendBack(b, broker.address, config.root+"-echo/request/there", config.root+"-echo/request/back")
+
+			var beyond, echoed []time.Duration
 			var onWire, whole time.Duration
 			for b.Loop() {
+				sent := time.Now()
+				echo.publish(config.root+"-echo/request/there", "voltage_a", nil)
+				echo.next()
+				echoed = append(echoed, time.Since(sent))
 				start := time.Now()
 				if r := c.ask(config.root, "read/main", "voltage_a"); !r.OK {
 					b.Fatalf("%+v", r)
@@ -64,11 +74,33 @@ func BenchmarkReadOverMQTT(b *testing.B) {
 				onWire, whole = onWire+wire, whole+took
 			}
 			slices.Sort(beyond)
+			slices.Sort(echoed)
 			b.ReportMetric(float64(beyond[len(beyond)/2].Microseconds())/1000, "ms-beyond-wire-median")
+			b.ReportMetric(float64((beyond[len(beyond)/2]-echoed[len(echoed)/2]).Microseconds())/1000, "ms-beyond-wire-and-echo-median")
 			b.ReportMetric(float64(beyond[len(beyond)*99/100].Microseconds())/1000, "ms-beyond-wire-p99")
 			b.ReportMetric(float64(whole)/float64(onWire), "ratio-to-wire")
 		})
 	}
+}
+
+// sendBack has a client of its own publish again on one topic what comes on another.
+func sendBack(b *testing.B, address, from, to string) {
+	b.Helper()
+	c := newClient(b, dial(b, address), from)
+	ctx, cancel := context.WithCancel(b.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case p := <-c.messages:
+				_, _ = c.Publish(ctx, &paho.Publish{Topic: to, Payload: p.Payload, QoS: 1}) // who waits for it says if it does not come
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	b.Cleanup(func() { cancel(); <-ended })
 }
 
 // A stopwatch runs from the first byte of a request to the last byte heard.

@@ -17,8 +17,10 @@ import (
 
 	"dlt645-mqtt/bridge/bus"
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/cjt188"
 	"dlt645-mqtt/protocol/dlt645"
 	"dlt645-mqtt/protocol/dlt698"
+	"dlt645-mqtt/protocol/modbus"
 	"dlt645-mqtt/simulator"
 )
 
@@ -44,6 +46,7 @@ func TestMeasures(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) { table = append(table, measureLine(t, "virtual", baud)...) })
 	}
 	synctest.Test(t, func(t *testing.T) { table = append(table, measureLists(t, 9600)...) })
+	synctest.Test(t, func(t *testing.T) { table = append(table, measureModbus(t, 9600)...) })
 	synctest.Test(t, func(t *testing.T) { table = append(table, measureMixed(t)) })
 	synctest.Test(t, func(t *testing.T) { table = append(table, measureDead(t)) })
 	synctest.Test(t, func(t *testing.T) { table = append(table, measureEqual(t)) })
@@ -138,11 +141,11 @@ func measureLine(t *testing.T, kind string, baud int) []measure {
 		},
 		{
 			"the same as blocks against one by one", where,
-			fmt.Sprintf("%.1f values/s", rate(&blocks)), fmt.Sprintf("%.1f values/s", rate(&singles)), fmt.Sprintf("%.2f", gain), "at least 2", gain < 2,
+			fmt.Sprintf("%.1f values/s", rate(&blocks)), fmt.Sprintf("%.1f values/s", rate(&singles)), fmt.Sprintf("%.2f", gain), "at least 2.5", gain < 2.5,
 		},
 		{
 			"the same against the ideal master", where,
-			seconds(blocks.elapsed()), seconds(ideal.elapsed()), fmt.Sprintf("%.3f", behind), "at most 1.03", behind > 1.03,
+			seconds(blocks.elapsed()), seconds(ideal.elapsed()), fmt.Sprintf("%.3f", behind), "at most 1.01", behind > 1.01,
 		},
 		{
 			"the same against one by one until silence", where,
@@ -184,39 +187,86 @@ func measureLists(t *testing.T, baud int) []measure {
 	}
 }
 
-// measureMixed polls two meters of DL/T 645 at 2400 baud and two of DL/T 698.45 at 9600 on one line. A change of speed
-// costs the line nothing there; what it does cost is the bus's own doing.
+// measureModbus polls 20 items of a meter of Modbus.
+func measureModbus(t *testing.T, baud int) []measure {
+	model, _ := modbus.BuiltIn("dtsu666")
+	meter, err := simulator.NewSlave(simulator.SlaveOptions{Address: "7", Map: model})
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := simulator.NewBus(simulator.BusOptions{Devices: []simulator.Device{meter}, Baud: baud, Turnaround: benchTurnaround})
+	w := &wire{t: t, kind: "virtual", baud: baud, spoken: modbus.New(model), config: virtualBus(line, baud)}
+	m := w.master()
+	// An answer of Modbus names nothing of what was asked. Until the line has long enough brought none twice, the
+	// bus waits for such ones before the next request of the same kind.
+	m.poll([]string{"7"}, 30, true)
+	const passes = 10
+	all := m.poll([]string{"7"}, passes, true)
+	m.stop()
+	// An ideal master lets the line be silent for 3.5 characters before each request, and for no more.
+	ideal := time.Duration(len(all.exchanges)-1) * w.bytes(7) / 2
+	for _, e := range all.exchanges {
+		ideal += w.bytes(len(e.request)) + benchTurnaround + w.bytes(len(e.answer))
+	}
+	each := float64(len(all.exchanges)) / passes
+	behind := all.elapsed().Seconds() / ideal.Seconds()
+	where := fmt.Sprintf("virtual %d", baud)
+	return []measure{
+		{"20 items of a meter of Modbus: exchanges", where, fmt.Sprintf("%.1f", each), "20 items", "", "at most 3", each > 3 || all.values != passes*len(pollItems)},
+		{"the same against the ideal master", where, seconds(all.elapsed()), seconds(ideal), fmt.Sprintf("%.3f", behind), "at most 1.03", behind > 1.03},
+	}
+}
+
+// measureMixed polls meters of each protocol on one line, at two speeds. A change of speed costs the line nothing
+// there; what it does cost is the bus's own doing.
 func measureMixed(t *testing.T) measure {
 	fast := protocol.Mode{Baud: 9600, Parity: "even", Stop: 1}
-	var devices []simulator.Device
-	for _, address := range []string{"000000000003", "000000000004"} {
-		m, err := simulator.NewMeter698(simulator.Meter698Options{Address: address, Mode: fast})
-		if err != nil {
-			t.Fatal(err)
-		}
-		devices = append(devices, m)
+	model, _ := modbus.BuiltIn("dtsu666")
+	grid, err := simulator.NewMeter698(simulator.Meter698Options{Address: "000000000003", Mode: fast})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rail, err := simulator.NewSlave(simulator.SlaveOptions{Address: "7", Map: model, Mode: fast})
+	if err != nil {
+		t.Fatal(err)
+	}
+	water, err := simulator.NewMeter188(simulator.Meter188Options{Address: "00000000000004"})
+	if err != nil {
+		t.Fatal(err)
 	}
 	line := simulator.NewBus(simulator.BusOptions{
-		Meters: simulated(t, "000000000001", "000000000002"), Devices: devices, Baud: 2400, Turnaround: benchTurnaround, WakeUp: benchWakeUp,
+		Meters: simulated(t, "000000000001", "000000000002"), Devices: []simulator.Device{grid, rail, water},
+		Baud: 2400, Turnaround: benchTurnaround, WakeUp: benchWakeUp,
 	})
 	w := &wire{t: t, kind: "virtual", baud: 2400, config: virtualBus(line, 2400)}
 	w.config.Tunable = true
 	m := w.master()
 	var pollers sync.WaitGroup
 	begin := time.Now()
-	for i, spoken := range []protocol.Protocol{dlt645.New(dlt645.V2007, time.UTC), dlt645.New(dlt645.V2007, time.UTC), dlt698.New(time.UTC), dlt698.New(time.UTC)} {
-		address := addressOf(spoken, fmt.Sprintf("%012d", i+1))
-		plan, err := spoken.Plan(protocol.Request{Verb: protocol.VerbRead, Class: protocol.ClassPoll, Address: address, Items: pollItems}, m.Meter(address.MeterKey))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if spoken.Name() == dlt698.Name {
-			for k := range plan.Steps {
-				plan.Steps[k].Mode = fast
-			}
-		}
+	for _, meter := range []struct {
+		address string
+		spoken  protocol.Protocol
+		items   []string
+		mode    protocol.Mode
+	}{
+		{"000000000001", dlt645.New(dlt645.V2007, time.UTC), pollItems, protocol.Mode{}},
+		{"000000000002", dlt645.New(dlt645.V2007, time.UTC), pollItems, protocol.Mode{}},
+		{"000000000003", dlt698.New(time.UTC), pollItems, fast},
+		{"7", modbus.New(model), pollItems, fast},
+		{"00000000000004", cjt188.New(time.UTC), []string{"volume"}, protocol.Mode{}},
+	} {
+		address := addressOf(meter.spoken, meter.address)
 		pollers.Go(func() {
 			for time.Since(begin) < 5*time.Minute {
+				// Planned anew each time, as the bridge does: a plan rests on what is known of the meter.
+				plan, err := meter.spoken.Plan(protocol.Request{Verb: protocol.VerbRead, Class: protocol.ClassPoll, Address: address, Items: meter.items}, m.Meter(address.MeterKey))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				for k := range plan.Steps {
+					plan.Steps[k].Mode = meter.mode
+				}
 				m.add(m.once(plan.Steps))
 			}
 		})
@@ -225,7 +275,7 @@ func measureMixed(t *testing.T) measure {
 	busy := m.State().Utilisation
 	m.stop()
 	return measure{
-		"a line with DL/T 645 at 2400 and DL/T 698.45 at 9600 baud: wire busy", "virtual", fmt.Sprintf("%d values", m.record.values), "", fmt.Sprintf("%.1f %%", 100*busy), "at least 90 %", busy < 0.9,
+		"DL/T 645 and CJ/T 188 at 2400, DL/T 698.45 and Modbus at 9600 baud: wire busy", "virtual", fmt.Sprintf("%d values", m.record.values), "", fmt.Sprintf("%.1f %%", 100*busy), "at least 90 %", busy < 0.9,
 	}
 }
 
@@ -252,7 +302,7 @@ func measureDead(t *testing.T) measure {
 	share := float64(with) / float64(without)
 	return measure{
 		"1 of 10 meters dead: readings of the others", "virtual 2400",
-		fmt.Sprintf("%d in %v", with, during), fmt.Sprintf("%d without it", without), fmt.Sprintf("%.1f %%", 100*share), "at least 95 %", share < 0.95,
+		fmt.Sprintf("%d in %v", with, during), fmt.Sprintf("%d without it", without), fmt.Sprintf("%.1f %%", 100*share), "at least 97 %", share < 0.97,
 	}
 }
 
@@ -359,6 +409,6 @@ func measureBinary(t *testing.T, file string) measure {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const most = 15_000_000
-	return measure{"binary, stripped", "", fmt.Sprintf("%.1f MB", float64(info.Size())/1e6), "", "", "under 15 MB", info.Size() >= most}
+	const most = 18_000_000
+	return measure{"binary, stripped", "", fmt.Sprintf("%.1f MB", float64(info.Size())/1e6), "", "", "under 18 MB", info.Size() >= most}
 }

@@ -96,17 +96,35 @@ func (t *ownTable) of(name, address string, spoken protocol.Protocol) (protocol.
 	if t == nil {
 		return spoken, nil
 	}
+	var own []*ownRow
 	extended, problems := t.extend(spoken, func(row *ownRow) bool {
 		if row.protocol != spoken.Name() || row.meter == "" {
 			return false
 		}
-		if row.meter == name {
-			return true
+		if row.meter != name {
+			written, err1 := spoken.ParseAddress(row.meter)
+			meant, err2 := spoken.ParseAddress(address)
+			if err1 != nil || err2 != nil || written.Text != meant.Text {
+				return false
+			}
 		}
-		written, err1 := spoken.ParseAddress(row.meter)
-		own, err2 := spoken.ParseAddress(address)
-		return err1 == nil && err2 == nil && written.Text == own.Text
+		own = append(own, row)
+		return true
 	})
+	for i, row := range own {
+		for _, other := range own[:i] {
+			if other.meter == row.meter {
+				continue // the table was complained of
+			}
+			// It is there by its name and by its address.
+			if other.item.Identifier == row.item.Identifier {
+				problems = append(problems, fmt.Errorf("row %d, column di: %s of this meter is there twice, in row %d too", row.line, row.item.Identifier, other.line))
+			}
+			if other.item.Name == row.item.Name {
+				problems = append(problems, fmt.Errorf("row %d, column name: %s of this meter is there twice, in row %d too", row.line, row.item.Name, other.line))
+			}
+		}
+	}
 	return extended, errors.Join(problems...)
 }
 
@@ -209,6 +227,9 @@ func (row *ownRow) read(cells map[string]string, before []*ownRow, c *config) fu
 		*item = protocol.OwnItem{Identifier: strings.ToUpper(cells["di"]), Name: cells["name"], Unit: cells["unit"], Access: strings.ToUpper(cells["access"]), English: cells["text_en"], Chinese: cells["text_zh"]}
 		if !ownName.MatchString(item.Name) {
 			bad("name", "%q is no name: lower case letters, digits and _, a letter first, at most 64", item.Name)
+		}
+		if protocol.IsReserved(item.Name) {
+			bad("name", "%s is what the bridge itself calls something of a meter; choose another name", item.Name)
 		}
 		decimals := -1
 		if text := cells["decimals"]; text != "" {

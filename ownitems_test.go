@@ -73,6 +73,10 @@ func TestOwnItemsRefused(t *testing.T) {
 		"188,,901F,m,u16,,,,,",
 		"188,,A017,n,u8,,,W,,",
 		"2007,,04EE0008,o,u16,,,,{t},",
+		"2007,,04EE0009,relay,u16,,,,,",
+		"2007,main,04EE000A,p,u16,,,,,",
+		"2007,000000000001,04EE000A,q,u16,,,,,",
+		"2007,1,04EE000B,p,u16,,,,,",
 	)
 	_, err := readConfig(false)
 	if err == nil {
@@ -86,7 +90,8 @@ func TestOwnItemsRefused(t *testing.T) {
 		`row 9, column access: "Q"`, "row 11, column di: 04EE0006 is there twice, in row 10 too", "row 11, column name: i is there twice",
 		"row 12, column meter: no meter of DLT645_METERS that speaks 2007 has the name or the address", "row 13, column di: 0201FF00 asks for a block",
 		"row 14, column di: 04000C01 is a password", "row 15, column di: 901F holds several values", "row 16, column di: A017 is a key, the valve",
-		"row 17, column di: names and texts have no braces",
+		"row 17, column di: names and texts have no braces", "row 18, column name: relay is what the bridge itself calls",
+		"row 20, column di: 04EE000A of this meter is there twice, in row 19 too", "row 21, column name: p of this meter is there twice, in row 19 too",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("nothing says %q in\n%v", want, err)

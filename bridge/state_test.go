@@ -207,6 +207,25 @@ func TestStateOfRelay(t *testing.T) {
 	})
 }
 
+// No item can be called like another member of a state.
+func TestStateNamesAreReserved(t *testing.T) {
+	now := time.Now()
+	s := state{values: map[string]*held{"x": {data: 1, time: now.Add(-time.Hour)}}, relay: relayOpen, relayTime: now, drift: 1, driftTime: now}
+	text, err := s.encode([]string{"x"}, func(time.Time) string { return "now" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	var members map[string]any
+	if err := json.Unmarshal(text, &members); err != nil || len(members) != 5 {
+		t.Fatalf("%s, %v", text, err)
+	}
+	for name := range members {
+		if protocol.IsReserved(name) == (name == "x") {
+			t.Errorf("whether %s is reserved: %v", name, protocol.IsReserved(name))
+		}
+	}
+}
+
 func TestBeyond(t *testing.T) {
 	d := func(text string) protocol.Decimal {
 		value, err := protocol.ParseDecimal(text)

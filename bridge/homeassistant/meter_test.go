@@ -154,6 +154,11 @@ func TestOffered(t *testing.T) {
 		if !slices.Equal(got, want) {
 			t.Errorf("%s: %v, want %v", row.name, got, want)
 		}
+		for _, key := range got {
+			if !protocol.IsReserved(key) {
+				t.Errorf("an item may be called %s, and take the place of that entity", key)
+			}
+		}
 	}
 }
 

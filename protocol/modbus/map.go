@@ -337,6 +337,8 @@ func (p *mapParser) row() {
 		p.bad(columnItem, "is empty")
 	case !itemName.MatchString(w.item):
 		p.bad(columnItem, "%q is no name: lower case letters, digits and _, a letter first, at most 64", w.item)
+	case protocol.IsReserved(w.item):
+		p.bad(columnItem, "%s is what the bridge itself calls something of a meter; choose another name", w.item)
 	}
 	if other := p.m.byName[w.item]; other != nil {
 		p.bad(columnItem, "%s is there twice, in row %d too", w.item, other.line)
@@ -585,7 +587,33 @@ func (p *mapParser) fits(w *row) {
 	case w.role.name != "" && w.role.name != roleRelay && w.role.name != roleRelayState && plainRoles[w.role.name] == protocol.FormNumber && !number:
 		p.bad(columnRole, "%s is a number", w.role.name)
 	}
+	if w.role.name == roleRelay || w.role.name == roleRelayState {
+		for _, raw := range []uint64{w.role.open, w.role.closed} {
+			if !w.holds(raw) {
+				p.bad(columnRole, "%d is more than the value holds, which has %d bits", raw, w.bits())
+			}
+		}
+	}
+	for _, mark := range w.invalid {
+		if !w.holds(mark) {
+			p.bad(columnInvalid, "%X is more than the value holds, which has %d bits", mark, w.bits())
+		}
+	}
 }
+
+// bits returns how many bits of its registers a value takes.
+func (f form) bits() int {
+	switch {
+	case f.kind == Bool || f.kind == Bit:
+		return 1
+	case f.half != whole:
+		return 8
+	}
+	return 16 * f.registers
+}
+
+// holds reports whether the value can have that raw value.
+func (f form) holds(raw uint64) bool { return f.bits() >= 64 || raw>>f.bits() == 0 }
 
 // linkRatios finds the rows by which others are multiplied.
 func (p *mapParser) linkRatios() {

@@ -152,6 +152,11 @@ func TestParseMapRefuses(t *testing.T) {
 		{"roles", header + "\na,coil,1,bool,,,,,,,R,relay\nb,coil,2,bool,,,,,,,RW,switch\nc,coil,3,bool,,,,,,,RW,relay shut=1\nd,coil,4,bool,,,,,,,RW,relay open=1", []string{
 			"row 2, column role: a relay is switched by writing", `row 3, column role: "switch"`, `row 4, column role: "shut=1"`, "row 5, column role: open and closed are the same",
 		}},
+		{"names of the bridge", header + "\nrelay,coil,1,bool,,,,,,,RW,relay\ntime,holding,2,u16", []string{"row 2, column item: relay is what the bridge itself calls", "row 3, column item: time is what the bridge itself calls"}},
+		{"raw values beyond the value", header + "\na,coil,1,bool,,,,,,,RW,relay open=2 closed=1\nb,holding,2,u16,,,,,,,R,relay_state open=0x10000 closed=1\nc,holding,3,u8h,,,,,,100\nd,holding,4,u32,,,,,,1FFFFFFFF FFFFFFFF", []string{
+			"row 2, column role: 2 is more than the value holds, which has 1 bits", "row 3, column role: 65536 is more than the value holds, which has 16 bits",
+			"row 4, column invalid: 100 is more than the value holds, which has 8 bits", "row 5, column invalid: 1FFFFFFFF is more",
+		}},
 		{"two relays", header + "\na,coil,1,bool,,,,,,,RW,relay\nb,coil,2,bool,,,,,,,RW,relay", []string{"row 3, column role: a has the role relay too"}},
 		{"a relay that cannot be read", header + "\na,coil,1,bool,,,,,,,W,relay", []string{"row 2, column role: a relay is read back"}},
 		{"overlaps", header + "\na,holding,1,u32\nb,holding,2,u16\nc,holding,5,bit1\nd,holding,5,bit1\ne,holding,7,u8h\nf,holding,7,u8h\ng,input,1,u32", []string{

@@ -38,6 +38,9 @@ type Meter698Options struct {
 	// OneRow is a meter that gives one row of a record, whatever was asked.
 	OneRow bool
 
+	// SameRow is a meter that gives the latest row of a record, whatever was asked.
+	SameRow bool
+
 	// Fragment is the most bytes of an APDU in one frame; what is longer comes in fragments. 0: none does.
 	Fragment int
 

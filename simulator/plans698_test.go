@@ -78,8 +78,9 @@ func TestRead698(t *testing.T) {
 		{"plain", simulator.Meter698Options{}, 1, 1},
 		{"scrambled", simulator.Meter698Options{Scrambled: true}, 1, 1},
 		{"with reports behind", simulator.Meter698Options{Follow: true}, 1, 1},
-		{"in fragments", simulator.Meter698Options{Fragment: 60}, 3, 4},
+		{"in fragments", simulator.Meter698Options{Fragment: 60}, 3, 3},
 		{"in blocks", simulator.Meter698Options{Block: 100}, 2, 3},
+		{"in blocks, the last one short", simulator.Meter698Options{Block: 145}, 2, 2},
 		{"secured", simulator.Meter698Options{Secured: true}, 2, 2},
 		{"secured, scrambled, in fragments", simulator.Meter698Options{Secured: true, Scrambled: true, Fragment: 50, Follow: true}, 6, 8},
 		{"without lists", simulator.Meter698Options{NoLists: true}, 10, 10},
@@ -253,6 +254,33 @@ func TestHistory698(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestHistory698Unreadable reads what a meter does not give row by row: what came is not passed off as all.
+func TestHistory698Unreadable(t *testing.T) {
+	from := time.Date(2026, 11, 11, 0, 0, 0, 0, shanghai)
+	for _, row := range []struct {
+		name    string
+		options simulator.Meter698Options
+		item    string
+		samples int
+		want    string
+	}{
+		{"more rows than have numbers", simulator.Meter698Options{OneRow: true}, "minute_freeze_voltage_a", 255, "what it stored before 2026-11-18T20:30:00+08:00 is not read"},
+		{"the same row for ever", simulator.Meter698Options{SameRow: true}, "daily_freeze", 1, "asked for the row before that of 2026-11-21T00:00:00+08:00 the meter gives no earlier one"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			row.options.Address = "000000000010"
+			s := newSite698(t, row.options)
+			e := s.do(protocol.Request{Verb: protocol.VerbRead, Class: protocol.ClassRead, Address: s.address("000000000010"), Items: []string{row.item}, From: from})
+			if e.err != nil || len(e.errors) != 1 || !strings.Contains(e.errors[0].Err.Error(), row.want) {
+				t.Errorf("%v, %v", e.err, e.errors)
+			}
+			if len(s.history.Samples) != row.samples || s.exchanges > 270 {
+				t.Errorf("%d samples in %d exchanges", len(s.history.Samples), s.exchanges)
+			}
+		})
 	}
 }
 

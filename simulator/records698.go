@@ -40,6 +40,8 @@ func (m *Meter698) rows(e dlt698.Entry, at time.Time) dlt698.Entry {
 	case !ok:
 		came.DAR = darRange
 		return came
+	case m.options.SameRow:
+		selected = table[:min(len(table), 1)]
 	case m.options.OneRow && len(selected) > 1:
 		selected = selected[len(selected)-1:]
 	}

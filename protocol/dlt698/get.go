@@ -27,6 +27,7 @@ type part struct {
 	came    []Entry // by the place in asked; nil: nothing has come
 	here    []bool  // which have come or were refused
 	pending []int   // the places of those that are asked for now
+	room    int     // bytes of the longest block that has come
 	learned map[string]string
 }
 
@@ -115,7 +116,8 @@ func (g *get) takeBlock(p part, t *talk, r reply, blocks int, last uint16) (*pro
 		return fail("%w", err)
 	}
 	if isBlock || r.parts > 1 {
-		p.learn("room", fmt.Sprint(len(r.Append(nil))))
+		p.room = max(p.room, len(r.Append(nil))) // the last block may be far from full
+		p.learn("room", fmt.Sprint(p.room))
 	}
 	if isBlock && !r.Last {
 		return g.askNext(p, t, r, blocks+1), protocol.Result{}, nil

@@ -3,6 +3,7 @@ package dlt698
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -460,20 +461,23 @@ func (s severalRows) Learned(name string) string {
 // lastRow is the highest number of a row, counted backward.
 const lastRow = 255
 
+// mostAlike is how many rows in a row may bring no earlier moment: of those that are made meanwhile there is one
+// at most in the time that two reads take.
+const mostAlike = 2
+
 // walk reads row by row backward, selector 9. Each brings its own time, so that a freeze that is made
 // meanwhile, which moves all others to the next number, only shows one of them twice.
 func (h *history) walk(number int, first protocol.Answer) protocol.Plan {
 	h.samples = nil
 	var before time.Time
+	alike := 0
 	var step func(number int) protocol.Plan
 	take := func(number int, answer protocol.Answer) protocol.Plan {
 		if errors.Is(answer.Err, protocol.ErrNoSuchData) && number > 1 {
 			return h.reversed()
 		}
 		if answer.Err != nil {
-			plan := h.reversed()
-			plan.Errors = h.done(answer.Err).Errors
-			return plan
+			return h.cut(answer.Err)
 		}
 		if len(answer.Result.Samples) == 0 {
 			return h.reversed()
@@ -485,10 +489,16 @@ func (h *history) walk(number int, first protocol.Answer) protocol.Plan {
 		case (before.IsZero() || sample.Time.Before(before)) && h.isWanted(sample.Time):
 			h.samples = append(h.samples, sample)
 		}
-		if before.IsZero() || sample.Time.Before(before) {
-			before = sample.Time
+		if alike++; before.IsZero() || sample.Time.Before(before) {
+			before, alike = sample.Time, 0
 		}
-		if number == lastRow {
+		switch {
+		case alike > mostAlike:
+			return h.cut(garbled("asked for the row before that of %s the meter gives no earlier one", before.In(h.zone).Format(time.RFC3339)))
+		case number == lastRow && sample.Time.After(h.from):
+			return h.cut(fmt.Errorf("%w: the meter gives one row at a time, and none beyond the latest %d has a number: what it stored before %s is not read",
+				protocol.ErrUnsupported, lastRow, before.In(h.zone).Format(time.RFC3339)))
+		case number == lastRow:
 			return h.reversed()
 		}
 		return step(number + 1)
@@ -500,6 +510,13 @@ func (h *history) walk(number int, first protocol.Answer) protocol.Plan {
 		return take(number, first)
 	}
 	return step(number)
+}
+
+// cut is the end of a read that went backward and not as far as it should.
+func (h *history) cut(err error) protocol.Plan {
+	plan := h.reversed()
+	plan.Errors = h.done(err).Errors
+	return plan
 }
 
 // reversed is the end of a read that went backward: the oldest sample comes first.

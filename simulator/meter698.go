@@ -38,6 +38,9 @@ type Meter698Options struct {
 	// OneRow is a meter that gives one row of a record, whatever was asked.
 	OneRow bool
 
+	// Stores says which columns the meter has in its freezes.
+	Stores Columns698
+
 	// SameRow is a meter that gives the latest row of a record, whatever was asked.
 	SameRow bool
 
@@ -70,6 +73,16 @@ type Meter698Options struct {
 	// refused. It must not call the meter.
 	OnCommand func(command dlt698.APDU)
 }
+
+// Columns698 say how the columns of a freeze are stored.
+type Columns698 uint8
+
+// The ways: a meter may know elements of an attribute and all of it, or just one of the two.
+const (
+	AnyColumns Columns698 = iota
+	WholeColumns
+	ElementColumns
+)
 
 // A Meter698 is one simulated meter of DL/T 698.45. It has no clock: each method is told the time at which it
 // happens, and time must not run backwards between calls. Methods may be called from many goroutines.

@@ -257,6 +257,55 @@ func TestHistory698(t *testing.T) {
 	}
 }
 
+// TestColumns698 reads columns of freezes from meters that store all of an attribute, its elements, or either: the values are
+// the same, and what was learned spares the second question.
+func TestColumns698(t *testing.T) {
+	for _, row := range []struct {
+		items     []string
+		exchanges [3]int // of a meter that stores either, all, or elements
+		again     [3]int
+	}{
+		{[]string{"daily_freeze_forward_active_energy_1"}, [3]int{1, 2, 1}, [3]int{1, 1, 1}},
+		{[]string{"daily_freeze_forward_active_energy_1", "daily_freeze_forward_active_energy_t1_1", "daily_freeze_forward_active_energy_t2_1", "daily_freeze_forward_active_energy_t3_1"}, [3]int{1, 1, 2}, [3]int{1, 1, 1}},
+		{[]string{"daily_freeze_voltage_a_1", "daily_freeze_forward_active_energy_1"}, [3]int{1, 2, 1}, [3]int{1, 1, 1}},
+		{[]string{"daily_freeze_frequency_1"}, [3]int{1, 1, 1}, [3]int{1, 1, 1}},
+		{[]string{"minute_freeze_1"}, [3]int{1, 2, 2}, [3]int{1, 1, 1}},
+	} {
+		want := ""
+		for i, stores := range []simulator.Columns698{simulator.AnyColumns, simulator.WholeColumns, simulator.ElementColumns} {
+			for _, secured := range []bool{false, true} {
+				s := newSite698(t, simulator.Meter698Options{Address: "000000000010", Stores: stores, Secured: secured})
+				e := s.read("", row.items...)
+				got := shownValues(e)
+				if want == "" {
+					want = got
+				}
+				asRow := len(row.items) == 1 && strings.HasSuffix(row.items[0], "freeze_1")
+				if e.err != nil || strings.Contains(got, "null") && !asRow || got != want && !asRow {
+					t.Errorf("stored %d: %s, want %s (%v)", stores, got, want, e.err)
+				}
+				if asRow && (!strings.Contains(got, "minute_freeze_forward_active_energy_1=480886.80kWh") || !strings.Contains(got, "minute_freeze_voltage_c_1=221.2V")) {
+					t.Errorf("stored %d: %s", stores, got)
+				}
+				if n := row.exchanges[i]; !secured && s.exchanges != n {
+					t.Errorf("%s, stored %d: %d exchanges, want %d", row.items[0], stores, s.exchanges, n)
+				}
+				s.exchanges, s.now = 0, midday
+				if again := shownValues(s.read("", row.items...)); again != got || s.exchanges != row.again[i] {
+					t.Errorf("%s, stored %d: %d exchanges, want %d, for %s", row.items[0], stores, s.exchanges, row.again[i], again)
+				}
+				request := protocol.Request{
+					Verb: protocol.VerbRead, Class: protocol.ClassRead, Address: s.address("000000000010"), Items: row.items[:1],
+					From: midday.AddDate(0, 0, -3),
+				}
+				if e := s.do(request); e.err != nil || len(e.errors) > 0 || len(s.history.Samples) < 3 || s.history.Samples[0].Values[0].Data == nil {
+					t.Errorf("%s, stored %d: history %v, %v, %v", row.items[0], stores, s.history, e.errors, e.err)
+				}
+			}
+		}
+	}
+}
+
 // TestHistory698Unreadable reads what a meter does not give row by row: what came is not passed off as all.
 func TestHistory698Unreadable(t *testing.T) {
 	from := time.Date(2026, 11, 11, 0, 0, 0, 0, shanghai)

@@ -67,12 +67,25 @@ func (m *Meter698) cell(row row698, column dlt698.OAD) dlt698.Data {
 	case columnFreeze, columnEvent:
 		return dlt698.NumberOf(dlt698.DoubleLongUnsigned, int64(row.number))
 	}
-	if row.isFreeze {
+	if row.isFreeze && m.stores(column) {
 		if value, ok := m.value(column, row.at); ok {
 			return value
 		}
 	}
 	return dlt698.Data{Tag: dlt698.Null}
+}
+
+// stores reports whether a freeze has the column.
+func (m *Meter698) stores(column dlt698.OAD) bool {
+	item, ok := dlt698.Items().Lookup(column)
+	switch {
+	case !ok:
+	case m.options.Stores == WholeColumns:
+		return column.Index() == 0
+	case m.options.Stores == ElementColumns:
+		return !item.IsBlock()
+	}
+	return true
 }
 
 // table returns the rows of a record, the latest first.

@@ -36,7 +36,7 @@
 //
 //	meters.go                      which plan serves which verb
 //	talk.go, get.go                one APDU and its answer; one read to its end
-//	read.go, record.go, history.go                               lists, rows of records, what meters store
+//	read.go, record.go, column.go, history.go                    lists, rows of records, what meters store
 //	command.go, relay.go, clock.go                               commands
 //	raw.go, finder.go              a client's own frames; meters that nobody knows
 package dlt698

@@ -20,6 +20,10 @@ type get struct {
 
 	// done makes the result of what came: one entry for each that was asked.
 	done func(came []Entry) (protocol.Result, error)
+
+	// other returns another way to ask for what came without a value, and what it teaches if that is refused; nil: there
+	// is none.
+	other func(came []Entry) (g *get, refused map[string]string)
 }
 
 // A part is what a get has brought so far.
@@ -32,12 +36,15 @@ type part struct {
 }
 
 // first begins the conversation.
-func (g *get) first() protocol.Exchange {
-	var p part
+func (g *get) first() protocol.Exchange { return *g.ask(g.nothing(nil), g.sealed) }
+
+// nothing is what a conversation has brought when it begins.
+func (g *get) nothing(learned map[string]string) part {
+	p := part{learned: learned}
 	for i := range g.asked {
 		p.pending = append(p.pending, i)
 	}
-	return *g.ask(p, g.sealed)
+	return p
 }
 
 // ask asks for what is pending.
@@ -109,8 +116,8 @@ func (g *get) takeBlock(p part, t *talk, r reply, blocks int, last uint16) (*pro
 	case isBlock && !r.Last && len(r.Entries) == 0:
 		return fail("block %d is empty, and more is announced", r.Block)
 	}
-	if result, ok, err := g.whole(&p, t, &r); ok {
-		return nil, result, err
+	if g.isWhole(&p, t, &r) {
+		return g.finish(p, r.Entries)
 	}
 	if err := p.take(g, r.Entries, isBlock); err != nil {
 		return fail("%w", err)
@@ -125,19 +132,66 @@ func (g *get) takeBlock(p part, t *talk, r reply, blocks int, last uint16) (*pro
 	return g.askAgain(p, t)
 }
 
-// whole ends the conversation at once where an answer has all that was asked for, in order, and nothing has to be asked
-// for once more, as nearly always.
-func (g *get) whole(p *part, t *talk, r *reply) (result protocol.Result, ok bool, err error) {
+// isWhole reports whether an answer has all that was asked for, in order, so that nothing has to be asked for once more,
+// as nearly always.
+func (g *get) isWhole(p *part, t *talk, r *reply) bool {
 	if p.came != nil || t.sealed || r.Choice == Next || r.parts > 1 || len(r.Entries) != len(g.asked) {
-		return result, false, nil
+		return false
 	}
 	for i := range r.Entries {
 		if e := &r.Entries[i]; e.OAD != g.asked[i].OAD || !e.Has || g.record && len(g.asked[i].Columns) > 0 && !sameColumns(e.Columns, g.asked[i].Columns) {
-			return result, false, nil
+			return false
 		}
 	}
-	result, err = g.done(r.Entries)
-	return result, true, err
+	return true
+}
+
+// finish makes the result of all that came, unless it is asked for in another way.
+func (g *get) finish(p part, came []Entry) (*protocol.Exchange, protocol.Result, error) {
+	if g.other != nil {
+		if other, refused := g.other(came); other != nil {
+			next := other.ask(other.nothing(p.learned), g.sealed || p.learned[rightOf(g.asked[0].OAD)] == rightRandom)
+			result, err := g.result(p, came)
+			p.learned = result.Learned
+			for name, value := range refused {
+				p.learn(name, value)
+			}
+			result.Learned = p.learned
+			next.Take = unless(next.Take, result, err)
+			return next, protocol.Result{}, nil
+		}
+	}
+	result, err := g.result(p, came)
+	return nil, result, err
+}
+
+// result makes the result of what came, and of what was learned on the way.
+func (g *get) result(p part, came []Entry) (protocol.Result, error) {
+	result, err := g.done(came)
+	for name, value := range result.Learned {
+		p.learn(name, value)
+	}
+	result.Learned = p.learned
+	return result, err
+}
+
+// A taker is the Take of an exchange.
+type taker = func(answer []byte) (*protocol.Exchange, protocol.Result, error)
+
+// unless has a conversation end with a result that is there already, unless it brings a better one.
+func unless(take taker, result protocol.Result, err error) taker {
+	return func(answer []byte) (*protocol.Exchange, protocol.Result, error) {
+		next, better, errBetter := take(answer)
+		switch {
+		case next != nil:
+			further := *next
+			further.Take = unless(next.Take, result, err)
+			return &further, better, errBetter
+		case errBetter != nil:
+			return nil, result, err
+		}
+		return nil, better, nil
+	}
 }
 
 // askNext asks for the block behind the one that came.
@@ -247,9 +301,7 @@ func (g *get) conclude(p part) (*protocol.Exchange, protocol.Result, error) {
 			p.came[i] = Entry{OAD: g.asked[i].OAD}
 		}
 	}
-	result, err := g.done(p.came)
-	result.Learned = p.learned
-	return nil, result, err
+	return g.finish(p, p.came)
 }
 
 func (g *get) refusal(d DAR) error {

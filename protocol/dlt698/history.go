@@ -183,10 +183,10 @@ func (h *history) onlyDay() (day time.Time, ok bool) {
 
 // step is the conversation that reads rows for their samples.
 func (h *history) step(rows RSD, learn func(samples []protocol.Sample) string) protocol.Step {
-	step := h.recordStep(h.address, h.record, rows, h.columns, func(e *Entry) (result protocol.Result, err error) {
+	step := h.recordStep(h.address, h.record, rows, h.columns, func(columns []Item, e *Entry) (result protocol.Result, err error) {
 		result.Samples = []protocol.Sample{}
 		for i := range e.Rows() {
-			sample, err := h.sample(e.Row(i))
+			sample, err := h.sample(columns, e.Row(i))
 			if err != nil {
 				return result, err
 			}
@@ -222,16 +222,13 @@ func teaching(take taker, learn func(samples []protocol.Sample) string) taker {
 	}
 }
 
-// A taker is the Take of an exchange.
-type taker = func(answer []byte) (*protocol.Exchange, protocol.Result, error)
-
 // sample reads a row, whose first cell is its time.
-func (h *history) sample(cells []Data) (sample protocol.Sample, err error) {
+func (h *history) sample(columns []Item, cells []Data) (sample protocol.Sample, err error) {
 	if cells[0].Tag != DateTimeS && cells[0].Tag != DateTime && cells[0].Tag != Null {
 		return sample, &unreadableError{garbled("%s came for the time of a freeze", cells[0].Tag)}
 	}
 	sample = protocol.Sample{Time: momentOf(cells[0], h.zone), Values: []protocol.Value{}}
-	for i, c := range h.columns[1:] {
+	for i, c := range columns[1:] {
 		values, err := c.Decode(cells[i+1], h.zone)
 		if err != nil {
 			return sample, &unreadableError{err}

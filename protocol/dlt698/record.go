@@ -134,13 +134,16 @@ func oadsOf(items []Item) []OAD {
 
 // rowStep is the conversation that reads a row: the n-th last, selector 9.
 func (p *planner) rowStep(address Address, r row) protocol.Step {
-	columns := r.asked()
-	step := p.recordStep(address, r.item.OAD.whole(), RSD{Selector: SelectLast, Last: r.item.OAD.Index()}, columns,
-		func(e *Entry) (result protocol.Result, err error) {
+	step := p.recordStep(address, r.item.OAD.whole(), RSD{Selector: SelectLast, Last: r.item.OAD.Index()}, r.asked(),
+		func(columns []Item, e *Entry) (result protocol.Result, err error) {
 			if e.Rows() == 0 {
 				return result, (darAbsent).refusal(false) // there is no such row
 			}
 			result.Values, err = r.values(columns, e.Row(0), p.zone)
+			if r.item.attribute.layout == layoutFreeze {
+				asked := r.asked()
+				result.Values = slices.DeleteFunc(result.Values, func(v protocol.Value) bool { return !r.hasColumn(asked, v.Name) })
+			}
 			return result, err
 		})
 	step.Items = r.names
@@ -151,18 +154,41 @@ func (p *planner) rowStep(address Address, r row) protocol.Step {
 	return step
 }
 
-// recordStep is the conversation that reads rows of a record.
-func (p *planner) recordStep(address Address, record OAD, rows RSD, columns []Item, done func(e *Entry) (protocol.Result, error)) protocol.Step {
-	g := &get{
-		address: address, record: true, sealed: p.right(record) == rightRandom, never: p.right(record) == rightNone,
-		asked: []Entry{{OAD: record, RSD: rows, Columns: Columns(oadsOf(columns)...)}},
-	}
-	g.done = func(came []Entry) (protocol.Result, error) {
-		e := &came[0]
-		if e.Rows() > 0 && len(e.Columns) != len(columns) {
-			return protocol.Result{}, garbled("a record of %s has %d columns where %d were asked for", record, len(e.Columns), len(columns))
+// recordStep is the conversation that reads rows of a record. done takes the columns that were asked for: where wanted has
+// elements of an attribute, all of it may be among them.
+func (p *planner) recordStep(address Address, record OAD, rows RSD, wanted []Item, done func(columns []Item, e *Entry) (protocol.Result, error)) protocol.Step {
+	var made func(columns []Item) *get
+	made = func(columns []Item) *get {
+		g := &get{
+			address: address, record: true, sealed: p.right(record) == rightRandom, never: p.right(record) == rightNone,
+			asked: []Entry{{OAD: record, RSD: rows, Columns: Columns(oadsOf(columns)...)}},
 		}
-		return done(e)
+		g.done = func(came []Entry) (protocol.Result, error) {
+			e := &came[0]
+			if e.Rows() > 0 && len(e.Columns) != len(columns) {
+				return protocol.Result{}, garbled("a record of %s has %d columns where %d were asked for", record, len(e.Columns), len(columns))
+			}
+			return done(columns, e)
+		}
+		return g
+	}
+	columns := p.columns(record, wanted)
+	g := made(columns)
+	g.other = func(came []Entry) (*get, map[string]string) {
+		otherwise, learned := p.otherwise(record, wanted, columns, &came[0])
+		if learned == nil {
+			return nil, nil
+		}
+		other := made(otherwise)
+		read := other.done
+		other.done = func(came []Entry) (protocol.Result, error) {
+			result, err := read(came)
+			if err == nil {
+				result.Learned = learned(&came[0])
+			}
+			return result, err
+		}
+		return other, learned(nil)
 	}
 	step := protocol.Step{
 		Meter: p.key(address), Line: &line, Class: p.class, Kind: protocol.KindRecord, Repeatable: true, First: g.first(),
@@ -172,6 +198,15 @@ func (p *planner) recordStep(address Address, record OAD, rows RSD, columns []It
 		step.Expected += entryHead + c.expected()
 	}
 	return step
+}
+
+// hasColumn reports whether a value of a row is one of the columns.
+func (r *row) hasColumn(columns []Item, name string) bool {
+	return slices.ContainsFunc(columns, func(c Item) bool {
+		return slices.ContainsFunc(c.Names(), func(value string) bool {
+			return frozenName(r.item.attribute.base, value, r.item.OAD.Index()) == name
+		})
+	})
 }
 
 // values reads the columns of a row under their names in it. An event becomes an object.

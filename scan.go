@@ -179,7 +179,7 @@ func printScan(reply []byte, c config, wanted int, asJSON bool, out, stderr io.W
 	case wanted > 0 && found >= wanted:
 		fmt.Fprintf(stderr, "all %d found\n", found)
 	case wanted > 0:
-		fmt.Fprintf(stderr, "%d of %d found; to what was asked nobody else has answered with an address: see that the others have power, and are wired and set as was tried\n", found, wanted)
+		fmt.Fprintf(stderr, "%d of %d found; to what was asked nobody else has answered with an address: see that the others have power, and are wired and set as was tried. Meters of Modbus are asked one address after the other, and only with -protocol modbus\n", found, wanted)
 	default:
 		fmt.Fprintf(stderr, "%d found; not every other address has been ruled out\n", found)
 	}

@@ -36,7 +36,7 @@ wrong on demand. Faults, each with a probability from 0 to 1:
 	listen := flags.String("listen", "", "serve the bus on this TCP `address`, such as :4001 (127.0.0.1:4001 if there is no -pty either)")
 	pty := flags.String("pty", "", "serve the bus on a pseudo terminal that is linked to this `path`, such as /run/meter; - for no link")
 	flags.String("meters", "4", "how `many`; the second, fourth and so on have one phase, the others three; the third feeds a little back")
-	flags.String("addresses", "", "`list` of addresses in place of -meters, as in 112233445566,1234@1997")
+	flags.String("addresses", "", "`list` of addresses in place of -meters, as in 112233445566,1234@1997,5@188?type=20; behind ? stands a speed, or what a meter of 188 measures")
 	flags.String("protocol", "2007", "what the meters speak, 2007, 1997, 698, 188, modbus or modbus/MODEL; a `list` such as 2007,698 for each in turn, with a speed as in 698?baud=9600")
 	flags.String("baud", "2400", "`speed` of the bus, 11 bits a byte; 0: bytes take no time")
 	flags.String("turnaround", "20ms", "`time` from the end of a request to the answer")

@@ -20,7 +20,8 @@ import (
 //
 //	meters      how many, 1 to 1000; default 4
 //	addresses   of the meters in place of their number, as in 112233445566,12@1997; a meter may have a mode of
-//	            its own, as in 12@1997?baud=9600&parity=none&stop=1, which in a URL is escaped
+//	            its own, as in 12@1997?baud=9600&parity=none&stop=1, and one of 188 what it measures, as in
+//	            12@188?type=20, which in a URL is escaped
 //	protocols   of the meters in turn, as in 2007,698 for every other one; default 2007. One may have a mode too, as
 //	            in 698?baud=9600; meters of 188 are of water, heat and gas in turn, those of modbus are DTSU666, and
 //	            modbus/sdm120 has another register map. protocol says the same
@@ -75,6 +76,7 @@ func Open(parameters url.Values) (*Bus, error) {
 type planned struct {
 	MeterOptions
 	protocol string
+	measures cjt188.Type // of 188; zero: the next in turn
 }
 
 // protocol698 is the protocol that is no edition of DL/T 645.
@@ -103,7 +105,11 @@ func (p planned) add188(o *BusOptions) error {
 			of++
 		}
 	}
-	m, err := NewMeter188(Meter188Options{Address: p.Address, Type: types188[of%len(types188)], Seed: p.Seed, Counting: p.Counting, Mode: p.Mode})
+	measures := p.measures
+	if measures == 0 {
+		measures = types188[of%len(types188)]
+	}
+	m, err := NewMeter188(Meter188Options{Address: p.Address, Type: measures, Seed: p.Seed, Counting: p.Counting, Mode: p.Mode})
 	return addDevice(o, m, err)
 }
 
@@ -227,23 +233,42 @@ func (p *parameterReader) version(text string) dlt645.Version {
 }
 
 // mode reads the mode of a meter; of nothing it is zero, that of the line.
-func (p *parameterReader) mode(text string) (mode protocol.Mode) {
+func (p *parameterReader) mode(text string) protocol.Mode {
+	mode, _ := p.own(text, false)
+	return mode
+}
+
+// own reads what a meter has of its own: the mode, and if it is one of CJ/T 188 the type, which is zero if it is not
+// given.
+func (p *parameterReader) own(text string, typed bool) (mode protocol.Mode, measures cjt188.Type) {
 	values, err := url.ParseQuery(text)
-	if err != nil || len(values) == 0 {
-		return mode
+	if err != nil {
+		return mode, 0
 	}
 	of := parameterReader{parameters: values}
-	mode = protocol.Mode{Baud: int(of.number("baud", 2400, protocol.LowestBaud, protocol.HighestBaud)), Parity: of.take("parity", "even"), Stop: int(of.number("stop", 1, 1, 2))}
-	if err := protocol.CheckParity(mode.Parity); err != nil {
-		of.complain(err)
+	known := "baud, parity and stop"
+	if typed {
+		known = "baud, parity, stop and type"
+		if text := of.take("type", ""); text != "" {
+			n, err := strconv.ParseUint(text, 16, 8)
+			if measures = cjt188.Type(n); err != nil || !measures.IsValid() {
+				of.complain(fmt.Errorf("type=%s: a type is two hex digits from 10 to 49: 10 cold water, 20 heat, 30 gas", text))
+			}
+		}
+	}
+	if len(of.parameters) > 0 {
+		mode = protocol.Mode{Baud: int(of.number("baud", 2400, protocol.LowestBaud, protocol.HighestBaud)), Parity: of.take("parity", "even"), Stop: int(of.number("stop", 1, 1, 2))}
+		if err := protocol.CheckParity(mode.Parity); err != nil {
+			of.complain(err)
+		}
 	}
 	for name := range of.parameters {
-		of.complain(fmt.Errorf("a meter has no parameter %q; there are baud, parity and stop", name))
+		of.complain(fmt.Errorf("a meter has no parameter %q; there are %s", name, known))
 	}
 	if of.err != nil {
 		p.complain(fmt.Errorf("%q: %w", text, of.err))
 	}
-	return mode
+	return mode, measures
 }
 
 // meters reads the options of the meters.
@@ -270,8 +295,9 @@ func (p *parameterReader) meters(seed uint64) (meters []planned) {
 	for n, entry := range addresses {
 		o := common
 		entry, mode, _ := strings.Cut(entry, "?")
-		o.Mode = p.mode(mode)
 		address, edition, own := strings.Cut(entry, "@")
+		var measures cjt188.Type
+		o.Mode, measures = p.own(mode, edition == cjt188.Name)
 		if !own {
 			edition, mode, _ = strings.Cut(protocols[n%len(protocols)], "?")
 			if o.Mode == (protocol.Mode{}) {
@@ -287,7 +313,7 @@ func (p *parameterReader) meters(seed uint64) (meters []planned) {
 			}
 			o.Lacks = append(o.Lacks, dlt645.DI(di))
 		}
-		meters = append(meters, planned{o, edition})
+		meters = append(meters, planned{o, edition, measures})
 	}
 	return meters
 }

@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -59,6 +60,8 @@ func TestOpen(t *testing.T) {
 		{url.Values{"passwords": {"secret"}}, "two digits for the level"},
 		{url.Values{"protocol": {"2013"}}, "write 2007 or 1997"},
 		{url.Values{"addresses": {"12@13"}}, "write 2007 or 1997"},
+		{url.Values{"addresses": {"12@188?type=50"}}, "a type is two hex digits"},
+		{url.Values{"addresses": {"12?type=20"}}, `no parameter "type"`},
 		{url.Values{"addresses": {"12,000000000012"}}, "two meters 000000000012"},
 		{url.Values{"addresses": {"1x"}}, `"1x"`},
 		{url.Values{"lacks": {"040"}}, "8 hex digits"},
@@ -91,6 +94,25 @@ func TestOpenMixesEditions(t *testing.T) {
 		if !slices.Equal(got, test.want) {
 			t.Errorf("Open(%v) has the meters %v, want %v", test.parameters, got, test.want)
 		}
+	}
+}
+
+// TestOpenByType makes meters of CJ/T 188 that measure what their addresses say, at a speed of their own or not.
+func TestOpenByType(t *testing.T) {
+	line, err := Open(url.Values{"addresses": {"1@188?type=20,2@188,3@188?type=11&baud=9600,4@188?baud=1200"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, d := range line.Devices() {
+		m, ok := d.(*Meter188)
+		if !ok {
+			t.Fatalf("%s is no meter of CJ/T 188", d.Address())
+		}
+		got = append(got, fmt.Sprintf("%v at %d", m.Type(), m.options.Mode.Baud))
+	}
+	if want := []string{"20 at 0", "20 at 0", "11 at 9600", "10 at 1200"}; !slices.Equal(got, want) {
+		t.Errorf("the meters are %q, want %q", got, want)
 	}
 }
 

@@ -92,5 +92,5 @@ func (a *awaited) refusalSize(b, data []byte, size int) int {
 
 // isOf reports whether a meter of a type may be the one that was asked.
 func (a *awaited) isOf(t Type) bool {
-	return t.isValid() && (a.of == AnyType || a.of == t)
+	return t.IsValid() && (a.of == AnyType || a.of == t)
 }

@@ -67,8 +67,8 @@ const (
 	familyOfType Type = 0xF0
 )
 
-// isValid reports whether a meter can be of the type.
-func (t Type) isValid() bool { return t >= ColdWater && t <= lastType && t&0x0F <= 9 }
+// IsValid reports whether a meter can be of the type: AnyType is none.
+func (t Type) IsValid() bool { return t >= ColdWater && t <= lastType && t&0x0F <= 9 }
 
 func (t Type) isWater() bool { return t&familyOfType == ColdWater }
 func (t Type) isHeat() bool  { return t&familyOfType == Heat }

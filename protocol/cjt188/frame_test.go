@@ -140,8 +140,8 @@ func TestTypes(t *testing.T) {
 		{0x30, true, gas, "gas"}, {0x40, true, other, "other"}, {0x49, true, other, "other"},
 		{0x00, false, "", "other"}, {0x1A, false, "", "water"}, {0x50, false, "", "other"}, {AnyType, false, "", "any"},
 	} {
-		if row.t.isValid() != row.valid || row.valid && row.t.family() != row.family || row.t.Name() != row.name {
-			t.Errorf("%s: valid %v, family %q, %s", row.t, row.t.isValid(), row.t.family(), row.t.Name())
+		if row.t.IsValid() != row.valid || row.valid && row.t.family() != row.family || row.t.Name() != row.name {
+			t.Errorf("%s: valid %v, family %q, %s", row.t, row.t.IsValid(), row.t.family(), row.t.Name())
 		}
 	}
 }

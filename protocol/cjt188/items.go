@@ -44,7 +44,7 @@ func (t Type) family() family {
 		return water
 	case t.isGas():
 		return gas
-	case t.isValid():
+	case t.IsValid():
 		return other
 	}
 	return ""

@@ -127,7 +127,7 @@ func (m *Meters) Configure(given map[string]string) (protocol.Protocol, error) {
 			var n uint64
 			n, err := strconv.ParseUint(value, 16, 8)
 			o.of = Type(n)
-			ok = err == nil && len(value) == 2 && o.of.isValid()
+			ok = err == nil && len(value) == 2 && o.of.IsValid()
 		case "di":
 			o.ordered = true
 			o.order, ok = orderOf(value)

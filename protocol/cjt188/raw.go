@@ -22,7 +22,7 @@ func (m *Meters) planRaw(request protocol.Request) (protocol.Plan, error) {
 		return protocol.Plan{}, badRequest("control code %sH is none of a request: bits 7 and 6 must be clear", frame.Control)
 	case len(frame.Data) < 3:
 		return protocol.Plan{}, badRequest("a request has an identifier and SER, 3 bytes; the frame has %d bytes of data", len(frame.Data))
-	case !frame.Type.isValid() && frame.Type != AnyType:
+	case !frame.Type.IsValid() && frame.Type != AnyType:
 		return protocol.Plan{}, badRequest("%s is no type of a meter: 10 to 49, or AA", frame.Type)
 	}
 	r := rawRequest{frame, identifierOf(frame)}

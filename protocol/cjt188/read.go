@@ -101,7 +101,7 @@ func (r *reader) typeOf() Type {
 
 // typeIn reads a type that was learned.
 func typeIn(text string) Type {
-	if n, err := strconv.ParseUint(text, 16, 8); err == nil && Type(n).isValid() {
+	if n, err := strconv.ParseUint(text, 16, 8); err == nil && Type(n).IsValid() {
 		return Type(n)
 	}
 	return AnyType

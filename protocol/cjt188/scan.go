@@ -32,7 +32,7 @@ func IsFrame(b []byte) bool {
 // sizeOfFrame returns how long the frame is that b begins with: more than len(b) if it may yet
 // become one, 0 if it cannot.
 func sizeOfFrame(b []byte) int {
-	if len(b) > 1 && !Type(b[1]).isValid() && Type(b[1]) != AnyType {
+	if len(b) > 1 && !Type(b[1]).IsValid() && Type(b[1]) != AnyType {
 		return 0
 	}
 	if len(b) > 9 && !isPlausible(Control(b[9])) {

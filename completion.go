@@ -10,8 +10,8 @@ import (
 	"slices"
 	"strings"
 
-	"dlt645-mqtt/bridge"
 	"dlt645-mqtt/bridge/bus"
+	"dlt645-mqtt/bridge/meters"
 	"dlt645-mqtt/protocol"
 	"dlt645-mqtt/uplink/dialect"
 )
@@ -268,7 +268,7 @@ func (s *suggester) positional(command string, before []string, given map[string
 		if m, err := c.meter("", before[0]); err == nil && strings.Contains(before[0], "@") {
 			spoken = m.Protocol
 		}
-		if i := slices.IndexFunc(c.meters, func(m bridge.Meter) bool { return m.Name == before[0] }); i >= 0 {
+		if i := slices.IndexFunc(c.meters, func(m meters.Meter) bool { return m.Name == before[0] }); i >= 0 {
 			spoken = c.meters[i].Protocol
 		}
 		s.listed(func(s *suggester) { s.items(spoken) })

@@ -20,6 +20,7 @@ import (
 	"dlt645-mqtt/bridge"
 	"dlt645-mqtt/bridge/bus"
 	"dlt645-mqtt/bridge/homeassistant"
+	"dlt645-mqtt/bridge/meters"
 	"dlt645-mqtt/bridge/mqtt"
 	"dlt645-mqtt/bridge/points"
 	"dlt645-mqtt/protocol"
@@ -90,7 +91,7 @@ type config struct {
 	bus        bus.Config
 	protocols  map[string]protocol.Protocol
 	protocol   protocol.Protocol
-	meters     []bridge.Meter
+	meters     []meters.Meter
 	ownItems   *ownTable // nil: none
 	allow      map[string]bool
 	passwords  map[protocol.MeterKey]map[string]string

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"dlt645-mqtt/bridge"
+	"dlt645-mqtt/bridge/meters"
 	"dlt645-mqtt/bridge/points"
 	"dlt645-mqtt/protocol/dlt645"
 )
@@ -45,7 +45,7 @@ water,volume,30s,,,
 // demoTable returns the points of the demo: none if there are meters which the example does not know.
 func demoTable(c config) *points.Table {
 	for _, more := range []string{demoRows, ""} {
-		if table, err := points.Parse(append(slices.Clip(examplePoints), more...), bridge.Site(c.meters, c.protocol)); err == nil {
+		if table, err := points.Parse(append(slices.Clip(examplePoints), more...), meters.Site(c.meters, c.protocol)); err == nil {
 			return table
 		}
 	}

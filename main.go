@@ -18,6 +18,7 @@ import (
 
 	"dlt645-mqtt/bridge"
 	"dlt645-mqtt/bridge/bus"
+	"dlt645-mqtt/bridge/meters"
 	"dlt645-mqtt/bridge/points"
 	"dlt645-mqtt/protocol"
 	"dlt645-mqtt/protocol/modbus"
@@ -194,7 +195,7 @@ func serveConfig(ctx context.Context, c config, stderr io.Writer, ready func(con
 		complain(stderr, "the point table cannot be used (DLT645_POINTS)", budget.Err())
 		return statusConfiguration
 	default:
-		log.Info("polling", "points", len(c.points.Points), "share_of_the_wire", bridge.Percent(budget.Share), "baud", budget.Baud)
+		log.Info("polling", "points", len(c.points.Points), "share_of_the_wire", meters.Percent(budget.Share), "baud", budget.Baud)
 	}
 	busContext, stopBus := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBus()

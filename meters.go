@@ -15,7 +15,7 @@ import (
 
 	"golang.org/x/text/width"
 
-	"dlt645-mqtt/bridge"
+	"dlt645-mqtt/bridge/meters"
 	"dlt645-mqtt/bridge/points"
 	"dlt645-mqtt/protocol"
 	"dlt645-mqtt/protocol/dlt645"
@@ -86,7 +86,7 @@ func (r *reader) readMeterNames(c *config) {
 		}
 		_, size := utf8.DecodeRuneInString(entry[sign:])
 		name, display := strings.TrimSpace(typed(entry[:sign])), strings.TrimSpace(entry[sign+size:])
-		i := slices.IndexFunc(c.meters, func(m bridge.Meter) bool { return m.Name == name })
+		i := slices.IndexFunc(c.meters, func(m meters.Meter) bool { return m.Name == name })
 		switch {
 		case i < 0:
 			r.complain("METER_NAMES", "there is no meter %q in DLT645_METERS%s", name, protocol.Hint(name, namesOf(c.meters)))
@@ -101,7 +101,7 @@ func (r *reader) readMeterNames(c *config) {
 }
 
 // namesOf yields the names of meters.
-func namesOf(meters []bridge.Meter) iter.Seq[string] {
+func namesOf(meters []meters.Meter) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for _, m := range meters {
 			if !yield(m.Name) {
@@ -113,8 +113,8 @@ func namesOf(meters []bridge.Meter) iter.Seq[string] {
 
 // meter reads what stands behind the name of a meter: address@protocol?option=value&…. Blanks between these, and
 // within an address as it is printed on a meter, are passed over.
-func (c *config) meter(name, text string) (bridge.Meter, error) {
-	m := bridge.Meter{Name: name, Protocol: c.protocol}
+func (c *config) meter(name, text string) (meters.Meter, error) {
+	m := meters.Meter{Name: name, Protocol: c.protocol}
 	text, query, _ := strings.Cut(strings.Join(strings.Fields(text), ""), "?")
 	address, version, chosen := strings.Cut(text, "@")
 	if chosen {
@@ -180,7 +180,7 @@ func (c *config) target(text string) (string, error) {
 			}
 		}
 	}
-	c.meters = slices.DeleteFunc(slices.Clone(c.meters), func(named bridge.Meter) bool { return named.Address.MeterKey == m.Address.MeterKey })
+	c.meters = slices.DeleteFunc(slices.Clone(c.meters), func(named meters.Meter) bool { return named.Address.MeterKey == m.Address.MeterKey })
 	m.Name = m.Address.Text
 	c.meters = append(c.meters, m)
 	return m.Name, nil
@@ -295,7 +295,7 @@ func (r *reader) points(c *config) *points.Table {
 		}
 		where = r.Points + ": "
 	}
-	table, err := points.Parse(text, bridge.Site(c.meters, c.protocol))
+	table, err := points.Parse(text, meters.Site(c.meters, c.protocol))
 	var problems points.Problems
 	errors.As(err, &problems)
 	for _, p := range problems {

@@ -11,7 +11,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"dlt645-mqtt/bridge"
+	"dlt645-mqtt/bridge/meters"
 	"dlt645-mqtt/protocol/dlt698"
 	"dlt645-mqtt/simulator"
 )
@@ -83,13 +83,13 @@ func runModel(t *testing.T, faults simulator.Faults, seed uint64, steps []modelS
 		t.Fatal(err)
 	}
 	older := simulated(t, modelMeters[:2]...)
-	meters := []counter{older[0], older[1], grid}
+	counters := []counter{older[0], older[1], grid}
 	site := newVirtualSite(t, simulator.BusOptions{
 		Meters: older, Devices: []simulator.Device{grid}, Baud: 9600, Turnaround: 20 * time.Millisecond, Faults: faults, Seed: seed,
 	}, nil)
 	site.stop()
 	spoken := newProtocols(time.FixedZone("", 8*60*60))[dlt698.Name]
-	site.meters = []bridge.Meter{{Name: "grid", Address: addressOf(spoken, grid.Address()), Protocol: spoken}}
+	site.meters = []meters.Meter{{Name: "grid", Address: addressOf(spoken, grid.Address()), Protocol: spoken}}
 	site.start(t)
 	var (
 		waiting sync.WaitGroup
@@ -130,7 +130,7 @@ func runModel(t *testing.T, faults simulator.Faults, seed uint64, steps []modelS
 	}
 	waiting.Wait()
 	site.stop()
-	return judgeModel(meters, replies)
+	return judgeModel(counters, replies)
 }
 
 // judgeModel compares what was answered with what the meters did.

@@ -9,8 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"dlt645-mqtt/bridge"
 	"dlt645-mqtt/bridge/bus"
+	"dlt645-mqtt/bridge/meters"
 	"dlt645-mqtt/protocol"
 	"dlt645-mqtt/simulator"
 )
@@ -20,8 +20,8 @@ func TestMetersOfSeveralSpeeds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fast, odd := protocol.Mode{Baud: 9600, Parity: "even", Stop: 1}, protocol.Mode{Baud: 1200, Parity: "odd", Stop: 2}
 		modes := map[string]protocol.Mode{"a": {}, "b": fast, "c": fast, "d": odd}
-		var meters []*simulator.Meter
-		var named []bridge.Meter
+		var simulated []*simulator.Meter
+		var named []meters.Meter
 		spoken := newProtocols(time.FixedZone("", 8*60*60))["2007"]
 		for _, name := range []string{"a", "b", "c", "d"} {
 			address := "00000000000" + string(name[0]-'a'+'1')
@@ -29,10 +29,10 @@ func TestMetersOfSeveralSpeeds(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			meters = append(meters, m)
-			named = append(named, bridge.Meter{Name: name, Address: addressOf(spoken, address), Protocol: spoken, Mode: modes[name]})
+			simulated = append(simulated, m)
+			named = append(named, meters.Meter{Name: name, Address: addressOf(spoken, address), Protocol: spoken, Mode: modes[name]})
 		}
-		site := newVirtualSite(t, simulator.BusOptions{Meters: meters, Baud: 2400, Turnaround: 20 * time.Millisecond, WakeUp: 4}, nil)
+		site := newVirtualSite(t, simulator.BusOptions{Meters: simulated, Baud: 2400, Turnaround: 20 * time.Millisecond, WakeUp: 4}, nil)
 		site.stop()
 		site.meters = named
 		site.start(t)

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"dlt645-mqtt/bridge"
+	"dlt645-mqtt/bridge/meters"
 	"dlt645-mqtt/protocol"
 )
 
@@ -68,14 +68,14 @@ func (r *reader) readPasswords(c *config) {
 // meterOf returns the meter that a name means, or an address, which may be short and have a protocol behind it.
 func (c *config) meterOf(text string) (protocol.MeterKey, bool) {
 	own, spoken, _ := strings.Cut(text, "@")
-	has := func(m bridge.Meter, address string) bool {
+	has := func(m meters.Meter, address string) bool {
 		return m.Address.Text == address && !m.Address.Shared && (spoken == "" || m.Protocol.Name() == spoken)
 	}
-	for _, means := range []func(bridge.Meter) bool{
-		func(m bridge.Meter) bool { return m.Name == text },
-		func(m bridge.Meter) bool { return has(m, own) && m.Address.Family == c.protocol.Family() },
-		func(m bridge.Meter) bool { return has(m, own) },
-		func(m bridge.Meter) bool {
+	for _, means := range []func(meters.Meter) bool{
+		func(m meters.Meter) bool { return m.Name == text },
+		func(m meters.Meter) bool { return has(m, own) && m.Address.Family == c.protocol.Family() },
+		func(m meters.Meter) bool { return has(m, own) },
+		func(m meters.Meter) bool {
 			address, err := m.Protocol.ParseAddress(own)
 			return err == nil && has(m, address.Text)
 		},

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"dlt645-mqtt/bridge"
+	"dlt645-mqtt/bridge/meters"
 	"dlt645-mqtt/bridge/points"
 	"dlt645-mqtt/protocol"
 )
@@ -110,7 +110,7 @@ type checkedAtSpeed struct {
 
 // checkPoints explains a table.
 func checkPoints(c config, name string, text []byte, asJSON bool, out, stderr io.Writer) int {
-	table, err := points.Parse(text, bridge.Site(c.meters, c.protocol))
+	table, err := points.Parse(text, meters.Site(c.meters, c.protocol))
 	var found checkedTable
 	var tooHeavy error
 	if err == nil {
@@ -143,7 +143,7 @@ func checkPoints(c config, name string, text []byte, asJSON bool, out, stderr io
 }
 
 // ratiosOf lists the ratios of the meters of a table that are behind transformers.
-func ratiosOf(meters []bridge.Meter, names []string) (all []checkedRatios) {
+func ratiosOf(meters []meters.Meter, names []string) (all []checkedRatios) {
 	for _, m := range meters {
 		primary, ok := m.Protocol.(*protocol.Primary)
 		if !ok || !slices.Contains(names, m.Name) {
@@ -212,7 +212,7 @@ func printChecked(out io.Writer, name string, found checkedTable) {
 		if at.Bus {
 			note = "this bus"
 		}
-		fmt.Fprintf(table, "%d\t%s\t%s\t%s\n", at.Baud, bridge.Percent(at.Budget), bridge.Percent(at.BudgetWorst), note)
+		fmt.Fprintf(table, "%d\t%s\t%s\t%s\n", at.Baud, meters.Percent(at.Budget), meters.Percent(at.BudgetWorst), note)
 	}
 	_ = table.Flush()
 }
@@ -253,6 +253,6 @@ func writeTemplate(ctx context.Context, c config, count uint, out, stderr io.Wri
 		}
 		fmt.Fprintf(stderr, "the table needs the names of the meters that were found:\n  %s\n", metersLine(found.Meters, c))
 	}
-	fmt.Fprint(out, points.Template(bridge.Site(c.meters, c.protocol)))
+	fmt.Fprint(out, points.Template(meters.Site(c.meters, c.protocol)))
 	return 0
 }

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"dlt645-mqtt/bridge"
+	"dlt645-mqtt/bridge/meters"
 )
 
 // TestPoints tells the story of a point table by topics alone: states come, a limit is passed, a
@@ -151,7 +151,7 @@ func TestLimitEvents(t *testing.T) {
 	if event.Type != "limit_passed" || event.Meter != "main" || event.Item != "voltage_a" || event.Limit != "max" || event.Bound != "100.0" || !strings.HasPrefix(event.Value.String(), "2") {
 		t.Errorf("event %+v", event)
 	}
-	for _, kind := range bridge.EventTypes {
+	for _, kind := range meters.EventTypes {
 		if !strings.Contains(readFile(t, "topics.md"), "`"+kind+"`") {
 			t.Errorf("topics.md does not mention the event %s", kind)
 		}

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"dlt645-mqtt/bridge"
+	"dlt645-mqtt/bridge/meters"
 	"dlt645-mqtt/bridge/points"
 )
 
@@ -93,7 +93,7 @@ func TestExamplePoints(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if table, err := points.Parse(examplePoints, bridge.Site(c.meters, c.protocol)); err != nil || table.Hash() != c.points.Hash() {
+	if table, err := points.Parse(examplePoints, meters.Site(c.meters, c.protocol)); err != nil || table.Hash() != c.points.Hash() {
 		t.Errorf("the table of the file differs from the demo's (%v)", err)
 	}
 }

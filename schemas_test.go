@@ -14,6 +14,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"dlt645-mqtt/bridge"
+	"dlt645-mqtt/bridge/meters"
 )
 
 // schemas compiles the schemas of docs/schemas, keyed by their names without the extension.
@@ -123,7 +124,7 @@ func TestSchemasFollowTheCode(t *testing.T) {
 		got, want []string
 	}{
 		{"error codes", enum("common", "$defs", "code"), codes},
-		{"event types", enum("meter-event", "properties", "event_type"), bridge.EventTypes},
+		{"event types", enum("meter-event", "properties", "event_type"), meters.EventTypes},
 		{"classes", enum("bridge-info", "properties", "allow", "items"), bridge.Classes},
 	} {
 		if !slices.Equal(test.got, test.want) {

@@ -6,7 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"dlt645-mqtt/bridge"
+	"dlt645-mqtt/bridge/meters"
 	"dlt645-mqtt/protocol/dlt645"
 	"dlt645-mqtt/simulator"
 )
@@ -23,11 +23,11 @@ func TestShortAddressOf1997(t *testing.T) {
 			v := newVirtualSite(t, simulator.BusOptions{Meters: []*simulator.Meter{meter}, Baud: 1200, Turnaround: 20 * time.Millisecond}, nil)
 			v.stop()
 			edition := dlt645.New(dlt645.V1997, time.FixedZone("", 8*60*60))
-			m := bridge.Meter{Name: "short", Protocol: edition}
+			m := meters.Meter{Name: "short", Protocol: edition}
 			if m.Address, err = edition.ParseAddress(given); err != nil {
 				t.Fatal(err)
 			}
-			v.meters = []bridge.Meter{m}
+			v.meters = []meters.Meter{m}
 			v.start(t)
 			defer v.stop()
 			ask := func(tail, body string) (reply struct {

@@ -10,6 +10,7 @@ import (
 
 	"dlt645-mqtt/bridge"
 	"dlt645-mqtt/bridge/bus"
+	"dlt645-mqtt/bridge/meters"
 	"dlt645-mqtt/protocol"
 	"dlt645-mqtt/simulator"
 )
@@ -23,7 +24,7 @@ type virtualSite struct {
 	config bus.Config
 	log    *slog.Logger    // nil: none
 	allow  map[string]bool // nil: everything
-	meters []bridge.Meter  // that have names
+	meters []meters.Meter  // that have names
 	stop   func()          // the bus; the bridge has no life of its own
 }
 

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"dlt645-mqtt/bridge/meters"
 	"dlt645-mqtt/protocol"
 )
 
@@ -56,14 +57,14 @@ func TestTheProtocolSaysWhatAWildcardIs(t *testing.T) {
 		s := newStage(t, func(c *Config) {
 			c.Allow["relay"], c.Allow["broadcast"] = true, true
 			c.Protocol = filled{}
-			c.Meters = []Meter{{Name: "short", Address: filledAt("AAAAAAAAAA12"), Protocol: filled{}}}
+			c.Meters = []meters.Meter{{Name: "short", Address: filledAt("AAAAAAAAAA12"), Protocol: filled{}}}
 			if name == "only" {
-				c.Meters = []Meter{{Name: "only", Address: parrotAt("AAAAAAAAAAAA"), Protocol: filled{}}}
+				c.Meters = []meters.Meter{{Name: "only", Address: parrotAt("AAAAAAAAAAAA"), Protocol: filled{}}}
 			}
 		})
-		w := s.poller.watches[name]
+		w := s.directory.Named(name)
 		s.ask(t, message{topic: "test/request/read/" + name, payload: []byte("voltage_a")})
-		if got := w.current().Text; got != "AAAAAAAAAA12" {
+		if got := w.Current().Text; got != "AAAAAAAAAA12" {
 			t.Errorf("%s: after it has answered the meter is asked as %s", name, got)
 		}
 		s.ask(t, message{topic: "test/request/read/" + name, payload: []byte("voltage_a")})
@@ -82,10 +83,10 @@ func TestTheProtocolSaysWhatAWildcardIs(t *testing.T) {
 		if _, reply := s.ask(t, message{topic: "test/request/broadcast", payload: []byte("time")}); codeOf(reply) != string(CodeRefused) {
 			t.Errorf("%s: broadcast of the time beside a meter whose clock is ten minutes off: %v", name, reply)
 		}
-		if err := s.inspectMeter(w); err != nil {
+		if err := s.keeper.Inspect(name); err != nil {
 			t.Errorf("%s: its clock is not read: %v", name, err)
 		}
-		if !w.inspected.drifting {
+		if !strings.Contains(s.events(), "clock_drift") {
 			t.Errorf("%s: nobody says that its clock is off", name)
 		}
 	}
@@ -105,9 +106,9 @@ func TestABroadcastOfTheTimeIsNotBlind(t *testing.T) {
 		s := newStage(t, func(c *Config) {
 			c.Allow["broadcast"], c.Allow["relay"] = true, true
 			c.Protocol = filled{}
-			c.Meters = []Meter{{Name: "short", Address: filledAt("AAAAAAAAAA12"), Protocol: filled{}}}
+			c.Meters = []meters.Meter{{Name: "short", Address: filledAt("AAAAAAAAAA12"), Protocol: filled{}}}
 			if test.only != "" {
-				c.Meters = []Meter{{Name: "only", Address: parrotAt("AAAAAAAAAAAA"), Protocol: filled{}}}
+				c.Meters = []meters.Meter{{Name: "only", Address: parrotAt("AAAAAAAAAAAA"), Protocol: filled{}}}
 			}
 		})
 		s.meters(func() {

@@ -10,9 +10,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-	"unicode/utf8"
 
-	"dlt645-mqtt/bridge/homeassistant"
 	"dlt645-mqtt/bridge/mqtt"
 )
 
@@ -25,20 +23,24 @@ type announcement struct {
 // announce runs test in a bubble with a bridge that works by a point table.
 func announce(t *testing.T, table string, test func(a *announcement)) {
 	t.Helper()
+	announceAs(t, func(*Config) {}, table, test)
+}
+
+// announceAs does so with a bridge that is configured otherwise.
+func announceAs(t *testing.T, change func(*Config), table string, test func(a *announcement)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		a := &announcement{t: t}
 		a.stage = newStage(t, func(c *Config) {
 			c.Points = parseTable(t, c, table)
 			c.Discovery, c.Language = "ha", "en"
+			change(c)
 		})
 		a.cage.say = always("220.1")
-		a.listening.Store(true)
-		a.restored.Store(true)
-		a.announcer.subscribed()
-		time.AfterFunc(keptPatience, a.announcer.giveUpList)
 		ctx, cancel := context.WithCancel(t.Context())
+		a.connected(ctx)
 		done := make(chan struct{})
-		go func() { a.poll(ctx); close(done) }()
+		go func() { a.keeper.Poll(ctx); close(done) }()
 		test(a)
 		cancel()
 		<-done
@@ -54,7 +56,7 @@ func (a *announcement) after(d time.Duration) (devices map[string]string, messag
 	step := max(time.Second, d/1000) // the loop turns each second, but not for hours
 	for range d / step {
 		time.Sleep(step)
-		a.announcer.refresh()
+		a.keeper.Turn()
 	}
 	synctest.Wait()
 	for {
@@ -103,6 +105,19 @@ type keptDevice struct {
 	keys      []string
 }
 
+// A published list is what bridge/published says.
+type published struct {
+	Meters    []string                   `json:"meters"`
+	Discovery string                     `json:"discovery,omitempty"`
+	Devices   map[string]publishedDevice `json:"devices,omitempty"`
+}
+
+type publishedDevice struct {
+	Meter    string              `json:"meter,omitempty"`
+	Entities map[string][]string `json:"entities"`
+	About    map[string]string   `json:"about,omitempty"`
+}
+
 // keeps hears the list that an earlier run has left.
 func (a *announcement) keeps(devices ...keptDevice) {
 	a.t.Helper()
@@ -122,7 +137,7 @@ func (a *announcement) hears(list published) {
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	if !a.announcer.hear(message{topic: "test/bridge/published", payload: payload, retain: true}) {
+	if !a.keeper.Hear("test/bridge/published", payload, true) {
 		a.t.Error("the list is not taken")
 	}
 }
@@ -231,7 +246,7 @@ func TestAnnounceAtBirth(t *testing.T) {
 		a.after(time.Minute)
 		a.cleared()
 		for _, payload := range []string{"offline", "online", "online"} {
-			a.announcer.hear(message{topic: "ha/status", payload: []byte(payload)})
+			a.keeper.Hear("ha/status", []byte(payload), false)
 		}
 		if got, _ := a.after(time.Second); len(got) > 0 {
 			t.Errorf("told at once: %v", got)
@@ -250,13 +265,13 @@ func TestAnnounceAtBirth(t *testing.T) {
 // While the broker may still send the point table that it has kept, nothing is removed.
 func TestAnnounceAfterTheTable(t *testing.T) {
 	announce(t, fewPoints, func(a *announcement) {
-		a.restored.Store(false)
-		a.announcer.subscribed()
+		a.keeper.Restored.Store(false)
+		a.keeper.Listen(a.t.Context(), granting{})
 		a.keeps(keptDevice{"test_000000000001", "main", []string{"voltage_b", "power"}})
 		if got, _ := a.after(keptPatience); len(got) > 0 {
 			t.Errorf("told too early: %v", got)
 		}
-		a.restored.Store(true)
+		a.keeper.Restored.Store(true)
 		got, _ := a.after(5 * time.Second)
 		a.want(got, "000000000001: -power voltage_a voltage_b", "900000000000: ", toldOfBridge)
 	})
@@ -266,7 +281,7 @@ func TestAnnounceAfterTheTable(t *testing.T) {
 func TestAnnounceNewTable(t *testing.T) {
 	announce(t, fewPoints, func(a *announcement) {
 		a.after(time.Minute)
-		a.setTable(parseTable(t, &a.config, "meter,item,interval\nmain,voltage_b,10s\n"))
+		a.keeper.SetTable(parseTable(t, &a.config, "meter,item,interval\nmain,voltage_b,10s\n"))
 		got, _ := a.after(time.Minute)
 		a.want(got, "000000000001: -voltage_a voltage_b", "900000000000: gone")
 	})
@@ -276,13 +291,13 @@ func TestAnnounceNewTable(t *testing.T) {
 func TestAnnounceForeign(t *testing.T) {
 	announce(t, fewPoints, func(a *announcement) {
 		for _, topic := range []string{"test/request/read/main", "ha/device/0x01/config", "ha/device/test_000000000001/config"} {
-			if a.announcer.hear(message{topic: topic, retain: true}) {
+			if a.keeper.Hear(topic, nil, true) {
 				t.Errorf("%s is taken for a message of Home Assistant", topic)
 			}
 		}
 	})
 	s := newStage(t, nil)
-	if s.announcer.hear(message{topic: "homeassistant/status", payload: []byte("online")}) || s.announcer.subscriptions() != nil {
+	if s.keeper.Hear("homeassistant/status", []byte("online"), false) {
 		t.Error("discovery is off, and something is heard")
 	}
 }
@@ -313,7 +328,7 @@ func (a *announcement) lists() (newest published, messages int) {
 func (a *announcement) turn(d time.Duration) {
 	for range d / time.Second {
 		time.Sleep(time.Second)
-		a.announcer.refresh()
+		a.keeper.Turn()
 	}
 	synctest.Wait()
 }
@@ -349,9 +364,7 @@ func TestListOfWhatIsPublished(t *testing.T) {
 func TestListWithoutDiscovery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := &announcement{t: t, stage: newStage(t, nil)}
-		a.listening.Store(true)
-		a.restored.Store(true)
-		a.announcer.subscribed()
+		a.connected(a.t.Context())
 		a.hears(published{Meters: []string{"main", "shop", "000000000009"}, Discovery: "ha", Devices: map[string]publishedDevice{
 			"test_bridge":       {},
 			"test_000000000001": {Meter: "main", Entities: map[string][]string{"sensor": {"voltage_a"}}},
@@ -360,7 +373,7 @@ func TestListWithoutDiscovery(t *testing.T) {
 		a.cleared()
 		for range 10 {
 			time.Sleep(time.Second)
-			a.announcer.refresh()
+			a.keeper.Turn()
 		}
 		synctest.Wait()
 		if got, want := a.cleared(), "test/meter/000000000009/availability test/meter/000000000009/stale test/meter/000000000009/state "+
@@ -442,45 +455,6 @@ func TestAboutAMeterIsKept(t *testing.T) {
 		for len(a.sent) > 0 {
 			if m := <-a.sent; m.Topic == "ha/device/test_000000000001/config" && !strings.Contains(string(m.Payload), `"manufacturer":"Maker"`) {
 				t.Errorf("told %s", m.Payload)
-			}
-		}
-	})
-}
-
-// FuzzPublished: whoever may publish to the bridge's topics may write a list that looks like ours. Nothing of it
-// comes to stand in a topic or in a config that no bridge would have put there.
-func FuzzPublished(f *testing.F) {
-	for _, seed := range []string{
-		"", "null", "[]", "{}", `{"meters":["main","+","#","a/b","a\u0000b",""],"discovery":"homeassistant"}`,
-		`{"discovery":"+","devices":{"test_1":{"meter":"main"}}}`,
-		`{"discovery":"ha/x","devices":{"test_1":{"meter":"main","entities":{"sensor":["a","a/b"],"camera":["x"]},"about":{"model":"x","y":"z"}},"other_1":{},"test_a/b":{}}}`,
-	} {
-		f.Add([]byte(seed))
-	}
-	f.Fuzz(func(t *testing.T, payload []byte) {
-		p := parsePublished(payload, func(id string) bool { return homeassistant.IsOf("test", id) })
-		fits := func(text string) bool {
-			return !strings.ContainsAny(text, "+#\x00") && utf8.ValidString(text) && len(text) <= mostPrefix
-		}
-		names := slices.Clone(p.Meters)
-		for id, d := range p.Devices {
-			if p.Discovery == "" || !fits(p.Discovery) || id != homeassistant.Key(id) || !strings.HasPrefix(id, "test_") {
-				t.Errorf("%q: a device %q under %q", payload, id, p.Discovery)
-			}
-			if d.Meter != "" {
-				names = append(names, d.Meter)
-			}
-			for platform, keys := range d.Entities {
-				for _, key := range keys {
-					if !homeassistant.Known(platform, key) {
-						t.Errorf("%q: an entity %q of %q", payload, key, platform)
-					}
-				}
-			}
-		}
-		for _, name := range names {
-			if !fits(name) || strings.Contains(name, "/") || name == "" {
-				t.Errorf("%q: a meter %q", payload, name)
 			}
 		}
 	})

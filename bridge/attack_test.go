@@ -141,7 +141,7 @@ func TestFloodIsBoundedInMemory(t *testing.T) {
 // TestPointTablesInHandAreBounded sends point tables faster than they can be read.
 func TestPointTablesInHandAreBounded(t *testing.T) {
 	s := newStage(t, configurable)
-	s.configuring.Lock()
+	s.keeper.Configuring.Lock()
 	send := func() {
 		s.receive(message{topic: "test/request/config", payload: []byte("meter,item\nmain,voltage_a\n"), received: time.Now()})
 	}
@@ -154,7 +154,7 @@ func TestPointTablesInHandAreBounded(t *testing.T) {
 			t.Errorf("one too many: %s", sent.Payload)
 		}
 	}
-	s.configuring.Unlock()
+	s.keeper.Configuring.Unlock()
 	for range mostConfigs {
 		for sent := (mqtt.Outgoing{}); sent.Topic != "test/reply/config"; {
 			sent = <-s.sent
@@ -317,12 +317,12 @@ func TestForgedListIsNotBelieved(t *testing.T) {
 	announce(t, "meter,item\nmain,voltage_a\n", func(a *announcement) {
 		forged := `{"meters":["+","#","a\u0000b","x\u001b","$SYS"],"discovery":"ha","devices":{"test_000000000077":{"meter":"#"},"other_device":{},"test_+":{}}}`
 		live := message{topic: "test/bridge/published", payload: []byte(`{"meters":["live78"],"discovery":"ha"}`)}
-		if !a.announcer.hear(live) || !a.announcer.hear(message{topic: "test/bridge/published", payload: []byte(forged), retain: true}) {
+		if !a.keeper.Hear(live.topic, live.payload, false) || !a.keeper.Hear("test/bridge/published", []byte(forged), true) {
 			t.Error("a list is taken for a request")
 		}
 		for range 30 {
 			time.Sleep(time.Second)
-			a.announcer.refresh()
+			a.keeper.Turn()
 		}
 		synctest.Wait()
 		for _, sent := range []chan mqtt.Outgoing{a.sent, a.told} {

@@ -218,18 +218,3 @@ func TestProbeThatTellsNothing(t *testing.T) {
 		}
 	})
 }
-
-// TestAvailabilityOfAMeterThatHasLeft takes a meter out of the table while an answer of it is being looked at.
-func TestAvailabilityOfAMeterThatHasLeft(t *testing.T) {
-	poll(t, "meter,item,interval\n000000000007,voltage_a,1m\n", 0, always("1.0"), func(p *post) {
-		time.Sleep(time.Second)
-		w := p.poller.named("000000000007")
-		p.setTable(nil)
-		w.mu.Lock()
-		p.setPresence(w, false, causeSilent, time.Now())
-		w.mu.Unlock()
-		if got := p.heard("000000000007/availability"); len(got) != 2 || got[0] != statusOnline || got[1] != "" {
-			t.Errorf("availability went through %q", got)
-		}
-	})
-}

@@ -7,11 +7,11 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
 
+	"dlt645-mqtt/bridge/limit"
 	"dlt645-mqtt/protocol"
 )
 
@@ -163,12 +163,7 @@ func (b *body) nothingLeft(r *request) error {
 const mostQuoted = 80
 
 // quote shows a piece of what a client sent in a message, cut to a length that does not flood a log.
-func quote(text string) string {
-	if len(text) <= mostQuoted {
-		return strconv.Quote(text)
-	}
-	return strconv.Quote(strings.ToValidUTF8(text[:mostQuoted], "")) + "…"
-}
+func quote(text string) string { return limit.Quote(text, mostQuoted) }
 
 // splitItems reads the plain-text form of a read: item names by commas.
 func splitItems(text string) []string {

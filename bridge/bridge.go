@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 
 	"dlt645-mqtt/bridge/bus"
 	"dlt645-mqtt/bridge/limit"
+	"dlt645-mqtt/bridge/meters"
 	"dlt645-mqtt/bridge/mqtt"
 	"dlt645-mqtt/bridge/points"
 	"dlt645-mqtt/protocol"
@@ -26,7 +26,7 @@ type Config struct {
 	Broker     mqtt.Broker
 	Bus        *bus.Bus
 	BusURL     string // for people, without secrets
-	Meters     []Meter
+	Meters     []meters.Meter
 	Protocols  []protocol.Protocol                     // all that there are
 	Protocol   protocol.Protocol                       // of meters that are not configured
 	Finders    []protocol.Finder                       // protocols that can look for meters, the likeliest first
@@ -56,19 +56,10 @@ type Bridge struct {
 	log       *slog.Logger
 	bus       *bus.Bus
 	topics    tree
-	directory *directory
+	directory *meters.Directory
 	families  map[string]protocol.Protocol // a protocol of each
-	points    tableInForce
-	poller    poller
-	errands   errands
-
-	configuring sync.Mutex    // held while one point table takes the place of another
-	configs     atomic.Int32  // point tables that clients have sent, in hand
-	restored    atomic.Bool   // what the broker kept of the point table does not matter any more
-	settled     func()        // says that the table to begin with is in force
-	beginning   chan struct{} // closed by it
-
-	announcer *announcer
+	keeper    *meters.Keeper
+	configs   atomic.Int32 // point tables that clients have sent, in hand
 	cache     cache
 	repeats   repeats
 	guard     guard
@@ -96,25 +87,25 @@ func New(config Config) *Bridge {
 		log:       config.Log,
 		bus:       config.Bus,
 		topics:    tree(config.Root),
-		directory: newDirectory(config.Meters, config.Protocol),
+		directory: meters.NewDirectory(config.Meters, config.Protocol),
 		families:  familiesOf(config.Protocols),
 		limited:   limit.New(config.Log),
 		frames:    make(chan bus.FrameEvent, framesWaiting),
 		stopping:  make(chan struct{}),
 		started:   make(chan struct{}),
-		beginning: make(chan struct{}),
 	}
-	b.poller.root = config.Root
 	b.began = time.Now()
 	b.host, _ = os.Hostname() // without one it is empty
-	b.settled = sync.OnceFunc(func() { close(b.beginning) })
-	if !config.Allow[verbConfig] { // whatever the broker has kept
-		b.settled()
-	}
 	b.outbox = mqtt.NewOutbox(b.limited)
 	b.metrics = b.newMetrics()
-	b.setTable(config.Points)
-	b.announcer = newAnnouncer(b)
+	b.keeper = meters.New(meters.Config{
+		Root: config.Root, Bus: config.Bus, Directory: b.directory, Points: config.Points, Readings: config.Readings, Discovery: config.Discovery, Support: config.Support,
+		Language: config.Language, Version: config.Version, Allow: config.Allow, Clock: config.Clock, Zone: config.Zone,
+		Publisher: b.outbox, Requests: unasked{b}, Count: b.countExchange, Forget: b.forgetMeter, Log: config.Log, Limited: b.limited,
+	})
+	if !config.Allow[verbConfig] { // whatever the broker has kept
+		b.keeper.Begin()
+	}
 	return b
 }
 
@@ -132,7 +123,7 @@ func (b *Bridge) Run(ctx context.Context, stopBus func()) error {
 		return fmt.Errorf("connect to the broker: %w", err)
 	}
 	go b.publishFrames(ctx)
-	go b.poll(ctx)
+	go b.keeper.Poll(ctx)
 	close(b.started)
 	b.loop(ctx)
 
@@ -152,6 +143,9 @@ func (b *Bridge) Run(ctx context.Context, stopBus func()) error {
 	return nil
 }
 
+// Budget plans the rounds of a point table and adds up what they take of the wire.
+func (b *Bridge) Budget(t *points.Table) (meters.Budget, error) { return b.keeper.Budget(t) }
+
 // Started is closed once Run has begun to serve, whether or not broker and bus are there yet.
 func (b *Bridge) Started() <-chan struct{} { return b.started }
 
@@ -159,13 +153,10 @@ func (b *Bridge) Started() <-chan struct{} { return b.started }
 func (b *Bridge) loop(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	var port portWatch
 	for {
 		b.turned.store(time.Now())
 		b.refreshInfo()
-		b.refreshPresence(&port)
-		b.refreshStale()
-		b.announcer.refresh()
+		b.keeper.Turn()
 		select {
 		case <-ctx.Done():
 			return

@@ -248,12 +248,12 @@ func TestOnlyMeterThatDoesNotTellItsName(t *testing.T) {
 		}
 	})
 	s.ask(t, message{topic: "test/request/read/only", payload: []byte("voltage_a")})
-	if address := s.directory.byName["only"].current().Text; address != "000000000000" {
+	if address := s.directory.Named("only").Current().Text; address != "000000000000" {
 		t.Errorf("the meter that has answered is taken for %s", address)
 	}
-	s.directory.byName["only"].learn(protocol.Address{}, false)
-	_ = s.readAside(s.poller.named("only"), []string{"voltage_b"}) // errMissing: its name is
-	if address := s.directory.byName["only"].current().Text; address != "000000000000" {
+	s.directory.Named("only").Learn(protocol.Address{}, false)
+	_ = s.keeper.Read("only", []string{"voltage_b"}) // not all came: its name is
+	if address := s.directory.Named("only").Current().Text; address != "000000000000" {
 		t.Errorf("the meter that has answered a poll is taken for %s", address)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"dlt645-mqtt/bridge/bus"
+	"dlt645-mqtt/bridge/meters"
 	"dlt645-mqtt/protocol"
 )
 
@@ -32,8 +33,8 @@ type clock struct {
 
 // learn takes note of a clock if one was read. A request is over when its last step is: a command
 // may have set the clock since, or somebody else have read it.
-func (c *clocks) learn(o *outcome) {
-	if o.cached || o.Err != nil || o.Result.Clock.IsZero() || o.Came.IsZero() {
+func (c *clocks) learn(o *meters.Outcome) {
+	if o.Cached || o.Err != nil || o.Result.Clock.IsZero() || o.Came.IsZero() {
 		return
 	}
 	c.mu.Lock()
@@ -83,15 +84,15 @@ var errClockUnknown = errors.New("it does not tell the time")
 
 // lookAtClock returns how far a meter's clock is ahead of ours. It reads the clock if it was not
 // read within a day, as part of a request.
-func (b *Bridge) lookAtClock(r *request, m *meter) (ahead time.Duration, err error) {
+func (b *Bridge) lookAtClock(r *request, m *meters.Entry) (ahead time.Duration, err error) {
 	there := false
-	if m.current().Shared {
+	if m.Current().Shared {
 		if err := b.findOnly(r, m); err != nil {
 			return 0, err
 		}
 		there = true
 	}
-	ahead, ok := b.clocks.offset(m.current().MeterKey)
+	ahead, ok := b.clocks.offset(m.Current().MeterKey)
 	if !ok {
 		switch err := b.readClock(r, m); {
 		case there && errors.Is(err, protocol.ErrSilent):
@@ -99,7 +100,7 @@ func (b *Bridge) lookAtClock(r *request, m *meter) (ahead time.Duration, err err
 		case err != nil:
 			return 0, err
 		}
-		ahead, ok = b.clocks.offset(m.current().MeterKey)
+		ahead, ok = b.clocks.offset(m.Current().MeterKey)
 	}
 	if !ok {
 		return 0, errClockUnknown
@@ -108,8 +109,8 @@ func (b *Bridge) lookAtClock(r *request, m *meter) (ahead time.Duration, err err
 }
 
 // readClock asks a meter for its clock, as part of a request.
-func (b *Bridge) readClock(r *request, m *meter) error {
-	plan, err := m.Protocol.Plan(protocol.Request{Verb: protocol.VerbClock, Class: protocol.ClassCommand, Address: m.current()}, b.bus.Meter(m.current().MeterKey))
+func (b *Bridge) readClock(r *request, m *meters.Entry) error {
+	plan, err := m.Protocol.Plan(protocol.Request{Verb: protocol.VerbClock, Class: protocol.ClassCommand, Address: m.Current()}, b.bus.Meter(m.Current().MeterKey))
 	if err != nil {
 		return err
 	}
@@ -126,9 +127,8 @@ func (b *Bridge) readClock(r *request, m *meter) error {
 
 // findOnly reads something of a meter whose address is not known yet, as part of a request: then it
 // is, if the meter answers.
-func (b *Bridge) findOnly(r *request, m *meter) error {
-	w := b.poller.named(m.Name)
-	plan, err := m.Protocol.Plan(protocol.Request{Verb: protocol.VerbRead, Class: protocol.ClassCommand, Address: m.current(), Items: w.trial()}, b.bus.Meter(m.current().MeterKey))
+func (b *Bridge) findOnly(r *request, m *meters.Entry) error {
+	plan, err := m.Protocol.Plan(protocol.Request{Verb: protocol.VerbRead, Class: protocol.ClassCommand, Address: m.Current(), Items: b.keeper.Trial(m.Name)}, b.bus.Meter(m.Current().MeterKey))
 	if err != nil {
 		return err
 	}
@@ -137,7 +137,7 @@ func (b *Bridge) findOnly(r *request, m *meter) error {
 		return err
 	}
 	c := b.hold(r, p)
-	m.learn(c.address, !c.silent())
+	m.Learn(c.address, !c.silent())
 	if c.silent() {
 		return protocol.ErrSilent
 	}
@@ -148,15 +148,15 @@ func (b *Bridge) findOnly(r *request, m *meter) error {
 // take it, by reach or more, or cannot be told. Clocks that were not read within a day are read; a meter that is
 // offline, or has never answered, does not count. One that has, and is silent just now, may still hear the broadcast.
 func (b *Bridge) compareClocks(r *request, reach time.Duration) error {
-	for _, m := range b.directory.meters {
-		if m.Protocol.Family() != r.protocol.Family() || !b.bus.Meter(m.current().MeterKey).Online() {
+	for _, m := range b.directory.All() {
+		if m.Protocol.Family() != r.protocol.Family() || !b.bus.Meter(m.Current().MeterKey).Online() {
 			continue
 		}
 		ahead, err := b.lookAtClock(r, m)
 		if r.patient { // to read the clocks of many meters may take longer than a command waits for its turn
 			r.deadline = time.Now().Add(commandTTL)
 		}
-		known := b.bus.Meter(m.current().MeterKey)
+		known := b.bus.Meter(m.Current().MeterKey)
 		switch {
 		case err == nil:
 		case errors.Is(err, protocol.ErrUnsupported): // a protocol need not know clocks

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"dlt645-mqtt/bridge/bus"
+	"dlt645-mqtt/bridge/meters"
 	"dlt645-mqtt/protocol"
 )
 
@@ -38,7 +39,7 @@ func (b *Bridge) command(r *request, in *body) error {
 	if repeat, first, err := b.repeats.find(r, r.received); err != nil || b.isRepeat(r, repeat, first) {
 		return err
 	}
-	var m *meter
+	var m *meters.Entry
 	if r.verb == verbBroadcast {
 		if r.target != "" {
 			return problemf(CodeBadRequest, "a broadcast goes to every meter: publish it to %s", b.topics.join("request/broadcast"))
@@ -240,7 +241,7 @@ func (b *Bridge) finishCommand(r *request, c conversation) {
 // decides; the steps around it only look.
 func (b *Bridge) settle(r *request, a *reply, c *conversation) {
 	a.Bus = &c.effort
-	var last *outcome
+	var last *meters.Outcome
 	acted := false
 	for i := range c.outcomes {
 		o := &c.outcomes[i]
@@ -315,16 +316,17 @@ func (a *reply) say(text string) {
 	a.Message += text
 }
 
-// seconds writes a duration as a number of seconds with one decimal.
+// seconds writes a duration, unless it is not known.
 func seconds(d *time.Duration) *protocol.Decimal {
 	if d == nil {
 		return nil
 	}
-	return &protocol.Decimal{Coefficient: d.Round(100*time.Millisecond).Milliseconds() / 100, Scale: 1}
+	s := protocol.Seconds(*d)
+	return &s
 }
 
 // operator returns the operator code for a meter: its own before that of all.
-func (b *Bridge) operator(m *meter, key protocol.MeterKey) string {
+func (b *Bridge) operator(m *meters.Entry, key protocol.MeterKey) string {
 	code := b.config.Operators[key]
 	if code == "" && m != nil {
 		code = b.config.Operators[m.Address.MeterKey]
@@ -337,7 +339,7 @@ func (b *Bridge) operator(m *meter, key protocol.MeterKey) string {
 
 // passwords returns what is configured for a meter: its own levels before those of all. Those of a
 // meter behind a wildcard stand under the wildcard. m is nil for an address that is not configured.
-func (b *Bridge) passwords(m *meter, key protocol.MeterKey) map[string]string {
+func (b *Bridge) passwords(m *meters.Entry, key protocol.MeterKey) map[string]string {
 	all := map[string]string{}
 	maps.Copy(all, b.config.Passwords[protocol.MeterKey{}])
 	if m != nil {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"dlt645-mqtt/bridge/meters"
 	"dlt645-mqtt/bridge/mqtt"
 	"dlt645-mqtt/protocol"
 )
@@ -276,7 +277,7 @@ func TestCommandBodies(t *testing.T) {
 func TestClocksAreForgotten(t *testing.T) {
 	var c clocks
 	came := time.Now()
-	o := &outcome{}
+	o := &meters.Outcome{}
 	o.Result = protocol.Result{Address: parrotAt("m"), Clock: came.Add(90 * time.Second)}
 	c.learn(o)
 	if _, ok := c.offset(parrotKey("m")); ok {
@@ -325,7 +326,7 @@ func TestClocksAreForgotten(t *testing.T) {
 // TestOurClockIsSet sets our clock forward by an hour after a meter's was read, which goes on as it did.
 func TestOurClockIsSet(t *testing.T) {
 	var c clocks
-	o := &outcome{}
+	o := &meters.Outcome{}
 	o.Came = time.Now()
 	o.Result = protocol.Result{Address: parrotAt("m"), Clock: o.Came.Add(90 * time.Second)}
 	c.learn(o)

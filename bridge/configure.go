@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"dlt645-mqtt/bridge/bus"
+	"dlt645-mqtt/bridge/meters"
 	"dlt645-mqtt/bridge/mqtt"
 	"dlt645-mqtt/bridge/points"
 )
@@ -82,8 +83,8 @@ func (b *Bridge) configure(r *request, in *body) error {
 }
 
 func (b *Bridge) reconfigure(r *request, in *body) (*reply, error) {
-	b.configuring.Lock()
-	defer b.configuring.Unlock()
+	b.keeper.Configuring.Lock()
+	defer b.keeper.Configuring.Unlock()
 	keys, err := b.configKeys(r, in)
 	if err != nil {
 		return nil, tableProblem(err)
@@ -92,7 +93,7 @@ func (b *Bridge) reconfigure(r *request, in *body) (*reply, error) {
 	if table == nil {
 		table = b.fileTable()
 	}
-	budget, err := b.Budget(table)
+	budget, err := b.keeper.Budget(table)
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +104,7 @@ func (b *Bridge) reconfigure(r *request, in *body) (*reply, error) {
 	}
 	a := b.newReply(r)
 	a.configuration = &configuration{
-		Changed: table.Text != b.table().Text, Points: len(table.Points), Hash: table.Hash(),
+		Changed: table.Text != b.keeper.Table().Text, Points: len(table.Points), Hash: table.Hash(),
 		Budget: share(budget.Share), BudgetWorst: share(budget.Worst),
 	}
 	kept := b.keptTable(keys.table, keys.version)
@@ -119,10 +120,10 @@ func (b *Bridge) reconfigure(r *request, in *body) (*reply, error) {
 		a.CSV = &table.Text
 		return a, nil
 	}
-	b.restored.Store(true) // what the broker keeps is older
+	b.keeper.Restored.Store(true) // what the broker keeps is older
 	b.outbox.Put(kept)
-	b.setTable(table)
-	b.settled()
+	b.keeper.SetTable(table)
+	b.keeper.Begin()
 	b.log.Info("another point table is in force", "points", len(table.Points), "hash", table.Hash(), "version", keys.version, "from_file", keys.table == nil)
 	return a, nil
 }
@@ -152,7 +153,7 @@ func (b *Bridge) keptTable(t *points.Table, version string) mqtt.Outgoing {
 
 // configKeys takes the table out of either form: CSV, or JSON.
 func (b *Bridge) configKeys(r *request, in *body) (keys configKeys, err error) {
-	site := Site(b.config.Meters, b.config.Protocol)
+	site := meters.Site(b.config.Meters, b.config.Protocol)
 	if in.members == nil {
 		if len(bytes.TrimSpace(r.payload)) > 0 {
 			keys.table, err = points.Parse(r.payload, site)
@@ -210,12 +211,12 @@ func tableProblem(err error) error {
 // restore puts the table in force that the broker has kept from an earlier run, unless the class
 // config is not allowed any more, or the file has changed since: then it is newer.
 func (b *Bridge) restore(payload []byte) {
-	b.configuring.Lock()
-	defer b.configuring.Unlock()
-	if b.restored.Swap(true) && b.config.Allow[verbConfig] || len(payload) == 0 {
+	b.keeper.Configuring.Lock()
+	defer b.keeper.Configuring.Unlock()
+	if b.keeper.Restored.Swap(true) && b.config.Allow[verbConfig] || len(payload) == 0 {
 		return
 	}
-	defer b.settled()
+	defer b.keeper.Begin()
 	table, err := b.kept(payload)
 	if err != nil {
 		b.log.Warn("the point table that came by MQTT is given up, and that of DLT645_POINTS holds", "why", err)
@@ -223,7 +224,7 @@ func (b *Bridge) restore(payload []byte) {
 		return
 	}
 	b.outbox.Put(mqtt.Outgoing{Kind: mqtt.State, Topic: b.topics.join(topicConfig), Payload: payload, ContentType: mqtt.JSON})
-	b.setTable(table)
+	b.keeper.SetTable(table)
 	b.log.Info("the point table that came by MQTT in an earlier run is in force again", "points", len(table.Points), "hash", table.Hash())
 }
 
@@ -239,14 +240,14 @@ func (b *Bridge) kept(payload []byte) (*points.Table, error) {
 	if k.FileHash != b.fileTable().Hash() {
 		return nil, errors.New("DLT645_POINTS, or the file that it names, has changed since")
 	}
-	table, err := points.Parse([]byte(k.CSV), Site(b.config.Meters, b.config.Protocol))
+	table, err := points.Parse([]byte(k.CSV), meters.Site(b.config.Meters, b.config.Protocol))
 	if err != nil {
 		return nil, err
 	}
 	if table.Hash() != k.Hash {
 		return nil, errors.New("its hash is not that of its text")
 	}
-	budget, err := b.Budget(table)
+	budget, err := b.keeper.Budget(table)
 	if err != nil {
 		return nil, err
 	}

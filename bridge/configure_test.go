@@ -39,7 +39,7 @@ func (s *stage) configure(t *testing.T, payload string) (reply map[string]any, k
 
 func TestConfigure(t *testing.T) {
 	s := newStage(t, configurable)
-	file := s.table().Hash()
+	file := s.keeper.Table().Hash()
 	const table = "meter,item,interval\nmain,voltage_a,10s\n*,energy,15m\n"
 	reply, kept := s.configure(t, table)
 	if reply["ok"] != true || reply["changed"] != true || reply["points"] != 4.0 || reply["plan"] != nil {
@@ -48,11 +48,11 @@ func TestConfigure(t *testing.T) {
 	if budget, ok := reply["budget"].(float64); !ok || budget <= 0 || budget >= 0.1 || reply["budget_worst"].(float64) <= budget {
 		t.Errorf("budget %v, worst %v", reply["budget"], reply["budget_worst"])
 	}
-	if got := s.table(); got.Text != table || got.Hash() != reply["hash"] {
+	if got := s.keeper.Table(); got.Text != table || got.Hash() != reply["hash"] {
 		t.Errorf("in force is %q, hash %v", got.Text, reply["hash"])
 	}
 	var k keptTable
-	if err := json.Unmarshal([]byte(*kept), &k); err != nil || k.CSV != table || k.Hash != s.table().Hash() || k.FileHash != file || k.Points != 4 || k.Time == "" {
+	if err := json.Unmarshal([]byte(*kept), &k); err != nil || k.CSV != table || k.Hash != s.keeper.Table().Hash() || k.FileHash != file || k.Points != 4 || k.Time == "" {
 		t.Errorf("kept is %s (%v)", *kept, err)
 	}
 	if reply, _ = s.configure(t, table); reply["changed"] != false {
@@ -72,15 +72,15 @@ func TestConfigure(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if reply, _ = s.configure(t, gb); reply["ok"] != true || s.table().Points[0].Name != "进线电压" {
-		t.Errorf("in GB18030: %v, %+v", reply, s.table())
+	if reply, _ = s.configure(t, gb); reply["ok"] != true || s.keeper.Table().Points[0].Name != "进线电压" {
+		t.Errorf("in GB18030: %v, %+v", reply, s.keeper.Table())
 	}
 
 	reply, kept = s.configure(t, "")
-	if reply["ok"] != true || *kept != "" || s.table().Hash() != file {
+	if reply["ok"] != true || *kept != "" || s.keeper.Table().Hash() != file {
 		t.Errorf("back to the file: %v, kept %q", reply, *kept)
 	}
-	if reply, _ = s.configure(t, "off"); reply["ok"] != true || len(s.table().Points) != 0 {
+	if reply, _ = s.configure(t, "off"); reply["ok"] != true || len(s.keeper.Table().Points) != 0 {
 		t.Errorf("off: %v", reply)
 	}
 }
@@ -88,7 +88,7 @@ func TestConfigure(t *testing.T) {
 // TestDryRun says what would be, and changes nothing.
 func TestDryRun(t *testing.T) {
 	s := newStage(t, configurable)
-	before := s.table()
+	before := s.keeper.Table()
 	for _, payload := range []string{
 		`{"dry_run":true,"points":[{"meter":"main","item":"voltage_a","interval":"10s"},{"meter":"main","item":"current_a","interval":"1m"}]}`,
 		`{"dry_run":true,"csv":"meter,item,interval\nmain,voltage_a,10s\nmain,current_a,60\n"}`,
@@ -99,7 +99,7 @@ func TestDryRun(t *testing.T) {
 		if err != nil || string(plan) != want || reply["changed"] != true || kept != nil {
 			t.Errorf("reply %v", reply)
 		}
-		if s.table() != before {
+		if s.keeper.Table() != before {
 			t.Error("a dry run has changed the table")
 		}
 	}
@@ -111,7 +111,7 @@ func TestDryRun(t *testing.T) {
 // TestConfigureRefuses takes nothing of a table with anything wrong in it.
 func TestConfigureRefuses(t *testing.T) {
 	s := newStage(t, configurable)
-	before := s.table()
+	before := s.keeper.Table()
 	var heavy strings.Builder
 	heavy.WriteString("meter,item,interval\n")
 	for i := range 200 {
@@ -138,7 +138,7 @@ func TestConfigureRefuses(t *testing.T) {
 			}
 		}
 	}
-	if s.table() != before {
+	if s.keeper.Table() != before {
 		t.Error("the table has changed")
 	}
 	quiet := newStage(t, nil)
@@ -159,15 +159,15 @@ func TestRestore(t *testing.T) {
 
 	s := newStage(t, configurable)
 	s.restore([]byte(*kept))
-	if s.table().Text != table {
-		t.Errorf("in force is %q", s.table().Text)
+	if s.keeper.Table().Text != table {
+		t.Errorf("in force is %q", s.keeper.Table().Text)
 	}
 	if m := <-s.sent; m.Topic != "test/bridge/config" || string(m.Payload) != *kept {
 		t.Errorf("published %s on %s", m.Payload, m.Topic)
 	}
 	s.restore([]byte(strings.Replace(*kept, "voltage_a", "current_a", 1)))
-	if s.table().Text != table {
-		t.Errorf("a second one counts: %q", s.table().Text)
+	if s.keeper.Table().Text != table {
+		t.Errorf("a second one counts: %q", s.keeper.Table().Text)
 	}
 
 	for name, row := range map[string]struct {
@@ -186,10 +186,10 @@ func TestRestore(t *testing.T) {
 				row.change(c)
 			}
 		})
-		before := s.table()
+		before := s.keeper.Table()
 		s.restore([]byte(row.kept))
-		if s.table() != before {
-			t.Errorf("%s: in force is %q", name, s.table().Text)
+		if s.keeper.Table() != before {
+			t.Errorf("%s: in force is %q", name, s.keeper.Table().Text)
 		}
 		if m := <-s.sent; m.Topic != "test/bridge/config" || len(m.Payload) > 0 || !m.Kind.Retained() {
 			t.Errorf("%s: published %q on %s, want the kept table taken back", name, m.Payload, m.Topic)
@@ -199,8 +199,8 @@ func TestRestore(t *testing.T) {
 	s = newStage(t, configurable)
 	s.configure(t, "off")
 	s.restore([]byte(*kept))
-	if len(s.table().Points) > 0 {
-		t.Errorf("in force is %q", s.table().Text)
+	if len(s.keeper.Table().Points) > 0 {
+		t.Errorf("in force is %q", s.keeper.Table().Text)
 	}
 }
 

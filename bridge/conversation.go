@@ -6,21 +6,14 @@ import (
 	"time"
 
 	"dlt645-mqtt/bridge/bus"
+	"dlt645-mqtt/bridge/meters"
 	"dlt645-mqtt/protocol"
 )
-
-// An outcome is how one step of a conversation ended.
-type outcome struct {
-	protocol.Step
-	bus.Reply
-	time   time.Time // when the answer came, else when waiting for it ended; of a value from the cache, when it was read
-	cached bool
-}
 
 // A conversation is how the plan of one request went: the steps that stand for items, and
 // what no step was made for.
 type conversation struct {
-	outcomes []outcome
+	outcomes []meters.Outcome
 	errors   []protocol.ItemError
 	effort   effort
 	address  protocol.Address  // the meter that answered, else the one that was asked
@@ -34,7 +27,7 @@ type conversation struct {
 // may ask for what this meter ignores.
 func (c *conversation) silent() bool {
 	for _, o := range slices.Backward(c.outcomes) {
-		if !o.cached {
+		if !o.Cached {
 			return errors.Is(o.Err, protocol.ErrSilent)
 		}
 	}
@@ -49,13 +42,13 @@ func (c *conversation) passing() bool {
 			return errors.Is(err, target)
 		})
 	}
-	return passing(c.err) || slices.ContainsFunc(c.outcomes, func(o outcome) bool { return passing(o.Err) && !o.Unreadable })
+	return passing(c.err) || slices.ContainsFunc(c.outcomes, func(o meters.Outcome) bool { return passing(o.Err) && !o.Unreadable })
 }
 
 // A pending plan waits for the bus, as far as the cache did not know enough.
 type pending struct {
 	plan     protocol.Plan
-	outcomes []outcome // one for each step; those from the cache are complete
+	outcomes []meters.Outcome // one for each step; those from the cache are complete
 	report   <-chan bus.Report
 	asked    time.Time
 }
@@ -64,13 +57,13 @@ type pending struct {
 // before the deadline of the request. continued tells that the request was admitted before.
 func (b *Bridge) begin(r *request, plan protocol.Plan, continued bool) (pending, error) {
 	r.payload = nil // it may be long, and all that is in it has been read
-	p := pending{plan: plan, outcomes: make([]outcome, len(plan.Steps)), asked: time.Now()}
+	p := pending{plan: plan, outcomes: make([]meters.Outcome, len(plan.Steps)), asked: time.Now()}
 	var rest []protocol.Step
-	setMode(plan.Steps, r.mode)
+	meters.SetMode(plan.Steps, r.mode)
 	for i, step := range plan.Steps {
 		p.outcomes[i].Step = step
 		if result, moment, ok := b.cache.get(&step, r.maxAge); ok {
-			p.outcomes[i].Result, p.outcomes[i].time, p.outcomes[i].cached = result, moment, true
+			p.outcomes[i].Result, p.outcomes[i].Time, p.outcomes[i].Cached = result, moment, true
 			continue
 		}
 		rest = append(rest, step)
@@ -163,12 +156,12 @@ func (b *Bridge) record(p *pending, replies []bus.Reply) (acted bool) {
 	now := time.Now()
 	for i := range p.outcomes {
 		o := &p.outcomes[i]
-		if o.cached {
+		if o.Cached {
 			continue
 		}
-		o.Reply, o.time, replies = replies[0], now, replies[1:]
+		o.Reply, o.Time, replies = replies[0], now, replies[1:]
 		if !o.Came.IsZero() { // other work may have gone between this step and the last one
-			o.time = o.Came
+			o.Time = o.Came
 		}
 		switch {
 		case o.Step.IsCommand() && o.Started:
@@ -178,11 +171,11 @@ func (b *Bridge) record(p *pending, replies []bus.Reply) (acted bool) {
 			}
 			acted = true
 		case o.Err == nil && !p.plan.Address.Shared:
-			b.cache.put(&o.Step, o.Result, p.asked, o.time)
+			b.cache.put(&o.Step, o.Result, p.asked, o.Time)
 		}
 		b.clocks.learn(o)
 	}
-	b.observe(p.outcomes)
+	b.keeper.Observe(p.outcomes)
 	return acted
 }
 

@@ -4,27 +4,28 @@ import (
 	"testing"
 
 	"dlt645-mqtt/bridge/bus"
+	"dlt645-mqtt/bridge/meters"
 	"dlt645-mqtt/protocol"
 )
 
 func TestSilentConversation(t *testing.T) {
-	tried := func(err error) outcome {
-		return outcome{Reply: bus.Reply{Started: true, Answer: protocol.Answer{Err: err}}}
+	tried := func(err error) meters.Outcome {
+		return meters.Outcome{Reply: bus.Reply{Started: true, Answer: protocol.Answer{Err: err}}}
 	}
-	left := outcome{Reply: bus.Reply{Answer: protocol.Answer{Err: protocol.ErrSilent}}} // or offline
+	left := meters.Outcome{Reply: bus.Reply{Answer: protocol.Answer{Err: protocol.ErrSilent}}} // or offline
 	answered, refused, silent := tried(nil), tried(new(protocol.Refusal)), tried(protocol.ErrSilent)
 	for _, test := range []struct {
 		name     string
-		outcomes []outcome
+		outcomes []meters.Outcome
 		want     bool
 	}{
 		{"nothing tried", nil, false},
-		{"answered", []outcome{answered, refused}, false},
-		{"silent", []outcome{silent, left}, true},
-		{"silent in the end", []outcome{answered, silent, left}, true},
-		{"silent at first, as to who it is", []outcome{silent, left, answered}, false},
-		{"offline", []outcome{left, left}, true},
-		{"from the cache", []outcome{{cached: true}}, false},
+		{"answered", []meters.Outcome{answered, refused}, false},
+		{"silent", []meters.Outcome{silent, left}, true},
+		{"silent in the end", []meters.Outcome{answered, silent, left}, true},
+		{"silent at first, as to who it is", []meters.Outcome{silent, left, answered}, false},
+		{"offline", []meters.Outcome{left, left}, true},
+		{"from the cache", []meters.Outcome{{Cached: true}}, false},
 	} {
 		c := conversation{outcomes: test.outcomes}
 		if got := c.silent(); got != test.want {

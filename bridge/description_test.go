@@ -12,7 +12,7 @@ func TestDescription(t *testing.T) {
 		c.Allow = map[string]bool{verbRead: true, verbRelay: true}
 		c.Points = parseTable(t, c, "meter,item,interval,min,max,name\nmain,voltage_a,10s,207.0,253.0,mains\nmain,energy,15m,,,\n")
 	})
-	payload, err := encodeJSON(s.describe(s.table()))
+	payload, err := s.keeper.Description(s.keeper.Table())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,8 +28,8 @@ func TestDescription(t *testing.T) {
 	if m := s.info().Meters; m[0].DisplayName != "总表" || m[1].DisplayName != "" {
 		t.Errorf("bridge/info calls the meters %q and %q", m[0].DisplayName, m[1].DisplayName)
 	}
-	s.setTable(nil)
-	if payload, err := encodeJSON(s.describe(s.table())); err != nil || string(payload) != `{"meters":[]}` {
+	s.keeper.SetTable(nil)
+	if payload, err := s.keeper.Description(s.keeper.Table()); err != nil || string(payload) != `{"meters":[]}` {
 		t.Errorf("without points: %s (%v)", payload, err)
 	}
 }

@@ -119,7 +119,7 @@ func TestFailedCommandIsAnEvent(t *testing.T) {
 						continue
 					}
 					e := decoded(t, m.Payload)
-					if e["event_type"] == eventOffline { // it is, after enough of this
+					if e["event_type"] == "offline" { // it is, after enough of this
 						continue
 					}
 					events = append(events, fmt.Sprint(e["event_type"], " ", e["verb"], " ", e["action"], " ", e["result"], " ", e["code"], " ", e["reasons"]))

@@ -15,7 +15,7 @@ func (a *announcement) stale(meter string, d time.Duration) (list []string) {
 	a.t.Helper()
 	for range d / time.Second {
 		time.Sleep(time.Second)
-		a.refreshStale()
+		a.keeper.Turn()
 	}
 	synctest.Wait()
 	for len(a.told) > 0 {
@@ -41,7 +41,7 @@ func TestStaleValues(t *testing.T) {
 		a.cage.say = func(_, item string) string {
 			return map[string]string{"voltage_a": voltage, "status_3.relay_open": relay}[item]
 		}
-		a.refreshStale()
+		a.keeper.Turn()
 		if got, want := a.stale("main", 0), []string{"voltage_a", "status_3.relay_open", "relay", "clock_drift_s"}; !slices.Equal(got, want) {
 			t.Errorf("before the first reading %q are stale, want %q", got, want)
 		}
@@ -68,39 +68,9 @@ func TestStaleValues(t *testing.T) {
 	})
 }
 
-// TestDriftInState rounds what is known of a clock, and takes no notice of the second that a reading may be off.
-func TestDriftInState(t *testing.T) {
-	var s state
-	now := time.Date(2026, 11, 29, 8, 0, 0, 0, time.UTC)
-	for i, row := range []struct {
-		ahead string
-		want  string
-	}{
-		{"-600ms", "-1"}, {"0s", ""}, {"-1.9s", ""}, {"-2.1s", "-2"}, {"-1.2s", ""}, {"0s", "0"}, {"1m12.4s", "72"}, {"71.5s", ""}, {"-12s", "-12"},
-	} {
-		ahead, err := time.ParseDuration(row.ahead)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.dirty = false
-		s.takeDrift(ahead, now.Add(time.Duration(i)*time.Hour))
-		payload, err := s.encode(nil, func(time.Time) string { return "" })
-		if err != nil {
-			t.Fatal(err)
-		}
-		if s.dirty != (row.want != "") || s.dirty && !strings.Contains(string(payload), `"clock_drift_s":`+row.want+",") {
-			t.Errorf("%s: published %t, %s", row.ahead, s.dirty, payload)
-		}
-	}
-	if s.takeDrift(time.Hour, now); s.drift != -12 {
-		t.Error("an older reading is taken")
-	}
-}
-
 // TestRelayThatCannotBeSeen offers two buttons where a meter obeys, and refuses to show what its relay does.
 func TestRelayThatCannotBeSeen(t *testing.T) {
-	announce(t, "meter,item,interval\nmain,voltage_a,10s\nmain,status_3,10s\n", func(a *announcement) {
-		a.announcer.site.Relay = true
+	announceAs(t, func(c *Config) { c.Allow["relay"] = true }, "meter,item,interval\nmain,voltage_a,10s\nmain,status_3,10s\n", func(a *announcement) {
 		a.meters(func() {
 			a.cage.say = func(_, item string) string {
 				if strings.HasPrefix(item, "status_3") {

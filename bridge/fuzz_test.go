@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"dlt645-mqtt/bridge/bus"
+	"dlt645-mqtt/bridge/meters"
 	"dlt645-mqtt/bridge/mqtt"
 )
 
@@ -39,7 +40,7 @@ func FuzzReceive(f *testing.F) {
 		}
 		b := New(Config{
 			Root: "test", Broker: mqtt.Broker{URLs: []*url.URL{{Scheme: "mqtt", Host: "127.0.0.1:1"}}}, Bus: line, Protocol: parrot{}, Zone: time.UTC,
-			Meters: []Meter{{Name: "main", Address: parrotAt("000000000001"), Protocol: parrot{}}, {Name: "only", Address: parrotAt("AAAAAAAAAAAA"), Protocol: parrot{}}},
+			Meters: []meters.Meter{{Name: "main", Address: parrotAt("000000000001"), Protocol: parrot{}}, {Name: "only", Address: parrotAt("AAAAAAAAAAAA"), Protocol: parrot{}}},
 			Allow:  map[string]bool{"read": true, "raw": true, "relay": true, "write": true, "maintenance": true, "broadcast": true, "config": true},
 			Log:    slog.New(slog.DiscardHandler), Version: "test",
 		})

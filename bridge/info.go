@@ -60,7 +60,7 @@ type infoMeter struct {
 func (b *Bridge) info() info {
 	state := b.bus.State()
 	i := info{
-		Version: b.config.Version, Started: b.stamp(b.began), Host: b.host, Site: b.config.Site, Table: b.table().Hash(),
+		Version: b.config.Version, Started: b.stamp(b.began), Host: b.host, Site: b.config.Site, Table: b.keeper.Table().Hash(),
 		Counters:  counters{b.counted.replies.Load(), b.counted.commands.Load(), b.counted.errors.Load()},
 		Protocols: b.protocolNames(),
 		Allow:     []string{},
@@ -78,8 +78,8 @@ func (b *Bridge) info() info {
 			i.Allow = append(i.Allow, class)
 		}
 	}
-	for _, m := range b.directory.meters {
-		address := m.current()
+	for _, m := range b.directory.All() {
+		address := m.Current()
 		known := b.bus.Meter(address.MeterKey)
 		meter := infoMeter{Name: m.Name, DisplayName: m.DisplayName, Address: address.Text, Protocol: m.Protocol.Name(), Options: address.Variant, Online: known.Online()}
 		if m.Mode != (protocol.Mode{}) {

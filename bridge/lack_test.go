@@ -187,7 +187,7 @@ func TestExchangedForAMuteOne(t *testing.T) {
 		p.meters(func() { away, exchanged = false, true })
 		time.Sleep(time.Hour)
 		events := p.events("main")
-		if last := len(events) - 1; last < 0 || events[last] != eventOnline {
+		if last := len(events) - 1; last < 0 || events[last] != "online" {
 			t.Errorf("events %q", events)
 		}
 		time.Sleep(30 * time.Minute)

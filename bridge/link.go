@@ -12,8 +12,7 @@ const (
 	// receiveMaximum is how many requests the broker sends before the first is acknowledged.
 	receiveMaximum = 1024
 
-	subscribeTimeout = 10 * time.Second
-	subscribeRetry   = 30 * time.Second
+	subscribeRetry = 30 * time.Second
 
 	// keptPatience is how long a retained message may take to come after its subscription.
 	keptPatience = 5 * time.Second
@@ -43,7 +42,7 @@ func (b *Bridge) connect(ctx context.Context) (*mqtt.Link, error) {
 // acknowledged. It sends no more of them than the receive maximum then, and our memory stays bounded.
 func (b *Bridge) hear(came mqtt.Message, ack func()) {
 	if !came.Again {
-		if m := messageOf(came); !b.announcer.hear(m) {
+		if m := messageOf(came); !b.keeper.Hear(m.topic, m.payload, m.retain) {
 			b.receive(m)
 		}
 	}
@@ -53,23 +52,22 @@ func (b *Bridge) hear(came mqtt.Message, ack func()) {
 
 // ready says on each new connection that we are there, now that requests reach us.
 func (b *Bridge) ready(ctx context.Context, c *mqtt.Connection) {
-	if !b.restored.Load() {
+	if !b.keeper.Restored.Load() {
 		go b.askForTable(ctx, c)
 	}
 	b.listening.Store(true)
-	b.refreshStale() // first, or what the broker has kept would seem to be of now
+	b.keeper.Up()
 	b.outbox.Put(mqtt.Outgoing{Kind: mqtt.Following, Topic: b.topics.join(topicStatus), Payload: []byte(statusOnline), ContentType: mqtt.Text})
 	b.forceInfo()
-	b.publishDescription(b.table())
 	b.outbox.Up(ctx, c.Publish)
-	go b.askForList(ctx, c)
-	go b.subscribeDiscovery(ctx, c)
+	b.keeper.Listen(ctx, c)
 	b.limited.Log(slog.LevelInfo, "ready", "ready for requests", "filter", b.topics.requests())
 }
 
 // down stops publishing until the next connection.
 func (b *Bridge) down() {
 	b.listening.Store(false)
+	b.keeper.Down()
 	b.outbox.Down()
 }
 
@@ -78,7 +76,7 @@ func (b *Bridge) down() {
 func (b *Bridge) askForTable(ctx context.Context, c *mqtt.Connection) {
 	allowed := b.config.Allow[verbConfig]
 	if !allowed {
-		if b.restored.Swap(true) {
+		if b.keeper.Restored.Swap(true) {
 			return
 		}
 		defer b.outbox.Put(b.keptTable(nil, "")) // also if the bridge's account cannot read it
@@ -87,7 +85,7 @@ func (b *Bridge) askForTable(ctx context.Context, c *mqtt.Connection) {
 	if err := c.Subscribe(ctx, mqtt.Subscription{Topic: topic, QoS: 1}); err != nil {
 		if allowed {
 			b.limited.Warn("kept table", "the broker does not tell which point table it has kept; that of DLT645_POINTS holds", "topic", topic, "err", err)
-			b.settled()
+			b.keeper.Begin()
 		}
 		return
 	}
@@ -98,55 +96,11 @@ func (b *Bridge) askForTable(ctx context.Context, c *mqtt.Connection) {
 		return
 	case <-timer.C:
 	}
-	b.configuring.Lock()   // what came is in force
-	b.restored.Store(true) // there is none, or it has been read
-	b.settled()
-	b.configuring.Unlock()
+	b.keeper.Configuring.Lock()   // what came is in force
+	b.keeper.Restored.Store(true) // there is none, or it has been read
+	b.keeper.Begin()
+	b.keeper.Configuring.Unlock()
 	if err := c.Unsubscribe(ctx, topic); err != nil {
 		b.log.Debug("unsubscribe", "topic", topic, "err", err)
-	}
-}
-
-// askForList has the broker send, once, the list of what an earlier run has published.
-func (b *Bridge) askForList(ctx context.Context, c *mqtt.Connection) {
-	if b.announcer.isListed() {
-		return
-	}
-	topic := b.topics.join(topicPublished)
-	if err := c.Subscribe(ctx, mqtt.Subscription{Topic: topic, QoS: 1}); err != nil {
-		if ctx.Err() == nil {
-			b.limited.Warn("kept list", "the broker does not tell what an earlier run has published: what is retained of meters that are gone stays", "topic", topic, "err", err,
-				"advice", "the bridge's account must be allowed to read it")
-			b.announcer.giveUpList()
-		}
-		return
-	}
-	timer := time.NewTimer(keptPatience)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done(): // the next connection asks again
-		return
-	case <-b.announcer.listHeard:
-	case <-timer.C:
-		b.announcer.giveUpList()
-	}
-	if err := c.Unsubscribe(ctx, topic); err != nil {
-		b.log.Debug("unsubscribe", "topic", topic, "err", err)
-	}
-}
-
-// subscribeDiscovery asks for what must be heard of Home Assistant. Without it Home Assistant is
-// told of the meters all the same.
-func (b *Bridge) subscribeDiscovery(ctx context.Context, c *mqtt.Connection) {
-	defer b.announcer.subscribed()
-	subscriptions := b.announcer.subscriptions()
-	if subscriptions == nil {
-		return
-	}
-	asking, cancel := context.WithTimeout(ctx, subscribeTimeout)
-	defer cancel()
-	if err := c.Subscribe(asking, subscriptions...); err != nil && ctx.Err() == nil {
-		b.limited.Warn("subscribe discovery", "the broker does not grant the subscription for Home Assistant: its restart goes unnoticed", "err", err,
-			"advice", "the bridge's account must be allowed to read "+b.config.Discovery+"/status; DLT645_DISCOVERY=off does without Home Assistant")
 	}
 }

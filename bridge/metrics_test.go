@@ -19,7 +19,7 @@ func TestMetricsShowNothingOld(t *testing.T) {
 		shown := func(want ...string) {
 			t.Helper()
 			var text strings.Builder
-			p.writeMeters(&text)
+			p.keeper.WriteMetrics(&text)
 			for _, item := range []string{"voltage_a", "energy"} {
 				is := strings.Contains(text.String(), `dlt645_point_value{meter="main",item="`+item+`"} 1.0`)
 				if was := strings.Contains(strings.Join(want, " "), item); is != was {

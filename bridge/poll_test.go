@@ -36,7 +36,7 @@ func pollAs(t *testing.T, change func(*Config), table string, delay time.Duratio
 		p.cage.say, p.cage.delay = say, delay
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
-		go func() { p.poll(ctx); close(done) }()
+		go func() { p.keeper.Poll(ctx); close(done) }()
 		test(p)
 		cancel()
 		<-done
@@ -126,61 +126,6 @@ func TestRoundsAreAligned(t *testing.T) {
 	}
 }
 
-// TestRoundsInTheMetersZone aligns to the hour as the meters' clocks show it.
-func TestRoundsInTheMetersZone(t *testing.T) {
-	half := time.FixedZone("half", 5*3600+1800)
-	for interval, want := range map[time.Duration]string{time.Hour: "01:00", 24 * time.Hour: "00:00", 15 * time.Minute: "00:15", 90 * time.Second: ""} {
-		w := newWatch(&meter{Meter: Meter{Name: "main"}}, true)
-		key := roundKey{"main", interval}
-		r := newRound(w, key)
-		r.phase = (&poller{}).phase(r, key, true)
-		_, next := r.multiple(time.Date(2026, 11, 21, 0, 0, 1, 0, half), half)
-		if got := next.In(half).Format("15:04"); want != "" && got != want {
-			t.Errorf("every %v: the next at %s, want %s", interval, got, want)
-		}
-	}
-}
-
-// TestRoundsAreSpread has meters whose intervals do not fit the hour polled at different times.
-func TestRoundsAreSpread(t *testing.T) {
-	phases := map[time.Duration]bool{}
-	for i := range 20 {
-		w := newWatch(&meter{Meter: Meter{Name: fmt.Sprintf("meter_%d", i)}}, true)
-		key := roundKey{w.Name, 7 * time.Minute}
-		r := newRound(w, key)
-		r.phase = (&poller{}).phase(r, key, true)
-		if r.phase < 0 || r.phase >= 7*time.Minute {
-			t.Errorf("phase %v", r.phase)
-		}
-		phases[r.phase.Truncate(10*time.Second)] = true
-	}
-	if len(phases) < 10 {
-		t.Errorf("20 meters have %d phases", len(phases))
-	}
-}
-
-// TestRoundsOfManyRootsAreSpread has bridges whose tables ask for no interval poll at different seconds, each
-// always at its own, and those that ask for a minute at the full one.
-func TestRoundsOfManyRootsAreSpread(t *testing.T) {
-	key := roundKey{"main", time.Minute}
-	r := newRound(newWatch(&meter{Meter: Meter{Name: "main"}}, true), key)
-	phases := map[time.Duration]bool{}
-	for i := range 100 {
-		p := &poller{root: fmt.Sprintf("site/%d", i)}
-		phase := p.phase(r, key, false)
-		if phase < 0 || phase >= time.Minute || phase != p.phase(r, key, false) {
-			t.Errorf("phase %v", phase)
-		}
-		phases[phase.Truncate(time.Second)] = true
-		if clocked := p.phase(r, key, true); clocked != 0 {
-			t.Errorf("a round that was asked for begins %v after the minute", clocked)
-		}
-	}
-	if len(phases) < 40 {
-		t.Errorf("100 roots poll in %d seconds of the minute", len(phases))
-	}
-}
-
 // TestRoundsDoNotPileUp has a meter that takes longer than the interval: rounds are skipped,
 // and never wait.
 func TestRoundsDoNotPileUp(t *testing.T) {
@@ -201,7 +146,7 @@ func TestRoundsDoNotPileUp(t *testing.T) {
 		if waiting := p.bus.State().Queue; waiting > 2 {
 			t.Errorf("%d jobs wait", waiting)
 		}
-		missed := p.poller.missedSoFar()
+		missed := p.keeper.MissedPolls()
 		rounds := 0
 		p.meters(func() { rounds = asked / items })
 		if rounds < 13 || rounds > 16 || missed < 40 || missed > 48 {
@@ -318,7 +263,7 @@ func TestTableChange(t *testing.T) {
 			t.Errorf("availability of the meter without a name: %q", got)
 		}
 		p.meters(func() { clear(asked) })
-		p.setTable(parseTable(t, &p.config, "meter,item,interval\nmain,current_a,10s\n"))
+		p.keeper.SetTable(parseTable(t, &p.config, "meter,item,interval\nmain,current_a,10s\n"))
 		time.Sleep(time.Minute)
 		p.meters(func() {
 			if asked["000000000007 voltage_a"] > 0 || asked["000000000001 voltage_a"] > 0 || asked["000000000001 current_a"] < 6 {
@@ -354,14 +299,14 @@ func TestTableChangeDuringARound(t *testing.T) {
 		return "1.0"
 	}, func(p *post) {
 		time.Sleep(5 * time.Second)
-		p.setTable(parseTable(t, &p.config, "meter,item,interval\nmain,voltage_a,24h\nmain,current_a,24h\n"))
+		p.keeper.SetTable(parseTable(t, &p.config, "meter,item,interval\nmain,voltage_a,24h\nmain,current_a,24h\n"))
 		time.Sleep(5 * time.Minute)
 		p.meters(func() {
 			if asked["current_a"] != 1 || asked["voltage_a"] != 2 {
 				t.Errorf("asked %v", asked)
 			}
 		})
-		if missed := p.poller.missedSoFar(); missed != 0 {
+		if missed := p.keeper.MissedPolls(); missed != 0 {
 			t.Errorf("%d rounds were missed", missed)
 		}
 	})
@@ -385,7 +330,7 @@ func TestNothingIsReadBeforeTheTableIsKnown(t *testing.T) {
 		}, 4 * time.Second, "current_a"},
 		{"another one is sent", true, func(p *post) { p.configure(p.t, kept) }, 4 * time.Second, "current_a"},
 		{"spoilt", true, func(p *post) { p.restore([]byte("{}")) }, 4 * time.Second, "voltage_a"},
-		{"none, or it is not told", true, func(p *post) { p.settled() }, 4 * time.Second, "voltage_a"},
+		{"none, or it is not told", true, func(p *post) { p.keeper.Begin() }, 4 * time.Second, "voltage_a"},
 		{"no broker", true, func(*post) {}, tablePatience - time.Second, "voltage_a"},
 		{"not allowed", false, func(*post) {}, 0, "voltage_a"},
 	} {
@@ -401,7 +346,7 @@ func TestNothingIsReadBeforeTheTableIsKnown(t *testing.T) {
 				p.cage.say = always("1.00")
 				ctx, cancel := context.WithCancel(t.Context())
 				done := make(chan struct{})
-				go func() { p.poll(ctx); close(done) }()
+				go func() { p.keeper.Poll(ctx); close(done) }()
 				begin := time.Now()
 				var asked time.Duration // to the second; the bus may hold a first request for part of one
 				for said := ""; !strings.Contains(said, "voltage_a") && !strings.Contains(said, "current_a"); said = strings.Join(p.cage.said(), " ") {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"dlt645-mqtt/bridge/bus"
+	"dlt645-mqtt/bridge/meters"
 	"dlt645-mqtt/protocol"
 )
 
@@ -61,9 +62,9 @@ func TestWhatIsLookedAtFirstTakesItsTime(t *testing.T) {
 				s := newStageOn(t, cage, bus.Config{Settings: bus.Settings{Baud: 9600, Timeout: 4 * time.Second}, Open: cage.open}, func(c *Config) {
 					c.Allow["maintenance"], c.Allow["broadcast"], c.Allow["relay"] = true, true, true
 					c.Protocol = careful{}
-					c.Meters = []Meter{{Name: "main", Address: parrotAt("000000000001"), Protocol: careful{}}}
+					c.Meters = []meters.Meter{{Name: "main", Address: parrotAt("000000000001"), Protocol: careful{}}}
 					for _, dead := range []string{"900000000001", "900000000002", "900000000003", "900000000004"} {
-						c.Meters = append(c.Meters, Meter{Name: dead, Address: parrotAt(dead), Protocol: careful{}})
+						c.Meters = append(c.Meters, meters.Meter{Name: dead, Address: parrotAt(dead), Protocol: careful{}})
 					}
 				})
 				s.ask(t, message{topic: "test/request/read/main", payload: []byte("voltage_a")}) // the line has been listened to

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"dlt645-mqtt/bridge/bus"
+	"dlt645-mqtt/bridge/meters"
 	"dlt645-mqtt/bridge/points"
 	"dlt645-mqtt/protocol"
 )
@@ -40,6 +41,7 @@ func problemOf(err error) *problem {
 		code   Code
 	}{
 		{protocol.ErrBadRequest, CodeBadRequest},
+		{meters.ErrUnknown, CodeUnknownMeter},
 		{protocol.ErrUnknownItem, CodeUnknownItem},
 		{protocol.ErrUnsupported, CodeUnsupported},
 		{protocol.ErrUnsafe, CodeRefused},
@@ -53,7 +55,7 @@ func problemOf(err error) *problem {
 		if errors.Is(err, row.target) {
 			p.Code = row.code
 			switch row.code {
-			case CodeBadRequest, CodeUnknownItem, CodeUnsupported, CodeRefused: // the code says that much
+			case CodeBadRequest, CodeUnknownMeter, CodeUnknownItem, CodeUnsupported, CodeRefused: // the code says that much
 				p.Message = strings.TrimPrefix(p.Message, row.target.Error()+": ")
 			}
 			break

@@ -30,7 +30,7 @@ func (b *Bridge) raw(r *request, in *body) error {
 	}
 	plan, err := r.protocol.Plan(ask, nil)
 	// The frame itself does not say which edition it is of, or which model its meter is; the meter's configuration does.
-	m := b.directory.of(plan.Address.MeterKey)
+	m := b.directory.Of(plan.Address.MeterKey)
 	if m != nil && m.Protocol != r.protocol {
 		r.protocol = m.Protocol
 		plan, err = r.protocol.Plan(ask, nil)
@@ -126,6 +126,15 @@ func (b *Bridge) protocolKey(r *request, in *body) error {
 		}
 	}
 	return problemf(CodeBadRequest, "%s is no protocol; there are %s", quote(name), strings.Join(b.protocolNames(), ", "))
+}
+
+// protocolNames lists the names of all protocols.
+func (b *Bridge) protocolNames() []string {
+	names := make([]string, len(b.config.Protocols))
+	for i, p := range b.config.Protocols {
+		names[i] = p.Name()
+	}
+	return names
 }
 
 // recognised returns the protocol that a frame is of: that of meters without a name unless only another knows it.

@@ -6,6 +6,7 @@ import (
 
 	"dlt645-mqtt/bridge/bus"
 	"dlt645-mqtt/bridge/limit"
+	"dlt645-mqtt/bridge/meters"
 	"dlt645-mqtt/protocol"
 )
 
@@ -23,7 +24,7 @@ func (b *Bridge) read(r *request, in *body) error {
 	}
 	r.stranger = m == nil && !b.bus.Meter(r.address.MeterKey).Answered()
 	if len(r.items) == 0 {
-		if r.items = b.poller.itemsOf(r.meter, time.Now()); r.items == nil {
+		if r.items = b.keeper.ItemsOf(r.meter); r.items == nil {
 			return problemf(CodeBadRequest, "the body names no items, and meter %s has no points of its own: name items, such as voltage_a", r.target)
 		}
 		r.points = true
@@ -88,10 +89,10 @@ func (r *request) readKeys(in *body) error {
 }
 
 // finishRead makes the reply out of what the meter said, and what was known of it.
-func (b *Bridge) finishRead(r *request, m *meter, c conversation) {
+func (b *Bridge) finishRead(r *request, m *meters.Entry, c conversation) {
 	r.address = c.address
 	if m == nil {
-		if m = b.directory.at(c.address.MeterKey); m != nil {
+		if m = b.directory.At(c.address.MeterKey); m != nil {
 			r.meter = m.Name
 		}
 	}
@@ -109,7 +110,7 @@ func (b *Bridge) finishRead(r *request, m *meter, c conversation) {
 	}
 	for i := range c.outcomes {
 		o := &c.outcomes[i]
-		started = started || o.Started || o.cached
+		started = started || o.Started || o.Cached
 		if r.trace {
 			a.Frames = append(a.Frames, b.tracedFrames(r.protocol, o.Frames)...)
 		}
@@ -119,8 +120,8 @@ func (b *Bridge) finishRead(r *request, m *meter, c conversation) {
 			}
 			continue
 		}
-		if o.time.After(newest) {
-			newest = o.time
+		if o.Time.After(newest) {
+			newest = o.Time
 		}
 		for _, item := range o.Items { // what a block did not bring may have been read singly
 			a.Errors.Remove(item)
@@ -134,9 +135,9 @@ func (b *Bridge) finishRead(r *request, m *meter, c conversation) {
 		}
 	}
 	for i := range c.outcomes {
-		if o := &c.outcomes[i]; o.cached && o.time.Before(newest) {
+		if o := &c.outcomes[i]; o.Cached && o.Time.Before(newest) {
 			for _, value := range o.Values(o.Result) {
-				a.Times.Set(value.Name, b.stamp(o.time))
+				a.Times.Set(value.Name, b.stamp(o.Time))
 			}
 		}
 	}
@@ -160,7 +161,7 @@ func (b *Bridge) finishRead(r *request, m *meter, c conversation) {
 		}
 	}
 	if m != nil {
-		m.learn(c.address, !c.silent())
+		m.Learn(c.address, !c.silent())
 	}
 	a.OK = len(a.Errors) == 0
 	if !a.OK && !started {

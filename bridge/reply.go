@@ -76,9 +76,9 @@ func (e *effort) add(report bus.Report) {
 	e.Steps += report.Steps
 }
 
-// stamp writes a moment as the contract does: RFC 3339 with offset and milliseconds.
+// stamp writes a moment as the contract does.
 func (b *Bridge) stamp(t time.Time) string {
-	return t.In(b.config.Zone).Format("2006-01-02T15:04:05.000Z07:00")
+	return protocol.FormatMoment(t.In(b.config.Zone))
 }
 
 // newReply begins the reply to a request; it says ok until something says otherwise.

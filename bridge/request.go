@@ -8,6 +8,7 @@ import (
 
 	"dlt645-mqtt/bridge/bus"
 	"dlt645-mqtt/bridge/limit"
+	"dlt645-mqtt/bridge/meters"
 	"dlt645-mqtt/bridge/mqtt"
 	"dlt645-mqtt/bridge/points"
 	"dlt645-mqtt/protocol"
@@ -231,4 +232,18 @@ func (b *Bridge) permit(p protocol.Permission) error {
 
 func notAllowed(class string) error {
 	return problemf(CodeNotAllowed, "requests of class %s are not allowed on this bridge; its operator allows them with DLT645_ALLOW", class)
+}
+
+// locate finds the meter that the topic of a request names. It returns nil for one that is not
+// configured.
+func (b *Bridge) locate(r *request) (*meters.Entry, error) {
+	m, address, spoken, err := b.directory.Find(r.target)
+	if err != nil {
+		return nil, err
+	}
+	r.protocol, r.address, r.meter = spoken, address, address.Text
+	if m != nil {
+		r.meter, r.mode = m.Name, m.Mode
+	}
+	return m, nil
 }

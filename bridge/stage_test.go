@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"dlt645-mqtt/bridge/bus"
+	"dlt645-mqtt/bridge/meters"
 	"dlt645-mqtt/bridge/mqtt"
 	"dlt645-mqtt/bridge/points"
 )
@@ -44,10 +45,10 @@ func newStageOn(t *testing.T, cage *cage, on bus.Config, change func(*Config)) *
 	line := bus.New(on)
 	config := Config{
 		Root: "test", Broker: mqtt.Broker{URLs: []*url.URL{{Scheme: "mqtt", Host: "127.0.0.1:1"}}}, Bus: line, Protocol: parrot{}, Zone: time.UTC,
-		Meters: []Meter{{Name: "main", Address: parrotAt("000000000001"), Protocol: parrot{}}, {Name: "dead", Address: parrotAt("900000000000"), Protocol: parrot{}}, {Name: "only", Address: parrotAt("AAAAAAAAAAAA"), Protocol: parrot{}}},
+		Meters: []meters.Meter{{Name: "main", Address: parrotAt("000000000001"), Protocol: parrot{}}, {Name: "dead", Address: parrotAt("900000000000"), Protocol: parrot{}}, {Name: "only", Address: parrotAt("AAAAAAAAAAAA"), Protocol: parrot{}}},
 		Allow:  map[string]bool{"read": true, "raw": true}, Log: log, Version: "test",
 	}
-	config.Points = points.Basic(Site(config.Meters, config.Protocol))
+	config.Points = points.Basic(meters.Site(config.Meters, config.Protocol))
 	if change != nil {
 		change(&config)
 	}
@@ -87,6 +88,17 @@ func (s *stage) ask(t *testing.T, m message) (mqtt.Outgoing, map[string]any) {
 	return sent, decoded(t, sent.Payload)
 }
 
+// events returns the events that were published so far, one after the other.
+func (s *stage) events() (text string) {
+	s.outbox.Drain(time.Second)
+	for len(s.told) > 0 {
+		if m := <-s.told; strings.HasSuffix(m.Topic, "/event") {
+			text += string(m.Payload)
+		}
+	}
+	return text
+}
+
 // decoded reads a reply; numbers keep their digits.
 func decoded(t *testing.T, payload []byte) (reply map[string]any) {
 	t.Helper()
@@ -108,7 +120,7 @@ func codeOf(reply map[string]any) string {
 // parseTable reads a point table for the meters of a configuration.
 func parseTable(t *testing.T, c *Config, text string) *points.Table {
 	t.Helper()
-	table, err := points.Parse([]byte(text), Site(c.Meters, c.Protocol))
+	table, err := points.Parse([]byte(text), meters.Site(c.Meters, c.Protocol))
 	if err != nil {
 		t.Fatal(err)
 	}

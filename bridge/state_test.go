@@ -7,8 +7,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"dlt645-mqtt/protocol"
 )
 
 func TestState(t *testing.T) {
@@ -168,14 +166,14 @@ func TestStateUnretainedAfterAnotherTable(t *testing.T) {
 		return "1.0"
 	}, func(p *post) {
 		time.Sleep(90 * time.Second)
-		p.setTable(parseTable(t, &p.config, "meter,item,interval,retain\nmain,voltage_a,1m,no\nmain,energy,24h,no\nonly,voltage_a,1m,\n"))
+		p.keeper.SetTable(parseTable(t, &p.config, "meter,item,interval,retain\nmain,voltage_a,1m,no\nmain,energy,24h,no\nonly,voltage_a,1m,\n"))
 		p.heard("main/state")
 		p.meters(func() { voltage = "220.2" })
 		time.Sleep(2 * time.Minute)
 		if got := p.heard("main/state"); len(got) != 1 || !strings.HasPrefix(got[0], `{"voltage_a":220.2,"energy":1.0,`) {
 			t.Errorf("published %q", got)
 		}
-		p.setTable(parseTable(t, &p.config, "meter,item,interval\nmain,voltage_a,1m\nmain,energy,24h\n"))
+		p.keeper.SetTable(parseTable(t, &p.config, "meter,item,interval\nmain,voltage_a,1m\nmain,energy,24h\n"))
 		time.Sleep(2 * time.Minute)
 		if got := p.heard("main/state"); len(got) != 1 || !strings.HasPrefix(got[0], `{"voltage_a":220.2,"energy":1.0,`) {
 			t.Errorf("published %q once it is retained", got)
@@ -205,47 +203,6 @@ func TestStateOfRelay(t *testing.T) {
 			t.Errorf("events %q", got)
 		}
 	})
-}
-
-// No item can be called like another member of a state.
-func TestStateNamesAreReserved(t *testing.T) {
-	now := time.Now()
-	s := state{values: map[string]*held{"x": {data: 1, time: now.Add(-time.Hour)}}, relay: relayOpen, relayTime: now, drift: 1, driftTime: now}
-	text, err := s.encode([]string{"x"}, func(time.Time) string { return "now" })
-	if err != nil {
-		t.Fatal(err)
-	}
-	var members map[string]any
-	if err := json.Unmarshal(text, &members); err != nil || len(members) != 5 {
-		t.Fatalf("%s, %v", text, err)
-	}
-	for name := range members {
-		if protocol.IsReserved(name) == (name == "x") {
-			t.Errorf("whether %s is reserved: %v", name, protocol.IsReserved(name))
-		}
-	}
-}
-
-func TestBeyond(t *testing.T) {
-	d := func(text string) protocol.Decimal {
-		value, err := protocol.ParseDecimal(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return value
-	}
-	for _, row := range []struct {
-		before, now any
-		band        string
-		want        bool
-	}{
-		{nil, d("1"), "5", true}, {d("1.0"), d("1.0"), "0", false}, {d("1.0"), d("1.1"), "0", true}, {d("1.0"), d("1.1"), "0.1", false},
-		{d("1.0"), d("0.89"), "0.1", true}, {"a", "a", "0", false}, {"a", "b", "0", true}, {true, false, "0", true}, {"1", d("1"), "0", true},
-	} {
-		if got := beyond(row.before, row.now, d(row.band)); got != row.want {
-			t.Errorf("from %v to %v with a deadband of %s: %t", row.before, row.now, row.band, got)
-		}
-	}
 }
 
 // TestStateGoesForward reads a point between two steps of a round that has read it already. The

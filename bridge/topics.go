@@ -10,7 +10,7 @@ import (
 	"dlt645-mqtt/protocol"
 )
 
-// The branches of the topic tree under the root.
+// The branches of the topic tree under the root. What is about meters stands in meters/topics.go.
 const (
 	branchRequest = "request"
 	branchReply   = "reply"
@@ -19,20 +19,9 @@ const (
 	topicInfo   = "bridge/info"
 	topicFrame  = "bridge/frame"
 
-	topicDescription = "bridge/description"
-	topicScan        = "bridge/scan"
-	topicAudit       = "bridge/audit"
-	topicConfig      = "bridge/config"
-
-	topicPublished = "bridge/published"
-
-	// Under the branch of a meter.
-	branchMeter       = "meter"
-	topicState        = "state"
-	topicReadings     = "readings"
-	topicAvailability = "availability"
-	topicEvent        = "event"
-	topicStale        = "stale"
+	topicScan   = "bridge/scan"
+	topicAudit  = "bridge/audit"
+	topicConfig = "bridge/config"
 )
 
 // The limits of a response topic.
@@ -122,11 +111,6 @@ func (t tree) request(topic string) (verb, target string, ok bool) {
 	tail, ok := strings.CutPrefix(topic, t.join(branchRequest)+"/")
 	verb, target, _ = strings.Cut(tail, "/")
 	return verb, target, ok
-}
-
-// ofMeter is a topic about a meter.
-func (t tree) ofMeter(name, topic string) string {
-	return t.join(branchMeter + "/" + name + "/" + topic)
 }
 
 // reply is the topic of the reply to a request that names no other: the request's tail again.

@@ -1,7 +1,9 @@
 package bridge
 
 import (
+	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -10,6 +12,7 @@ import (
 
 	"dlt645-mqtt/bridge/bus"
 	"dlt645-mqtt/bridge/homeassistant"
+	"dlt645-mqtt/bridge/meters"
 	"dlt645-mqtt/bridge/points"
 	"dlt645-mqtt/protocol"
 )
@@ -35,7 +38,7 @@ func atTheMill(t *testing.T, change func(*Config), test func(u *unlike)) {
 		u.stage = newStageOn(t, m.cage, bus.Config{Settings: bus.Settings{Baud: own.Baud, Timeout: time.Second}, Tunable: true, Modes: true, Open: m.open}, func(c *Config) {
 			c.Protocols = []protocol.Protocol{parrot{}, ticks, tocks}
 			c.Finders = []protocol.Finder{ticks}
-			c.Meters = []Meter{
+			c.Meters = []meters.Meter{
 				{Name: "rail", Address: ticks.at(7), Protocol: ticks, Mode: tickMode},
 				{Name: "one", Address: ticks.at(1), Protocol: ticks, Mode: tickMode},
 				{Name: "other", Address: tocks.at(1), Protocol: tocks, Mode: tickMode},
@@ -46,7 +49,7 @@ func atTheMill(t *testing.T, change func(*Config), test func(u *unlike)) {
 			for _, class := range Classes {
 				c.Allow[class] = true
 			}
-			if c.Points = points.Basic(Site(c.Meters, c.Protocol)); change != nil {
+			if c.Points = points.Basic(meters.Site(c.Meters, c.Protocol)); change != nil {
 				change(c)
 			}
 		})
@@ -154,7 +157,7 @@ func TestMetersOfTwoProtocolsAtOneAddress(t *testing.T) {
 		for meter, key := range map[string]protocol.MeterKey{
 			"one": {Family: "ticks", Text: "1"}, "other": {Family: "tocks", Text: "1"},
 		} {
-			if got := u.directory.at(key); got == nil || got.Name != meter {
+			if got := u.directory.At(key); got == nil || got.Name != meter {
 				t.Errorf("%v is %v", key, got)
 			}
 			if got := u.bus.Meter(key).Learned("dialect"); got != "plain" {
@@ -168,7 +171,7 @@ func TestMetersOfTwoProtocolsAtOneAddress(t *testing.T) {
 		if n := count() - before; n != 0 {
 			t.Error("a command to the meter of one protocol drops what is known of the other")
 		}
-		if got := u.directory.of(protocol.MeterKey{Family: "ticks", Text: "7"}); got == nil || got.Name != "rail" {
+		if got := u.directory.Of(protocol.MeterKey{Family: "ticks", Text: "7"}); got == nil || got.Name != "rail" {
 			t.Errorf("a frame to meter 7 is for %v", got)
 		}
 		info := u.info()
@@ -192,11 +195,11 @@ func TestMetersOfTwoProtocolsAtOneAddress(t *testing.T) {
 func TestPointsOfAnotherProtocol(t *testing.T) {
 	table := "meter,item,interval\nrail,*,10s\nbird,voltage_a,10s\n"
 	atTheMill(t, func(c *Config) { c.Points = parseTable(t, c, table) }, func(u *unlike) {
-		budget, err := u.Budget(u.table())
+		budget, err := u.keeper.Budget(u.keeper.Table())
 		if err != nil || len(budget.Rounds) != 2 || budget.Share <= 0 || budget.Share > 0.2 {
 			t.Errorf("budget %+v, %v", budget, err)
 		}
-		go u.poll(u.Context())
+		go u.keeper.Poll(u.Context())
 		time.Sleep(time.Minute)
 		u.mill.mu.Lock()
 		u.mill.meters[7]['p'], u.mill.meters[7]['c'] = "1", "4"
@@ -222,7 +225,7 @@ func TestPointsOfAnotherProtocol(t *testing.T) {
 		if !strings.Contains(events, "relay") || !strings.Contains(events, "power_failure") {
 			t.Errorf("events %s", events)
 		}
-		if !strings.Contains(points.Template(Site(u.config.Meters, u.config.Protocol)), "rail,level,1m30s") {
+		if !strings.Contains(points.Template(meters.Site(u.config.Meters, u.config.Protocol)), "rail,level,1m30s") {
 			t.Error("the template has no row of ticks")
 		}
 	})
@@ -232,14 +235,14 @@ func TestPointsOfAnotherProtocol(t *testing.T) {
 		{"meter,item\n1,level\n", `one and other both have the address "1"`},
 	} {
 		atTheMill(t, nil, func(u *unlike) {
-			if _, err := points.Parse([]byte(row.table), Site(u.config.Meters, u.config.Protocol)); err == nil || !strings.Contains(err.Error(), row.want) {
+			if _, err := points.Parse([]byte(row.table), meters.Site(u.config.Meters, u.config.Protocol)); err == nil || !strings.Contains(err.Error(), row.want) {
 				t.Errorf("%q: %v", row.table, err)
 			}
 		})
 	}
 	// Where it is the protocol of meters without a name, these go by such addresses.
 	atTheMill(t, func(c *Config) { c.Protocol = tick{family: "ticks"} }, func(u *unlike) {
-		table, err := points.Parse([]byte("meter,item\n9,level\n"), Site(u.config.Meters, u.config.Protocol))
+		table, err := points.Parse([]byte("meter,item\n9,level\n"), meters.Site(u.config.Meters, u.config.Protocol))
 		if err != nil || table.Points[0].Meter != "9" {
 			t.Errorf("%+v, %v", table, err)
 		}
@@ -258,18 +261,30 @@ func TestPointsOfAnotherProtocol(t *testing.T) {
 // TestHomeAssistantOfAnotherProtocol tells of devices that do not meet, and offers nothing that they cannot do.
 func TestHomeAssistantOfAnotherProtocol(t *testing.T) {
 	atTheMill(t, func(c *Config) { c.Discovery = "ha" }, func(u *unlike) {
-		meters, _ := u.announcer.meters(u.table())
-		var ids []string
-		for _, m := range meters {
-			ids = append(ids, m.id)
-			if m.name != "rail" {
-				continue
+		ctx, cancel := context.WithCancel(u.Context())
+		defer cancel()
+		u.connected(ctx)
+		u.request("read/rail", "level,pump_stopped")
+		configs := map[string]map[string]any{}
+		for range 30 {
+			time.Sleep(time.Second)
+			u.keeper.Turn()
+		}
+		synctest.Wait()
+		for len(u.sent) > 0 {
+			m := <-u.sent
+			if id, ok := strings.CutPrefix(m.Topic, "ha/device/"); ok && len(m.Payload) > 0 {
+				configs[strings.TrimSuffix(id, "/config")] = decoded(u.T, m.Payload)
 			}
-			u.request("read/rail", "level,pump_stopped")
-			keys := u.announcer.config(m, u.table()).Platforms()
-			if _, relay := keys["relay"]; relay || keys["level"] != "sensor" || keys["pump_stopped"] != "binary_sensor" || keys["set_clock"] != "" {
-				t.Errorf("entities %v", keys)
-			}
+		}
+		delete(configs, "test_bridge")
+		ids := slices.Collect(maps.Keys(configs))
+		platforms := map[string]any{}
+		for key, component := range configs["test_ticks_7"]["components"].(map[string]any) {
+			platforms[key] = component.(map[string]any)["platform"]
+		}
+		if platforms["relay"] != nil || platforms["level"] != "sensor" || platforms["pump_stopped"] != "binary_sensor" || platforms["set_clock"] != nil {
+			t.Errorf("entities %v", platforms)
 		}
 		slices.Sort(ids)
 		if want := []string{"test_000000000001", "test_ticks_1", "test_ticks_42", "test_ticks_7", "test_ticks_7_brief_yes", "test_tocks_1"}; !slices.Equal(ids, want) {

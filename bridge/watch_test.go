@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"dlt645-mqtt/bridge/meters"
 	"dlt645-mqtt/protocol"
 )
 
@@ -23,9 +24,9 @@ func TestOnlyMeterExchanged(t *testing.T) {
 			return d
 		}
 		say := func(address string, values ...protocol.Value) {
-			o := outcome{Step: protocol.Step{Meter: parrotKey("AAAAAAAAAAAA"), Repeatable: true}, time: time.Now()}
+			o := meters.Outcome{Step: protocol.Step{Meter: parrotKey("AAAAAAAAAAAA"), Repeatable: true}, Time: time.Now()}
 			o.Result = protocol.Result{Address: parrotAt(address), Values: values}
-			p.observe([]outcome{o})
+			p.keeper.Observe([]meters.Outcome{o})
 		}
 		asked := len(p.cage.said())
 		say("000000000011", protocol.Value{Name: "energy", Data: number("800.00")}, protocol.Value{Name: "voltage_a", Data: number("240.0")}, protocol.Value{Name: "status_3.relay_open", Data: true})

@@ -24,3 +24,11 @@ func ParseMoment(text string) (time.Time, error) {
 	}
 	return t, nil
 }
+
+// FormatMoment writes a moment in its zone: RFC 3339 with offset and milliseconds.
+func FormatMoment(t time.Time) string { return t.Format("2006-01-02T15:04:05.000Z07:00") }
+
+// Seconds returns a duration in seconds with one decimal.
+func Seconds(d time.Duration) Decimal {
+	return Decimal{Coefficient: d.Round(100*time.Millisecond).Milliseconds() / 100, Scale: 1}
+}

@@ -1,4 +1,4 @@
-package bridge
+package meters
 
 import (
 	"sync"
@@ -26,31 +26,31 @@ type tableInForce struct {
 	table *points.Table // never nil
 }
 
-// table returns the point table in force.
-func (b *Bridge) table() *points.Table {
-	b.points.mu.Lock()
-	defer b.points.mu.Unlock()
-	return b.points.table
+// Table returns the point table in force.
+func (k *Keeper) Table() *points.Table {
+	k.points.mu.Lock()
+	defer k.points.mu.Unlock()
+	return k.points.table
 }
 
-// setTable puts a table in force.
-func (b *Bridge) setTable(t *points.Table) {
+// SetTable puts a table in force.
+func (k *Keeper) SetTable(t *points.Table) {
 	if t == nil {
 		t = &points.Table{Text: points.OffText}
 	}
-	b.points.mu.Lock()
-	defer b.points.mu.Unlock()
-	b.points.table = t
-	unkept, over := b.poller.setTable(t, b.directory)
+	k.points.mu.Lock()
+	defer k.points.mu.Unlock()
+	k.points.table = t
+	unkept, over := k.poller.setTable(t, k.directory)
 	for _, w := range over {
-		b.clearAvailability(w)
-		b.forgetMeter(w.Name)
+		k.clearAvailability(w)
+		k.config.Forget(w.Name)
 	}
 	for _, w := range append(unkept, over...) {
-		b.clearState(w)
-		b.clearStale(w)
+		k.clearState(w)
+		k.clearStale(w)
 	}
-	if b.listening.Load() { // else it is published on connecting
-		b.publishDescription(t)
+	if k.listening.Load() { // else it is published on connecting
+		k.publishDescription(t)
 	}
 }

@@ -1,4 +1,4 @@
-package bridge
+package meters
 
 import (
 	"cmp"
@@ -59,7 +59,7 @@ type round struct {
 // setTable makes the poller work by a table. It returns the meters whose state is not to be
 // kept by the broker, most of all those without points, and those that are not looked after any
 // more. It must not be called twice at a time.
-func (p *poller) setTable(t *points.Table, d *directory) (unkept, over []*watch) {
+func (p *poller) setTable(t *points.Table, d *Directory) (unkept, over []*watch) {
 	watches := p.watchesFor(t, d)
 	wanted := map[roundKey][]string{}
 	lists := map[string][]*points.Point{}
@@ -114,7 +114,7 @@ func (p *poller) setTable(t *points.Table, d *directory) (unkept, over []*watch)
 }
 
 // watchesFor returns the meters that are looked after, and those that the table adds.
-func (p *poller) watchesFor(t *points.Table, d *directory) map[string]*watch {
+func (p *poller) watchesFor(t *points.Table, d *Directory) map[string]*watch {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.rounds == nil {
@@ -126,7 +126,7 @@ func (p *poller) watchesFor(t *points.Table, d *directory) map[string]*watch {
 	}
 	for _, name := range t.Meters() {
 		if p.watches[name] == nil {
-			p.watches[name] = newWatch(&meter{Meter: Meter{Name: name, Address: d.unnamed(name), Protocol: d.fallback}}, false)
+			p.watches[name] = newWatch(&Entry{Meter: Meter{Name: name, Address: d.unnamed(name), Protocol: d.fallback}}, false)
 		}
 	}
 	return maps.Clone(p.watches)
@@ -237,6 +237,10 @@ func (p *poller) over(r *round, all bool) {
 	}
 }
 
+// ItemsOf returns the points of a meter by its name, or its address if it has none, without those that it is known
+// not to have unless that is all of them; nil if there are none.
+func (k *Keeper) ItemsOf(name string) []string { return k.poller.itemsOf(name, time.Now()) }
+
 // itemsOf returns the points of a meter, without those that it is known not to have unless that is all of
 // them; nil if there are none.
 func (p *poller) itemsOf(name string, now time.Time) []string {
@@ -254,6 +258,9 @@ func (p *poller) itemsOf(name string, now time.Time) []string {
 	}
 	return order
 }
+
+// MissedPolls returns how many rounds were left out because the one before was under way.
+func (k *Keeper) MissedPolls() uint64 { return k.poller.missedSoFar() }
 
 // missedSoFar returns how many rounds were left out because the one before was under way.
 func (p *poller) missedSoFar() uint64 {
@@ -280,11 +287,11 @@ func (p *poller) named(name string) *watch {
 }
 
 // watchOf returns what is kept of the meter that a step was for, or nil.
-func (p *poller) watchOf(d *directory, o *outcome) *watch {
+func (p *poller) watchOf(d *Directory, o *Outcome) *watch {
 	m := d.byKey[o.Meter]
 	for _, key := range []protocol.MeterKey{o.Result.Address.MeterKey, o.Meter} {
 		if m == nil && key.Text != "" {
-			m = d.at(key)
+			m = d.At(key)
 		}
 	}
 	name := o.Meter.Text
@@ -302,36 +309,36 @@ const tablePatience = 30 * time.Second
 
 // awaitTable waits until it is known which point table to begin with: the one that the broker has kept
 // of an earlier run, or that of the configuration, of which nothing is read if it is not in force.
-func (b *Bridge) awaitTable(ctx context.Context) {
+func (k *Keeper) awaitTable(ctx context.Context) {
 	timer := time.NewTimer(tablePatience)
 	defer timer.Stop()
 	select {
-	case <-b.beginning:
+	case <-k.beginning:
 	case <-timer.C:
 	case <-ctx.Done():
 	}
 }
 
-// poll begins the rounds when they are due, until ctx ends. Each round begins once at the start,
+// Poll begins the rounds when they are due, until ctx ends. Each round begins once at the start,
 // and named meters without points are asked once, so that it is known who is there.
-func (b *Bridge) poll(ctx context.Context) {
-	b.awaitTable(ctx)
-	for _, w := range b.poller.all() {
+func (k *Keeper) Poll(ctx context.Context) {
+	k.awaitTable(ctx)
+	for _, w := range k.poller.all() {
 		if !w.hasPoints() {
-			b.probe(w)
+			k.probe(w)
 		}
 	}
 	for {
-		due, next := b.poller.due(time.Now(), b.config.Zone)
+		due, next := k.poller.due(time.Now(), k.config.Zone)
 		for _, c := range due {
-			b.beginRound(c)
+			k.beginRound(c)
 		}
 		timer := time.NewTimer(time.Until(next))
 		select {
 		case <-ctx.Done():
 			timer.Stop()
 			return
-		case <-b.poller.wake:
+		case <-k.poller.wake:
 			timer.Stop()
 		case <-timer.C:
 		}
@@ -339,16 +346,16 @@ func (b *Bridge) poll(ctx context.Context) {
 }
 
 // beginRound has a round done.
-func (b *Bridge) beginRound(c call) {
-	b.aside(c.watch, func() (err error) {
-		defer func() { b.poller.over(c.round, err == nil) }()
+func (k *Keeper) beginRound(c call) {
+	k.aside(c.watch, func() (err error) {
+		defer func() { k.poller.over(c.round, err == nil) }()
 		if c.items == nil {
-			return b.inspectMeter(c.watch)
+			return k.inspectMeter(c.watch)
 		}
 		items := c.watch.arranged(c.items, time.Now())
 		if len(items) == 0 {
 			items = c.items[:1] // whether the meter is there is worth knowing all the same
 		}
-		return b.readAside(c.watch, items)
+		return k.readAside(c.watch, items)
 	})
 }

@@ -1,4 +1,4 @@
-package bridge
+package meters
 
 import (
 	"errors"
@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"dlt645-mqtt/bridge/bus"
 	"dlt645-mqtt/bridge/homeassistant"
 	"dlt645-mqtt/bridge/points"
 	"dlt645-mqtt/protocol"
@@ -16,7 +17,7 @@ import (
 // A watch is what the bridge keeps of one meter that it looks after: of every named one, and of
 // those that the point table gives by their address.
 type watch struct {
-	*meter
+	*Entry
 	configured bool  // it has a name
 	roles      roles // of its items; they never change
 
@@ -38,9 +39,9 @@ type watch struct {
 	found     protocol.MeterKey // the meter that all this is of, behind a wildcard; zero: none was found
 }
 
-func newWatch(m *meter, configured bool) *watch {
+func newWatch(m *Entry, configured bool) *watch {
 	return &watch{
-		meter: m, configured: configured, roles: rolesOf(m.Protocol),
+		Entry: m, configured: configured, roles: rolesOf(m.Protocol),
 		limits: map[string]string{}, registers: map[string]*points.Register{}, lacking: map[string]lack{},
 	}
 }
@@ -77,6 +78,9 @@ func (w *watch) hasPoints() bool {
 	return len(w.order) > 0
 }
 
+// Trial returns an item of a configured meter that shows whether it is there.
+func (k *Keeper) Trial(name string) []string { return k.poller.named(name).trial() }
+
 // trial returns an item that reports whether the meter is there: the last that it has answered if
 // there is any, since some meters are silent to what they do not know.
 func (w *watch) trial() []string {
@@ -102,67 +106,77 @@ func (w *watch) undecided() bool {
 	return w.presence.silent && w.presence.onBus
 }
 
-// observe takes in what steps brought, for whoever they were done, and publishes what it means
+// An Outcome is how one step of a plan ended.
+type Outcome struct {
+	protocol.Step
+	bus.Reply
+	Time   time.Time // when the answer came, else when waiting for it ended; of a value from the cache, when it was read
+	Cached bool
+}
+
+// Observe takes in what steps brought, for whoever they were done, and publishes what it means
 // for the meters that are looked after.
-func (b *Bridge) observe(outcomes []outcome) {
+func (k *Keeper) Observe(outcomes []Outcome) {
 	var changed []*watch
 	for i := range outcomes {
 		o := &outcomes[i]
-		w := b.poller.watchOf(b.directory, o)
-		if w == nil || o.cached {
+		w := k.poller.watchOf(k.directory, o)
+		if w == nil || o.Cached {
 			continue
 		}
 		if !o.Result.Address.IsZero() {
-			w.learn(o.Result.Address, true) // what follows comes from there, and is this meter's
+			w.Learn(o.Result.Address, true) // what follows comes from there, and is this meter's
 		}
 		if len(changed) == 0 || changed[len(changed)-1] != w {
 			changed = append(changed, w)
 		}
-		b.observeOne(w, o)
+		k.observeOne(w, o)
 	}
 	for _, w := range changed {
-		b.publishState(w)
+		k.publishState(w)
 	}
 }
 
-func (b *Bridge) observeOne(w *watch, o *outcome) {
+func (k *Keeper) observeOne(w *watch, o *Outcome) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.isAnother(o.Result.Address) {
-		b.log.Info("another meter answers than before; what was known of that one is dropped", "meter", w.Name, "address", o.Result.Address.Text)
-		b.poller.hurry(w.Name)
+		k.log.Info("another meter answers than before; what was known of that one is dropped", "meter", w.Name, "address", o.Result.Address.Text)
+		k.poller.hurry(w.Name)
 	}
-	b.countExchange(w, o)
-	b.judgePresence(w, o)
+	if o.Started {
+		k.config.Count(w.Name, o.Err)
+	}
+	k.judgePresence(w, o)
 	if o.Step.IsCommand() {
 		return
 	}
-	b.noteLack(w, o)
-	b.noteHidden(w, o)
+	k.noteLack(w, o)
+	k.noteHidden(w, o)
 	if o.Err != nil {
 		return
 	}
 	var read readings
 	for _, value := range o.Result.Values {
-		if p := w.points[value.Name]; p != nil && b.take(w, p, value, o, o.time) {
+		if p := w.points[value.Name]; p != nil && k.take(w, p, value, o, o.Time) {
 			read.add(value.Name, value.Data)
 		}
-		b.inspect(w, value, o.time)
+		k.inspect(w, value, o.Time)
 		if open, is := value.Data.(bool); is && w.roles[value.Name] == protocol.RoleRelay && len(w.order) > 0 {
 			read.add(itemRelay, !open) // 1: closed, as a lamp that is on
 		}
 	}
-	if b.config.Readings {
-		b.publishReadings(w, read, o.time)
+	if k.config.Readings {
+		k.publishReadings(w, read, o.Time)
 	}
 	if !o.Result.Clock.IsZero() && !o.Came.IsZero() {
-		b.judgeClock(w, o.Result.Clock.Sub(o.Came), o.Came)
+		k.judgeClock(w, o.Result.Clock.Sub(o.Came), o.Came)
 	}
 }
 
 // noteHidden takes note that a meter refuses to show what its relay does. It may obey all the same, and nobody
 // would know why there is no switch.
-func (b *Bridge) noteHidden(w *watch, o *outcome) {
+func (k *Keeper) noteHidden(w *watch, o *Outcome) {
 	var refusal *protocol.Refusal
 	if w.hidden || w.state.relay != "" || !errors.As(o.Err, &refusal) {
 		return
@@ -173,8 +187,8 @@ func (b *Bridge) noteHidden(w *watch, o *outcome) {
 			continue
 		}
 		w.hidden = true
-		if b.config.Allow[string(protocol.PermitRelay)] {
-			b.log.Warn("the meter refuses to show what its relay does, so that commands for it can be acknowledged but not verified; Home Assistant gets two buttons in place of a switch",
+		if k.config.Allow[string(protocol.PermitRelay)] {
+			k.log.Warn("the meter refuses to show what its relay does, so that commands for it can be acknowledged but not verified; Home Assistant gets two buttons in place of a switch",
 				"meter", w.Name, "item", word, "reasons", strings.Join(refusal.Reasons, ", "))
 		}
 	}
@@ -208,7 +222,7 @@ func (w *watch) isAnother(address protocol.Address) bool {
 
 // take takes in a new value of a point. A round is over when its last step is: what it read
 // first may be older than what somebody else has read meanwhile. It reports whether the value counts.
-func (b *Bridge) take(w *watch, p *points.Point, value protocol.Value, o *outcome, came time.Time) bool {
+func (k *Keeper) take(w *watch, p *points.Point, value protocol.Value, o *Outcome, came time.Time) bool {
 	number, isNumber := value.Data.(protocol.Decimal)
 	switch {
 	case w.state.isNewer(p.Item, came):
@@ -217,10 +231,10 @@ func (b *Bridge) take(w *watch, p *points.Point, value protocol.Value, o *outcom
 		w.state.forget(p.Item, came)
 		return false
 	case isNumber:
-		if p.Description.Counter && !b.credible(w, p, number, o, came) {
+		if p.Description.Counter && !k.credible(w, p, number, o, came) {
 			return false
 		}
-		b.judgeLimits(w, p, number, came)
+		k.judgeLimits(w, p, number, came)
 	case !isScalar(value.Data):
 		return false
 	}

@@ -1,4 +1,4 @@
-package bridge
+package meters
 
 import (
 	"encoding/json"
@@ -105,7 +105,7 @@ func (a *announcer) takeList(p published) {
 		case a.site == nil: // it stays as it is while its meter does
 			a.asleep[id], a.asleepUnder = d, p.Discovery
 		case p.Discovery != a.site.Prefix:
-			a.outbox.Put(mqtt.Outgoing{Kind: mqtt.State, Topic: homeassistant.Topic(p.Discovery, id)})
+			a.publisher.Put(mqtt.Outgoing{Kind: mqtt.State, Topic: homeassistant.Topic(p.Discovery, id)})
 		default:
 			for platform, keys := range d.Entities {
 				for _, key := range keys {
@@ -160,11 +160,11 @@ func (a *announcer) isListed() bool {
 // refreshList takes back what an earlier run has left of meters that are gone, and publishes the list of what
 // there is. What is taken back stays on it until the broker has confirmed that.
 func (a *announcer) refreshList() {
-	if !a.listed || !a.restored.Load() || time.Now().Before(a.quiet) {
+	if !a.listed || !a.Restored.Load() || time.Now().Before(a.quiet) {
 		return
 	}
 	// The loop comes by each second, and the list may be long.
-	table := a.table()
+	table := a.Table()
 	if !a.unlisted && table == a.listedFor && len(a.clearing) == 0 && len(a.shut) == 0 {
 		return
 	}
@@ -179,16 +179,16 @@ func (a *announcer) refreshList() {
 		}
 		a.clearing[name] = true
 		for _, topic := range ofMeters {
-			a.outbox.Put(mqtt.Outgoing{Kind: mqtt.State, Topic: a.topics.ofMeter(name, topic)})
+			a.publisher.Put(mqtt.Outgoing{Kind: mqtt.State, Topic: a.topics.ofMeter(name, topic)})
 		}
 	}
 	a.gone = nil
 	maps.DeleteFunc(a.clearing, func(name string, _ bool) bool {
-		return names[name] || !slices.ContainsFunc(ofMeters, func(topic string) bool { return a.outbox.Holds(a.topics.ofMeter(name, topic)) })
+		return names[name] || !slices.ContainsFunc(ofMeters, func(topic string) bool { return a.publisher.Holds(a.topics.ofMeter(name, topic)) })
 	})
 	for id, d := range a.asleep {
 		if d.Meter != "" && !names[d.Meter] && !a.shut[id] {
-			a.outbox.Put(mqtt.Outgoing{Kind: mqtt.State, Topic: homeassistant.Topic(a.asleepUnder, id)})
+			a.publisher.Put(mqtt.Outgoing{Kind: mqtt.State, Topic: homeassistant.Topic(a.asleepUnder, id)})
 			a.shut[id] = true
 		}
 	}
@@ -216,7 +216,7 @@ func (a *announcer) refreshList() {
 		switch {
 		case a.known[id] != nil: // it is back
 			delete(a.shut, id)
-		case !a.outbox.Holds(homeassistant.Topic(list.Discovery, id)):
+		case !a.publisher.Holds(homeassistant.Topic(list.Discovery, id)):
 			delete(a.shut, id)
 			delete(a.asleep, id)
 			delete(list.Devices, id)
@@ -225,7 +225,7 @@ func (a *announcer) refreshList() {
 	if len(list.Devices) == 0 {
 		list.Discovery, list.Devices = "", nil
 	}
-	payload, err := encodeJSON(list)
+	payload, err := protocol.AppendJSON(nil, list)
 	if err != nil {
 		a.limited.Log(slog.LevelError, "published", "the list of what is published cannot be written as JSON", "err", err)
 		return
@@ -234,7 +234,7 @@ func (a *announcer) refreshList() {
 		return
 	}
 	a.list = string(payload)
-	a.outbox.Put(mqtt.Outgoing{Kind: mqtt.State, Topic: a.topics.join(topicPublished), Payload: payload, ContentType: mqtt.JSON})
+	a.publisher.Put(mqtt.Outgoing{Kind: mqtt.State, Topic: a.topics.join(topicPublished), Payload: payload, ContentType: mqtt.JSON})
 }
 
 // ofMeters are the retained topics of a meter.

@@ -1,4 +1,4 @@
-package bridge
+package meters
 
 import (
 	"cmp"
@@ -37,8 +37,8 @@ type BudgetRead struct {
 
 // Budget plans the rounds of a table and adds up what they take. Errors are those of the
 // protocol's plans.
-func (b *Bridge) Budget(t *points.Table) (Budget, error) {
-	mode, _ := b.bus.Mode()
+func (k *Keeper) Budget(t *points.Table) (Budget, error) {
+	mode, _ := k.bus.Mode()
 	budget := Budget{Baud: mode.Baud}
 	at := map[roundKey]int{}
 	var items [][]string
@@ -55,16 +55,16 @@ func (b *Bridge) Budget(t *points.Table) (Budget, error) {
 	}
 	for i := range budget.Rounds {
 		r := &budget.Rounds[i]
-		steps, err := b.stepsOf(r.Meter, items[i])
+		steps, err := k.stepsOf(r.Meter, items[i])
 		if err != nil {
 			return Budget{}, fmt.Errorf("%s every %v: %w", r.Meter, r.Interval, err)
 		}
 		for _, step := range steps {
 			r.Reads = append(r.Reads, BudgetRead{Block: step.Block, Items: step.Items})
 		}
-		r.Wire, r.Begin, r.Guessed = b.bus.Cost(steps, false)
+		r.Wire, r.Begin, r.Guessed = k.bus.Cost(steps, false)
 		budget.Share += r.share()
-		worst, _, _ := b.bus.Cost(steps, true)
+		worst, _, _ := k.bus.Cost(steps, true)
 		budget.Worst += worst.Seconds() / r.Interval.Seconds()
 	}
 	return budget, nil
@@ -72,8 +72,8 @@ func (b *Bridge) Budget(t *points.Table) (Budget, error) {
 
 // stepsOf plans what is read of a meter. A meter whose address is not known yet is taken for
 // any other.
-func (b *Bridge) stepsOf(name string, items []string) ([]protocol.Step, error) {
-	m, address, spoken, err := b.directory.find(name)
+func (k *Keeper) stepsOf(name string, items []string) ([]protocol.Step, error) {
+	m, address, spoken, err := k.directory.Find(name)
 	if err == nil && address.Shared {
 		_, example := spoken.AddressForm()
 		address, err = spoken.ParseAddress(example)
@@ -81,9 +81,9 @@ func (b *Bridge) stepsOf(name string, items []string) ([]protocol.Step, error) {
 	if err != nil {
 		return nil, err
 	}
-	plan, err := spoken.Plan(protocol.Request{Verb: protocol.VerbRead, Class: protocol.ClassPoll, Address: address, Items: items}, b.bus.Meter(address.MeterKey))
+	plan, err := spoken.Plan(protocol.Request{Verb: protocol.VerbRead, Class: protocol.ClassPoll, Address: address, Items: items}, k.bus.Meter(address.MeterKey))
 	if m != nil {
-		setMode(plan.Steps, m.Mode)
+		SetMode(plan.Steps, m.Mode)
 	}
 	return plan.Steps, err
 }

@@ -1,4 +1,4 @@
-package bridge
+package meters
 
 import (
 	"hash/maphash"
@@ -27,7 +27,7 @@ const (
 // a start what there was before, and remove what has left the table. Where Home Assistant is told
 // nothing, the list has the meters that something is retained of.
 type announcer struct {
-	*Bridge
+	*Keeper
 	site *homeassistant.Site // nil: Home Assistant is told nothing
 	seed maphash.Seed
 
@@ -61,19 +61,19 @@ type deviceState struct {
 	table    *points.Table
 }
 
-func newAnnouncer(b *Bridge) *announcer {
+func newAnnouncer(k *Keeper) *announcer {
 	a := &announcer{
-		Bridge: b, seed: maphash.MakeSeed(),
+		Keeper: k, seed: maphash.MakeSeed(),
 		sent: map[string]uint64{}, known: map[string]map[string]string{}, seen: map[string]deviceState{},
 		names: map[string]string{}, about: map[string]map[protocol.Role]string{}, listHeard: make(chan struct{}),
 		clearing: map[string]bool{}, shut: map[string]bool{}, asleep: map[string]publishedDevice{},
 	}
-	if b.config.Discovery != "" {
+	if k.config.Discovery != "" {
 		a.site = &homeassistant.Site{
-			Root: b.config.Root, Prefix: b.config.Discovery, Language: b.config.Language, Version: b.config.Version, Support: b.config.Support,
-			Read:        b.config.Allow[string(protocol.PermitRead)],
-			Relay:       b.config.Allow[string(protocol.PermitRelay)],
-			Maintenance: b.config.Allow[string(protocol.PermitMaintenance)],
+			Root: k.config.Root, Prefix: k.config.Discovery, Language: k.config.Language, Version: k.config.Version, Support: k.config.Support,
+			Read:        k.config.Allow[string(protocol.PermitRead)],
+			Relay:       k.config.Allow[string(protocol.PermitRelay)],
+			Maintenance: k.config.Allow[string(protocol.PermitMaintenance)],
 			EventTypes:  EventTypes,
 		}
 	}
@@ -92,7 +92,7 @@ func (a *announcer) subscriptions() []mqtt.Subscription {
 // was told, and of the point table.
 func (a *announcer) subscribed() {
 	pause := afterSubscribing
-	if !a.restored.Load() {
+	if !a.Restored.Load() {
 		pause += keptPatience
 	}
 	a.mu.Lock()
@@ -114,14 +114,14 @@ func (a *announcer) schedule(pause time.Duration, again bool) {
 }
 
 // hear takes a message of one of its topics, and reports whether it was one.
-func (a *announcer) hear(m message) bool {
+func (a *announcer) hear(topic string, payload []byte, retained bool) bool {
 	switch {
-	case m.topic == a.topics.join(topicPublished):
-		if m.retain { // what is not retained has the broker not kept
-			a.takeList(parsePublished(m.payload, func(id string) bool { return homeassistant.IsOf(string(a.topics), id) }))
+	case topic == a.topics.join(topicPublished):
+		if retained { // what is not retained has the broker not kept
+			a.takeList(parsePublished(payload, func(id string) bool { return homeassistant.IsOf(string(a.topics), id) }))
 		}
-	case a.site != nil && m.topic == a.site.BirthTopic():
-		if string(m.payload) == homeassistant.BirthOnline {
+	case a.site != nil && topic == a.site.BirthTopic():
+		if string(payload) == homeassistant.BirthOnline {
 			a.schedule(afterBirth+rand.N(3*afterBirth), true)
 		}
 	default:
@@ -157,7 +157,7 @@ func (a *announcer) meters(table *points.Table) (meters []shownMeter, all bool) 
 		if w == nil {
 			continue // the table has changed just now
 		}
-		address := w.current()
+		address := w.Current()
 		if address.Shared {
 			all = false
 			continue
@@ -170,9 +170,9 @@ func (a *announcer) meters(table *points.Table) (meters []shownMeter, all bool) 
 // identity is what the device of a meter is told from others by: its address, and beside that what else
 // it takes. Of meters that go by an address alone it is only that.
 func (a *announcer) identity(w *watch) string {
-	key := w.current().MeterKey
+	key := w.Current().MeterKey
 	identity := key.Text
-	if key.Family != a.Bridge.config.Protocol.Family() {
+	if key.Family != a.directory.fallback.Family() {
 		identity = key.Family + "_" + identity
 	}
 	if key.Variant != "" {
@@ -195,7 +195,7 @@ func (a *announcer) refresh() {
 }
 
 func (a *announcer) refreshDevices() {
-	table := a.table()
+	table := a.Table()
 	meters, all := a.meters(table)
 	for _, m := range meters {
 		now := deviceState{m.appeared(), table}
@@ -228,7 +228,7 @@ func (a *announcer) refreshDevices() {
 		a.forget(ids)
 	}
 	if again {
-		a.outbox.Again()
+		a.publisher.Again()
 	}
 }
 
@@ -317,7 +317,7 @@ func can(p protocol.Protocol, verb protocol.Verb, names ...string) bool {
 // tell publishes the config of a device if it has changed.
 func (a *announcer) tell(id string, config *homeassistant.Config) {
 	config.Remove(a.known[id])
-	payload, err := encodeJSON(config)
+	payload, err := protocol.AppendJSON(nil, config)
 	if err != nil {
 		a.limited.Log(slog.LevelError, "discovery", "a device cannot be written for Home Assistant", "device", id, "err", err)
 		return
@@ -328,7 +328,7 @@ func (a *announcer) tell(id string, config *homeassistant.Config) {
 	}
 	a.sent[id] = hash
 	a.learn(id, config.Platforms())
-	a.outbox.Put(mqtt.Outgoing{Kind: mqtt.Passing, Topic: a.site.Topic(id), Payload: payload, ContentType: mqtt.JSON})
+	a.publisher.Put(mqtt.Outgoing{Kind: mqtt.Passing, Topic: a.site.Topic(id), Payload: payload, ContentType: mqtt.JSON})
 }
 
 // forget removes the devices that are not among ids.
@@ -337,7 +337,7 @@ func (a *announcer) forget(ids map[string]bool) {
 		if ids[id] {
 			continue
 		}
-		a.outbox.Put(mqtt.Outgoing{Kind: mqtt.State, Topic: a.site.Topic(id)})
+		a.publisher.Put(mqtt.Outgoing{Kind: mqtt.State, Topic: a.site.Topic(id)})
 		a.shut[id] = true
 		a.unlisted = true
 		delete(a.known, id)

@@ -1,4 +1,4 @@
-package bridge
+package meters
 
 import (
 	"cmp"
@@ -72,15 +72,23 @@ func (r roles) inspected() (items []string) {
 	return items
 }
 
+// Inspect reads of a meter what the table does not ask for. An error says why not all was read.
+func (k *Keeper) Inspect(name string) error {
+	if w := k.poller.named(name); w != nil {
+		return k.inspectMeter(w)
+	}
+	return nil
+}
+
 // inspectMeter reads what the table does not ask for.
-func (b *Bridge) inspectMeter(w *watch) error {
+func (k *Keeper) inspectMeter(w *watch) error {
 	items := w.arranged(w.roles.inspected(), time.Now())
 	w.mu.Lock()
 	items = slices.DeleteFunc(items, func(item string) bool {
 		switch role := w.roles[item]; {
 		case slices.Contains(deviceRoles, role):
 			_, known := w.inspected.device[role]
-			return known || b.config.Discovery == ""
+			return known || k.config.Discovery == ""
 		case role != protocol.RolePowerFailures:
 			return w.inspected.watts() > 0
 		}
@@ -89,14 +97,14 @@ func (b *Bridge) inspectMeter(w *watch) error {
 	w.mu.Unlock()
 	var errItems error
 	if len(items) > 0 {
-		if errItems = b.readAside(w, items); errItems != nil && !errors.Is(errItems, errMissing) {
+		if errItems = k.readAside(w, items); errItems != nil && !errors.Is(errItems, ErrNotAll) {
 			return errItems
 		}
 	}
-	if w.current().Shared { // nobody has answered yet, and a clock is asked of one meter
-		return errMissing
+	if w.Current().Shared { // nobody has answered yet, and a clock is asked of one meter
+		return ErrNotAll
 	}
-	err := b.workAside(w, protocol.Request{Verb: protocol.VerbClock})
+	err := k.workAside(w, protocol.Request{Verb: protocol.VerbClock})
 	if errors.Is(err, protocol.ErrUnsupported) { // a protocol need not know clocks
 		return errItems
 	}
@@ -104,7 +112,7 @@ func (b *Bridge) inspectMeter(w *watch) error {
 }
 
 // inspect draws from a value what it tells beside being a point's.
-func (b *Bridge) inspect(w *watch, value protocol.Value, at time.Time) {
+func (k *Keeper) inspect(w *watch, value protocol.Value, at time.Time) {
 	i := &w.inspected
 	number, isNumber := value.Data.(protocol.Decimal)
 	text, isText := value.Data.(string)
@@ -114,7 +122,7 @@ func (b *Bridge) inspect(w *watch, value protocol.Value, at time.Time) {
 	switch role := w.roles[value.Name]; {
 	case role == protocol.RoleRelay:
 		if open, ok := value.Data.(bool); ok {
-			b.takeRelay(w, open, at)
+			k.takeRelay(w, open, at)
 		}
 	case !isNumber && !isText:
 	case slices.Contains(deviceRoles, role):
@@ -128,7 +136,7 @@ func (b *Bridge) inspect(w *watch, value protocol.Value, at time.Time) {
 		i.volts = rating(text)
 	case role == protocol.RolePowerFailures && isNumber:
 		if i.failures != nil && number.Compare(*i.failures) > 0 {
-			b.event(w, eventPowerFailure, at, protocol.Member{Name: "count", Value: number}, protocol.Member{Name: "before", Value: *i.failures})
+			k.event(w, eventPowerFailure, at, protocol.Member{Name: "count", Value: number}, protocol.Member{Name: "before", Value: *i.failures})
 		}
 		i.failures = &number
 	}
@@ -151,12 +159,12 @@ func rating(text string) int64 {
 }
 
 // judgeClock tells once that a clock is off, and once that it is right again.
-func (b *Bridge) judgeClock(w *watch, ahead time.Duration, at time.Time) {
+func (k *Keeper) judgeClock(w *watch, ahead time.Duration, at time.Time) {
 	if at.Before(w.inspected.judged) {
 		return // somebody else has read it since, and it may have been set before
 	}
 	w.inspected.judged = at
-	if b.config.Clock != nil && b.config.Clock() != nil {
+	if k.config.Clock != nil && k.config.Clock() != nil {
 		return // ours may be the one that is off
 	}
 	w.state.takeDrift(ahead, at)
@@ -169,5 +177,5 @@ func (b *Bridge) judgeClock(w *watch, ahead time.Duration, at time.Time) {
 	if !off {
 		kind = eventClockRight
 	}
-	b.event(w, kind, at, protocol.Member{Name: "drift_s", Value: seconds(&ahead)}, protocol.Member{Name: "bound_s", Value: int(clockBound.Seconds())})
+	k.event(w, kind, at, protocol.Member{Name: "drift_s", Value: protocol.Seconds(ahead)}, protocol.Member{Name: "bound_s", Value: int(clockBound.Seconds())})
 }

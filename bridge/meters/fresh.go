@@ -1,4 +1,4 @@
-package bridge
+package meters
 
 import (
 	"slices"
@@ -48,40 +48,40 @@ func (w *watch) relayFresh() time.Duration {
 
 // refreshStale publishes what is not worth showing, of the meters of which that has changed. Home Assistant
 // shows such values as unavailable.
-func (b *Bridge) refreshStale() {
-	if b.config.Discovery == "" {
+func (k *Keeper) refreshStale() {
+	if k.config.Discovery == "" {
 		return
 	}
 	now := time.Now()
-	for _, w := range b.poller.all() {
+	for _, w := range k.poller.all() {
 		w.mu.Lock()
 		if len(w.order) > 0 {
-			b.publishStale(w, now)
+			k.publishStale(w, now)
 		}
 		w.mu.Unlock()
 	}
 }
 
 // publishStale does so for one meter. The caller holds watch.mu.
-func (b *Bridge) publishStale(w *watch, now time.Time) {
+func (k *Keeper) publishStale(w *watch, now time.Time) {
 	list := w.stale(now)
 	if w.toldStale && slices.Equal(list, w.told) {
 		return
 	}
-	payload, err := encodeJSON(append([]string{}, list...)) // not null
+	payload, err := protocol.AppendJSON(nil, append([]string{}, list...)) // not null
 	if err != nil {
 		return // a list of strings always encodes
 	}
 	w.told, w.toldStale = list, true
-	b.outbox.Put(mqtt.Outgoing{Kind: mqtt.Leading, Topic: b.topics.ofMeter(w.Name, topicStale), Payload: payload, ContentType: mqtt.JSON})
+	k.publisher.Put(mqtt.Outgoing{Kind: mqtt.Leading, Topic: k.topics.ofMeter(w.Name, topicStale), Payload: payload, ContentType: mqtt.JSON})
 }
 
 // clearStale takes the list back of a meter that has no points, or is not looked after any more.
-func (b *Bridge) clearStale(w *watch) {
+func (k *Keeper) clearStale(w *watch) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.order) == 0 && b.config.Discovery != "" {
+	if len(w.order) == 0 && k.config.Discovery != "" {
 		w.told, w.toldStale = nil, false
-		b.outbox.Put(mqtt.Outgoing{Kind: mqtt.State, Topic: b.topics.ofMeter(w.Name, topicStale), ContentType: mqtt.JSON})
+		k.publisher.Put(mqtt.Outgoing{Kind: mqtt.State, Topic: k.topics.ofMeter(w.Name, topicStale), ContentType: mqtt.JSON})
 	}
 }

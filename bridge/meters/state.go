@@ -1,4 +1,4 @@
-package bridge
+package meters
 
 import (
 	"time"
@@ -153,11 +153,11 @@ func (s *state) encode(order []string, stamp func(time.Time) string) ([]byte, er
 	if times != nil {
 		o = append(o, protocol.Member{Name: "times", Value: times})
 	}
-	return encodeJSON(o)
+	return protocol.AppendJSON(nil, o)
 }
 
 // takeRelay takes in how the relay is.
-func (b *Bridge) takeRelay(w *watch, open bool, at time.Time) {
+func (k *Keeper) takeRelay(w *watch, open bool, at time.Time) {
 	if w.state.relayTime.After(at) {
 		return // somebody else has looked since
 	}
@@ -174,7 +174,7 @@ func (b *Bridge) takeRelay(w *watch, open bool, at time.Time) {
 	if before == "" {
 		w.state.appeared++
 	} else {
-		b.event(w, eventRelay, at, protocol.Member{Name: "relay", Value: relay})
+		k.event(w, eventRelay, at, protocol.Member{Name: "relay", Value: relay})
 	}
 }
 
@@ -196,16 +196,16 @@ func (s *state) takeDrift(ahead time.Duration, at time.Time) {
 }
 
 // publishState publishes the state of a meter that has points, if there is news or it is time.
-func (b *Bridge) publishState(w *watch) {
+func (k *Keeper) publishState(w *watch) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s := &w.state
 	if len(w.order) == 0 || !s.dirty && !s.due || s.empty() && s.void.IsZero() {
 		return
 	}
-	payload, err := s.encode(w.order, b.stamp)
+	payload, err := s.encode(w.order, k.stamp)
 	if err != nil {
-		b.log.Error("state cannot be written as JSON", "meter", w.Name, "err", err)
+		k.log.Error("state cannot be written as JSON", "meter", w.Name, "err", err)
 		return
 	}
 	s.dirty, s.due, s.published = false, false, time.Now()
@@ -216,16 +216,16 @@ func (b *Bridge) publishState(w *watch) {
 	if w.points[w.order[0]].Retain {
 		kind = mqtt.State
 	}
-	b.outbox.Put(mqtt.Outgoing{Kind: kind, Topic: b.topics.ofMeter(w.Name, topicState), Payload: payload, ContentType: mqtt.JSON})
+	k.publisher.Put(mqtt.Outgoing{Kind: kind, Topic: k.topics.ofMeter(w.Name, topicState), Payload: payload, ContentType: mqtt.JSON})
 }
 
 // clearState takes the retained state of a meter back: it is not to be retained, or the meter has no
 // points, or is not looked after any more.
-func (b *Bridge) clearState(w *watch) {
+func (k *Keeper) clearState(w *watch) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(w.order) == 0 {
 		w.state = state{}
 	}
-	b.outbox.Put(mqtt.Outgoing{Kind: mqtt.State, Topic: b.topics.ofMeter(w.Name, topicState), ContentType: mqtt.JSON})
+	k.publisher.Put(mqtt.Outgoing{Kind: mqtt.State, Topic: k.topics.ofMeter(w.Name, topicState), ContentType: mqtt.JSON})
 }

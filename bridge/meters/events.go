@@ -1,7 +1,6 @@
-package bridge
+package meters
 
 import (
-	"strings"
 	"time"
 
 	"dlt645-mqtt/bridge/mqtt"
@@ -38,62 +37,34 @@ const (
 )
 
 // event publishes what has happened to a meter.
-func (b *Bridge) event(w *watch, kind string, at time.Time, details ...protocol.Member) {
-	o := append(protocol.Object{{Name: "event_type", Value: kind}, {Name: "time", Value: b.stamp(at)}, {Name: "meter", Value: w.Name}, {Name: "address", Value: w.current().Text}}, details...)
-	payload, err := encodeJSON(o)
+func (k *Keeper) event(w *watch, kind string, at time.Time, details ...protocol.Member) {
+	o := append(protocol.Object{{Name: "event_type", Value: kind}, {Name: "time", Value: k.stamp(at)}, {Name: "meter", Value: w.Name}, {Name: "address", Value: w.Current().Text}}, details...)
+	payload, err := protocol.AppendJSON(nil, o)
 	if err != nil {
-		b.log.Error("event cannot be written as JSON", "meter", w.Name, "event", kind, "err", err)
+		k.log.Error("event cannot be written as JSON", "meter", w.Name, "event", kind, "err", err)
 		return
 	}
-	b.outbox.Put(mqtt.Outgoing{Kind: mqtt.Event, Topic: b.topics.ofMeter(w.Name, topicEvent), Payload: payload, ContentType: mqtt.JSON})
+	k.publisher.Put(mqtt.Outgoing{Kind: mqtt.Event, Topic: k.topics.ofMeter(w.Name, topicEvent), Payload: payload, ContentType: mqtt.JSON})
 }
 
 // refusalsInterval is the shortest time between two events that a command of a meter was not sent: such
 // commands cost the bus nothing, and may come in any number.
 const refusalsInterval = time.Second
 
-// unsent are the errors of commands that are worth an event although nothing was sent: whoever gave the
-// command did nothing wrong, and may see nothing but a switch that stays as it was.
-var unsent = map[Code]bool{
-	CodeBusy: true, CodeExpired: true, CodeTimeout: true, CodeGarbled: true, CodeRefused: true, CodeBusDown: true, CodeUnsupported: true, CodeInternal: true,
+// CommandRefused publishes that a command for a meter that is looked after was not carried out, for those who did
+// not wait for the reply. Of commands that were not sent it does so seldom.
+func (k *Keeper) CommandRefused(meter string, sent bool, details []protocol.Member) {
+	now := time.Now()
+	if w := k.poller.named(meter); w != nil && (sent || w.mayRefuse(now)) {
+		k.event(w, eventRefused, now, details...)
+	}
 }
 
-// reportCommand publishes that a command for a meter that is looked after has failed, for those who did not
-// wait for the reply. Repeats of it are not reported again.
-func (b *Bridge) reportCommand(r *request, a *reply) {
-	w := b.poller.named(a.Meter)
-	if a.OK || a.Meter == "" || w == nil {
-		return
+// CommandUnknown publishes that nobody knows whether a command for a meter that is looked after was carried out.
+func (k *Keeper) CommandUnknown(meter string, details []protocol.Member) {
+	if w := k.poller.named(meter); w != nil {
+		k.event(w, eventUnknown, time.Now(), details...)
 	}
-	kind, message, reasons := eventRefused, a.Message, a.Reasons
-	details := []protocol.Member{{Name: "verb", Value: r.verb}}
-	if r.action != "" {
-		details = append(details, protocol.Member{Name: "action", Value: cropped(r.action)})
-	}
-	if r.item != "" {
-		details = append(details, protocol.Member{Name: "item", Value: cropped(r.item)})
-	}
-	now := time.Now()
-	switch {
-	case a.Error != nil:
-		if !unsent[a.Error.Code] || !w.mayRefuse(now) {
-			return
-		}
-		message, reasons = a.Error.Message, a.Error.Reasons
-		details = append(details, protocol.Member{Name: "code", Value: a.Error.Code})
-	case a.Result == resultRefused:
-		details = append(details, protocol.Member{Name: "result", Value: a.Result})
-		if message == "" {
-			message = "the meter has said no: " + strings.Join(reasons, ", ")
-		}
-	default:
-		kind = eventUnknown
-		details = append(details, protocol.Member{Name: "result", Value: a.Result})
-	}
-	if len(reasons) > 0 {
-		details = append(details, protocol.Member{Name: "reasons", Value: reasons})
-	}
-	b.event(w, kind, now, append(details, protocol.Member{Name: "message", Value: message})...)
 }
 
 // mayRefuse reports whether an event may say that a command was not sent, and takes note that one does.
@@ -108,7 +79,7 @@ func (w *watch) mayRefuse(now time.Time) bool {
 }
 
 // judgeLimits tells once that a value is beyond a limit, and once that it is not any more.
-func (b *Bridge) judgeLimits(w *watch, p *points.Point, value protocol.Decimal, at time.Time) {
+func (k *Keeper) judgeLimits(w *watch, p *points.Point, value protocol.Decimal, at time.Time) {
 	now, bound := "", (*protocol.Decimal)(nil)
 	switch {
 	case p.Min != nil && value.Compare(*p.Min) < 0:
@@ -126,17 +97,17 @@ func (b *Bridge) judgeLimits(w *watch, p *points.Point, value protocol.Decimal, 
 		if before == limitMax {
 			was = p.Max
 		}
-		b.event(w, eventLimitCleared, at, append(of, protocol.Member{Name: "limit", Value: before}, protocol.Member{Name: "bound", Value: was})...)
+		k.event(w, eventLimitCleared, at, append(of, protocol.Member{Name: "limit", Value: before}, protocol.Member{Name: "bound", Value: was})...)
 	}
 	if now != "" {
-		b.event(w, eventLimitPassed, at, append(of, protocol.Member{Name: "limit", Value: now}, protocol.Member{Name: "bound", Value: bound})...)
+		k.event(w, eventLimitPassed, at, append(of, protocol.Member{Name: "limit", Value: now}, protocol.Member{Name: "bound", Value: bound})...)
 	}
 	w.limits[p.Item] = now
 }
 
 // credible reports whether a reading of a register is taken. One that speaks against the last is
 // withheld and reported, with the frame that brought it.
-func (b *Bridge) credible(w *watch, p *points.Point, value protocol.Decimal, o *outcome, at time.Time) bool {
+func (k *Keeper) credible(w *watch, p *points.Point, value protocol.Decimal, o *Outcome, at time.Time) bool {
 	r := w.registers[p.Item]
 	if r == nil {
 		r = &points.Register{}
@@ -154,10 +125,10 @@ func (b *Bridge) credible(w *watch, p *points.Point, value protocol.Decimal, o *
 		}
 	}
 	if verdict == points.Withheld {
-		b.event(w, eventImplausible, at, details...)
+		k.event(w, eventImplausible, at, details...)
 		return false
 	}
-	b.event(w, eventReset, at, details...)
+	k.event(w, eventReset, at, details...)
 	return true
 }
 

@@ -1,4 +1,4 @@
-package bridge
+package meters
 
 import (
 	"slices"
@@ -45,21 +45,21 @@ var forms = map[protocol.Form]string{
 }
 
 // describe describes the meters of a point table, in its order.
-func (b *Bridge) describe(t *points.Table) description {
+func (k *Keeper) describe(t *points.Table) description {
 	d := description{Meters: []describedMeter{}}
 	index := map[string]int{}
 	for i := range t.Points {
 		p := &t.Points[i]
 		at, seen := index[p.Meter]
 		if !seen {
-			w := b.poller.named(p.Meter)
+			w := k.poller.named(p.Meter)
 			if w == nil {
 				continue
 			}
 			at = len(d.Meters)
 			index[p.Meter] = at
 			d.Meters = append(d.Meters, describedMeter{
-				Name: p.Meter, Display: w.DisplayName, Address: w.current().Text, Protocol: w.Protocol.Name(), Retain: p.Retain, Commands: b.commandsOf(w.Protocol),
+				Name: p.Meter, Display: w.DisplayName, Address: w.Current().Text, Protocol: w.Protocol.Name(), Retain: p.Retain, Commands: k.commandsOf(w.Protocol),
 			})
 		}
 		item := describedItem{
@@ -79,24 +79,29 @@ func (b *Bridge) describe(t *points.Table) description {
 
 // commandsOf returns the verbs by which a meter may be commanded: those that its protocol has and that are
 // allowed.
-func (b *Bridge) commandsOf(p protocol.Protocol) []string {
+func (k *Keeper) commandsOf(p protocol.Protocol) []string {
 	verbs := []string{}
-	for _, verb := range []string{verbRelay, verbWrite, verbMaintenance} {
-		if b.config.Allow[verb] && len(p.Actions(protocol.Verb(verb))) > 0 {
-			verbs = append(verbs, verb)
+	for _, verb := range []protocol.Verb{protocol.VerbRelay, protocol.VerbWrite, protocol.VerbMaintenance} {
+		if k.config.Allow[string(verb)] && len(p.Actions(verb)) > 0 {
+			verbs = append(verbs, string(verb))
 		}
 	}
 	slices.Sort(verbs)
 	return verbs
 }
 
+// Description is what bridge/description says of a point table in force, as JSON.
+func (k *Keeper) Description(t *points.Table) ([]byte, error) {
+	return protocol.AppendJSON(nil, k.describe(t))
+}
+
 // publishDescription publishes bridge/description for a point table that has come into force. The broker
 // keeps it, and gets it again with each connection.
-func (b *Bridge) publishDescription(t *points.Table) {
-	payload, err := encodeJSON(b.describe(t))
+func (k *Keeper) publishDescription(t *points.Table) {
+	payload, err := k.Description(t)
 	if err != nil {
-		b.log.Error("the description cannot be written as JSON", "err", err)
+		k.log.Error("the description cannot be written as JSON", "err", err)
 		return
 	}
-	b.outbox.Put(mqtt.Outgoing{Kind: mqtt.State, Topic: b.topics.join(topicDescription), Payload: payload, ContentType: mqtt.JSON})
+	k.publisher.Put(mqtt.Outgoing{Kind: mqtt.State, Topic: k.topics.join(topicDescription), Payload: payload, ContentType: mqtt.JSON})
 }

@@ -1,4 +1,4 @@
-package bridge
+package meters
 
 import (
 	"cmp"
@@ -67,28 +67,28 @@ func (w *watch) arranged(items []string, now time.Time) []string {
 }
 
 // noteLack takes note of what the meter does not have of what a step was to read.
-func (b *Bridge) noteLack(w *watch, o *outcome) {
+func (k *Keeper) noteLack(w *watch, o *Outcome) {
 	w.noteAnswer(o)
 	if lost := w.noteSilence(o); lost != nil {
 		if lost.block != "" {
-			b.bus.Meter(lost.meter).Avoid(lost.block)
+			k.bus.Meter(lost.meter).Avoid(lost.block)
 		}
-		b.log.Info("the meter is there, but says nothing when it is asked for this; for an hour it is not polled for it, or not for all at once",
+		k.log.Info("the meter is there, but says nothing when it is asked for this; for an hour it is not polled for it, or not for all at once",
 			"meter", w.Name, "how_many", len(lost.items), "such_as", lost.items[0])
 	}
 	if lost := w.noteRefusal(o); lost != nil {
-		b.log.Info("the meter does not have some of its points; it is not polled for them for a day",
+		k.log.Info("the meter does not have some of its points; it is not polled for them for a day",
 			"meter", w.Name, "how_many", len(lost), "such_as", lost[0])
 	}
 }
 
 // noteRefusal returns what has become known by a step to be lacking. A block that came without a
 // member says enough; if it was refused, its members are read singly.
-func (w *watch) noteRefusal(o *outcome) (lost []string) {
+func (w *watch) noteRefusal(o *Outcome) (lost []string) {
 	if o.Block != "" {
 		for _, item := range o.Items {
 			if o.Err == nil && w.points[item] != nil && isLacking(&o.Result, item) {
-				w.lacking[item] = lack{refusals: refusalsOfItem, until: o.time.Add(lackMemory)}
+				w.lacking[item] = lack{refusals: refusalsOfItem, until: o.Time.Add(lackMemory)}
 				lost = append(lost, item)
 			}
 		}
@@ -101,7 +101,7 @@ func (w *watch) noteRefusal(o *outcome) (lost []string) {
 			delete(w.lacking, item)
 		case refused && w.cares(item):
 			if l.refusals++; l.refusals >= refusalsOfItem {
-				l.until = o.time.Add(lackMemory)
+				l.until = o.Time.Add(lackMemory)
 				lost = append(lost, item)
 			}
 			w.lacking[item] = l
@@ -128,7 +128,7 @@ func (w *watch) cares(item string) bool {
 
 // noteAnswer takes note of what the meter says something to, be it a refusal. That it refuses a block
 // tells nothing of the members.
-func (w *watch) noteAnswer(o *outcome) {
+func (w *watch) noteAnswer(o *Outcome) {
 	if !heard(o) || o.Err != nil && o.Block != "" {
 		return
 	}
@@ -139,12 +139,12 @@ func (w *watch) noteAnswer(o *outcome) {
 
 // noteSilence returns the step to give up on, or nil: one that the meter has ignored silencesOfItem
 // times, though it answered another right after each.
-func (w *watch) noteSilence(o *outcome) (lost *silence) {
+func (w *watch) noteSilence(o *Outcome) (lost *silence) {
 	silent := errors.Is(o.Err, protocol.ErrSilent)
 	last := w.silence
 	switch {
 	case silent && o.Started && (o.Block != "" || slices.ContainsFunc(o.Items, w.cares)):
-		w.silence = &silence{o.Meter, o.Items, o.Block, o.time}
+		w.silence = &silence{o.Meter, o.Items, o.Block, o.Time}
 		return nil
 	case silent || !heard(o):
 		return nil
@@ -156,7 +156,7 @@ func (w *watch) noteSilence(o *outcome) (lost *silence) {
 			w.lacking[item] = l
 		}
 	}
-	if last == nil || o.time.Sub(last.at) > muteWindow {
+	if last == nil || o.Time.Sub(last.at) > muteWindow {
 		return nil
 	}
 	for _, item := range last.items {
@@ -164,7 +164,7 @@ func (w *watch) noteSilence(o *outcome) (lost *silence) {
 		if l.silences++; l.silences >= silencesOfItem {
 			lost = last
 			if last.block == "" {
-				l.until = o.time.Add(silenceMemory)
+				l.until = o.Time.Add(silenceMemory)
 			} else {
 				l.silences = 0 // they are read singly from now on
 			}

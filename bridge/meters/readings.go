@@ -1,4 +1,4 @@
-package bridge
+package meters
 
 import (
 	"time"
@@ -23,14 +23,14 @@ func (r *readings) add(item string, data any) {
 }
 
 // publishReadings publishes what a step has brought, if anything. at is when its answer came.
-func (b *Bridge) publishReadings(w *watch, r readings, at time.Time) {
+func (k *Keeper) publishReadings(w *watch, r readings, at time.Time) {
 	if len(r) == 0 {
 		return
 	}
-	payload, err := encodeJSON(append(protocol.Object(r), protocol.Member{Name: "time", Value: b.stamp(at)}))
+	payload, err := protocol.AppendJSON(nil, append(protocol.Object(r), protocol.Member{Name: "time", Value: k.stamp(at)}))
 	if err != nil {
-		b.log.Error("readings cannot be written as JSON", "meter", w.Name, "err", err)
+		k.log.Error("readings cannot be written as JSON", "meter", w.Name, "err", err)
 		return
 	}
-	b.outbox.Put(mqtt.Outgoing{Kind: mqtt.Reading, Topic: b.topics.ofMeter(w.Name, topicReadings), Payload: payload, ContentType: mqtt.JSON})
+	k.publisher.Put(mqtt.Outgoing{Kind: mqtt.Reading, Topic: k.topics.ofMeter(w.Name, topicReadings), Payload: payload, ContentType: mqtt.JSON})
 }

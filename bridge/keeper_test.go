@@ -1,0 +1,34 @@
+package bridge
+
+import (
+	"context"
+	"time"
+
+	"dlt645-mqtt/bridge/mqtt"
+)
+
+// What package meters counts with, as far as tests of the whole depend on it.
+const (
+	portPatience     = time.Minute
+	tablePatience    = 30 * time.Second
+	firstPause       = 30 * time.Second
+	longestPause     = 16 * time.Minute
+	refusalsOfItem   = 2
+	silencesOfItem   = 4
+	refusalsInterval = time.Second
+)
+
+// A granting broker grants every subscription.
+type granting struct{}
+
+func (granting) Subscribe(context.Context, ...mqtt.Subscription) error { return nil }
+
+func (granting) Unsubscribe(context.Context, string) error { return nil }
+
+// connected has the keeper of a stage go on as on a new connection to a broker that has kept nothing.
+func (s *stage) connected(ctx context.Context) {
+	s.listening.Store(true)
+	s.keeper.Up()
+	s.keeper.Restored.Store(true)
+	s.keeper.Listen(ctx, granting{})
+}

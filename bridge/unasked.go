@@ -1,0 +1,27 @@
+package bridge
+
+import (
+	"dlt645-mqtt/bridge/meters"
+	"dlt645-mqtt/protocol"
+)
+
+// unasked carries out what the keeper of the meters asks of them though nobody waits for it.
+type unasked struct{ *Bridge }
+
+func (u unasked) Begin(f func()) bool {
+	if !u.admission.enter() {
+		return false
+	}
+	u.later(f)
+	return true
+}
+
+func (u unasked) CarryOut(m *meters.Entry, plan protocol.Plan, items []string) (meters.Answered, error) {
+	r := &request{protocol: m.Protocol, mode: m.Mode, items: items} // without a deadline
+	p, err := u.begin(r, plan, false)
+	if err != nil {
+		return meters.Answered{}, err
+	}
+	c := u.hold(r, p)
+	return meters.Answered{Address: c.address, Silent: c.silent(), Passing: c.passing()}, nil
+}

@@ -40,6 +40,7 @@ grid,active_power,10s,,,0.005
 grid,forward_active_energy,15s,,,
 grid,forward_active_energy_t*,1m,,,
 water,volume,30s,,,
+water,valve,30s,,,
 `
 
 // demoTable returns the points of the demo: none if there are meters which the example does not know.

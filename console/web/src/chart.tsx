@@ -70,13 +70,15 @@ export function Chart ({ x, curves, unit, minutes, summary }: { x: number[], cur
   )
 }
 
-export interface Bar { label: string, parts: { label: string, value: number, text: string }[] }
+// A Bar is a period: its parts, and what they come to by the meter's own count.
+export interface Bar { label: string, parts: { label: string, value: number, text: string }[], total?: string }
 
 // Bars stacks parts; the same stands in a table for those who cannot see it.
 export function Bars ({ bars, unit, caption }: { bars: Bar[], unit: string, caption: string }) {
   const sums = bars.map(b => b.parts.reduce((s, p) => s + Math.max(0, p.value), 0))
   const most = Math.max(...sums, 1e-9)
   const names = bars.find(b => b.parts.length > 0)?.parts.map(p => p.label) ?? []
+  const totals = names.length > 1 && bars.some(b => b.total !== undefined)
   return (
     <figure class="bars">
       <div class="stacks" aria-hidden="true">
@@ -97,9 +99,9 @@ export function Bars ({ bars, unit, caption }: { bars: Bar[], unit: string, capt
       <div class="scroll" tabIndex={0} role="group" aria-label={caption}>
         <table>
           <caption>{caption}</caption>
-          <thead><tr><th scope="col">{t('Period', '时段')}</th>{names.map(n => <th scope="col" class="right">{n} {unit}</th>)}</tr></thead>
+          <thead><tr><th scope="col">{t('Period', '时段')}</th>{names.map(n => <th scope="col" class="right">{n} {unit}</th>)}{totals && <th scope="col" class="right">{t('total', '总')} {unit}</th>}</tr></thead>
           <tbody>
-            {bars.map(b => <tr><th scope="row">{b.label}</th>{b.parts.length > 0 ? b.parts.map(p => <td class="right">{p.text}</td>) : <td colSpan={names.length || 1}>{t('nothing stored', '没有存储的数据')}</td>}</tr>)}
+            {bars.map(b => <tr><th scope="row">{b.label}</th>{b.parts.length > 0 ? <>{b.parts.map(p => <td class="right">{p.text}</td>)}{totals && <td class="right">{b.total ?? '—'}</td>}</> : <td colSpan={names.length + (totals ? 1 : 0) || 1}>{t('nothing stored', '没有存储的数据')}</td>}</tr>)}
           </tbody>
         </table>
       </div>

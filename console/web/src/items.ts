@@ -20,12 +20,13 @@ export async function loadItems () {
     const key = `${r.protocol} ${r.di} ${r.name}`
     return !seen.has(key) && !!seen.add(key)
   })
-  for (const r of rows) {
-    if (!byProtocol.has(r.protocol)) byProtocol.set(r.protocol, new Map())
-    const table = byProtocol.get(r.protocol)!
-    for (const name of new Set([r.name, stem(r.name)])) {
-      if (!table.has(name)) table.set(name, r)
-      if (!anywhere.has(name)) anywhere.set(name, r)
+  // An item has its own row before that of one of its phases: a map of Modbus has a row for each.
+  for (const name of [(r: Row) => r.name, (r: Row) => stem(r.name)]) {
+    for (const r of rows) {
+      if (!byProtocol.has(r.protocol)) byProtocol.set(r.protocol, new Map())
+      const table = byProtocol.get(r.protocol)!
+      if (!table.has(name(r))) table.set(name(r), r)
+      if (!anywhere.has(name(r))) anywhere.set(name(r), r)
     }
   }
   changed()

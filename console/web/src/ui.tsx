@@ -40,8 +40,12 @@ export function show (value: any): string {
   return String(value)
 }
 
-export function positionWord (value: any): string {
-  return ({ open: t('open', '断开'), closed: t('closed', '闭合'), abnormal: t('abnormal', '异常') } as any)[String(value)] ?? String(value)
+// positionWord says how a relay or a valve stands. In Chinese the two have words of their own.
+export function positionWord (item: string, value: any): string {
+  const words: Record<string, string> = item === 'valve'
+    ? { open: t('open', '开'), closed: t('closed', '关'), abnormal: t('abnormal', '异常') }
+    : { open: t('open', '断开'), closed: t('closed', '闭合') }
+  return words[String(value)] ?? String(value)
 }
 
 // A valve that is open lets through, a relay that is open does not.
@@ -54,7 +58,7 @@ export function Pill ({ standing }: { standing: Standing }) {
 
 export function Value ({ item, value, bridge, protocol }: { item: string, value: any, bridge: Bridge, protocol?: string }) {
   const unit = value === null || value === undefined ? '' : bridge.units[item] ?? unitOf(item, protocol)
-  if (item === 'relay' || item === 'valve') return <span class={carries(item, value) ? 'position on' : 'position off'}>{positionWord(value)}</span>
+  if (item === 'relay' || item === 'valve') return <span class={carries(item, value) ? 'position on' : 'position off'}>{positionWord(item, value)}</span>
   return <span class="value"><span class="number">{show(value)}</span>{unit && <span class="unit"> {unit}</span>}</span>
 }
 

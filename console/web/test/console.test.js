@@ -130,6 +130,9 @@ describe('the demo', { skip: missing('the console in a browser', 'chromium', 'go
     await page.getByRole('img', { name: /Active power.*by time of day: \d+ records of today, [1-9]\d* of yesterday/ }).waitFor()
     await page.getByRole('button', { name: 'Energy by day', disabled: false }).click()
     await page.getByRole('columnheader', { name: /tariff 2 \(peak\) kWh/ }).waitFor()
+    await page.getByRole('columnheader', { name: 'total kWh' }).waitFor()
+    const [, ...numbers] = await page.locator('.bars tbody tr').first().locator('th, td').allInnerTexts()
+    assert.ok(Math.abs(numbers.slice(0, -1).reduce((sum, n) => sum + Number(n), 0) - Number(numbers.at(-1))) < 0.05, `tariffs and total: ${numbers}`)
     assert.ok(await page.locator('.bars tbody tr').count() > 20)
     await picture(page, 'energy-by-day')
     // The simulated meter freezes no months, so its settlements stand in for them.
@@ -205,10 +208,10 @@ describe('the demo', { skip: missing('the console in a browser', 'chromium', 'go
     })
   }
 
-  test('a meter of DL/T 698.45 looks like any other', async () => {
+  test('meters of other protocols look like any other', async () => {
     const mixed = run({
-      DLT645_MQTT_URL: `embedded://127.0.0.1:${await freePort()}`, DLT645_TOPIC: `mixed-${process.pid}`, DLT645_BUS_URL: 'sim://?meters=2&protocols=2007,698&baud=115200&turnaround=5ms',
-      DLT645_METERS: 'main=1,grid=000000000002@698', DLT645_POINTS: 'basic', DLT645_HTTP: `127.0.0.1:${await freePort()}`
+      DLT645_MQTT_URL: `embedded://127.0.0.1:${await freePort()}`, DLT645_TOPIC: `mixed-${process.pid}`, DLT645_BUS_URL: 'sim://?meters=4&protocols=2007,698,188,modbus/sdm630&baud=115200&turnaround=5ms',
+      DLT645_METERS: 'main=1,grid=000000000002@698,water=00000000000003@188,chiller=4@modbus/sdm630', DLT645_POINTS: 'basic', DLT645_HTTP: `127.0.0.1:${await freePort()}`
     }, 'demo')
     try {
       const address = (await mixed.says(/^(http:\S+)\/ /m))[1]
@@ -228,6 +231,18 @@ describe('the demo', { skip: missing('the console in a browser', 'chromium', 'go
       await page.getByRole('button', { name: '拉闸' }).click()
       await page.getByRole('dialog').getByRole('button', { name: '拉闸' }).click()
       await page.locator('.outcome .word').waitFor()
+      // The valve of a water meter is open or shut, and does not let its water through as a relay its current.
+      await page.getByRole('combobox', { name: '电能表', exact: true }).selectOption('water')
+      await page.locator('.positionline .on', { hasText: '阀门 开' }).waitFor()
+      await page.getByRole('button', { name: '关阀' }).click()
+      await page.getByRole('dialog').getByRole('button', { name: '关阀' }).click()
+      await page.locator('.outcome.good', { hasText: '阀门: 关' }).waitFor()
+      await page.locator('.positionline .off', { hasText: '阀门 关' }).waitFor()
+      // A map of Modbus has a row for each phase beside that of the whole.
+      await page.goto(`${address}/#/meters/mixed-${process.pid}/chiller`)
+      await page.getByRole('row', { name: /^有功功率 .*active_power$/ }).waitFor()
+      assert.equal(await page.getByRole('row', { name: /^A相有功功率/ }).count(), 0)
+      await page.getByRole('row', { name: /^A相电压 .*voltage_a$/ }).waitFor()
       assert.deepEqual(complaints, [])
       await close()
     } finally {

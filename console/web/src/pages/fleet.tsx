@@ -33,7 +33,7 @@ export function Fleet () {
                     {off > 0 && <span class="badtext">{t(`, ${off} offline`, `，${off} 离线`)}</span>}
                     {unknown > 0 && <span class="dim">{t(`, ${unknown} unknown`, `，${unknown} 未知`)}</span>}
                   </td>
-                  <td>{b.info ? <><code>{String(b.info.bus?.url)}</code> {b.info.bus?.baud ? <>{String(b.info.bus.baud)} bit/s </> : null}{standing.state === 'online' ? b.info.bus?.state === 'up' ? null : <span class="badtext">{t('down', '断开')}</span> : <span class="dim">{t('unknown', '未知')}</span>}</> : '—'}</td>
+                  <td>{b.info ? <><code class="url">{String(b.info.bus?.url)}</code> {b.info.bus?.baud ? <>{String(b.info.bus.baud)} bit/s </> : null}{standing.state === 'online' ? b.info.bus?.state === 'up' ? null : <span class="badtext">{t('down', '断开')}</span> : <span class="dim">{t('unknown', '未知')}</span>}</> : '—'}</td>
                   <td class="right">{b.info ? `${Math.round(finite(b.info.bus?.utilisation) * 100)} %` : '—'}</td>
                   <td class="right">{b.info ? String(b.info.bus?.queue) : '—'}</td>
                   <td>{Array.isArray(b.info?.allow) ? b.info.allow.map(String).join(', ') : '—'}</td>

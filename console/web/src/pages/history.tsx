@@ -134,7 +134,7 @@ export function History ({ b, m, protocol }: { b: Bridge, m: Meter, protocol?: s
         <button type="button" disabled={busy !== ''} onClick={() => { void readPeriods('month') }}>{t('Energy by month', '月电量')}</button>
         {busy && <button type="button" onClick={() => { stop.current = true }}>{t('Enough', '停止')}</button>}
       </div>
-      <p class="small dim" role="status">{busy || t('It is read from the meter, between other work; at 2400 baud a day takes about half a minute.', '数据直接从电表抄读，其他任务优先；2400 波特率下一天约需半分钟。')}</p>
+      <p class="small dim" role="status">{busy || t('It is read from the meter, and points are read more rarely meanwhile; at 2400 baud a day takes about half a minute.', '数据直接从电表抄读，其间采集点抄读变慢；2400 波特率下一天约需半分钟。')}</p>
       <Problem error={problem} />
       {item && <>
         {names.length > 1 && <label class="field inline"><span>{t('Value', '数据项')}</span>
@@ -169,6 +169,11 @@ function TwoDays ({ samples, item, unit, today, protocol }: { samples: Stored[],
     summary={t(`${title} by time of day: ${known(0)} records of today, ${known(1)} of yesterday`, `${title}：今天 ${known(0)} 条记录，昨天 ${known(1)} 条`)} />
 }
 
+function difference (before: Stored, after: Stored, item: string): Decimal | undefined {
+  const [x, y] = [before.values[item], after.values[item]]
+  return x instanceof Decimal && y instanceof Decimal ? minus(y, x) : undefined
+}
+
 // Periods shows what was used between one freeze and the next, by tariff.
 function Periods ({ kind, stored, unit, offset }: { kind: Kind, stored: Stored[], unit: string, offset: string }) {
   const list = [...stored].sort((p, q) => p.at - q.at)
@@ -190,12 +195,11 @@ function Periods ({ kind, stored, unit, offset }: { kind: Kind, stored: Stored[]
       label: whole ? name : `${name}…`,
       parts: whole
         ? keys.flatMap(([k, title]) => {
-          const [x, y] = [before.values[k], after.values[k]]
-          if (!(x instanceof Decimal) || !(y instanceof Decimal)) return []
-          const d = minus(y, x)
-          return [{ label: title, value: d.valueOf(), text: d.text }]
+          const d = difference(before, after, k)
+          return d ? [{ label: title, value: d.valueOf(), text: d.text }] : []
         })
-        : []
+        : [],
+      total: whole ? difference(before, after, 'forward_active_energy')?.text : undefined
     })
   }
   return <Bars bars={bars} unit={unit} caption={kind === 'day' ? t('Energy by day, as the meter has counted it', '日电量（按电表示数）') : kind === 'month' ? t('Energy by month, as the meter has counted it', '月电量（按电表示数）') : t('Energy by settlement period, as the meter has counted it', '各结算周期电量（按电表示数）')} />

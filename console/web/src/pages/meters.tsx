@@ -169,11 +169,13 @@ const eventWords: Record<string, () => string> = {
   clock_right: () => t('clock is right again', '时钟恢复正常'),
   power_failure: () => t('power failed', '停电'),
   implausible_value: () => t('implausible value, withheld', '数值不合理，未发布'),
-  meter_reset: () => t('register began anew', '示数重新开始')
+  meter_reset: () => t('register began anew', '示数重新开始'),
+  command_refused: () => t('command not carried out', '命令未执行'),
+  command_unknown: () => t('not known whether the command was carried out', '命令是否执行未知')
 }
 
 export function EventLine ({ e, protocol }: { e: any, protocol?: string }) {
-  const more = ['value', 'bound', 'relay', 'valve', 'reason', 'drift_s', 'count', 'last'].filter(k => e[k] !== undefined)
+  const more = ['value', 'bound', 'relay', 'valve', 'reason', 'drift_s', 'count', 'last', 'verb', 'action', 'result', 'code'].filter(k => e[k] !== undefined)
   return (
     <>
       <time class="small dim">{moment(Date.parse(e.time))}</time> <strong>{String(e.meter)}</strong>{' '}

@@ -47,6 +47,8 @@ export function Scan () {
   const progress = b.scan
   const reply = ours ? kept.reply : undefined
   const meters: any[] = (Array.isArray(reply?.meters) ? reply.meters : Array.isArray(progress?.meters) ? progress.meters : [])
+  // Where somebody has answered; in the end what was understood of no meter that was found.
+  const heard: any[] = Array.isArray((reply ?? progress)?.heard) ? (reply ?? progress).heard : []
   const share = finite(progress?.asked) / Math.max(1, finite(progress?.asked) + finite(progress?.left))
   // Names of meters that are named already are kept.
   const names = new Map<string, string>((Array.isArray(b.info?.meters) ? b.info.meters : []).map((m: any) => [`${m.address}@${m.protocol}`, String(m.name)]))
@@ -72,6 +74,7 @@ export function Scan () {
           <progress max="1" value={share} aria-label={t('Progress', '进度')} />
           <p class="small dim" role="status">{t(`${progress.asked} questions asked, about ${progress.left} left, some ${Math.ceil(finite(progress.remaining_ms) / 1000)} s`, `已询问 ${progress.asked} 次，约剩 ${progress.left} 次，约 ${Math.ceil(finite(progress.remaining_ms) / 1000)} 秒`)} · {String(progress.protocol ?? '')} {progress.baud ? `${progress.baud} bit/s ${progress.parity}` : ''} <code>{String(progress.pattern ?? '')}</code></p>
         </>}
+        {heard.length > 0 && <ul class="plain small">{heard.map(h => <li>{String(h?.message ?? '')}</li>)}</ul>}
         <Problem error={reply?.error} />
         {reply?.stopped && <Note kind="warn">{t('It ended early: ', '提前结束：')}{String(reply.stopped.message)}</Note>}
         {reply?.ok && <Note kind={reply.sure ? 'good' : 'info'}>{reply.sure ? t('All patterns were asked; there are no others.', '已询问所有地址段，没有遗漏。') : t('It ended when the wanted number was found, or something was heard that no meter could be made of: there may be others.', '找到指定数量后结束，或收到了无法识别的应答：可能还有其他表。')}</Note>}

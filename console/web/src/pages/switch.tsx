@@ -86,7 +86,7 @@ function Position ({ b, m, item }: { b: Bridge, m: Meter, item: string }) {
       {value === undefined
         ? <span class="position unknown">{t('position unknown', '位置未知')}</span>
         : <>
-            <span class={`position ${standing.state !== 'online' ? 'stale' : carries(item, value) ? 'on' : 'off'}`}>{item === 'valve' ? t('valve', '阀门') : t('relay', '继电器')} {positionWord(value)}</span>{' '}
+            <span class={`position ${standing.state !== 'online' ? 'stale' : carries(item, value) ? 'on' : 'off'}`}>{item === 'valve' ? t('valve', '阀门') : t('relay', '继电器')} {positionWord(item, value)}</span>{' '}
             <span class="small dim">{t('as the meter said', '电表状态字')} <Age at={m.times[item] ?? Date.parse(m.state ?? '')} /></span>
           </>}
     </p>
@@ -114,9 +114,9 @@ function Outcome ({ run, item }: { run: Run, item: string }) {
     <section class={`outcome ${o.kind}`}>
       <h2><span class="word">{o.word}</span> {run.action.title()}: {run.meter} <span class="small dim">{moment(run.at)}</span></h2>
       <p>{o.more}</p>
-      {run.reply[item] && <p>{item === 'valve' ? t('Valve', '阀门') : t('Relay', '继电器')}: {positionWord(run.reply[item])}</p>}
+      {run.reply[item] && <p>{item === 'valve' ? t('Valve', '阀门') : t('Relay', '继电器')}: {positionWord(item, run.reply[item])}</p>}
       {Array.isArray(reasons) && <p>{t('Reasons', '原因')}: {reasonText(reasons)}</p>}
-      {run.reply.clock_offset_s !== undefined && <p>{t('The meter’s clock is ahead by', '电表时钟快')} {show(run.reply.clock_offset_s)} s</p>}
+      {run.reply.clock_offset_s !== undefined && <p>{/^[-−]/.test(show(run.reply.clock_offset_s)) ? t('The meter’s clock is behind by', '电表时钟慢') : t('The meter’s clock is ahead by', '电表时钟快')} {show(run.reply.clock_offset_s).replace(/^[-−]/, '')} s</p>}
       {(run.reply.message || run.reply.error) && <p class="small">{run.reply.error && <code>{String(run.reply.error.code)}</code>} {String(run.reply.message ?? run.reply.error?.message ?? '')}</p>}
     </section>
   )

@@ -43,18 +43,33 @@ func (d *Dictionary) Member(word string) (row Row, family string, found bool) {
 	return row, item.family.row.DI, true
 }
 
+const (
+	// mostOptions is how many options of a running part have words of their own: the present and twelve settlements.
+	mostOptions = 13
+
+	// mostMembers is how many values an item may have for each to have words of its own. A freeze of everything has
+	// hundreds, which are called like items of their own.
+	mostMembers = 16
+)
+
 // words returns what the items are called, of items with several running parts those in which one of these is
-// not the first.
+// not the first. It must not take long, nor much memory: anybody may ask for what there is not.
 func (d *Dictionary) words() *protocol.Vocabulary {
 	v := &protocol.Vocabulary{}
-	for _, f := range d.families {
+	for _, kept := range d.families {
+		f := *kept
+		f.names = func() *names { return nil } // which would be kept for ever
 		add := func(at positions) {
 			item, ok := f.valid(f.owner(at))
 			if !ok || item.Block() {
 				return
 			}
 			v.Add(item.Name, item.Text("zh"))
-			for _, name := range item.Names() {
+			values := item.Names()
+			if len(values) > mostMembers {
+				return
+			}
+			for _, name := range values {
 				if name == item.Name {
 					continue
 				}
@@ -65,12 +80,10 @@ func (d *Dictionary) words() *protocol.Vocabulary {
 		}
 		add(positions{})
 		for k := range f.letters {
-			for n := range f.letters[k].options {
-				if n > 0 {
-					var at positions
-					at[k] = uint8(n)
-					add(at)
-				}
+			for n := 1; n < min(len(f.letters[k].options), mostOptions); n++ {
+				var at positions
+				at[k] = uint8(n)
+				add(at)
 			}
 		}
 	}

@@ -168,14 +168,24 @@ func (d *Dictionary) all(a *attribute) iter.Seq[Item] {
 	}
 }
 
+// mostElements is how many elements of an attribute have words of their own, of records as of others.
+const mostElements = 13
+
 // vocabulary is what the items are called.
-var vocabulary = sync.OnceValue(func() *protocol.Vocabulary {
+var vocabulary = sync.OnceValue(words)
+
+// words gathers what the items are called. It must not take long, nor much memory: anybody may ask for what there is not.
+func words() *protocol.Vocabulary {
 	v := &protocol.Vocabulary{}
 	d := Items()
 	for _, a := range d.attributes {
+		elements := 0
 		for item := range d.all(a) {
 			if item.IsBlock() {
 				continue
+			}
+			if elements++; elements > mostElements {
+				break
 			}
 			v.Add(item.Name, item.Text("zh"))
 			for _, name := range item.Names() {
@@ -192,7 +202,7 @@ var vocabulary = sync.OnceValue(func() *protocol.Vocabulary {
 		}
 	}
 	return v
-})
+}
 
 // Member returns what is to be said of one item, or value of an item, whose name or OAD a word is, and the
 // pattern of OADs of its row. It reports whether there is one.

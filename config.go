@@ -65,7 +65,7 @@ type environment struct {
 	MeterTimezone      string `split_words:"true" default:"Asia/Shanghai" desc:"zone of the meters' clocks and of the times in replies"`
 	Clock              string `default:"auto" desc:"auto, or trusted: set meters' clocks although the host does not call its own synchronised"`
 	Discovery          string `default:"homeassistant" desc:"topic prefix of Home Assistant discovery, or off"`
-	Language           string `default:"en" desc:"en or zh, for names that people read"`
+	Language           string `default:"en" desc:"en or zh, for names and messages that people read"`
 	HTTP               string `desc:"address such as :9645 that serves /metrics, /healthz and /readyz"`
 	Console            string `default:"false" desc:"serve the console there as well, a page to read, switch and watch the meters"`
 	ConsoleHosts       string `split_words:"true" desc:"names by which browsers reach the console, such as meters.example.com behind a reverse proxy; IP addresses, names without a dot and .local are always taken"`

@@ -12,7 +12,7 @@ import (
 // newLog writes to w as text, in colour on a terminal, or as JSON.
 func newLog(w io.Writer, format string, level slog.Level) *slog.Logger {
 	if format == "json" {
-		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
+		return newSayingLog(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
 	}
 	return newTextLog(w, level, isTerminal(w) && os.Getenv("NO_COLOR") == "")
 }
@@ -22,7 +22,15 @@ func newTextLog(w io.Writer, level slog.Level, colour bool) *slog.Logger {
 	if colour {
 		options.ReplaceAttr = harmless
 	}
-	return slog.New(tint.NewTextHandler(w, &options))
+	return newSayingLog(tint.NewTextHandler(w, &options))
+}
+
+// newSayingLog logs in the language that people want.
+func newSayingLog(h slog.Handler) *slog.Logger {
+	if inChinese() {
+		h = sayingHandler{h}
+	}
+	return slog.New(h)
 }
 
 // harmless keeps escape sequences of clients from the terminal. In colour tint lets them through, for

@@ -99,7 +99,7 @@ func commandNamed(name string, stderr io.Writer) (command, bool) {
 			}
 		}
 	}
-	fmt.Fprintf(stderr, "dlt645-mqtt: there is no command %q; see dlt645-mqtt help%s\n", name, protocol.Hint(name, names))
+	sayf(stderr, "dlt645-mqtt: there is no command %q; see dlt645-mqtt help%s\n", name, protocol.Hint(name, names))
 	return command{}, false
 }
 
@@ -221,7 +221,8 @@ func serveConfig(ctx context.Context, c config, stderr io.Writer, ready func(con
 
 // complain prints an error of one or several lines for the person at the terminal.
 func complain(w io.Writer, what string, err error) {
-	lines := strings.Split(err.Error(), "\n")
+	what = say(what)
+	lines := strings.Split(say(err.Error()), "\n")
 	if len(lines) == 1 {
 		fmt.Fprintf(w, "dlt645-mqtt: %s: %s\n", what, lines[0])
 		return
@@ -294,7 +295,7 @@ func newBridge(c config, log *slog.Logger) (*bridge.Bridge, *bus.Bus) {
 		Root: c.root, Broker: c.broker, Bus: line, BusURL: c.bus.URL,
 		Meters: c.meters, Protocols: sortedProtocols(c.protocols), Protocol: c.protocol, Finders: finders(c.protocols),
 		Allow: c.allow, Passwords: c.passwords, Settings: settingNames, Operator: c.operator, Operators: c.operators, RelayValid: c.relayValid, Clock: c.clock,
-		Points: c.points, Readings: c.readings, Discovery: c.discovery, Support: supportURL, Language: c.language, Zone: c.zone, HTTP: c.listener, Pages: c.pages, Version: version, Site: c.site, Log: log,
+		Points: c.points, Readings: c.readings, Discovery: c.discovery, Support: supportURL, Language: c.language, Say: say, Zone: c.zone, HTTP: c.listener, Pages: c.pages, Version: version, Site: c.site, Log: log,
 	})
 	return b, line
 }

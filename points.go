@@ -10,8 +10,8 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
-	"text/tabwriter"
 
 	"dlt645-mqtt/bridge/meters"
 	"dlt645-mqtt/bridge/points"
@@ -127,7 +127,7 @@ func checkPoints(c config, name string, text []byte, asJSON bool, out, stderr io
 		_ = json.NewEncoder(out).Encode(found)
 	} else {
 		for _, p := range found.Problems {
-			fmt.Fprintf(stderr, "%s: %v\n", name, p)
+			fmt.Fprintf(stderr, "%s: %s\n", name, say(p.String()))
 		}
 		if err == nil {
 			printChecked(out, name, found)
@@ -186,35 +186,34 @@ func weigh(c config, table *points.Table) (plan []checkedRead, speeds []checkedA
 }
 
 func printChecked(out io.Writer, name string, found checkedTable) {
-	fmt.Fprintf(out, "%s: %d points of %d meters, %d exchanges\n\n", name, found.Points, found.Meters, len(found.Plan))
+	sayf(out, "%s: %d points of %d meters, %d exchanges\n\n", name, found.Points, found.Meters, len(found.Plan))
 	for _, r := range found.Ratios {
-		fmt.Fprintf(out, "%s is behind transformers: its currents, and the limits for them, are times %s, voltages times %s, powers, demands and energies times both\n", r.Meter, r.CT, r.PT)
+		sayf(out, "%s is behind transformers: its currents, and the limits for them, are times %s, voltages times %s, powers, demands and energies times both\n", r.Meter, r.CT, r.PT)
 	}
 	if len(found.Ratios) > 0 {
 		fmt.Fprintln(out)
 	}
-	table := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(table, "METER\tEVERY\tREAD AS\tPOINTS")
+	table := [][]string{strings.Split(say("METER\tEVERY\tREAD AS\tPOINTS"), "\t")}
 	for _, read := range found.Plan {
-		as := "itself"
+		as := say("itself")
 		if read.Block != "" {
-			as = "block " + read.Block
+			as = say("block " + read.Block)
 		}
 		items := strings.Join(read.Items[:min(len(read.Items), 4)], " ")
 		if more := len(read.Items) - 4; more > 0 {
-			items += fmt.Sprintf(" and %d more, as far as the meter has them", more)
+			items = say(fmt.Sprintf("%s and %d more, as far as the meter has them", items, more))
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", read.Meter, read.Interval, as, items)
+		table = append(table, []string{read.Meter, read.Interval, as, items})
 	}
-	fmt.Fprintln(table, "\nBAUD\tSHARE OF THE WIRE\tWITH SLOW METERS\t")
+	table = append(table, nil, strings.Split(say("BAUD\tSHARE OF THE WIRE\tWITH SLOW METERS"), "\t"))
 	for _, at := range found.Speeds {
 		note := ""
 		if at.Bus {
-			note = "this bus"
+			note = say("this bus")
 		}
-		fmt.Fprintf(table, "%d\t%s\t%s\t%s\n", at.Baud, meters.Percent(at.Budget), meters.Percent(at.BudgetWorst), note)
+		table = append(table, []string{strconv.Itoa(at.Baud), meters.Percent(at.Budget), meters.Percent(at.BudgetWorst), note})
 	}
-	_ = table.Flush()
+	printColumns(out, table...)
 }
 
 // writeTemplate writes a table to begin with.
@@ -251,7 +250,7 @@ func writeTemplate(ctx context.Context, c config, count uint, out, stderr io.Wri
 			}
 			c.meters = append(c.meters, meter)
 		}
-		fmt.Fprintf(stderr, "the table needs the names of the meters that were found:\n  %s\n", metersLine(found.Meters, c))
+		sayf(stderr, "the table needs the names of the meters that were found:\n  %s\n", metersLine(found.Meters, c))
 	}
 	fmt.Fprint(out, points.Template(meters.Site(c.meters, c.protocol)))
 	return 0

@@ -113,7 +113,7 @@ func printReply(reply []byte, asJSON bool, out, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "%s: %s: %s\n", failed.name, problem.Code, problem.Message)
 	}
 	if shown.Error != nil && len(shown.Errors) == 0 {
-		fmt.Fprintln(stderr, "dlt645-mqtt: read:", shown.Error.Message)
+		fmt.Fprintf(stderr, "dlt645-mqtt: %s: %s\n", say("read"), shown.Error.Message)
 	}
 	return status
 }

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"dlt645-mqtt/bridge"
@@ -153,38 +152,37 @@ func printScan(reply []byte, c config, wanted int, asJSON bool, out, stderr io.W
 		return status
 	}
 	if shown.Error != nil {
-		fmt.Fprintln(stderr, "dlt645-mqtt: scan:", shown.Error.Message)
+		fmt.Fprintf(stderr, "dlt645-mqtt: %s: %s\n", say("scan"), shown.Error.Message)
 		return status
 	}
-	table := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(table, "ADDRESS\tPROTOCOL\tBAUD\tPARITY")
+	table := [][]string{strings.Split(say("ADDRESS\tPROTOCOL\tBAUD\tPARITY"), "\t")}
 	for _, m := range shown.Meters {
 		if m.Options != "" {
 			m.Protocol += "?" + m.Options
 		}
-		fmt.Fprintf(table, "%s\t%s\t%d\t%s\n", m.Address, m.Protocol, m.Baud, m.Parity)
+		table = append(table, []string{m.Address, m.Protocol, strconv.Itoa(m.Baud), m.Parity})
 	}
-	_ = table.Flush()
+	printColumns(out, table...)
 	for _, h := range shown.Heard {
 		if wanted > 0 && len(shown.Meters) >= wanted {
 			break // what several meters that answer at once look like is no news any more
 		}
-		fmt.Fprintf(stderr, "heard, but not found (%s, %d baud, parity %s): %s\n", h.Protocol, h.Baud, h.Parity, h.Message)
+		sayf(stderr, "heard, but not found (%s, %d baud, parity %s): %s\n", h.Protocol, h.Baud, h.Parity, h.Message)
 	}
 	switch found := len(shown.Meters); {
 	case shown.Stopped != nil:
-		fmt.Fprintf(stderr, "%d found; the scan ended early, there may be more: %s\n", found, shown.Stopped.Message)
+		sayf(stderr, "%d found; the scan ended early, there may be more: %s\n", found, shown.Stopped.Message)
 	case shown.Sure:
-		fmt.Fprintf(stderr, "%d found; every other address has been ruled out\n", found)
+		sayf(stderr, "%d found; every other address has been ruled out\n", found)
 	case wanted > 0 && found >= wanted:
-		fmt.Fprintf(stderr, "all %d found\n", found)
+		sayf(stderr, "all %d found\n", found)
 	case wanted > 0:
-		fmt.Fprintf(stderr, "%d of %d found; to what was asked nobody else has answered with an address: see that the others have power, and are wired and set as was tried. Meters of Modbus are asked one address after the other, and only with -protocol modbus\n", found, wanted)
+		sayf(stderr, "%d of %d found; to what was asked nobody else has answered with an address: see that the others have power, and are wired and set as was tried. Meters of Modbus are asked one address after the other, and only with -protocol modbus\n", found, wanted)
 	default:
-		fmt.Fprintf(stderr, "%d found; not every other address has been ruled out\n", found)
+		sayf(stderr, "%d found; not every other address has been ruled out\n", found)
 	}
 	if len(shown.Meters) > 0 {
-		fmt.Fprintf(stderr, "to give them names:\n%s\n", metersLine(shown.Meters, c))
+		sayf(stderr, "to give them names:\n%s\n", metersLine(shown.Meters, c))
 	}
 	return status
 }
@@ -205,8 +203,9 @@ func (p *progressBar) show(now bridge.ScanProgress) {
 	line := fmt.Sprintf("[%s%s] %d found, about %v left; %s %s %d %s",
 		strings.Repeat("#", full), strings.Repeat("-", width-full),
 		len(now.Meters), (time.Duration(now.RemainingMS) * time.Millisecond).Round(time.Second), now.Pattern, now.Protocol, now.Baud, now.Parity)
-	fmt.Fprintf(p.w, "\r%-*s", p.width, line)
-	p.width = len(line)
+	line = say(line)
+	fmt.Fprintf(p.w, "\r%s", pad(line, p.width))
+	p.width = columns(line)
 }
 
 func (p *progressBar) clear() {

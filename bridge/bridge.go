@@ -42,6 +42,7 @@ type Config struct {
 	Discovery  string                                  // prefix of the topics by which Home Assistant is told of the meters; empty: it is not
 	Support    string                                  // URL where help is to be had, for Home Assistant; empty: none
 	Language   string                                  // of names that people read: "en" or "zh"
+	Say        func(string) string                     // puts messages for people into their language; nil: they are in English
 	Zone       *time.Location                          // for the times in replies
 	HTTP       net.Listener                            // where health and metrics are served; nil: nowhere
 	Pages      http.Handler                            // what is served there besides; nil: nothing

@@ -37,6 +37,7 @@
 //	guard.go         passwords that a meter has refused
 //	clocks.go        how far the meters' clocks are off
 //	audit.go         the record of each command
+//	words.go         what people read, in their language
 //	failures.go      the event of a command that has failed
 //
 // The bridge itself:

@@ -42,7 +42,7 @@ func (b *Bridge) reportCommand(r *request, a *reply) {
 	if len(reasons) > 0 {
 		details = append(details, protocol.Member{Name: "reasons", Value: reasons})
 	}
-	details = append(details, protocol.Member{Name: "message", Value: message})
+	details = append(details, protocol.Member{Name: "message", Value: b.say(message)})
 	if a.Error != nil || a.Result == resultRefused {
 		b.keeper.CommandRefused(a.Meter, a.Error == nil, details)
 	} else {

@@ -114,6 +114,7 @@ func (b *Bridge) send(r *request, a *reply) {
 	if a.Time == "" {
 		a.Time = b.stamp(time.Now())
 	}
+	b.sayReply(a)
 	payload, err := encodeJSON(a)
 	if err != nil { // a value that no JSON can hold: a bug, but the sender still gets an answer
 		b.log.Error("reply cannot be written as JSON", "topic", limit.Cut(r.topic, mostQuoted), "err", err)

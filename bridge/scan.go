@@ -314,6 +314,7 @@ func progressOf(s *search.Search, state string) ScanProgress {
 
 // tell passes on how far a scan is, and returns whether to go on.
 func (b *Bridge) tell(r *request, p ScanProgress) bool {
+	p.Heard = b.sayRiddles(p.Heard)
 	if r.progress != nil {
 		return r.progress(p)
 	}

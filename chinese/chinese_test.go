@@ -1,0 +1,226 @@
+package chinese
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"unicode"
+)
+
+// TestTranslate puts into Chinese what is put together: wrapped errors, names before them, values that look like sentences.
+func TestTranslate(t *testing.T) {
+	for english, want := range map[string]string{
+		"bus is up":   "总线已接通",
+		"voltage_a":   "voltage_a",
+		"":            "",
+		"no such one": "no such one",
+		"DLT645_BUS_URL: is missing: say where the meters are, such as serial:///dev/ttyUSB0 (or try: dlt645-mqtt demo)":                                                     "DLT645_BUS_URL：未设置：请填写电能表接在哪里，如 serial:///dev/ttyUSB0（也可以先试试：dlt645-mqtt demo）",
+		`DLT645_PROTOCOL: "a: b; c" is no protocol; there are 2007, 1997`:                                                                                                    `DLT645_PROTOCOL："a: b; c" 不是规约；可用的有 2007, 1997`,
+		"open /dev/ttyUSB0: no such device: plug the adapter in, or pass the device to the container; there are no serial lines here":                                        "打开 /dev/ttyUSB0：没有这个设备：请插上转换器，或把设备映射给容器；本机没有串口",
+		"nobody knows whether the meter did it: no answer: the port failed before 000000000001 could answer: the bus is down; look at the meter's state before asking again": "不知道电能表是否执行：没有应答：000000000001 还没来得及应答，端口就出错了：总线断开；请先查看电能表的状态，再决定是否重发",
+		"the meter has 1 bytes":                             "the meter has 1 bytes",
+		"the payload has many bytes; at most 5 are allowed": "the payload has many bytes; at most 5 are allowed",
+		"one\n  bus is up\ntwo\n":                           "one\n  总线已接通\ntwo\n",
+	} {
+		if got := Translate(english); got != want {
+			t.Errorf("%q\nis      %q\nwant    %q", english, got, want)
+		}
+		if got := Translate(Translate(english)); got != want {
+			t.Errorf("%q: once more it is %q", english, got)
+		}
+	}
+}
+
+// sentence matches what is said to people in words.
+var sentence = regexp.MustCompile(`[a-z]{2,}[,:;.]? [a-z%(]\S* \S`)
+
+// notMessages are calls whose texts are no messages: help, names, tables, and programs' errors about themselves.
+var notMessages = map[string]bool{
+	"newFlags": true, "newUplinkFlags": true, "Bool": true, "String": true, "Uint": true, "Int": true, "Duration": true, "Var": true,
+	"MustCompile": true, "Usagef": true, "NewReplacer": true, "panic": true, "FormatCloseMessage": true,
+}
+
+// help are declarations of what help prints, which is in English.
+var help = map[string]bool{"commands": true, "runHelp": true, "exitStatuses": true, "busParameters": true}
+
+// said lists the formats of the messages in the code that people meet first, each with where it stands.
+func said(t *testing.T) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	files := token.NewFileSet()
+	err := filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() {
+			switch entry.Name() {
+			case "test", "simulator", "uplink", "deploy", "homeassistant", "node_modules", "chinese", ".git", ".ci", ".tools", "dist":
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		parsed, err := parser.ParseFile(files, path, nil, 0)
+		if err != nil {
+			return err
+		}
+		ast.Inspect(parsed, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.Field: // tags
+				return false
+			case *ast.FuncDecl:
+				return !help[n.Name.Name]
+			case *ast.ValueSpec:
+				return !help[n.Names[0].Name]
+			case *ast.CallExpr:
+				switch f := n.Fun.(type) {
+				case *ast.Ident:
+					return !notMessages[f.Name]
+				case *ast.SelectorExpr:
+					return !notMessages[f.Sel.Name]
+				}
+			case *ast.BasicLit:
+				if text, err := strconv.Unquote(n.Value); n.Kind == token.STRING && err == nil {
+					for line := range strings.Lines(text) {
+						found[strings.TrimRight(line, " \n")] = files.Position(n.Pos()).String()
+					}
+				}
+			}
+			return true
+		})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// example is what a format may print.
+func example(format string) string {
+	return verb.ReplaceAllStringFunc(format, func(v string) string {
+		switch v[len(v)-1] {
+		case 'd':
+			return "1"
+		case 'q':
+			return `"x"`
+		case 'X':
+			return "0A"
+		case '%':
+			return "%"
+		}
+		return "x"
+	})
+}
+
+// untranslated is how many sentences of the packages that people meet first may be missing, or be left over: some are new, and some
+// can hardly be met. Fewer are better.
+const untranslated = 40
+
+// TestMessagesAreKnown looks for what is said in English only where people meet it first, and for translations of what
+// nobody says any more.
+func TestMessagesAreKnown(t *testing.T) {
+	all := said(t)
+	first := regexp.MustCompile(`^\.\./(?:main|config|broker|bus|console|passwords|meters|clock|read|scan|points|supervisor|systemd|embedded|log|flags)\.go|^\.\./bridge/`)
+	known := map[string]bool{}
+	var stale []string
+	for _, m := range parse(source) {
+		if known[m.format] {
+			t.Errorf("%q stands there twice", m.format)
+		}
+		known[m.format] = true
+		if _, there := all[m.format]; !there && !composed(m, all) {
+			stale = append(stale, m.format)
+		}
+	}
+	var missing []string
+	for text, where := range all {
+		if first.MatchString(where) && sentence.MatchString(text) && Translate(example(text)) == example(text) && !slices.ContainsFunc(parse(source), func(m message) bool {
+			return strings.Contains(m.format, text)
+		}) {
+			missing = append(missing, where+": "+text)
+		}
+	}
+	slices.Sort(missing)
+	for _, m := range missing {
+		t.Log("in English only: ", m)
+	}
+	for _, m := range stale {
+		t.Logf("nobody says %q any more", m)
+	}
+	if n := len(missing) + len(stale); n > untranslated {
+		t.Errorf("%d sentences are in English only or are not said any more, more than %d; put them into messages.txt, or take them out", n, untranslated)
+	}
+}
+
+// composed reports whether a message is put together in the code: each of its parts between the verbs stands there.
+func composed(m message, all map[string]string) bool {
+	for _, literal := range m.literals {
+		literal = strings.Trim(literal, " ;:")
+		if !slices.ContainsFunc(strings.Split(literal, "; "), func(part string) bool {
+			for text := range all {
+				if strings.Contains(text, part) {
+					return true
+				}
+			}
+			return false
+		}) {
+			return false
+		}
+	}
+	return true
+}
+
+// TestChineseIsWhole looks at each translation: every argument stands in it, once, and the punctuation is Chinese.
+func TestChineseIsWhole(t *testing.T) {
+	for _, m := range parse(source) {
+		places := place.FindAllString(m.chinese, -1)
+		slices.Sort(places)
+		for _, p := range places {
+			if int(p[1]-'0') > len(m.verbs) {
+				t.Errorf("%q has no argument %s", m.format, p)
+			}
+		}
+		if got := len(slices.Compact(places)); got != len(m.verbs) {
+			t.Errorf("%q has %d arguments, %q takes %d", m.format, len(m.verbs), m.chinese, got)
+		}
+		runes := []rune(m.chinese)
+		for i, r := range runes {
+			if strings.ContainsRune(",;:?!()", r) && i > 0 && unicode.Is(unicode.Han, runes[i-1]) {
+				t.Errorf("%q: %c behind a Chinese character", m.chinese, r)
+			}
+		}
+		if !slices.ContainsFunc(runes, func(r rune) bool { return unicode.Is(unicode.Han, r) || r > 0x3000 }) && m.format != m.chinese {
+			t.Errorf("%q is not Chinese: %q", m.format, m.chinese)
+		}
+	}
+}
+
+// TestNothingElseIsTouched leaves alone what is no sentence of ours.
+func TestNothingElseIsTouched(t *testing.T) {
+	for _, text := range []string{"main", "000000000001", "serial:///dev/ttyUSB0", `{"a": 1}`, "2026-11-20T18:00:00+08:00", "FE FE 68", "timeout", strings.Repeat("a: b; ", 50)} {
+		if got := Translate(text); got != text {
+			t.Errorf("%q becomes %q", text, got)
+		}
+	}
+}
+
+// FuzzTranslate holds that any text comes back whole and soon.
+func FuzzTranslate(f *testing.F) {
+	f.Add("DLT645_X: open a: no such device: plug the adapter in, or pass the device to the container; x")
+	f.Add(strings.Repeat(": ", 30))
+	f.Fuzz(func(t *testing.T, text string) {
+		if Translate(text) == "" && text != "" {
+			t.Errorf("%q is gone", text)
+		}
+	})
+}

@@ -21,7 +21,7 @@ import (
 func TestRepeatsThatWaitAreBounded(t *testing.T) {
 	var p repeats
 	again := func() (bool, error) {
-		repeat, _, err := p.enter(&request{message: message{topic: "t"}, id: json.RawMessage(`"1"`)}, parrotKey("m"), time.Now())
+		repeat, _, err := p.enter(&request{message: message{topic: "t"}, id: json.RawMessage(`"1"`), command: &command{}}, parrotKey("m"), time.Now())
 		return repeat, err
 	}
 	if repeat, err := again(); repeat || err != nil {

@@ -50,7 +50,7 @@ type audit struct {
 func (b *Bridge) audit(r *request, a *reply) {
 	record := audit{
 		Time: a.Time, Topic: cropped(r.topic), ID: a.ID, Request: r.verb, Meter: a.Meter, Address: a.Address,
-		Action: cropped(r.action), Item: cropped(r.item),
+		Action: cropped(r.command.action), Item: cropped(r.command.item),
 		OK: a.OK, Result: a.Result, Relay: a.Relay, Valve: a.Valve, Reasons: a.Reasons, Error: a.Error,
 		Queued: b.stamp(r.received),
 	}
@@ -60,17 +60,17 @@ func (b *Bridge) audit(r *request, a *reply) {
 	if len(record.ID) > mostQuoted {
 		record.ID = nil
 	}
-	if a.Error == nil && len(r.value) <= longestAuditedValue { // what was refused may be a secret in the wrong place
-		record.Value = r.value
+	if a.Error == nil && len(r.command.value) <= longestAuditedValue { // what was refused may be a secret in the wrong place
+		record.Value = r.command.value
 	}
 	if r.protocol != nil {
-		record.Frames = b.tracedFrames(r.protocol, r.frames)
+		record.Frames = b.tracedFrames(r.protocol, r.command.frames)
 	}
-	if sent := firstSent(r.frames); sent != nil {
+	if sent := firstSent(r.command.frames); sent != nil {
 		record.Sent = b.stamp(sent.Time)
 	}
-	if !r.answered.IsZero() {
-		record.Answered = b.stamp(r.answered)
+	if !r.command.answered.IsZero() {
+		record.Answered = b.stamp(r.command.answered)
 	}
 	if payload, err := encodeJSON(record); err == nil { // what is in it has been encoded before
 		kind := mqtt.Reply

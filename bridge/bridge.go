@@ -52,6 +52,9 @@ type Config struct {
 }
 
 // A Bridge answers requests that come by MQTT with what meters on a bus say.
+//
+// Lock order: cache, repeats, guard, clocks and admission have a lock each, and call nothing with it held. That of
+// infoState comes before those of the keeper, the bus and the outbox; the keeper's are described there.
 type Bridge struct {
 	config    Config
 	log       *slog.Logger

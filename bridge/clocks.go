@@ -114,11 +114,11 @@ func (b *Bridge) readClock(r *request, m *meters.Entry) error {
 	if err != nil {
 		return err
 	}
-	p, err := b.begin(r, plan, true)
+	p, err := b.begin(&r.turn, plan, true)
 	if err != nil {
 		return err
 	}
-	c := b.hold(r, p)
+	c := b.hold(&r.turn, p)
 	if c.err == nil && len(c.outcomes) > 0 {
 		return c.outcomes[len(c.outcomes)-1].Err
 	}
@@ -132,11 +132,11 @@ func (b *Bridge) findOnly(r *request, m *meters.Entry) error {
 	if err != nil {
 		return err
 	}
-	p, err := b.begin(r, plan, true)
+	p, err := b.begin(&r.turn, plan, true)
 	if err != nil {
 		return err
 	}
-	c := b.hold(r, p)
+	c := b.hold(&r.turn, p)
 	m.Learn(c.address, !c.silent())
 	if c.silent() {
 		return protocol.ErrSilent

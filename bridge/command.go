@@ -25,12 +25,12 @@ var commandVerbs = []string{verbWrite, verbRelay, verbMaintenance, verbBroadcast
 
 func isCommandVerb(verb string) bool { return slices.Contains(commandVerbs, verb) }
 
-// command answers the verbs write, relay, maintenance and broadcast.
-func (b *Bridge) command(r *request, in *body) error {
+// carryOutCommand answers the verbs write, relay, maintenance and broadcast.
+func (b *Bridge) carryOutCommand(r *request, in *body) error {
 	if err := b.permit(protocol.Permission(r.verb)); err != nil {
 		return err
 	}
-	command, err := b.commandKeys(r, in)
+	asked, err := b.commandKeys(r, in)
 	if err != nil {
 		return err
 	}
@@ -39,27 +39,26 @@ func (b *Bridge) command(r *request, in *body) error {
 	if repeat, first, err := b.repeats.find(r, r.received); err != nil || b.isRepeat(r, repeat, first) {
 		return err
 	}
-	var m *meters.Entry
 	if r.verb == verbBroadcast {
 		if r.target != "" {
 			return problemf(CodeBadRequest, "a broadcast goes to every meter: publish it to %s", b.topics.join("request/broadcast"))
 		}
 	} else {
-		if m, err = b.locate(r); err != nil {
-			return err
+		if r.nobody != nil {
+			return r.nobody
 		}
-		if m != nil && r.address == m.Address && m.Address.Shared {
+		if m := r.known; m != nil && r.address == m.Address && m.Address.Shared {
 			return problemf(CodeUnknownMeter, "the address of %s is not known yet: it is found by the first read that the meter answers; read it first", r.target)
 		}
 	}
-	command.Passwords, command.Operator = b.passwords(m, r.address.MeterKey), b.operator(m, r.address.MeterKey)
-	command.Deadline, command.Now = b.config.RelayValid, time.Now()
-	command.Offset, _ = b.clocks.offset(r.address.MeterKey)
-	command.Settings = b.config.Settings
+	asked.Passwords, asked.Operator = b.passwords(r.known, r.address.MeterKey), b.operator(r.known, r.address.MeterKey)
+	asked.Deadline, asked.Now = b.config.RelayValid, time.Now()
+	asked.Offset, _ = b.clocks.offset(r.address.MeterKey)
+	asked.Settings = b.config.Settings
 	if b.config.Clock != nil {
-		command.Clock = b.config.Clock()
+		asked.Clock = b.config.Clock()
 	}
-	plan, err := r.protocol.Plan(protocol.Request{Verb: protocol.Verb(r.verb), Class: protocol.ClassCommand, Address: r.address, Command: command}, b.bus.Meter(r.address.MeterKey))
+	plan, err := r.protocol.Plan(protocol.Request{Verb: protocol.Verb(r.verb), Class: protocol.ClassCommand, Address: r.address, Command: asked}, b.bus.Meter(r.address.MeterKey))
 	if err != nil {
 		return err
 	}
@@ -88,7 +87,7 @@ func (b *Bridge) commandKeys(r *request, in *body) (*protocol.Command, error) {
 			return nil, err
 		}
 	}
-	r.action = c.Action
+	r.command.action = c.Action
 	if r.verb == verbBroadcast {
 		r.protocol = b.config.Protocol
 		if err := b.protocolKey(r, in); err != nil {
@@ -111,7 +110,7 @@ func (b *Bridge) commandKeys(r *request, in *body) (*protocol.Command, error) {
 		}
 	}
 	if action.Level != "" {
-		if _, err := in.take("retry_password", "true or false", &r.retryPassword); err != nil {
+		if _, err := in.take("retry_password", "true or false", &r.command.retryPassword); err != nil {
 			return nil, err
 		}
 	}
@@ -122,8 +121,8 @@ func (b *Bridge) commandKeys(r *request, in *body) (*protocol.Command, error) {
 		return nil, problemf(CodeBadRequest, `"verify_ms" must be from 0 to %d`, longestVerify.Milliseconds())
 	}
 	c.Verify = time.Duration(verify) * time.Millisecond
-	r.item = c.Arguments.Text(protocol.ArgumentItem)
-	if r.verb == verbWrite && (r.item == "" || r.value == nil) {
+	r.command.item = c.Arguments.Text(protocol.ArgumentItem)
+	if r.verb == verbWrite && (r.command.item == "" || r.command.value == nil) {
 		return nil, problemf(CodeBadRequest, `a write needs "item" and "value"`)
 	}
 	return c, nil
@@ -177,7 +176,7 @@ func (r *request) argument(in *body, key protocol.Key, arguments protocol.Argume
 		arguments[key.Name] = *value
 	case *json.RawMessage:
 		if key.Name == protocol.ArgumentValue {
-			r.value = *value
+			r.command.value = *value
 		}
 		var decoded any
 		d := json.NewDecoder(bytes.NewReader(*value))
@@ -198,16 +197,17 @@ func (b *Bridge) run(r *request, plan protocol.Plan, prepare func() error, finis
 		return err
 	}
 	of := guarded{plan.Address.MeterKey, plan.Level}
-	if r.retryPassword {
+	if r.command.retryPassword {
 		b.guard.forgive(of)
 	}
 	err := b.guard.check(of)
 	if err == nil && r.expired() {
 		err = bus.ErrExpired
 	}
+	r.payload = nil // it may be long, and all that is in it has been read
 	var p pending
 	if err == nil && prepare == nil {
-		p, err = b.begin(r, plan, false)
+		p, err = b.begin(&r.turn, plan, false)
 	}
 	if err != nil {
 		b.withdraw(r, err)
@@ -217,7 +217,7 @@ func (b *Bridge) run(r *request, plan protocol.Plan, prepare func() error, finis
 		if prepare != nil {
 			err := prepare()
 			if err == nil {
-				p, err = b.begin(r, plan, false)
+				p, err = b.begin(&r.turn, plan, false)
 			}
 			if err != nil {
 				b.withdraw(r, err)
@@ -225,7 +225,7 @@ func (b *Bridge) run(r *request, plan protocol.Plan, prepare func() error, finis
 				return
 			}
 		}
-		finish(r, b.hold(r, p))
+		finish(r, b.hold(&r.turn, p))
 	})
 	return nil
 }
@@ -252,9 +252,9 @@ func (b *Bridge) settle(r *request, a *reply, c *conversation) {
 			continue
 		}
 		last, acted = o, acted || o.Started
-		r.frames = append(r.frames, o.Frames...)
+		r.command.frames = append(r.command.frames, o.Frames...)
 		if o.Started && !o.Came.IsZero() {
-			r.answered = o.Came
+			r.command.answered = o.Came
 		}
 	}
 	report := c.report

@@ -54,15 +54,14 @@ type pending struct {
 }
 
 // begin looks a plan's steps up in the cache and submits the others to the bus, to be begun
-// before the deadline of the request. continued tells that the request was admitted before.
-func (b *Bridge) begin(r *request, plan protocol.Plan, continued bool) (pending, error) {
-	r.payload = nil // it may be long, and all that is in it has been read
+// before the deadline of the turn. continued says that an earlier plan of the same request was admitted.
+func (b *Bridge) begin(t *turn, plan protocol.Plan, continued bool) (pending, error) {
 	p := pending{plan: plan, outcomes: make([]meters.Outcome, len(plan.Steps)), asked: time.Now()}
 	var rest []protocol.Step
-	meters.SetMode(plan.Steps, r.mode)
+	meters.SetMode(plan.Steps, t.mode)
 	for i, step := range plan.Steps {
 		p.outcomes[i].Step = step
-		if result, moment, ok := b.cache.get(&step, r.maxAge); ok {
+		if result, moment, ok := b.cache.get(&step, t.maxAge); ok {
 			p.outcomes[i].Result, p.outcomes[i].Time, p.outcomes[i].Cached = result, moment, true
 			continue
 		}
@@ -71,10 +70,10 @@ func (b *Bridge) begin(r *request, plan protocol.Plan, continued bool) (pending,
 	if len(rest) == 0 {
 		return p, nil
 	}
-	job := bus.Job{Steps: rest, Deadline: r.deadline, Continued: continued, Stranger: r.stranger}
+	job := bus.Job{Steps: rest, Deadline: t.deadline, Continued: continued, Stranger: t.stranger}
 	if !plan.Until.IsZero() {
 		until := p.asked.Add(plan.Until.Sub(p.asked)) // by the monotonic clock as well
-		if r.deadline.IsZero() || until.Before(r.deadline) {
+		if t.deadline.IsZero() || until.Before(t.deadline) {
 			job.Deadline = until
 		}
 	}
@@ -94,7 +93,7 @@ func (b *Bridge) begin(r *request, plan protocol.Plan, continued bool) (pending,
 
 // hold sees a plan through that has begun: it waits for the bus, and goes on with what the
 // plan makes of the answers until nothing is left.
-func (b *Bridge) hold(r *request, p pending) conversation {
+func (b *Bridge) hold(t *turn, p pending) conversation {
 	c := conversation{address: p.plan.Address}
 	for {
 		if p.plan.Report != nil {
@@ -126,19 +125,19 @@ func (b *Bridge) hold(r *request, p pending) conversation {
 		}
 		if err == nil {
 			if c.acted { // the time to live of a command bounds its beginning, not the look at what it did
-				r.deadline = time.Now().Add(commandTTL)
+				t.deadline = time.Now().Add(commandTTL)
 			}
-			if p.plan.Prelude && r.patient { // what must be looked at first may take longer than a command waits for its turn
-				r.deadline = time.Now().Add(commandTTL)
+			if p.plan.Prelude && t.patient { // what must be looked at first may take longer than a command waits for its turn
+				t.deadline = time.Now().Add(commandTTL)
 			}
-			if !r.from.IsZero() && r.patient { // a history takes as long as it takes, while its turns come
-				r.deadline = time.Now().Add(readTTL)
+			if t.long && t.patient { // a history takes as long as it takes, while its turns come
+				t.deadline = time.Now().Add(readTTL)
 			}
-			p, err = b.begin(r, plan, true)
+			p, err = b.begin(t, plan, true)
 		}
 		if err != nil {
 			c.err = err
-			items := slices.Clone(r.items)
+			items := slices.Clone(t.items)
 			for _, step := range plan.Steps {
 				items = append(items, step.Items...)
 			}

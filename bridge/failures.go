@@ -20,11 +20,11 @@ func (b *Bridge) reportCommand(r *request, a *reply) {
 	}
 	message, reasons := a.Message, a.Reasons
 	details := []protocol.Member{{Name: "verb", Value: r.verb}}
-	if r.action != "" {
-		details = append(details, protocol.Member{Name: "action", Value: cropped(r.action)})
+	if r.command.action != "" {
+		details = append(details, protocol.Member{Name: "action", Value: cropped(r.command.action)})
 	}
-	if r.item != "" {
-		details = append(details, protocol.Member{Name: "item", Value: cropped(r.item)})
+	if r.command.item != "" {
+		details = append(details, protocol.Member{Name: "item", Value: cropped(r.command.item)})
 	}
 	switch {
 	case a.Error != nil:

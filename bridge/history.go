@@ -40,7 +40,7 @@ func (r *request) historyKeys(in *body) error {
 	case r.maxAge > 0:
 		return problemf(CodeBadRequest, `"max_age_ms" does not go with "from": a history is always read from the meter`)
 	}
-	r.from, r.to = from, to
+	r.from, r.to, r.long = from, to, true
 	epoch := time.Unix(0, 0) // before it nothing was stored
 	if from.Before(epoch) {  // the zero time would be no history
 		r.from = epoch

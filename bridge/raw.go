@@ -14,7 +14,7 @@ import (
 
 // raw answers the verb raw: a frame goes out as it is, and the meter's answer comes back.
 func (b *Bridge) raw(r *request, in *body) error {
-	frame, noAnswer, err := b.rawKeys(r, in)
+	keys, err := b.rawKeys(r, in)
 	if err != nil {
 		return err
 	}
@@ -24,26 +24,28 @@ func (b *Bridge) raw(r *request, in *body) error {
 	if !b.config.Allow[verbRaw] {
 		return notAllowed(verbRaw)
 	}
-	ask := protocol.Request{Verb: protocol.VerbRaw, Class: protocol.ClassRead, Frame: frame, NoAnswer: noAnswer}
+	ask := protocol.Request{Verb: protocol.VerbRaw, Class: protocol.ClassRead, Frame: keys.frame, NoAnswer: keys.noAnswer}
 	if r.protocol == nil {
-		r.protocol = b.recognised(frame)
+		r.protocol = b.recognised(keys.frame)
 	}
 	plan, err := r.protocol.Plan(ask, nil)
 	// The frame itself does not say which edition it is of, or which model its meter is; the meter's configuration does.
-	m := b.directory.Of(plan.Address.MeterKey)
-	if m != nil && m.Protocol != r.protocol {
-		r.protocol = m.Protocol
+	r.known = b.directory.Of(plan.Address.MeterKey)
+	if r.known != nil && r.known.Protocol != r.protocol {
+		r.protocol = r.known.Protocol
 		plan, err = r.protocol.Plan(ask, nil)
 	}
 	r.address, r.meter = plan.Address, plan.Address.Text
-	if m != nil {
-		r.meter, r.mode = m.Name, m.Mode
+	if r.known != nil {
+		r.meter, r.mode = r.known.Name, r.known.Mode
 	}
 	if err != nil {
 		return err
 	}
-	r.command = plan.Permission != protocol.PermitRead
-	if noAnswer && plan.Level != "" {
+	if plan.Permission != protocol.PermitRead {
+		r.command = &command{retryPassword: keys.retryPassword}
+	}
+	if keys.noAnswer && plan.Level != "" {
 		return problemf(CodeBadRequest, `"answer":false cannot be had for a frame with a password: without the answer nobody knows whether the meter refused it, and some more would lock the meter`)
 	}
 	if err := b.permit(plan.Permission); err != nil {
@@ -52,45 +54,53 @@ func (b *Bridge) raw(r *request, in *body) error {
 	if r.deadline.IsZero() {
 		r.deadline = r.received.Add(b.ttl(r))
 	}
-	if r.command {
+	if r.command != nil {
 		return b.run(r, plan, nil, b.finishRaw)
 	}
 	if r.expired() {
 		return bus.ErrExpired
 	}
-	r.stranger = m == nil && !b.bus.Meter(plan.Address.MeterKey).Answered()
-	p, err := b.begin(r, plan, false)
+	r.stranger = r.known == nil && !b.bus.Meter(plan.Address.MeterKey).Answered()
+	r.payload = nil // all that is in it has been read
+	p, err := b.begin(&r.turn, plan, false)
 	if err != nil {
 		return err
 	}
-	b.later(func() { b.finishRaw(r, b.hold(r, p)) })
+	b.later(func() { b.finishRaw(r, b.hold(&r.turn, p)) })
 	return nil
 }
 
+// rawKeys is what a raw request says.
+type rawKeys struct {
+	frame         []byte
+	noAnswer      bool
+	retryPassword bool
+}
+
 // rawKeys takes the frame out of any of the three forms: bytes, hex text, or JSON.
-func (b *Bridge) rawKeys(r *request, in *body) (frame []byte, noAnswer bool, err error) {
+func (b *Bridge) rawKeys(r *request, in *body) (keys rawKeys, err error) {
 	if r.contentType == mqtt.Bytes {
-		return r.payload, false, nil
+		return rawKeys{frame: r.payload}, nil
 	}
 	text := in.text
 	if in.members != nil {
 		answer := true
 		if _, err := in.take("frame", "a string of hex digits", &text); err != nil {
-			return nil, false, err
+			return keys, err
 		}
 		if _, err := in.take("answer", "true or false", &answer); err != nil {
-			return nil, false, err
+			return keys, err
 		}
-		if _, err := in.take("retry_password", "true or false", &r.retryPassword); err != nil {
-			return nil, false, err
+		if _, err := in.take("retry_password", "true or false", &keys.retryPassword); err != nil {
+			return keys, err
 		}
 		if err := b.protocolKey(r, in); err != nil {
-			return nil, false, err
+			return keys, err
 		}
 		if err := in.nothingLeft(r); err != nil {
-			return nil, false, err
+			return keys, err
 		}
-		noAnswer = !answer
+		keys.noAnswer = !answer
 	}
 	digits := strings.Map(func(c rune) rune {
 		if unicode.IsSpace(c) {
@@ -98,16 +108,16 @@ func (b *Bridge) rawKeys(r *request, in *body) (frame []byte, noAnswer bool, err
 		}
 		return c
 	}, text)
-	frame, err = hex.DecodeString(digits)
+	keys.frame, err = hex.DecodeString(digits)
 	switch {
 	case err != nil && errors.Is(err, hex.ErrLength):
-		return nil, false, problemf(CodeBadRequest, "the frame has an odd number of hex digits (%d)", len(digits))
+		return keys, problemf(CodeBadRequest, "the frame has an odd number of hex digits (%d)", len(digits))
 	case err != nil:
-		return nil, false, problemf(CodeBadRequest, "the frame is not hex: %v", err)
-	case len(frame) == 0:
-		return nil, false, problemf(CodeBadRequest, "there is no frame in the request: give it as hex")
+		return keys, problemf(CodeBadRequest, "the frame is not hex: %v", err)
+	case len(keys.frame) == 0:
+		return keys, problemf(CodeBadRequest, "there is no frame in the request: give it as hex")
 	}
-	return frame, noAnswer, nil
+	return keys, nil
 }
 
 // protocolKey takes the protocol that a request names which is about no named meter. Else it is left as it is.
@@ -156,7 +166,7 @@ func (b *Bridge) finishRaw(r *request, c conversation) {
 	}
 	a := b.newReply(r)
 	a.Frame = frame
-	if said.IsCommand() {
+	if r.command != nil && said.IsCommand() {
 		b.settle(r, a, &c)
 	} else { // also a read that reaches all meters, for which the class broadcast was wanted
 		a.Bus = &c.effort
@@ -172,5 +182,5 @@ func (b *Bridge) finishRaw(r *request, c conversation) {
 		return
 	}
 	a.Time = b.stamp(time.Now())
-	b.sendFirst(r, a, &answer{reply: a, payload: said.Result.Frame}, said.Result.Frame, mqtt.Bytes)
+	b.sendAs(r, a, said.Result.Frame, mqtt.Bytes)
 }

@@ -6,7 +6,6 @@ import (
 
 	"dlt645-mqtt/bridge/bus"
 	"dlt645-mqtt/bridge/limit"
-	"dlt645-mqtt/bridge/meters"
 	"dlt645-mqtt/protocol"
 )
 
@@ -18,16 +17,15 @@ func (b *Bridge) read(r *request, in *body) error {
 	if err := r.readKeys(in); err != nil {
 		return err
 	}
-	m, err := b.locate(r)
-	if err != nil {
-		return err
+	if r.nobody != nil {
+		return r.nobody
 	}
-	r.stranger = m == nil && !b.bus.Meter(r.address.MeterKey).Answered()
-	if len(r.items) == 0 {
+	r.stranger = r.known == nil && !b.bus.Meter(r.address.MeterKey).Answered()
+	points := len(r.items) == 0
+	if points {
 		if r.items = b.keeper.ItemsOf(r.meter); r.items == nil {
 			return problemf(CodeBadRequest, "the body names no items, and meter %s has no points of its own: name items, such as voltage_a", r.target)
 		}
-		r.points = true
 	}
 	plan, err := r.protocol.Plan(protocol.Request{Verb: protocol.VerbRead, Class: protocol.ClassRead, Address: r.address, Items: r.items, From: r.from, To: r.to}, b.bus.Meter(r.address.MeterKey))
 	if err != nil {
@@ -37,11 +35,12 @@ func (b *Bridge) read(r *request, in *body) error {
 		return bus.ErrExpired
 	}
 
-	p, err := b.begin(r, plan, false)
+	r.payload = nil // it may be long, and all that is in it has been read
+	p, err := b.begin(&r.turn, plan, false)
 	if err != nil {
 		return err
 	}
-	finish := func() { b.finishRead(r, m, b.hold(r, p)) }
+	finish := func() { b.finishRead(r, points, b.hold(&r.turn, p)) }
 	if p.report != nil || plan.Then != nil {
 		b.later(finish)
 		return nil
@@ -88,12 +87,13 @@ func (r *request) readKeys(in *body) error {
 	return nil
 }
 
-// finishRead makes the reply out of what the meter said, and what was known of it.
-func (b *Bridge) finishRead(r *request, m *meters.Entry, c conversation) {
+// finishRead makes the reply out of what the meter said, and what was known of it. points says that the items are
+// the points of the meter, which nobody has named.
+func (b *Bridge) finishRead(r *request, points bool, c conversation) {
 	r.address = c.address
-	if m == nil {
-		if m = b.directory.At(c.address.MeterKey); m != nil {
-			r.meter = m.Name
+	if r.known == nil {
+		if r.known = b.directory.At(c.address.MeterKey); r.known != nil {
+			r.meter = r.known.Name
 		}
 	}
 	a := b.newReply(r)
@@ -102,7 +102,7 @@ func (b *Bridge) finishRead(r *request, m *meters.Entry, c conversation) {
 	started := false
 	var lacking protocol.Object // points that the meter does not have, which nobody has asked for by name
 	fail := func(item string, err error) {
-		if p := problemOf(err); r.points && errors.Is(err, protocol.ErrNoSuchData) {
+		if p := problemOf(err); points && errors.Is(err, protocol.ErrNoSuchData) {
 			lacking.Set(item, p)
 		} else {
 			a.Errors.Set(item, p)
@@ -160,8 +160,8 @@ func (b *Bridge) finishRead(r *request, m *meters.Entry, c conversation) {
 			a.Errors.Set(m.Name, m.Value)
 		}
 	}
-	if m != nil {
-		m.Learn(c.address, !c.silent())
+	if r.known != nil {
+		r.known.Learn(c.address, !c.silent())
 	}
 	a.OK = len(a.Errors) == 0
 	if !a.OK && !started {

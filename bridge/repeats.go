@@ -107,7 +107,7 @@ func (p *repeats) enter(r *request, meter protocol.MeterKey, now time.Time) (rep
 	if key != (mark{}) {
 		p.entries[key] = e
 	}
-	r.remembered = e
+	r.command.remembered = e
 	return false, nil, nil
 }
 
@@ -167,13 +167,39 @@ func (b *Bridge) isRepeat(r *request, repeat bool, first *answer) bool {
 	return repeat
 }
 
+// sendFirst publishes the reply to a command that is no repeat, and to the repeats of it that wait. Whoever has the
+// answer may rely on it, so it is kept first, unless nothing of the command was sent.
+func (b *Bridge) sendFirst(r *request, a *reply, payload []byte, contentType string) {
+	b.countReply(r.verb, a.ending())
+	kept := *a
+	first := &answer{reply: &kept}
+	if contentType == mqtt.Bytes {
+		first.payload = payload
+	}
+	kept.Frames = nil // too much to keep of ten thousand commands
+	var waiting []*request
+	switch {
+	case r.command.remembered == nil:
+	case a.Error != nil:
+		waiting = b.repeats.withdraw(r.command.remembered)
+	default:
+		waiting = b.repeats.finish(r.command.remembered, first)
+	}
+	b.publishReply(r, a, payload, contentType)
+	b.audit(r, a)
+	b.reportCommand(r, a)
+	for _, other := range waiting {
+		b.repeat(other, first)
+		b.admission.leave()
+	}
+}
+
 // repeat gives a repeat of a command the answer to the first.
 func (b *Bridge) repeat(r *request, first *answer) {
 	again := *first.reply
 	again.Repeated = true
 	if first.payload != nil {
-		b.countReply(r.verb, "repeated")
-		b.publishReply(r, &again, first.payload, mqtt.Bytes)
+		b.sendAs(r, &again, first.payload, mqtt.Bytes)
 		return
 	}
 	b.send(r, &again)
@@ -181,9 +207,9 @@ func (b *Bridge) repeat(r *request, first *answer) {
 
 // withdraw fails all waiting repeats of a command that never started, with that command's error.
 func (b *Bridge) withdraw(r *request, err error) {
-	for _, waiting := range b.repeats.withdraw(r.remembered) {
+	for _, waiting := range b.repeats.withdraw(r.command.remembered) {
 		b.fail(waiting, err)
 		b.admission.leave()
 	}
-	r.remembered = nil
+	r.command.remembered = nil
 }

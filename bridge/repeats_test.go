@@ -117,7 +117,7 @@ func TestRepeatsForget(t *testing.T) {
 	var p repeats
 	now := time.Now()
 	r := func(id string) *request {
-		return &request{message: message{topic: "t"}, id: json.RawMessage(id)}
+		return &request{message: message{topic: "t"}, id: json.RawMessage(id), command: &command{}}
 	}
 	first := r(`"1"`)
 	if repeat, _, err := p.enter(first, parrotKey("m"), now); repeat || err != nil {
@@ -126,7 +126,7 @@ func TestRepeatsForget(t *testing.T) {
 	if repeat, _, _ := p.enter(r(`"1"`), parrotKey("m"), now.Add(2*repeatMemory)); !repeat {
 		t.Error("a command in hand was forgotten")
 	}
-	p.finish(first.remembered, &answer{})
+	p.finish(first.command.remembered, &answer{})
 	if repeat, _, _ := p.enter(r(`"1"`), parrotKey("m"), now.Add(repeatMemory)); !repeat {
 		t.Error("a command was forgotten too early")
 	}
@@ -168,21 +168,21 @@ func TestBusyCommandsLeaveNoTrace(t *testing.T) {
 		var p repeats
 		now := time.Now()
 		enter := func(id int) *request {
-			r := &request{id: json.RawMessage(fmt.Sprintf("%q", fmt.Sprint(id)))}
+			r := &request{id: json.RawMessage(fmt.Sprintf("%q", fmt.Sprint(id))), command: &command{}}
 			if repeat, _, err := p.enter(r, parrotKey("m"), now); repeat || err != nil {
 				t.Fatal(repeat, err)
 			}
 			return r
 		}
 		commands := []*request{enter(0), enter(1), enter(2)}
-		p.finish(commands[0].remembered, &answer{})
+		p.finish(commands[0].command.remembered, &answer{})
 		for _, i := range order {
-			if _, _, err := p.enter(&request{id: commands[0].id}, parrotKey("m"), now); err == nil || problemOf(err).Code != CodeConflict {
+			if _, _, err := p.enter(&request{id: commands[0].id, command: &command{}}, parrotKey("m"), now); err == nil || problemOf(err).Code != CodeConflict {
 				t.Errorf("withdrawn in the order %v: a repeat before %d is withdrawn: %v", order, i, err)
 			}
-			p.withdraw(commands[i].remembered)
+			p.withdraw(commands[i].command.remembered)
 		}
-		if repeat, first, err := p.enter(&request{id: commands[0].id}, parrotKey("m"), now); !repeat || first == nil || err != nil {
+		if repeat, first, err := p.enter(&request{id: commands[0].id, command: &command{}}, parrotKey("m"), now); !repeat || first == nil || err != nil {
 			t.Errorf("withdrawn in the order %v: repeat %t, answer %v, error %v", order, repeat, first, err)
 		}
 	}

@@ -99,7 +99,7 @@ func (b *Bridge) fail(r *request, err error) {
 	a := b.newReply(r)
 	a.OK, a.Error = false, p
 	b.send(r, a)
-	if r.command {
+	if r.command != nil {
 		return // the audit has logged it
 	}
 	if p.Code == CodeInternal {
@@ -120,26 +120,21 @@ func (b *Bridge) send(r *request, a *reply) {
 		b.log.Error("reply cannot be written as JSON", "topic", limit.Cut(r.topic, mostQuoted), "err", err)
 		payload, _ = encodeJSON(&reply{ID: r.id, Request: r.verb, Time: a.Time, Error: problemf(CodeInternal, "the reply cannot be written as JSON: %v", err)})
 	}
-	if a.Repeated {
-		b.countReply(r.verb, a.ending())
-		b.publishReply(r, a, payload, mqtt.JSON)
-		return
-	}
-	kept := *a
-	kept.Frames = nil // too much to keep of ten thousand commands
-	b.sendFirst(r, a, &answer{reply: &kept}, payload, mqtt.JSON)
+	b.sendAs(r, a, payload, mqtt.JSON)
 }
 
-// sendFirst publishes the reply to a request that is no repeat, and to the repeats of it that wait.
-func (b *Bridge) sendFirst(r *request, a *reply, kept *answer, payload []byte, contentType string) {
-	b.countReply(r.verb, a.ending())
-	waiting := b.conclude(r, kept)
-	b.publishReply(r, a, payload, contentType)
-	if r.command {
-		b.audit(r, a)
-		b.reportCommand(r, a)
+// sendAs publishes the reply to a request as a payload. That to a command is kept for repeats of it.
+func (b *Bridge) sendAs(r *request, a *reply, payload []byte, contentType string) {
+	if r.command != nil && !a.Repeated {
+		b.sendFirst(r, a, payload, contentType)
+		return
 	}
-	b.repeatAll(waiting, kept)
+	ending := a.ending()
+	if a.Repeated && contentType == mqtt.Bytes {
+		ending = "repeated"
+	}
+	b.countReply(r.verb, ending)
+	b.publishReply(r, a, payload, contentType)
 }
 
 // ending is how the metrics call the end of a request.
@@ -155,26 +150,6 @@ func (a *reply) ending() string {
 		return string(a.Errors[0].Value.(*problem).Code)
 	}
 	return "partial"
-}
-
-// conclude keeps the answer of a command for repeats of it, unless nothing of it was sent, and
-// returns those that came meanwhile. Whoever has the answer may rely on it.
-func (b *Bridge) conclude(r *request, a *answer) (waiting []*request) {
-	switch {
-	case r.remembered == nil:
-		return nil
-	case a.reply.Error != nil:
-		return b.repeats.withdraw(r.remembered)
-	}
-	return b.repeats.finish(r.remembered, a)
-}
-
-// repeatAll answers the repeats of a command.
-func (b *Bridge) repeatAll(waiting []*request, first *answer) {
-	for _, r := range waiting {
-		b.repeat(r, first)
-		b.admission.leave()
-	}
 }
 
 // publishReply hands the payload of a reply to whoever delivers it.

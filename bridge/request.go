@@ -60,42 +60,56 @@ type request struct {
 	replyTopic   string
 	refused      error               // why the reply does not go where the client wants it
 	deliver      func(mqtt.Outgoing) // takes the reply
-	command      bool                // it may change something: it is audited, and its result the last to be given up
 
-	id       json.RawMessage
-	deadline time.Time // for the start of each step; zero: none yet
-	trace    bool
-	items    []string
-	points   bool          // the items are the points of the meter, which nobody has named
-	maxAge   time.Duration // of values that need not be read again
-	from, to time.Time     // of history; from is zero if none is asked for
-	patient  bool          // it does not say how long it may wait
-	stranger bool          // as in bus.Job
+	id    json.RawMessage
+	trace bool
+	place
+	turn
 
+	from, to time.Time               // of a read of history; from is zero if none is asked for
+	command  *command                // nil: it changes nothing
 	progress func(ScanProgress) bool // told how a scan goes, and whether to go on; nil: it is published
+}
 
-	meter    string           // its name, or its address if it has none
-	address  protocol.Address // of the meter
-	protocol protocol.Protocol
+// A place is whom a request is about, as far as is known.
+type place struct {
+	known    *meters.Entry // nil: the meter is not configured
+	nobody   error         // why the topic names no meter; nil: it does
+	meter    string        // its name, or its address if it has none
+	address  protocol.Address
+	protocol protocol.Protocol // nil: not known
+}
+
+// A turn is how the plan of a request waits for the bus.
+type turn struct {
+	deadline time.Time     // for the start of each step; zero: none yet
+	patient  bool          // the request does not say how long it may wait
+	long     bool          // a patient one may wait anew for each of its turns
+	stranger bool          // as in bus.Job
 	mode     protocol.Mode // of the line for the meter
+	items    []string      // what it is to bring
+	maxAge   time.Duration // of values that need not be read again
+}
 
-	// Of a command only.
+// A command is what is kept of a request that may change something. It is audited, and its result the last to be given
+// up.
+type command struct {
 	action, item  string
 	value         json.RawMessage
 	retryPassword bool
-	remembered    *remembered // where its answer is kept
+	remembered    *remembered // where its answer is kept; nil: not yet, or nothing of it was sent
 	frames        []bus.Frame // of what was to change something
 	answered      time.Time
 }
 
 // bound moves the deadline forward.
-func (r *request) bound(deadline time.Time) {
-	if r.deadline.IsZero() || deadline.Before(r.deadline) {
-		r.deadline = deadline
+func (t *turn) bound(deadline time.Time) {
+	if t.deadline.IsZero() || deadline.Before(t.deadline) {
+		t.deadline = deadline
 	}
 }
 
-func (r *request) expired() bool { return !r.deadline.IsZero() && bus.Over(r.deadline, time.Now()) }
+func (t *turn) expired() bool { return !t.deadline.IsZero() && bus.Over(t.deadline, time.Now()) }
 
 // receive takes one message from the broker. It never waits: what takes time is queued, and
 // the reply comes later. Every message on a request topic gets exactly one.
@@ -111,7 +125,7 @@ func (b *Bridge) receive(m message) {
 		b.limited.Warn("foreign topic", "the broker sent a message that was not asked for", "topic", limit.Cut(m.topic, mostQuoted))
 		return
 	}
-	r := &request{message: m, verb: verb, target: target, replyTopic: b.topics.reply(m.topic), deliver: b.outbox.Put, command: isCommandVerb(verb)}
+	r := &request{message: m, verb: verb, target: target, replyTopic: b.topics.reply(m.topic), deliver: b.outbox.Put}
 	if m.responseTopic != "" {
 		if reason := b.topics.mayReply(m.responseTopic); reason != "" {
 			r.refused = problemf(CodeBadRequest, "the response topic %s %s", quote(m.responseTopic), reason)
@@ -144,7 +158,10 @@ func (b *Bridge) carryOut(r *request) {
 
 // open takes the payload apart and finds the id and the meter that the request is about.
 func (b *Bridge) open(r *request) (in body, err error) {
-	_, _ = b.locate(r) // the verbs that need a meter say why there is none
+	if isCommandVerb(r.verb) {
+		r.command = &command{}
+	}
+	b.locate(r) // the verbs that need a meter say why there is none
 	limit := maxPayload
 	if r.verb == verbConfig {
 		limit = maxConfigPayload
@@ -175,7 +192,7 @@ func (b *Bridge) Ask(tail string, payload []byte) []byte {
 	verb, target, _ := strings.Cut(tail, "/")
 	r := &request{
 		message: message{topic: tail, payload: payload, received: time.Now()},
-		verb:    verb, target: target, command: isCommandVerb(verb),
+		verb:    verb, target: target,
 		deliver: func(m mqtt.Outgoing) { answer <- m.Payload },
 	}
 	b.carryOut(r)
@@ -211,12 +228,12 @@ func (b *Bridge) handle(r *request, in *body) error {
 	if r.verb == verbRead {
 		return b.read(r, in)
 	}
-	return b.command(r, in)
+	return b.carryOutCommand(r, in)
 }
 
 // ttl is how long a request may wait for its turn if it does not say so itself.
 func (b *Bridge) ttl(r *request) time.Duration {
-	if r.verb == verbRead || r.verb == verbRaw && !r.command {
+	if r.verb == verbRead || r.verb == verbRaw && r.command == nil {
 		return readTTL
 	}
 	return commandTTL
@@ -234,16 +251,15 @@ func notAllowed(class string) error {
 	return problemf(CodeNotAllowed, "requests of class %s are not allowed on this bridge; its operator allows them with DLT645_ALLOW", class)
 }
 
-// locate finds the meter that the topic of a request names. It returns nil for one that is not
-// configured.
-func (b *Bridge) locate(r *request) (*meters.Entry, error) {
-	m, address, spoken, err := b.directory.Find(r.target)
+// locate finds out whom a request is about by its topic.
+func (b *Bridge) locate(r *request) {
+	known, address, spoken, err := b.directory.Find(r.target)
 	if err != nil {
-		return nil, err
+		r.nobody = err
+		return
 	}
-	r.protocol, r.address, r.meter = spoken, address, address.Text
-	if m != nil {
-		r.meter, r.mode = m.Name, m.Mode
+	r.place = place{known: known, meter: address.Text, address: address, protocol: spoken}
+	if known != nil {
+		r.meter, r.mode = known.Name, known.Mode
 	}
-	return m, nil
 }

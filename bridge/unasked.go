@@ -17,11 +17,11 @@ func (u unasked) Begin(f func()) bool {
 }
 
 func (u unasked) CarryOut(m *meters.Entry, plan protocol.Plan, items []string) (meters.Answered, error) {
-	r := &request{protocol: m.Protocol, mode: m.Mode, items: items} // without a deadline
-	p, err := u.begin(r, plan, false)
+	t := &turn{mode: m.Mode, items: items} // without a deadline
+	p, err := u.begin(t, plan, false)
 	if err != nil {
 		return meters.Answered{}, err
 	}
-	c := u.hold(r, p)
+	c := u.hold(t, p)
 	return meters.Answered{Address: c.address, Silent: c.silent(), Passing: c.passing()}, nil
 }

@@ -39,6 +39,7 @@ type Bus struct {
 	sent    time.Time      // when the last byte of a master is through
 	heard   map[ear][]byte // what was got of a request
 	mode    protocol.Mode
+	streams bool // it is served to masters whose speed nobody knows: all meters hear them
 
 	unpluggedUntil time.Time
 	replug         chan struct{} // closed when unpluggedUntil changes
@@ -127,10 +128,10 @@ func (b *Bus) ask(l *language, frame []byte, mode *protocol.Mode, at time.Time) 
 	return answers
 }
 
-// meant returns the devices that a frame is for, and that hear it in that mode.
+// meant returns the devices that a frame is for, and that hear it in that mode; of a mode the caller holds the lock.
 func (b *Bus) meant(l *language, frame []byte, mode *protocol.Mode) (devices []Device) {
 	for _, d := range b.devices {
-		if d.language() == l && (mode == nil || b.named(d.listensAt()) == *mode) && d.hears(frame) {
+		if d.language() == l && (mode == nil || b.streams || b.named(d.listensAt()) == *mode) && d.hears(frame) {
 			devices = append(devices, d)
 		}
 	}

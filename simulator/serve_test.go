@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"net/url"
 	"testing"
 
 	"dlt645-mqtt/protocol/dlt645"
@@ -29,6 +30,26 @@ func hear(t *testing.T, stream io.Reader, size int) dlt645.Frame {
 		t.Fatalf("% X: %v", b, err)
 	}
 	return frame
+}
+
+// TestServeMetersOfOtherSpeeds asks a meter with a speed of its own over a stream, which has none.
+func TestServeMetersOfOtherSpeeds(t *testing.T) {
+	line, err := Open(url.Values{"baud": {"115200"}, "addresses": {"1,2?baud=9600&parity=none"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	near, far := net.Pipe()
+	ended := make(chan error)
+	go func() { ended <- line.Serve(t.Context(), far) }()
+	for _, meter := range []string{"1", "2", "1"} {
+		if frame := ask(t, near, readFrame(t, meter, diDemandPeriod), 21); frame.Address != address(t, meter) {
+			t.Errorf("meter %s: answer %+v", meter, frame)
+		}
+	}
+	near.Close()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
 }
 
 func TestServeTCP(t *testing.T) {

@@ -23,6 +23,7 @@ type fake struct {
 	picky    bool
 	turns    bool // answers in the other order
 	refuses  bool
+	miscount bool // gives the wrong SER back
 	strict   bool // silent to identifiers in the order that it does not have
 	deaf     bool // to commands
 	valve    byte
@@ -61,6 +62,9 @@ func (f *fake) answer(t testing.TB, request []byte) []byte {
 		order = AsWritten + LowFirst - order
 	}
 	ser := frame.Data[2]
+	if f.miscount {
+		ser++
+	}
 	reply := func(control Control, data ...byte) []byte {
 		return mustAppend(Frame{f.of, f.address, control, data})
 	}
@@ -130,7 +134,11 @@ func follow(t testing.TB, plan protocol.Plan, known learner, f *fake) (values ma
 				request = step.First.Stamp(noon)
 			}
 			answer := protocol.Answer{Err: protocol.ErrSilent}
-			if token := trickle(t, step.First.Answer, f.answer(t, request)); token != nil {
+			came := f.answer(t, request)
+			if len(came) > 0 {
+				answer.Err = protocol.ErrGarbled
+			}
+			if token := trickle(t, step.First.Answer, came); token != nil {
 				_, answer.Result, answer.Err = step.First.Take(token)
 				answer.Came = noon
 			}
@@ -213,6 +221,7 @@ func TestRead(t *testing.T) {
 		{name: "unknown", items: []string{"volume", "voltage_a"}, want: "volume", wrong: `voltage_a: unknown item: "voltage_a" is neither`, sent: "AA 901F"},
 		{name: "dead", change: func(f *fake) { f.address = address("2") }, items: []string{"volume", "volume_h1"}, wrong: "volume_h1: no answer", sent: "AA 901F, AA 1F90"},
 		{name: "no such data", items: []string{"D2FF", "volume"}, want: "volume", wrong: "D2FF: the meter refused (code 00H): other", sent: "AA D2FF, AA FFD2, 10 901F", change: func(f *fake) { f.strict = true }},
+		{name: "what came is told, and not that nothing came then", change: func(f *fake) { f.miscount, f.strict = true, true; f.picky, f.only = true, AsWritten }, items: []string{"volume"}, wrong: "volume: no valid answer", sent: "AA 901F, AA 1F90"},
 		{name: "refused", options: "type=10", change: func(f *fake) { f.refuses = true }, items: []string{"volume"}, wrong: "volume: the meter refused (code 00H): other", sent: "10 901F, 10 1F90"},
 	} {
 		t.Run(row.name, func(t *testing.T) {

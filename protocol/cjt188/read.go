@@ -205,29 +205,31 @@ func (r *reader) read(registers []register) protocol.Plan {
 	return r.readFirst(ways[:min(len(ways), 2)], registers, nil)
 }
 
-// A refused is how a meter refused the first register in the first way: it may not have understood the
-// identifier, or not have it.
+// A refused is what came of the first register in the first way: the meter refused it, and may not have understood
+// the identifier, or not have it; or what came was no answer.
 type refused struct {
 	way
 	answer protocol.Answer
 }
 
 // readFirst reads the first register in the first of some ways, and the rest as soon as the meter has
-// answered. before is how it refused the register in the way before, if it did.
+// answered. before is what came in the way before, if anything did.
 func (r *reader) readFirst(ways []way, registers []register, before *refused) protocol.Plan {
 	plan := r.plan(r.step(ways[0], registers[0]))
 	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
 		answer, order := answers[0], ways[0].order
 		if err := answer.Err; err != nil && len(ways) > 1 && isNoAnswer(err) {
-			if typeIn(answer.Result.Learned[learnedType]) != AnyType {
-				return r.readFirst(ways[1:], registers, &refused{ways[0], answer}), nil
+			if typeIn(answer.Result.Learned[learnedType]) == AnyType {
+				r.failures().Add(1)
+				if errors.Is(err, protocol.ErrSilent) {
+					return r.readFirst(ways[1:], registers, nil), nil
+				}
 			}
-			r.failures().Add(1)
-			return r.readFirst(ways[1:], registers, nil), nil
+			return r.readFirst(ways[1:], registers, &refused{ways[0], answer}), nil
 		}
 		more := r.notGiven(registers[:1], answers)
-		if before != nil && answer.Err != nil {
-			// It understood the way before, and has no such data.
+		if before != nil && answer.Err != nil && (errors.Is(answer.Err, protocol.ErrSilent) || typeIn(before.answer.Result.Learned[learnedType]) != AnyType) {
+			// It understood the way before, and has no such data; or what came then says more than silence.
 			answer, order = before.answer, before.order
 			more.fail(registers[:1], answer.Err)
 		}

@@ -172,6 +172,26 @@ supervisor: ## have the code of Home Assistant's Supervisor judge the app (git, 
 app-icon: ## draw the icons of the app for Home Assistant
 	go run ./deploy/home-assistant/icon deploy/home-assistant/dlt645-mqtt
 
+# Each into a folder of its own, since they want other versions of the same libraries. What wants pycrypto,
+# which no longer builds, gets its successor of the same name.
+SDKS := .tools/cloud-sdks
+
+$(SDKS)/installed: Makefile
+	rm -rf $(SDKS)
+	python3 -m venv $(SDKS)/python
+	$(SDKS)/python/bin/pip install --quiet --disable-pip-version-check --no-deps aliyun-iot-linkkit==1.2.13 tencent-iot-device==1.0.0 paho-mqtt==1.5.1 crcmod==1.7 pycryptodome==3.23.0
+	python3 -m venv $(SDKS)/thingsboard
+	$(SDKS)/thingsboard/bin/pip install --quiet --disable-pip-version-check tb-mqtt-client==1.13.14
+	python3 -m venv $(SDKS)/amqtt
+	$(SDKS)/amqtt/bin/pip install --quiet --disable-pip-version-check amqtt==0.12.1
+	npm install --silent --no-audit --no-fund --ignore-scripts --prefix $(SDKS) alibabacloud-iot-device-sdk@1.2.8 aedes@1.2.0
+	touch $@
+
+.PHONY: cloud-sdks
+cloud-sdks: $(SDKS)/installed ## install the device SDKs of the clouds' makers and brokers of MQTT 3.1.1 into .tools/, and try the tests' cloud and the uplink with them
+	go test -run 'SDK$$' -count 1 -v ./test/cloud
+	go test -run '^TestUplinkWithBrokersOf311$$' -count 1 -v .
+
 # Status 75 is that of a setup that has said why it cannot be done here.
 .PHONY: home-assistant
 home-assistant: ## try the meters in a real Home Assistant, old and new, each in a Debian of its own (root; some minutes, the first time)

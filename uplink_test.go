@@ -98,6 +98,15 @@ func has(topic string, parts ...string) func(cloud.Message) bool {
 	}
 }
 
+// aliyunCloud is the platform that aliyunGateway speaks to.
+func aliyunCloud(rejected func(cloud.Message) map[string]string) cloud.Config {
+	platform := &cloud.Aliyun{
+		Product: "a1Gateway", Device: "site7", Secret: "secret", Rejected: rejected,
+		Devices: map[string]string{"000000000001": "s1", "000000000002": "s2"},
+	}
+	return cloud.Config{Password: platform.Password, Answer: platform.Answer}
+}
+
 // aliyunGateway are the variables of a gateway at the cloud of these tests.
 func aliyunGateway(t *testing.T, broker, address, root, devices string) map[string]string {
 	t.Helper()
@@ -119,7 +128,7 @@ func TestUplinkFromMeterToCloud(t *testing.T) {
 		"DLT645_METERS": "main=000000000001,shop=000000000002", "DLT645_ALLOW": "read,relay", "DLT645_METER_PASSWORD": "02000000",
 		"DLT645_POINTS": "basic",
 	})
-	c := startCloud(t, cloud.Config{Password: cloud.AliyunPassword("a1Gateway", "site7", "secret"), Answer: cloud.AliyunAnswer(nil)})
+	c := startCloud(t, aliyunCloud(nil))
 	variables := aliyunGateway(t, broker.address, c.Address, root, "meter,product,device,secret\nmain,a1Meter,000000000001,s1\nshop,a1Meter,000000000002,s2\n")
 	variables["DLT645_UPLINK_COMMANDS"] = "read,relay"
 	u := startUplink(t, variables)
@@ -207,7 +216,8 @@ func bridgeClient(t *testing.T, b *testBroker, root string, meters ...string) *c
 func TestUplinkLosesNothing(t *testing.T) {
 	b := startMosquitto(t, freeAddress(t), "allow_anonymous true", "max_queued_messages 0")
 	address := freeAddress(t)
-	config := cloud.Config{Address: address, Password: cloud.AliyunPassword("a1Gateway", "site7", "secret"), Answer: cloud.AliyunAnswer(nil)}
+	config := aliyunCloud(nil)
+	config.Address = address
 	first := startCloud(t, config)
 	publisher := bridgeClient(t, b, "dlt645", "main")
 	variables := aliyunGateway(t, b.address, address, "dlt645", "meter,product,device,secret\nmain,a1Meter,000000000001,s1\n")
@@ -260,14 +270,12 @@ func TestUplinkLosesNothing(t *testing.T) {
 // not: the log names it, and what follows flows.
 func TestUplinkTellsWhatWasNotStored(t *testing.T) {
 	b := startMosquitto(t, freeAddress(t), "allow_anonymous true")
-	c := startCloud(t, cloud.Config{
-		Password: cloud.AliyunPassword("a1Gateway", "site7", "secret"), Answer: cloud.AliyunAnswer(func(m cloud.Message) map[string]string {
-			if strings.Contains(string(m.Payload), "voltage_b") {
-				return map[string]string{"voltage_b": "tsl parse: params not exist"}
-			}
-			return nil
-		}),
-	})
+	c := startCloud(t, aliyunCloud(func(m cloud.Message) map[string]string {
+		if strings.Contains(string(m.Payload), "voltage_b") {
+			return map[string]string{"voltage_b": "tsl parse: params not exist"}
+		}
+		return nil
+	}))
 	publisher := bridgeClient(t, b, "dlt645", "main")
 	u := startUplink(t, aliyunGateway(t, b.address, c.Address, "dlt645", "meter,product,device,secret\nmain,a1Meter,000000000001,s1\n"))
 	publisher.publish("dlt645/meter/main/state", `{"voltage_a":220.1,"voltage_b":220.2,"time":"2026-11-20T18:00:10.213+08:00"}`, func(p *paho.Publish) { p.Retain = true })

@@ -1,19 +1,16 @@
 // Package cloud is a cloud for tests: an MQTT broker that is as strict as the platforms say that
 // they are. It takes version 3.1.1 and clean sessions only, recomputes the password, answers as the
-// platform does, and can be told to refuse, to stay silent and to throw its devices out.
+// platform does, and can be told to refuse, to stay silent and to throw its devices out. What it
+// believes of the platforms is held against their makers' own device SDKs, in sdks.
 package cloud
 
 import (
 	"bytes"
 	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net"
 	"slices"
-	"strings"
 	"sync"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
@@ -34,6 +31,13 @@ type Config struct {
 	Password func(clientID, username string) string
 	Answer   func(Message) []Message // what the platform publishes when a message comes
 	Kick     func(Message) bool      // whether the gateway is thrown out at a message
+
+	// What makers' own clients do, and the uplink does not.
+	Levels   []byte // MQTT versions by their number in CONNECT; 3.1.1 (4) unless set
+	Sessions bool   // a session may be one that lasts
+
+	// Subscribed are the topics to which the platform subscribes a device by itself, by its client id.
+	Subscribed func(clientID string) []string
 }
 
 // A Cloud is one that runs.
@@ -100,7 +104,7 @@ type hook struct {
 func (h *hook) ID() string { return "cloud" }
 
 func (h *hook) Provides(b byte) bool {
-	return bytes.Contains([]byte{mqtt.OnConnectAuthenticate, mqtt.OnACLCheck, mqtt.OnPublished}, []byte{b})
+	return bytes.Contains([]byte{mqtt.OnConnectAuthenticate, mqtt.OnACLCheck, mqtt.OnPublished, mqtt.OnSessionEstablished}, []byte{b})
 }
 
 func (h *hook) OnConnectAuthenticate(cl *mqtt.Client, pk packets.Packet) bool {
@@ -109,9 +113,9 @@ func (h *hook) OnConnectAuthenticate(cl *mqtt.Client, pk packets.Packet) bool {
 	defer c.mu.Unlock()
 	reason := ""
 	switch {
-	case cl.Properties.ProtocolVersion != 4:
+	case !c.config.takes(cl.Properties.ProtocolVersion):
 		reason = fmt.Sprintf("protocol version %d", cl.Properties.ProtocolVersion)
-	case !pk.Connect.Clean:
+	case !pk.Connect.Clean && !c.config.Sessions:
 		reason = "not a clean session"
 	case pk.Connect.Keepalive < 30 || pk.Connect.Keepalive > 1200:
 		reason = fmt.Sprintf("keep alive of %d s", pk.Connect.Keepalive)
@@ -126,6 +130,15 @@ func (h *hook) OnConnectAuthenticate(cl *mqtt.Client, pk packets.Packet) bool {
 	}
 	c.connects++
 	return true
+}
+
+func (h *hook) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
+	if h.cloud.config.Subscribed == nil {
+		return
+	}
+	for _, topic := range h.cloud.config.Subscribed(cl.ID) {
+		h.cloud.server.Topics.Subscribe(cl.ID, packets.Subscription{Filter: topic, Qos: 1})
+	}
 }
 
 func (h *hook) OnACLCheck(*mqtt.Client, string, bool) bool { return true }
@@ -154,46 +167,5 @@ func (h *hook) OnPublished(cl *mqtt.Client, pk packets.Packet) {
 	}
 	for _, a := range answers {
 		_ = c.server.Publish(a.Topic, a.Payload, false, 1)
-	}
-}
-
-// AliyunPassword recomputes Alibaba's password from a client id of the documented form.
-func AliyunPassword(product, device, secret string) func(clientID, username string) string {
-	return func(clientID, username string) string {
-		id, rest, _ := strings.Cut(clientID, "|")
-		timestamp := ""
-		for part := range strings.SplitSeq(strings.Trim(rest, "|"), ",") {
-			if value, ok := strings.CutPrefix(part, "timestamp="); ok {
-				timestamp = value
-			}
-		}
-		if username != device+"&"+product {
-			return "no such device"
-		}
-		m := hmac.New(sha256.New, []byte(secret))
-		m.Write([]byte("clientId" + id + "deviceName" + device + "productKey" + product + "timestamp" + timestamp))
-		return hex.EncodeToString(m.Sum(nil))
-	}
-}
-
-// AliyunAnswer answers posts as Alibaba's platform does. rejected says what the data of the answer
-// to a post are; nil: nothing is rejected.
-func AliyunAnswer(rejected func(Message) map[string]string) func(Message) []Message {
-	return func(m Message) []Message {
-		var post struct {
-			ID string `json:"id"`
-		}
-		if json.Unmarshal(m.Payload, &post) != nil || post.ID == "" {
-			return nil
-		}
-		data := map[string]string{}
-		if rejected != nil {
-			data = rejected(m)
-		}
-		answer, err := json.Marshal(map[string]any{"id": post.ID, "code": 200, "message": "success", "data": data})
-		if err != nil {
-			return nil
-		}
-		return []Message{{Topic: m.Topic + "_reply", Payload: answer}}
 	}
 }

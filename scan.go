@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"dlt645-mqtt/bridge"
 	"dlt645-mqtt/bridge/bus"
+	"dlt645-mqtt/protocol/modbus"
 )
 
 // runScan finds the meters on the bus and prints a table, or the reply as JSON.
@@ -183,6 +185,9 @@ func printScan(reply []byte, c config, wanted int, asJSON bool, out, stderr io.W
 	}
 	if len(shown.Meters) > 0 {
 		sayf(stderr, "to give them names:\n%s\n", metersLine(shown.Meters, c))
+		if slices.ContainsFunc(shown.Meters, func(m foundMeter) bool { return m.Protocol == modbus.Name }) {
+			sayf(stderr, "behind modbus goes the name of a register map, of %s or a file of yours, as in @modbus/%s\n", strings.Join(modbus.Models(), ", "), modbus.Models()[0])
+		}
 	}
 	return status
 }

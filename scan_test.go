@@ -402,6 +402,7 @@ func TestScanSaysWhatToCopy(t *testing.T) {
 		{`{"ok":true,` + fmt.Sprintf(two, "even") + `,"sure":false,"heard":[{"message":"meter 000000000003 answered, but not by itself","protocol":"2007","baud":2400,"parity":"even"}]}`, 2, "all 2 found\nto give them names:\nDLT645_METERS=meter1=000000000001,meter2=000000000010@698?baud=9600\n"},
 		{`{"ok":true,` + fmt.Sprintf(two, "none") + `,"sure":true}`, 0, "2 found; every other address has been ruled out\nto give them names:\nDLT645_METERS='meter1=000000000001,meter2=000000000010@698?baud=9600&parity=none'\n"},
 		{`{"ok":true,` + fmt.Sprintf(two, "even") + `,"sure":false}`, 3, "2 of 3 found; to what was asked nobody else has answered"},
+		{`{"ok":true,"meters":[{"address":"7","protocol":"modbus","baud":9600,"parity":"even"},{"address":"000000000001","protocol":"2007","baud":2400,"parity":"even"}],"sure":true}`, 0, "2 found; every other address has been ruled out\nto give them names:\nDLT645_METERS=meter1=7@modbus?baud=9600,meter2=000000000001\nbehind modbus goes the name of a register map, of adw300"},
 		{`{"ok":true,"meters":[],"sure":true}`, 0, "0 found; every other address has been ruled out\n"},
 	} {
 		out, stderr := &strings.Builder{}, &strings.Builder{}
@@ -410,6 +411,7 @@ func TestScanSaysWhatToCopy(t *testing.T) {
 			t.Errorf("%s: %q, want %q", test.reply, stderr, test.want)
 		}
 		if _, line, found := strings.Cut(stderr.String(), "DLT645_METERS="); found {
+			line, _, _ = strings.Cut(line, "\n")
 			setAll(t, map[string]string{"DLT645_MQTT_URL": "mqtt://127.0.0.1", "DLT645_BUS_URL": "serial:///dev/null", "DLT645_METERS": strings.Trim(line, "'\n")})
 			if again, err := readConfig(true); err != nil || len(again.meters) != 2 {
 				t.Errorf("%s: cannot be copied: %v", line, err)

@@ -4,9 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
+
+	"dlt645-mqtt/simulator"
 )
 
 // TestMixedBus asks meters of four protocols on one line: values, states of valve and clock, frames of
@@ -61,4 +64,34 @@ func askWith(t *testing.T, target, body string) []byte {
 		t.Errorf("the bus ends with %v", err)
 	}
 	return reply
+}
+
+// TestMixedPTY asks meters of two protocols at two speeds on one pseudo terminal, whose far end is set to the one and the
+// other.
+func TestMixedPTY(t *testing.T) {
+	line, err := simulator.Open(url.Values{
+		"addresses": {"000000000001,000000000002,000000000010@698?baud=9600,000000000011@698?baud=9600,000000000012@698?baud=9600,7@modbus?baud=9600&parity=none"}, "turnaround": {"1ms"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pty, err := simulator.OpenPTY("")
+	if err != nil {
+		t.Skipf("no pseudo terminal here: %v", err)
+	}
+	path := pty.Path()
+	ended := make(chan struct{})
+	ctx, stop := context.WithCancel(t.Context())
+	go func() { defer close(ended); _ = line.ServePTY(ctx, pty) }()
+	t.Cleanup(func() { stop(); <-ended })
+	t.Setenv("DLT645_BUS_URL", "serial://"+path+"?timeout=500ms")
+	t.Setenv("DLT645_METERS", "main=1,shop=2,grid=10@698?baud=9600,east=11@698?baud=9600,rail=7@modbus/dtsu666?baud=9600&parity=none,slow=12@698?baud=1200")
+	for _, meter := range []string{"main", "grid", "shop", "east", "rail", "grid"} {
+		if got := string(askWith(t, "read/"+meter, `{"items":["voltage_a"]}`)); !strings.Contains(got, `"errors":{}`) || !strings.Contains(got, `"voltage_a":2`) {
+			t.Errorf("%s: %s", meter, got)
+		}
+	}
+	if got := string(askWith(t, "read/slow", `{"items":["voltage_a"]}`)); !strings.Contains(got, `"timeout"`) {
+		t.Errorf("it listens at 9600: %s", got)
+	}
 }

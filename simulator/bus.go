@@ -41,6 +41,8 @@ type Bus struct {
 	mode    protocol.Mode
 	streams bool // it is served to masters whose speed nobody knows: all meters hear them
 
+	parityless bool // modes differ in their speed alone
+
 	unpluggedUntil time.Time
 	replug         chan struct{} // closed when unpluggedUntil changes
 }
@@ -216,8 +218,18 @@ func (b *Bus) hear(by ear, heard []byte, end, now time.Time) []byte {
 	}
 }
 
+// ignoreParity has the line tell modes apart by their speed alone.
+func (b *Bus) ignoreParity() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.parityless = true
+}
+
 // named returns a mode, zero if it is that of the line.
 func (b *Bus) named(mode protocol.Mode) protocol.Mode {
+	if b.parityless && mode != (protocol.Mode{}) {
+		mode.Parity, mode.Stop = b.mode.Parity, b.mode.Stop
+	}
 	if mode == b.mode {
 		return protocol.Mode{}
 	}

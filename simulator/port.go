@@ -138,6 +138,19 @@ func (p *Port) Tune(mode protocol.Mode) error {
 	return nil
 }
 
+// follow sets the port to the speed at which devices of the line listen, and to that of the line if none does: who has
+// opened a terminal without a thought for its speed is heard all the same.
+func (p *Port) follow(baud int) {
+	p.bus.mu.Lock()
+	defer p.bus.mu.Unlock()
+	p.mode = protocol.Mode{}
+	for _, d := range p.bus.devices {
+		if mode := d.listensAt(); mode.Baud == baud && baud != 0 {
+			p.mode = p.bus.named(mode)
+		}
+	}
+}
+
 // Close closes the port; a Read under way returns.
 func (p *Port) Close() error {
 	p.bus.mu.Lock()

@@ -120,7 +120,7 @@ func (p *PTY) next() (*PTY, error) {
 	return next, nil
 }
 
-// ServePTY serves the line on a pseudo terminal until the context ends, then closes it and
+// ServePTY serves the line on a pseudo terminal, at the speed that is set there, until the context ends, then closes it and
 // returns nil. When the bus is reset, or unplugged and plugged in again, another terminal
 // takes its place under the same link.
 func (b *Bus) ServePTY(ctx context.Context, terminal *PTY) error {
@@ -136,6 +136,28 @@ func (b *Bus) ServePTY(ctx context.Context, terminal *PTY) error {
 			return fmt.Errorf("make a pseudo terminal in place of the old one: %w", err)
 		}
 	}
+}
+
+// speeds are those that a terminal has a name for.
+var speeds = map[uint32]int{
+	unix.B300: 300, unix.B600: 600, unix.B1200: 1200, unix.B2400: 2400, unix.B4800: 4800, unix.B9600: 9600,
+	unix.B19200: 19200, unix.B38400: 38400, unix.B57600: 57600, unix.B115200: 115200,
+}
+
+// speed returns the speed that whoever opened the far end has set, 0 if that is none of the usual ones. A pseudo
+// terminal keeps it, though bytes pass at once, and forgets the parity.
+func (p *PTY) speed() (baud int) {
+	err := control(p.File, func(fd int) error {
+		t, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+		if err == nil {
+			baud = speeds[uint32(t.Cflag&unix.CBAUD)]
+		}
+		return err
+	})
+	if err != nil {
+		return 0
+	}
+	return baud
 }
 
 // control calls f with the descriptor; the file stays one that Close can interrupt.

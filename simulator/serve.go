@@ -10,6 +10,9 @@ import (
 	"time"
 )
 
+// A paced stream knows the speed at which its far end is set.
+type paced interface{ speed() int }
+
 // Serve carries bytes between a stream and the line until the context ends or the stream
 // does, and closes the stream. Bytes of meters go out as they arrive, one at a time. It
 // returns nil at the end of the stream or of the context, and an error if the bus was reset
@@ -20,6 +23,9 @@ func (b *Bus) Serve(ctx context.Context, stream io.ReadWriteCloser) error {
 	b.streams = true
 	b.mu.Unlock()
 	port := b.Port()
+	if _, ok := stream.(paced); ok {
+		b.ignoreParity()
+	}
 	var group sync.WaitGroup
 	stop := context.AfterFunc(ctx, func() {
 		port.Close()
@@ -64,6 +70,9 @@ func carry(port *Port, stream io.Reader) error {
 	for {
 		n, err := stream.Read(buffer)
 		if n > 0 {
+			if s, ok := stream.(paced); ok {
+				port.follow(s.speed())
+			}
 			if _, err := port.Write(buffer[:n]); err != nil {
 				return err
 			}

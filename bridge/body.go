@@ -88,8 +88,8 @@ func jsonError(err error) error {
 	return err
 }
 
-// take removes a member and decodes it into v. It reports whether the member was there.
-func (b *body) take(key, want string, v any) (bool, error) {
+// decode removes a member and decodes it into v. It reports whether the member was there.
+func (b *body) decode(key, want string, v any) (bool, error) {
 	value, ok := b.members[key]
 	if !ok {
 		return false, nil
@@ -101,11 +101,11 @@ func (b *body) take(key, want string, v any) (bool, error) {
 	return true, nil
 }
 
-// takeID removes the id and returns it as it came, also where it is not the string it should be.
-func (b *body) takeID() (json.RawMessage, error) {
+// decodeID removes the id and returns it as it came, also where it is not the string it should be.
+func (b *body) decodeID() (json.RawMessage, error) {
 	id := b.members["id"]
 	var text string
-	_, err := b.take("id", "a string", &text)
+	_, err := b.decode("id", "a string", &text)
 	if err == nil && len(text) > maxID {
 		err = problemf(CodeBadRequest, `"id" has %d bytes; at most %d are allowed`, len(text), maxID)
 	}
@@ -115,7 +115,7 @@ func (b *body) takeID() (json.RawMessage, error) {
 // common reads the keys that every request may have.
 func (b *body) common(r *request) error {
 	var ttl int64
-	ok, err := b.take("ttl_ms", "a whole number of milliseconds", &ttl)
+	ok, err := b.decode("ttl_ms", "a whole number of milliseconds", &ttl)
 	if err != nil {
 		return err
 	}
@@ -125,7 +125,7 @@ func (b *body) common(r *request) error {
 		}
 		r.bound(r.received.Add(time.Duration(min(ttl, maxTTL.Milliseconds())) * time.Millisecond))
 	}
-	expires, ok, err := b.takeMoment("expires")
+	expires, ok, err := b.decodeMoment("expires")
 	if err != nil {
 		return err
 	}
@@ -133,15 +133,15 @@ func (b *body) common(r *request) error {
 		// So many seconds from receipt, whatever happens to the clock of this host meanwhile.
 		r.bound(r.received.Add(min(max(expires.Sub(r.received), 0), maxTTL)))
 	}
-	_, err = b.take("trace", "true or false", &r.trace)
+	_, err = b.decode("trace", "true or false", &r.trace)
 	return err
 }
 
-// takeMoment removes a member that is a moment. It reports whether the member was there.
-func (b *body) takeMoment(key string) (moment time.Time, ok bool, err error) {
+// decodeMoment removes a member that is a moment. It reports whether the member was there.
+func (b *body) decodeMoment(key string) (moment time.Time, ok bool, err error) {
 	const want = "a moment as in RFC 3339, such as 2026-11-20T18:00:00+08:00"
 	var text string
-	if ok, err = b.take(key, want, &text); !ok || err != nil {
+	if ok, err = b.decode(key, want, &text); !ok || err != nil {
 		return moment, ok, err
 	}
 	if moment, err = protocol.ParseMoment(text); err != nil {

@@ -118,7 +118,7 @@ func (b *Bridge) readClock(r *request, m *meters.Entry) error {
 	if err != nil {
 		return err
 	}
-	c := b.hold(&r.turn, p)
+	c := b.seeThrough(&r.turn, p)
 	if c.err == nil && len(c.outcomes) > 0 {
 		return c.outcomes[len(c.outcomes)-1].Err
 	}
@@ -136,7 +136,7 @@ func (b *Bridge) findOnly(r *request, m *meters.Entry) error {
 	if err != nil {
 		return err
 	}
-	c := b.hold(&r.turn, p)
+	c := b.seeThrough(&r.turn, p)
 	m.Learn(c.address, !c.silent())
 	if c.silent() {
 		return protocol.ErrSilent

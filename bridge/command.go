@@ -83,7 +83,7 @@ func (b *Bridge) commandKeys(r *request, in *body) (*protocol.Command, error) {
 		}
 		c.Action = in.text
 	} else if r.verb != verbWrite {
-		if _, err := in.take("action", "a string", &c.Action); err != nil {
+		if _, err := in.decode("action", "a string", &c.Action); err != nil {
 			return nil, err
 		}
 	}
@@ -105,12 +105,12 @@ func (b *Bridge) commandKeys(r *request, in *body) (*protocol.Command, error) {
 	}
 	verify := defaultVerify.Milliseconds()
 	if action.Watched {
-		if _, err := in.take("verify_ms", "a whole number of milliseconds", &verify); err != nil {
+		if _, err := in.decode("verify_ms", "a whole number of milliseconds", &verify); err != nil {
 			return nil, err
 		}
 	}
 	if action.Level != "" {
-		if _, err := in.take("retry_password", "true or false", &r.command.retryPassword); err != nil {
+		if _, err := in.decode("retry_password", "true or false", &r.command.retryPassword); err != nil {
 			return nil, err
 		}
 	}
@@ -163,7 +163,7 @@ func (r *request) argument(in *body, key protocol.Key, arguments protocol.Argume
 	case protocol.KeyJSON:
 		to = new(json.RawMessage)
 	}
-	given, err := in.take(key.Name, key.Want, to)
+	given, err := in.decode(key.Name, key.Want, to)
 	if err != nil || !given {
 		return err
 	}
@@ -192,7 +192,7 @@ func (r *request) argument(in *body, key protocol.Key, arguments protocol.Argume
 // run carries a command out: once for each mark, not after its time, and with a password only
 // that the meter has not refused twice. prepare, unless nil, looks whether it is to be done, and
 // may wait; finish makes the reply.
-func (b *Bridge) run(r *request, plan protocol.Plan, prepare func() error, finish func(*request, conversation)) error {
+func (b *Bridge) run(r *request, plan protocol.Plan, prepare func() error, finish func(*request, account)) error {
 	if repeat, first, err := b.repeats.enter(r, plan.Address.MeterKey, r.received); err != nil || b.isRepeat(r, repeat, first) {
 		return err
 	}
@@ -225,21 +225,21 @@ func (b *Bridge) run(r *request, plan protocol.Plan, prepare func() error, finis
 				return
 			}
 		}
-		finish(r, b.hold(&r.turn, p))
+		finish(r, b.seeThrough(&r.turn, p))
 	})
 	return nil
 }
 
 // finishCommand makes the reply of a command.
-func (b *Bridge) finishCommand(r *request, c conversation) {
+func (b *Bridge) finishCommand(r *request, c account) {
 	a := b.newReply(r)
-	b.settle(r, a, &c)
+	b.writeEnding(r, a, &c)
 	b.send(r, a)
 }
 
-// settle writes into a reply how the command ended. The last step that was to change something
+// writeEnding writes into a reply how the command ended. The last step that was to change something
 // decides; the steps around it only look.
-func (b *Bridge) settle(r *request, a *reply, c *conversation) {
+func (b *Bridge) writeEnding(r *request, a *reply, c *account) {
 	a.Bus = &c.effort
 	var last *meters.Outcome
 	acted := false
@@ -299,7 +299,7 @@ func (b *Bridge) settle(r *request, a *reply, c *conversation) {
 }
 
 // failure tells why a conversation brought nothing.
-func (c *conversation) failure() *problem {
+func (c *account) failure() *problem {
 	for i := range slices.Backward(c.outcomes) {
 		if err := c.outcomes[i].Err; err != nil {
 			return problemOf(err)

@@ -162,18 +162,18 @@ func (b *Bridge) configKeys(r *request, in *body) (keys configKeys, err error) {
 	}
 	var list json.RawMessage
 	csv := ""
-	inJSON, err := in.take("points", "an array of points", &list)
+	inJSON, err := in.decode("points", "an array of points", &list)
 	if err != nil {
 		return keys, err
 	}
-	inCSV, err := in.take("csv", "a point table as a string", &csv)
+	inCSV, err := in.decode("csv", "a point table as a string", &csv)
 	if err != nil {
 		return keys, err
 	}
-	if _, err := in.take("dry_run", "true or false", &keys.dryRun); err != nil {
+	if _, err := in.decode("dry_run", "true or false", &keys.dryRun); err != nil {
 		return keys, err
 	}
-	if _, err := in.take("version", "a string", &keys.version); err != nil {
+	if _, err := in.decode("version", "a string", &keys.version); err != nil {
 		return keys, err
 	}
 	if err := in.nothingLeft(r); err != nil {

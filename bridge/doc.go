@@ -16,7 +16,7 @@
 //	admission.go     who is let in until the bridge stops
 //	body.go          payloads: JSON objects and the plain-text forms
 //	strict.go        what package json lets pass and a request must not be
-//	conversation.go  how a plan is carried out
+//	plan.go          how a plan is carried out
 //	unasked.go       the same, for what is asked of meters though nobody waits for it
 //	cache.go         values that are still fresh enough
 //	reply.go         replies, and how they go out

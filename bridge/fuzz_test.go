@@ -110,7 +110,7 @@ func FuzzBody(f *testing.F) {
 		b, err := parseBody(payload)
 		r := &request{verb: verbRead}
 		if err == nil {
-			r.id, err = b.takeID()
+			r.id, err = b.decodeID()
 		}
 		if err == nil {
 			err = b.common(r)

@@ -83,9 +83,9 @@ func adviceOf(err error) string {
 	return protocol.ErrUnauthorised.Error()
 }
 
-// watch has the answer to a step that carries a password noted as soon as it is read, before
+// noteAnswers has the answer to a step that carries a password noted as soon as it is read, before
 // another command can go to the meter.
-func (g *guard) watch(step *protocol.Step, of guarded) {
+func (g *guard) noteAnswers(step *protocol.Step, of guarded) {
 	take := step.First.Take
 	if take == nil {
 		return

@@ -21,11 +21,11 @@ type sample struct {
 
 // historyKeys takes the span of a history out of a body, if it has one.
 func (r *request) historyKeys(in *body) error {
-	from, history, err := in.takeMoment("from")
+	from, history, err := in.decodeMoment("from")
 	if err != nil {
 		return err
 	}
-	to, bounded, err := in.takeMoment("to")
+	to, bounded, err := in.decodeMoment("to")
 	switch {
 	case err != nil:
 		return err

@@ -66,7 +66,7 @@ func (b *Bridge) raw(r *request, in *body) error {
 	if err != nil {
 		return err
 	}
-	b.later(func() { b.finishRaw(r, b.hold(&r.turn, p)) })
+	b.later(func() { b.finishRaw(r, b.seeThrough(&r.turn, p)) })
 	return nil
 }
 
@@ -85,13 +85,13 @@ func (b *Bridge) rawKeys(r *request, in *body) (keys rawKeys, err error) {
 	text := in.text
 	if in.members != nil {
 		answer := true
-		if _, err := in.take("frame", "a string of hex digits", &text); err != nil {
+		if _, err := in.decode("frame", "a string of hex digits", &text); err != nil {
 			return keys, err
 		}
-		if _, err := in.take("answer", "true or false", &answer); err != nil {
+		if _, err := in.decode("answer", "true or false", &answer); err != nil {
 			return keys, err
 		}
-		if _, err := in.take("retry_password", "true or false", &keys.retryPassword); err != nil {
+		if _, err := in.decode("retry_password", "true or false", &keys.retryPassword); err != nil {
 			return keys, err
 		}
 		if err := b.protocolKey(r, in); err != nil {
@@ -123,7 +123,7 @@ func (b *Bridge) rawKeys(r *request, in *body) (keys rawKeys, err error) {
 // protocolKey takes the protocol that a request names which is about no named meter. Else it is left as it is.
 func (b *Bridge) protocolKey(r *request, in *body) error {
 	var name string
-	given, err := in.take("protocol", "the name of a protocol", &name)
+	given, err := in.decode("protocol", "the name of a protocol", &name)
 	if err != nil || !given {
 		return err
 	}
@@ -158,7 +158,7 @@ func (b *Bridge) recognised(frame []byte) protocol.Protocol {
 }
 
 // finishRaw makes the reply of a raw request out of how its one step ended.
-func (b *Bridge) finishRaw(r *request, c conversation) {
+func (b *Bridge) finishRaw(r *request, c account) {
 	said := &c.outcomes[0]
 	frame := r.protocol.Redact(said.Result.Frame)
 	if address := said.Result.Address; !address.IsZero() {
@@ -167,7 +167,7 @@ func (b *Bridge) finishRaw(r *request, c conversation) {
 	a := b.newReply(r)
 	a.Frame = frame
 	if r.command != nil && said.IsCommand() {
-		b.settle(r, a, &c)
+		b.writeEnding(r, a, &c)
 	} else { // also a read that reaches all meters, for which the class broadcast was wanted
 		a.Bus = &c.effort
 		if r.trace {

@@ -40,7 +40,7 @@ func (b *Bridge) read(r *request, in *body) error {
 	if err != nil {
 		return err
 	}
-	finish := func() { b.finishRead(r, points, b.hold(&r.turn, p)) }
+	finish := func() { b.finishRead(r, points, b.seeThrough(&r.turn, p)) }
 	if p.report != nil || plan.Then != nil {
 		b.later(finish)
 		return nil
@@ -59,10 +59,10 @@ func (r *request) readKeys(in *body) error {
 		}
 	} else {
 		var age int64
-		if _, err := in.take("items", `an array of item names, such as ["voltage_a"]`, &r.items); err != nil {
+		if _, err := in.decode("items", `an array of item names, such as ["voltage_a"]`, &r.items); err != nil {
 			return err
 		}
-		if _, err := in.take("max_age_ms", "a whole number of milliseconds", &age); err != nil {
+		if _, err := in.decode("max_age_ms", "a whole number of milliseconds", &age); err != nil {
 			return err
 		}
 		if age < 0 {
@@ -89,7 +89,7 @@ func (r *request) readKeys(in *body) error {
 
 // finishRead makes the reply out of what the meter said, and what was known of it. points says that the items are
 // the points of the meter, which nobody has named.
-func (b *Bridge) finishRead(r *request, points bool, c conversation) {
+func (b *Bridge) finishRead(r *request, points bool, c account) {
 	r.address = c.address
 	if r.known == nil {
 		if r.known = b.directory.At(c.address.MeterKey); r.known != nil {

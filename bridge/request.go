@@ -179,7 +179,7 @@ func (b *Bridge) open(r *request) (in body, err error) {
 	}
 	in, err = parseBody(r.payload)
 	var idErr error
-	if r.id, idErr = in.takeID(); err == nil {
+	if r.id, idErr = in.decodeID(); err == nil {
 		err = idErr
 	}
 	return in, err

@@ -117,7 +117,7 @@ func (b *Bridge) scanKeys(r *request, in *body) (keys scanKeys, err error) {
 		{"parities", `an array of "even", "odd" and "none"`, &parities},
 		{"meters", "a whole number from 1 to 65535: how many meters there are", &meters},
 	} {
-		given, err := in.take(key.name, key.want, key.value)
+		given, err := in.decode(key.name, key.want, key.value)
 		if err != nil {
 			return keys, err
 		}

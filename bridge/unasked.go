@@ -22,6 +22,6 @@ func (u unasked) CarryOut(m *meters.Entry, plan protocol.Plan, items []string) (
 	if err != nil {
 		return meters.Answered{}, err
 	}
-	c := u.hold(t, p)
+	c := u.seeThrough(t, p)
 	return meters.Answered{Address: c.address, Silent: c.silent(), Passing: c.passing()}, nil
 }

@@ -137,7 +137,7 @@ func (b *Bus) Submit(job Job) (<-chan Report, error) {
 		return nil, &BusyError{Waiting: b.queue.len(), RetryAfter: b.retryAfter()}
 	}
 	b.queue.add(t, t.expires(b.down))
-	if err := b.absent(t, t.queued); err != nil {
+	if err := b.offlineError(t, t.queued); err != nil {
 		b.queue.fail(t, t.step().Meter, err)
 	}
 	select {

@@ -26,7 +26,7 @@ const mostPause = 5 * time.Second
 func (b *Bus) serve(ctx context.Context, t *task, nested bool) {
 	b.mu.Lock()
 	index, step := t.next, t.step()
-	if err := b.absent(t, time.Now()); err != nil && !t.trial {
+	if err := b.offlineError(t, time.Now()); err != nil && !t.trial {
 		b.queue.fail(t, step.Meter, err)
 		b.mu.Unlock()
 		return
@@ -62,7 +62,7 @@ func (b *Bus) serve(ctx context.Context, t *task, nested bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if probe {
-		b.probes.take(time.Now(), c.wire)
+		b.probes.use(time.Now(), c.wire)
 	}
 	t.running = false
 	for _, r := range riders {
@@ -355,7 +355,7 @@ func (c *conversation) listened(e *protocol.Exchange, h *hearing) {
 	if h.answer != nil {
 		m.learn(h.took, h.full, !c.hasty && (m.isOld(h.answer, h.came) || b.doubts.areOpen()))
 		if !c.late {
-			b.doubts.settle()
+			b.doubts.markSettled()
 		}
 		for _, frame := range h.doubted { // they were none, since the right one came as well
 			b.hear(frame)
@@ -379,7 +379,7 @@ func (c *conversation) unproven(e *protocol.Exchange, h *hearing) {
 		return // it was the answer, of a time that is not known
 	}
 	b.manner.suspect(h.doubted[len(h.doubted)-1], c.early)
-	b.doubts.settle()
+	b.doubts.markSettled()
 	c.doubt(e, h)
 }
 
@@ -424,7 +424,7 @@ func (c *conversation) unanswered(e *protocol.Exchange, h *hearing, first bool, 
 		c.reply.Err = fmt.Errorf("%w: nothing came from %s within %s; check its address, baud rate (%d), parity (%s) and wiring%s%s",
 			protocol.ErrSilent, c.step.Meter, waited, b.line.mode.Baud, b.line.mode.Parity, b.advice(c.step), b.portAdvice())
 	}
-	c.absent = b.missing(c.step, c.tries, h.garbled, c.stranger)
+	c.absent = b.noteUnanswered(c.step, c.tries, h.garbled, c.stranger)
 	if c.overdue.IsZero() {
 		c.overdue = h.end
 	}
@@ -466,17 +466,17 @@ func (c *conversation) doubt(e *protocol.Exchange, h *hearing) {
 	if split == nil {
 		return // nobody answers
 	}
-	over := c.over(h)
+	over := c.endOfLateAnswers(h)
 	late := doubt{of: c.step, request: e.Request, stopped: h.stopped, until: over}
 	c.bus.doubts.add(late, split, h.answer != nil || len(h.doubted) > 0)
 	if c.step.IsCommand() {
-		c.bus.hold(c.step.Meter, over)
+		c.bus.holdCommands(c.step.Meter, over)
 	}
 }
 
-// over returns when no late answer to an exchange can come any more: two of the longest waits
+// endOfLateAnswers returns when no late answer to an exchange can come any more: two of the longest waits
 // for an answer after the request, and at least one from now.
-func (c *conversation) over(h *hearing) time.Time {
+func (c *conversation) endOfLateAnswers(h *hearing) time.Time {
 	ceiling := c.bus.ceiling()
 	over := h.end.Add(2 * ceiling)
 	if fromNow := time.Now().Add(ceiling); fromNow.After(over) {

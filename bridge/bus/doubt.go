@@ -120,17 +120,17 @@ func (d doubts) areOpen() bool {
 	})
 }
 
-// settle notes that nothing is held back any more of what was asked until now: what is held back
+// markSettled notes that nothing is held back any more of what was asked until now: what is held back
 // comes before the answer to a later request, or not at all.
-func (d doubts) settle() {
+func (d doubts) markSettled() {
 	for i := range d {
 		d[i].settled = true
 	}
 }
 
-// takeUnproven reports whether the acknowledgement of a command to a meter may have been held back, and
+// probeUnproven reports whether the acknowledgement of a command to a meter may have been held back, and
 // nothing was asked yet to find out.
-func (d doubts) takeUnproven(meter protocol.MeterKey) (found bool) {
+func (d doubts) probeUnproven(meter protocol.MeterKey) (found bool) {
 	now := time.Now()
 	for i := range d {
 		old := &d[i]

@@ -72,7 +72,7 @@ func isPrivate(host string) bool {
 
 // packet reads what a DTU sends of itself: text, or bytes as hex:…
 func (p *parameters) packet(name string) []byte {
-	text, ok := p.take(name)
+	text, ok := p.pop(name)
 	if !ok {
 		return nil
 	}

@@ -84,8 +84,8 @@ func (b *Bus) held(step *protocol.Step) (until time.Time) {
 	return until
 }
 
-// hold keeps commands from the meter until then.
-func (b *Bus) hold(key protocol.MeterKey, until time.Time) {
+// holdCommands keeps commands from the meter until then.
+func (b *Bus) holdCommands(key protocol.MeterKey, until time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.meter(key).hold = until

@@ -58,8 +58,8 @@ type reserve struct {
 	at   time.Time // when left was right
 }
 
-// take uses up some of the reserve, which may become negative.
-func (r *reserve) take(now time.Time, used time.Duration) {
+// use uses up some of the reserve, which may become negative.
+func (r *reserve) use(now time.Time, used time.Duration) {
 	r.left = min(r.left+now.Sub(r.at)/probeShare, probeReserve) - used
 	r.at = now
 }
@@ -79,10 +79,10 @@ func (b *Bus) due(m *meter, others bool) time.Time {
 	return due
 }
 
-// absent returns the error for a task in the queue whose step is not tried because its meter is
+// offlineError returns the error for a task in the queue whose step is not tried because its meter is
 // offline, or nil. Commands are always tried, those too that look at the meter before they change
 // something, and a scan looks for meters that nobody knows to be there.
-func (b *Bus) absent(t *task, now time.Time) error {
+func (b *Bus) offlineError(t *task, now time.Time) error {
 	step := t.step()
 	m := b.meters[step.Meter]
 	if m == nil || !m.offline || !step.Repeatable || step.Class == protocol.ClassScan || t.beginsCommand() {
@@ -139,7 +139,7 @@ func (b *Bus) trial(now time.Time) *task {
 // what comes later proves that nothing is held back.
 func (b *Bus) proof(step *protocol.Step) *protocol.Step {
 	m := b.meters[step.Meter]
-	if !step.IsCommand() || !b.config.Packed || m == nil || !m.proven || !b.doubts.takeUnproven(step.Meter) {
+	if !step.IsCommand() || !b.config.Packed || m == nil || !m.proven || !b.doubts.probeUnproven(step.Meter) {
 		return nil
 	}
 	ask := *m.trial
@@ -170,12 +170,12 @@ func (b *Bus) present(step *protocol.Step, tries int, took time.Duration, short 
 	m.preamble.answered(tries, short)
 }
 
-// missing notes that a meter has left a try unanswered, the first or the second, and reports whether it is offline now.
+// noteUnanswered notes that a meter has left a try unanswered, the first or the second, and reports whether it is offline now.
 // Noise that is no answer does not make it so, but does not bring it back either. A stranger is
 // not probed, or an idle line would be busy for ever with meters that never were. A probe avoids the
 // request that the meter ignored last if a better one is known: the meter may be there, and ignore
 // that request alone.
-func (b *Bus) missing(step *protocol.Step, tries int, garbled, stranger bool) bool {
+func (b *Bus) noteUnanswered(step *protocol.Step, tries int, garbled, stranger bool) bool {
 	if step.Class == protocol.ClassScan {
 		return false
 	}
@@ -219,7 +219,7 @@ func (b *Bus) missing(step *protocol.Step, tries int, garbled, stranger bool) bo
 		if t.running || t.step().Meter != step.Meter {
 			continue
 		}
-		if err := b.absent(t, now); err != nil {
+		if err := b.offlineError(t, now); err != nil {
 			b.queue.fail(t, step.Meter, err)
 		}
 	}

@@ -58,7 +58,7 @@ func (p *parameters) topics(u *url.URL, s Settings) *Topics {
 	qos := 0
 	p.number("qos", &qos, 0, 1)
 	t.QoS = byte(qos)
-	how, ok := p.take("payload")
+	how, ok := p.pop("payload")
 	switch how {
 	case payloadRaw, payloadHex, payloadAuto:
 	default:
@@ -73,7 +73,7 @@ func (p *parameters) topics(u *url.URL, s Settings) *Topics {
 
 // topic reads one topic.
 func (p *parameters) topic(name string) string {
-	topic, ok := p.take(name)
+	topic, ok := p.pop(name)
 	switch {
 	case !ok || topic == "":
 		p.complain("the bus URL has no %s, the topic that the DTU %s; write it as in mqtt:?up=dtu/7/up&down=dtu/7/down", name, map[string]string{"up": "sends to", "down": "takes requests from"}[name])

@@ -163,8 +163,8 @@ func (p *parameters) complain(format string, arguments ...any) {
 	p.complaints = append(p.complaints, fmt.Errorf(format, arguments...))
 }
 
-// take returns the value of a parameter and strikes it off the list.
-func (p *parameters) take(name string) (string, bool) {
+// pop returns the value of a parameter and strikes it off the list.
+func (p *parameters) pop(name string) (string, bool) {
 	if !p.values.Has(name) {
 		return "", false
 	}
@@ -178,7 +178,7 @@ func (p *parameters) settings(s *Settings) {
 	p.number("baud", &s.Baud, protocol.LowestBaud, protocol.HighestBaud)
 	p.number("stop", &s.Stop, 1, 2)
 	p.number("fe", &s.WakeUps, 0, mostWakeUp)
-	if parity, ok := p.take("parity"); ok {
+	if parity, ok := p.pop("parity"); ok {
 		s.Parity = parity
 		if !slices.Contains(protocol.Parities, parity) {
 			p.complain("parity=%s of the bus URL: write even, odd or none", parity)
@@ -194,7 +194,7 @@ func (p *parameters) settings(s *Settings) {
 }
 
 func (p *parameters) number(name string, to *int, least, most int) {
-	text, ok := p.take(name)
+	text, ok := p.pop(name)
 	if !ok {
 		return
 	}
@@ -207,7 +207,7 @@ func (p *parameters) number(name string, to *int, least, most int) {
 }
 
 func (p *parameters) duration(name string, to *time.Duration, missing, least, most time.Duration) {
-	text, ok := p.take(name)
+	text, ok := p.pop(name)
 	if !ok {
 		*to = missing
 		return
@@ -222,7 +222,7 @@ func (p *parameters) duration(name string, to *time.Duration, missing, least, mo
 
 // serial returns the opener of a serial line.
 func (p *parameters) serial(u *url.URL, s Settings) Opener {
-	text, rs485 := p.take("rs485")
+	text, rs485 := p.pop("rs485")
 	if rs485 && text != "rts" {
 		p.complain("rs485=%s of the bus URL: write rts, or leave it out where the adapter switches the line driver by itself", text)
 	}

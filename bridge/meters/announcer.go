@@ -118,7 +118,7 @@ func (a *announcer) hear(topic string, payload []byte, retained bool) bool {
 	switch {
 	case topic == a.topics.join(topicPublished):
 		if retained { // what is not retained has the broker not kept
-			a.takeList(parsePublished(payload, func(id string) bool { return homeassistant.IsOf(string(a.topics), id) }))
+			a.learnList(parsePublished(payload, func(id string) bool { return homeassistant.IsOf(string(a.topics), id) }))
 		}
 	case a.site != nil && topic == a.site.BirthTopic():
 		if string(payload) == homeassistant.BirthOnline {
@@ -144,7 +144,7 @@ func (a *announcer) learn(id string, platforms map[string]string) {
 
 // A shownMeter is a meter that is polled.
 type shownMeter struct {
-	*watch
+	*record
 	id, name, address string
 }
 
@@ -169,7 +169,7 @@ func (a *announcer) meters(table *points.Table) (meters []shownMeter, all bool) 
 
 // identity is what the device of a meter is told from others by: its address, and beside that what else
 // it takes. Of meters that go by an address alone it is only that.
-func (a *announcer) identity(w *watch) string {
+func (a *announcer) identity(w *record) string {
 	key := w.Current().MeterKey
 	identity := key.Text
 	if key.Family != a.directory.fallback.Family() {

@@ -30,7 +30,7 @@ const (
 
 // judgePresence draws from the end of a step whether the meter is there. Noise tells nothing, nor
 // does a missing port, which may be back in a moment: refreshPresence waits for that.
-func (k *Keeper) judgePresence(w *watch, o *Outcome) {
+func (k *Keeper) judgePresence(w *record, o *Outcome) {
 	answered := heard(o)
 	w.presence.silent = errors.Is(o.Err, protocol.ErrSilent)
 	w.presence.onBus = k.bus.Meter(w.Current().MeterKey).Online()
@@ -49,7 +49,7 @@ func heard(o *Outcome) bool {
 }
 
 // setPresence publishes whether a meter is there, if that has changed.
-func (k *Keeper) setPresence(w *watch, online bool, cause string, at time.Time) {
+func (k *Keeper) setPresence(w *record, online bool, cause string, at time.Time) {
 	p := &w.presence
 	if online && !p.heard && !p.over {
 		p.heard = true
@@ -74,7 +74,7 @@ func (k *Keeper) setPresence(w *watch, online bool, cause string, at time.Time) 
 	}
 }
 
-func (k *Keeper) publishAvailability(w *watch) {
+func (k *Keeper) publishAvailability(w *record) {
 	text := statusOffline
 	if w.presence.online {
 		text = statusOnline
@@ -84,7 +84,7 @@ func (k *Keeper) publishAvailability(w *watch) {
 
 // clearAvailability takes the retained availability of a meter back that is not looked after
 // any more. An answer of it may be looked at just now.
-func (k *Keeper) clearAvailability(w *watch) {
+func (k *Keeper) clearAvailability(w *record) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.presence.over = true

@@ -11,7 +11,7 @@
 //	poll.go          which points are read when
 //	errands.go       what is asked of meters though nobody waits for it
 //	lack.go          what a meter does not have, so that it is not asked for in vain
-//	watch.go         what is kept of a meter, and what becomes of a reading
+//	record.go        what is kept of a meter, and what becomes of a reading
 //	state.go         the last good values
 //	readings.go      each reading as it comes, for databases
 //	availability.go  which meters can be reached

@@ -19,8 +19,8 @@ var ErrNotAll = errors.New("not all was answered")
 
 // An errand is something about a meter that nobody waits for.
 type errand struct {
-	watch *watch
-	do    func() error
+	record *record
+	do     func() error
 }
 
 // errands are begun in the order in which they came. The zero value has none.
@@ -30,8 +30,8 @@ type errands struct {
 	active  int // errands that have begun
 }
 
-// aside has something about a meter done, now or when fewer errands are under way.
-func (k *Keeper) aside(w *watch, do func() error) {
+// addErrand has something about a meter done, now or when fewer errands are under way.
+func (k *Keeper) addErrand(w *record, do func() error) {
 	e := &k.errands
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -45,7 +45,7 @@ func (k *Keeper) runErrands() {
 	for len(e.waiting) > 0 && e.active < errandsAtOnce {
 		next := e.waiting[0]
 		begun := k.requests.Begin(func() {
-			k.errand(next)
+			k.runErrand(next)
 			e.mu.Lock()
 			defer e.mu.Unlock()
 			e.active--
@@ -59,26 +59,26 @@ func (k *Keeper) runErrands() {
 	}
 }
 
-// errand runs an errand. A meter that was silent is asked once more, so that it is known soon
+// runErrand runs an errand. A meter that was silent is asked once more, so that it is known soon
 // whether it is offline.
-func (k *Keeper) errand(e errand) {
+func (k *Keeper) runErrand(e errand) {
 	err := e.do()
-	if (err == nil || errors.Is(err, ErrNotAll)) && e.watch.undecided() {
-		err = k.readAside(e.watch, e.watch.trial())
+	if (err == nil || errors.Is(err, ErrNotAll)) && e.record.undecided() {
+		err = k.readItems(e.record, e.record.trial())
 	}
 	if err != nil && !errors.Is(err, ErrNotAll) && !errors.Is(err, bus.ErrStopping) {
-		k.limited.Warn("poll", "a round of polls is put off", "meter", e.watch.Name, "err", err)
+		k.limited.Warn("poll", "a round of polls is put off", "meter", e.record.Name, "err", err)
 	}
 }
 
-// readAside reads items of a meter with the least urgency of all reads.
-func (k *Keeper) readAside(w *watch, items []string) error {
-	return k.workAside(w, protocol.Request{Verb: protocol.VerbRead, Items: items})
+// readItems reads items of a meter with the least urgency of all reads.
+func (k *Keeper) readItems(w *record, items []string) error {
+	return k.carryOut(w, protocol.Request{Verb: protocol.VerbRead, Items: items})
 }
 
-// workAside carries a request to read out that nobody waits for. It returns ErrNotAll if some of
+// carryOut carries a request to read out that nobody waits for. It returns ErrNotAll if some of
 // it failed for a reason that may pass.
-func (k *Keeper) workAside(w *watch, ask protocol.Request) error {
+func (k *Keeper) carryOut(w *record, ask protocol.Request) error {
 	ask.Class, ask.Address = protocol.ClassPoll, w.Current()
 	plan, err := w.Protocol.Plan(ask, k.bus.Meter(ask.Address.MeterKey))
 	if err != nil {
@@ -98,16 +98,16 @@ func (k *Keeper) workAside(w *watch, ask protocol.Request) error {
 // Read reads items of a meter that is looked after, the least urgent of all. An error says that not all came.
 func (k *Keeper) Read(name string, items []string) error {
 	if w := k.poller.named(name); w != nil {
-		return k.readAside(w, items)
+		return k.readItems(w, items)
 	}
 	return nil
 }
 
 // probe asks a meter for anything, to see whether it is there. If that has told nothing, for the port was
 // away or there was noise, refreshPresence asks again.
-func (k *Keeper) probe(w *watch) {
-	k.aside(w, func() error {
-		err := k.readAside(w, w.trial())
+func (k *Keeper) probe(w *record) {
+	k.addErrand(w, func() error {
+		err := k.readItems(w, w.trial())
 		if err != nil {
 			w.mu.Lock()
 			defer w.mu.Unlock()

@@ -37,7 +37,7 @@ const (
 )
 
 // event publishes what has happened to a meter.
-func (k *Keeper) event(w *watch, kind string, at time.Time, details ...protocol.Member) {
+func (k *Keeper) event(w *record, kind string, at time.Time, details ...protocol.Member) {
 	o := append(protocol.Object{{Name: "event_type", Value: kind}, {Name: "time", Value: k.stamp(at)}, {Name: "meter", Value: w.Name}, {Name: "address", Value: w.Current().Text}}, details...)
 	payload, err := protocol.AppendJSON(nil, o)
 	if err != nil {
@@ -68,7 +68,7 @@ func (k *Keeper) CommandUnknown(meter string, details []protocol.Member) {
 }
 
 // mayRefuse reports whether an event may say that a command was not sent, and takes note that one does.
-func (w *watch) mayRefuse(now time.Time) bool {
+func (w *record) mayRefuse(now time.Time) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !w.refused.IsZero() && now.Sub(w.refused) < refusalsInterval {
@@ -79,7 +79,7 @@ func (w *watch) mayRefuse(now time.Time) bool {
 }
 
 // judgeLimits tells once that a value is beyond a limit, and once that it is not any more.
-func (k *Keeper) judgeLimits(w *watch, p *points.Point, value protocol.Decimal, at time.Time) {
+func (k *Keeper) judgeLimits(w *record, p *points.Point, value protocol.Decimal, at time.Time) {
 	now, bound := "", (*protocol.Decimal)(nil)
 	switch {
 	case p.Min != nil && value.Compare(*p.Min) < 0:
@@ -107,7 +107,7 @@ func (k *Keeper) judgeLimits(w *watch, p *points.Point, value protocol.Decimal, 
 
 // credible reports whether a reading of a register is taken. One that speaks against the last is
 // withheld and reported, with the frame that brought it.
-func (k *Keeper) credible(w *watch, p *points.Point, value protocol.Decimal, o *Outcome, at time.Time) bool {
+func (k *Keeper) credible(w *record, p *points.Point, value protocol.Decimal, o *Outcome, at time.Time) bool {
 	r := w.registers[p.Item]
 	if r == nil {
 		r = &points.Register{}

@@ -16,7 +16,7 @@ func freshFor(interval time.Duration) time.Duration { return 2*interval + 15*tim
 
 // stale lists what the meter has points for and what is not worth showing: what was not read since the bridge
 // started, or not for long. The retained state has values of both kinds.
-func (w *watch) stale(now time.Time) (list []string) {
+func (w *record) stale(now time.Time) (list []string) {
 	for _, item := range w.order {
 		if v := w.state.values[item]; v == nil || now.Sub(v.time) > freshFor(w.points[item].Interval) {
 			list = append(list, item)
@@ -33,7 +33,7 @@ func (w *watch) stale(now time.Time) (list []string) {
 
 // relayFresh is how long what the relay does is worth showing. Where no point tells, nothing says how often
 // it is to be looked at.
-func (w *watch) relayFresh() time.Duration {
+func (w *record) relayFresh() time.Duration {
 	longest := time.Duration(1<<63 - 1)
 	for item, role := range w.roles {
 		word, _, _ := strings.Cut(item, ".")
@@ -62,8 +62,8 @@ func (k *Keeper) refreshStale() {
 	}
 }
 
-// publishStale does so for one meter. The caller holds watch.mu.
-func (k *Keeper) publishStale(w *watch, now time.Time) {
+// publishStale does so for one meter. The caller holds record.mu.
+func (k *Keeper) publishStale(w *record, now time.Time) {
 	list := w.stale(now)
 	if w.toldStale && slices.Equal(list, w.told) {
 		return
@@ -77,7 +77,7 @@ func (k *Keeper) publishStale(w *watch, now time.Time) {
 }
 
 // clearStale takes the list back of a meter that has no points, or is not looked after any more.
-func (k *Keeper) clearStale(w *watch) {
+func (k *Keeper) clearStale(w *record) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(w.order) == 0 && k.config.Discovery != "" {

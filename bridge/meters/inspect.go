@@ -81,7 +81,7 @@ func (k *Keeper) Inspect(name string) error {
 }
 
 // inspectMeter reads what the table does not ask for.
-func (k *Keeper) inspectMeter(w *watch) error {
+func (k *Keeper) inspectMeter(w *record) error {
 	items := w.arranged(w.roles.inspected(), time.Now())
 	w.mu.Lock()
 	items = slices.DeleteFunc(items, func(item string) bool {
@@ -97,14 +97,14 @@ func (k *Keeper) inspectMeter(w *watch) error {
 	w.mu.Unlock()
 	var errItems error
 	if len(items) > 0 {
-		if errItems = k.readAside(w, items); errItems != nil && !errors.Is(errItems, ErrNotAll) {
+		if errItems = k.readItems(w, items); errItems != nil && !errors.Is(errItems, ErrNotAll) {
 			return errItems
 		}
 	}
 	if w.Current().Shared { // nobody has answered yet, and a clock is asked of one meter
 		return ErrNotAll
 	}
-	err := k.workAside(w, protocol.Request{Verb: protocol.VerbClock})
+	err := k.carryOut(w, protocol.Request{Verb: protocol.VerbClock})
 	if errors.Is(err, protocol.ErrUnsupported) { // a protocol need not know clocks
 		return errItems
 	}
@@ -112,7 +112,7 @@ func (k *Keeper) inspectMeter(w *watch) error {
 }
 
 // inspect draws from a value what it tells beside being a point's.
-func (k *Keeper) inspect(w *watch, value protocol.Value, at time.Time) {
+func (k *Keeper) inspect(w *record, value protocol.Value, at time.Time) {
 	i := &w.inspected
 	number, isNumber := value.Data.(protocol.Decimal)
 	text, isText := value.Data.(string)
@@ -122,7 +122,7 @@ func (k *Keeper) inspect(w *watch, value protocol.Value, at time.Time) {
 	switch role := w.roles[value.Name]; {
 	case role == protocol.RoleRelay:
 		if open, ok := value.Data.(bool); ok {
-			k.takeRelay(w, open, at)
+			k.putRelay(w, open, at)
 		}
 	case !isNumber && !isText:
 	case slices.Contains(deviceRoles, role):
@@ -159,7 +159,7 @@ func rating(text string) int64 {
 }
 
 // judgeClock tells once that a clock is off, and once that it is right again.
-func (k *Keeper) judgeClock(w *watch, ahead time.Duration, at time.Time) {
+func (k *Keeper) judgeClock(w *record, ahead time.Duration, at time.Time) {
 	if at.Before(w.inspected.judged) {
 		return // somebody else has read it since, and it may have been set before
 	}
@@ -167,7 +167,7 @@ func (k *Keeper) judgeClock(w *watch, ahead time.Duration, at time.Time) {
 	if k.config.Clock != nil && k.config.Clock() != nil {
 		return // ours may be the one that is off
 	}
-	w.state.takeDrift(ahead, at)
+	w.state.putDrift(ahead, at)
 	off := ahead.Abs() > clockBound
 	if off == w.inspected.drifting {
 		return

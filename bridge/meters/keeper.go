@@ -70,7 +70,7 @@ type Config struct {
 // A Keeper looks after the meters that have names or points: it polls them, keeps what is known of each, and
 // publishes what is news.
 //
-// Lock order: Configuring or announcer.mu, then the table's, then a watch's, then any one of the poller's, an
+// Lock order: Configuring or announcer.mu, then the table's, then a record's, then any one of the poller's, an
 // Entry's, the bus's and the outbox's: nothing is called with one of these held. The errands' is taken alone, and
 // only [Requests.Begin] is called with it held.
 type Keeper struct {

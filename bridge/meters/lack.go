@@ -40,7 +40,7 @@ const (
 )
 
 // asked returns the items that are worth asking for.
-func (w *watch) asked(items []string, now time.Time) (asked []string) {
+func (w *record) asked(items []string, now time.Time) (asked []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, item := range items {
@@ -54,7 +54,7 @@ func (w *watch) asked(items []string, now time.Time) (asked []string) {
 // arranged returns the items that are worth asking for, those last that the meter was silent to.
 // While it is not there, or was not heard since it was silent, the first is any of them, for it may be
 // silent to one alone.
-func (w *watch) arranged(items []string, now time.Time) []string {
+func (w *record) arranged(items []string, now time.Time) []string {
 	asked := w.asked(items, now)
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -67,7 +67,7 @@ func (w *watch) arranged(items []string, now time.Time) []string {
 }
 
 // noteLack takes note of what the meter does not have of what a step was to read.
-func (k *Keeper) noteLack(w *watch, o *Outcome) {
+func (k *Keeper) noteLack(w *record, o *Outcome) {
 	w.noteAnswer(o)
 	if lost := w.noteSilence(o); lost != nil {
 		if lost.block != "" {
@@ -84,7 +84,7 @@ func (k *Keeper) noteLack(w *watch, o *Outcome) {
 
 // noteRefusal returns what has become known by a step to be lacking. A block that came without a
 // member says enough; if it was refused, its members are read singly.
-func (w *watch) noteRefusal(o *Outcome) (lost []string) {
+func (w *record) noteRefusal(o *Outcome) (lost []string) {
 	if o.Block != "" {
 		for _, item := range o.Items {
 			if o.Err == nil && w.points[item] != nil && isLacking(&o.Result, item) {
@@ -99,7 +99,7 @@ func (w *watch) noteRefusal(o *Outcome) (lost []string) {
 		switch l := w.lacking[item]; {
 		case o.Err == nil:
 			delete(w.lacking, item)
-		case refused && w.cares(item):
+		case refused && w.asksFor(item):
 			if l.refusals++; l.refusals >= refusalsOfItem {
 				l.until = o.Time.Add(lackMemory)
 				lost = append(lost, item)
@@ -120,30 +120,30 @@ func isLacking(result *protocol.Result, item string) bool {
 	return i < 0 || errors.Is(result.Errors[i].Err, protocol.ErrNoSuchData)
 }
 
-// cares reports whether an item is one that the bridge itself asks for.
-func (w *watch) cares(item string) bool {
+// asksFor reports whether an item is one that the bridge itself asks for.
+func (w *record) asksFor(item string) bool {
 	role := w.roles[item]
 	return w.points[item] != nil || slices.Contains(inspectedRoles, role)
 }
 
 // noteAnswer takes note of what the meter says something to, be it a refusal. That it refuses a block
 // tells nothing of the members.
-func (w *watch) noteAnswer(o *Outcome) {
+func (w *record) noteAnswer(o *Outcome) {
 	if !heard(o) || o.Err != nil && o.Block != "" {
 		return
 	}
-	if i := slices.IndexFunc(o.Items, w.cares); i >= 0 {
+	if i := slices.IndexFunc(o.Items, w.asksFor); i >= 0 {
 		w.answered = o.Items[i]
 	}
 }
 
 // noteSilence returns the step to give up on, or nil: one that the meter has ignored silencesOfItem
 // times, though it answered another right after each.
-func (w *watch) noteSilence(o *Outcome) (lost *silence) {
+func (w *record) noteSilence(o *Outcome) (lost *silence) {
 	silent := errors.Is(o.Err, protocol.ErrSilent)
 	last := w.silence
 	switch {
-	case silent && o.Started && (o.Block != "" || slices.ContainsFunc(o.Items, w.cares)):
+	case silent && o.Started && (o.Block != "" || slices.ContainsFunc(o.Items, w.asksFor)):
 		w.silence = &silence{o.Meter, o.Items, o.Block, o.Time}
 		return nil
 	case silent || !heard(o):

@@ -25,9 +25,9 @@ const (
 // Prometheus. Values keep all their digits.
 func (k *Keeper) WriteMetrics(out io.Writer) {
 	now := time.Now()
-	watches := k.poller.all()
-	slices.SortFunc(watches, func(v, w *watch) int { return strings.Compare(v.Name, w.Name) })
-	for _, w := range watches {
+	records := k.poller.all()
+	slices.SortFunc(records, func(v, w *record) int { return strings.Compare(v.Name, w.Name) })
+	for _, w := range records {
 		w.mu.Lock()
 		online, known, order, relay := w.presence.online, w.presence.known, w.order, w.state.relay
 		values := make(map[string]any, len(order))

@@ -24,7 +24,7 @@ type poller struct {
 	root string        // rounds that need not be on the clock begin at a moment that each root has for itself
 
 	mu      sync.Mutex
-	watches map[string]*watch // by name, or address
+	records map[string]*record // by name, or address
 	rounds  map[roundKey]*round
 	missed  uint64 // rounds that were due while the one before was under way
 }
@@ -44,9 +44,9 @@ const (
 	longestPause = 16 * time.Minute
 )
 
-// A round is guarded by poller.mu; its watch and interval never change.
+// A round is guarded by poller.mu; its record and interval never change.
 type round struct {
-	watch    *watch
+	record   *record
 	interval time.Duration
 	phase    time.Duration // after the multiples of the interval
 	items    []string      // nil: the inspection
@@ -59,8 +59,8 @@ type round struct {
 // setTable makes the poller work by a table. It returns the meters whose state is not to be
 // kept by the broker, most of all those without points, and those that are not looked after any
 // more. It must not be called twice at a time.
-func (p *poller) setTable(t *points.Table, d *Directory) (unkept, over []*watch) {
-	watches := p.watchesFor(t, d)
+func (p *poller) setTable(t *points.Table, d *Directory) (unkept, over []*record) {
+	records := p.recordsFor(t, d)
 	wanted := map[roundKey][]string{}
 	lists := map[string][]*points.Point{}
 	clocked := map[roundKey]bool{} // somebody has asked for the interval
@@ -71,7 +71,7 @@ func (p *poller) setTable(t *points.Table, d *Directory) (unkept, over []*watch)
 		clocked[key] = clocked[key] || !point.Spread
 		lists[point.Meter] = append(lists[point.Meter], point)
 	}
-	for name, w := range watches {
+	for name, w := range records {
 		list := lists[name]
 		w.setPoints(list)
 		switch {
@@ -90,7 +90,7 @@ func (p *poller) setTable(t *points.Table, d *Directory) (unkept, over []*watch)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, w := range over {
-		delete(p.watches, w.Name)
+		delete(p.records, w.Name)
 	}
 	for key := range p.rounds {
 		if _, ok := wanted[key]; !ok {
@@ -100,7 +100,7 @@ func (p *poller) setTable(t *points.Table, d *Directory) (unkept, over []*watch)
 	for key, items := range wanted {
 		r := p.rounds[key]
 		if r == nil {
-			r = newRound(watches[key.meter], key)
+			r = newRound(records[key.meter], key)
 			p.rounds[key] = r
 			r.phase = p.phase(r, key, clocked[key])
 		} else if !slices.Equal(r.items, items) {
@@ -113,23 +113,23 @@ func (p *poller) setTable(t *points.Table, d *Directory) (unkept, over []*watch)
 	return unkept, over
 }
 
-// watchesFor returns the meters that are looked after, and those that the table adds.
-func (p *poller) watchesFor(t *points.Table, d *Directory) map[string]*watch {
+// recordsFor returns the meters that are looked after, and those that the table adds.
+func (p *poller) recordsFor(t *points.Table, d *Directory) map[string]*record {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.rounds == nil {
 		p.wake = make(chan struct{}, 1)
-		p.watches, p.rounds = map[string]*watch{}, map[roundKey]*round{}
+		p.records, p.rounds = map[string]*record{}, map[roundKey]*round{}
 		for _, m := range d.meters {
-			p.watches[m.Name] = newWatch(m, true)
+			p.records[m.Name] = newRecord(m, true)
 		}
 	}
 	for _, name := range t.Meters() {
-		if p.watches[name] == nil {
-			p.watches[name] = newWatch(&Entry{Meter: Meter{Name: name, Address: d.unnamed(name), Protocol: d.fallback}}, false)
+		if p.records[name] == nil {
+			p.records[name] = newRecord(&Entry{Meter: Meter{Name: name, Address: d.unnamed(name), Protocol: d.fallback}}, false)
 		}
 	}
-	return maps.Clone(p.watches)
+	return maps.Clone(p.records)
 }
 
 // wakeUp has the schedule looked at anew.
@@ -152,8 +152,8 @@ func (p *poller) hurry(name string) {
 	p.wakeUp()
 }
 
-func newRound(w *watch, key roundKey) *round {
-	r := &round{watch: w, interval: key.interval, turn: atOnce}
+func newRound(w *record, key roundKey) *round {
+	r := &round{record: w, interval: key.interval, turn: atOnce}
 	if r.interval == 0 {
 		r.interval = inspectionInterval
 	}
@@ -168,7 +168,7 @@ func (p *poller) phase(r *round, key roundKey, clocked bool) time.Duration {
 	const day = 24 * time.Hour
 	name := p.root
 	if key.interval == 0 || day%r.interval != 0 || time.Hour%r.interval != 0 && r.interval%time.Hour != 0 {
-		name = r.watch.Name
+		name = r.record.Name
 	} else if clocked {
 		return 0
 	}
@@ -216,13 +216,13 @@ func (p *poller) due(now time.Time, zone *time.Location) (due []call, next time.
 		r.turn = turn
 	}
 	slices.SortFunc(due, func(a, b call) int {
-		return cmp.Or(cmp.Compare(a.interval, b.interval), cmp.Compare(a.watch.Name, b.watch.Name))
+		return cmp.Or(cmp.Compare(a.interval, b.interval), cmp.Compare(a.record.Name, b.record.Name))
 	})
 	return due, next
 }
 
-// over notes that a round has ended, and whether it has brought all.
-func (p *poller) over(r *round, all bool) {
+// roundEnded notes that a round has ended, and whether it has brought all.
+func (p *poller) roundEnded(r *round, all bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	r.running = false
@@ -245,7 +245,7 @@ func (k *Keeper) ItemsOf(name string) []string { return k.poller.itemsOf(name, t
 // them; nil if there are none.
 func (p *poller) itemsOf(name string, now time.Time) []string {
 	p.mu.Lock()
-	w := p.watches[name]
+	w := p.records[name]
 	p.mu.Unlock()
 	if w == nil {
 		return nil
@@ -270,24 +270,24 @@ func (p *poller) missedSoFar() uint64 {
 }
 
 // all returns the meters that are looked after.
-func (p *poller) all() (all []*watch) {
+func (p *poller) all() (all []*record) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, w := range p.watches {
+	for _, w := range p.records {
 		all = append(all, w)
 	}
 	return all
 }
 
 // named returns what is kept of the meter of that name, or address if it has none; nil: nothing.
-func (p *poller) named(name string) *watch {
+func (p *poller) named(name string) *record {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.watches[name]
+	return p.records[name]
 }
 
-// watchOf returns what is kept of the meter that a step was for, or nil.
-func (p *poller) watchOf(d *Directory, o *Outcome) *watch {
+// recordOf returns what is kept of the meter that a step was for, or nil.
+func (p *poller) recordOf(d *Directory, o *Outcome) *record {
 	m := d.byKey[o.Meter]
 	for _, key := range []protocol.MeterKey{o.Result.Address.MeterKey, o.Meter} {
 		if m == nil && key.Text != "" {
@@ -300,7 +300,7 @@ func (p *poller) watchOf(d *Directory, o *Outcome) *watch {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.watches[name]
+	return p.records[name]
 }
 
 // tablePatience is how long the rounds wait for a broker that may have kept a point table. Without one
@@ -347,15 +347,15 @@ func (k *Keeper) Poll(ctx context.Context) {
 
 // beginRound has a round done.
 func (k *Keeper) beginRound(c call) {
-	k.aside(c.watch, func() (err error) {
-		defer func() { k.poller.over(c.round, err == nil) }()
+	k.addErrand(c.record, func() (err error) {
+		defer func() { k.poller.roundEnded(c.round, err == nil) }()
 		if c.items == nil {
-			return k.inspectMeter(c.watch)
+			return k.inspectMeter(c.record)
 		}
-		items := c.watch.arranged(c.items, time.Now())
+		items := c.record.arranged(c.items, time.Now())
 		if len(items) == 0 {
 			items = c.items[:1] // whether the meter is there is worth knowing all the same
 		}
-		return k.readAside(c.watch, items)
+		return k.readItems(c.record, items)
 	})
 }

@@ -10,7 +10,7 @@ import (
 func TestRoundsInTheMetersZone(t *testing.T) {
 	half := time.FixedZone("half", 5*3600+1800)
 	for interval, want := range map[time.Duration]string{time.Hour: "01:00", 24 * time.Hour: "00:00", 15 * time.Minute: "00:15", 90 * time.Second: ""} {
-		w := newWatch(&Entry{Meter: Meter{Name: "main"}}, true)
+		w := newRecord(&Entry{Meter: Meter{Name: "main"}}, true)
 		key := roundKey{"main", interval}
 		r := newRound(w, key)
 		r.phase = (&poller{}).phase(r, key, true)
@@ -25,7 +25,7 @@ func TestRoundsInTheMetersZone(t *testing.T) {
 func TestRoundsAreSpread(t *testing.T) {
 	phases := map[time.Duration]bool{}
 	for i := range 20 {
-		w := newWatch(&Entry{Meter: Meter{Name: fmt.Sprintf("meter_%d", i)}}, true)
+		w := newRecord(&Entry{Meter: Meter{Name: fmt.Sprintf("meter_%d", i)}}, true)
 		key := roundKey{w.Name, 7 * time.Minute}
 		r := newRound(w, key)
 		r.phase = (&poller{}).phase(r, key, true)
@@ -43,7 +43,7 @@ func TestRoundsAreSpread(t *testing.T) {
 // always at its own, and those that ask for a minute at the full one.
 func TestRoundsOfManyRootsAreSpread(t *testing.T) {
 	key := roundKey{"main", time.Minute}
-	r := newRound(newWatch(&Entry{Meter: Meter{Name: "main"}}, true), key)
+	r := newRound(newRecord(&Entry{Meter: Meter{Name: "main"}}, true), key)
 	phases := map[time.Duration]bool{}
 	for i := range 100 {
 		p := &poller{root: fmt.Sprintf("site/%d", i)}

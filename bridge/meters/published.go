@@ -92,8 +92,8 @@ func parsePublished(payload []byte, mine func(id string) bool) (p published) {
 	return p
 }
 
-// takeList takes in what the broker has kept of an earlier run.
-func (a *announcer) takeList(p published) {
+// learnList takes in what the broker has kept of an earlier run.
+func (a *announcer) learnList(p published) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.listed {

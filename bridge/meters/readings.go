@@ -23,7 +23,7 @@ func (r *readings) add(item string, data any) {
 }
 
 // publishReadings publishes what a step has brought, if anything. at is when its answer came.
-func (k *Keeper) publishReadings(w *watch, r readings, at time.Time) {
+func (k *Keeper) publishReadings(w *record, r readings, at time.Time) {
 	if len(r) == 0 {
 		return
 	}

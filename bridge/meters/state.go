@@ -79,8 +79,8 @@ func (s *state) forget(item string, at time.Time) {
 // empty reports whether nothing is known.
 func (s *state) empty() bool { return len(s.values) == 0 && s.relay == "" && s.driftTime.IsZero() }
 
-// take takes in a value.
-func (s *state) take(p *points.Point, value protocol.Value, at time.Time) {
+// put takes in a value.
+func (s *state) put(p *points.Point, value protocol.Value, at time.Time) {
 	data, unit := value.Data, value.Unit
 	if unit == p.Description.Unit {
 		unit = ""
@@ -156,8 +156,8 @@ func (s *state) encode(order []string, stamp func(time.Time) string) ([]byte, er
 	return protocol.AppendJSON(nil, o)
 }
 
-// takeRelay takes in how the relay is.
-func (k *Keeper) takeRelay(w *watch, open bool, at time.Time) {
+// putRelay takes in how the relay is.
+func (k *Keeper) putRelay(w *record, open bool, at time.Time) {
 	if w.state.relayTime.After(at) {
 		return // somebody else has looked since
 	}
@@ -178,9 +178,9 @@ func (k *Keeper) takeRelay(w *watch, open bool, at time.Time) {
 	}
 }
 
-// takeDrift takes in how far the meter's clock is ahead. It shows whole seconds, so that readings of a clock
+// putDrift takes in how far the meter's clock is ahead. It shows whole seconds, so that readings of a clock
 // that is right differ by one: what is no farther off than that is no news.
-func (s *state) takeDrift(ahead time.Duration, at time.Time) {
+func (s *state) putDrift(ahead time.Duration, at time.Time) {
 	if s.driftTime.After(at) {
 		return
 	}
@@ -196,7 +196,7 @@ func (s *state) takeDrift(ahead time.Duration, at time.Time) {
 }
 
 // publishState publishes the state of a meter that has points, if there is news or it is time.
-func (k *Keeper) publishState(w *watch) {
+func (k *Keeper) publishState(w *record) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s := &w.state
@@ -221,7 +221,7 @@ func (k *Keeper) publishState(w *watch) {
 
 // clearState takes the retained state of a meter back: it is not to be retained, or the meter has no
 // points, or is not looked after any more.
-func (k *Keeper) clearState(w *watch) {
+func (k *Keeper) clearState(w *record) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(w.order) == 0 {

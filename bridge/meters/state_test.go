@@ -24,7 +24,7 @@ func TestDriftInState(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.dirty = false
-		s.takeDrift(ahead, now.Add(time.Duration(i)*time.Hour))
+		s.putDrift(ahead, now.Add(time.Duration(i)*time.Hour))
 		payload, err := s.encode(nil, func(time.Time) string { return "" })
 		if err != nil {
 			t.Fatal(err)
@@ -33,7 +33,7 @@ func TestDriftInState(t *testing.T) {
 			t.Errorf("%s: published %t, %s", row.ahead, s.dirty, payload)
 		}
 	}
-	if s.takeDrift(time.Hour, now); s.drift != -12 {
+	if s.putDrift(time.Hour, now); s.drift != -12 {
 		t.Error("an older reading is taken")
 	}
 }

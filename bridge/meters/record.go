@@ -14,9 +14,9 @@ import (
 	"dlt645-mqtt/protocol"
 )
 
-// A watch is what the bridge keeps of one meter that it looks after: of every named one, and of
+// A record is what the bridge keeps of one meter that it looks after: of every named one, and of
 // those that the point table gives by their address.
-type watch struct {
+type record struct {
 	*Entry
 	configured bool  // it has a name
 	roles      roles // of its items; they never change
@@ -39,15 +39,15 @@ type watch struct {
 	found     protocol.MeterKey // the meter that all this is of, behind a wildcard; zero: none was found
 }
 
-func newWatch(m *Entry, configured bool) *watch {
-	return &watch{
+func newRecord(m *Entry, configured bool) *record {
+	return &record{
 		Entry: m, configured: configured, roles: rolesOf(m.Protocol),
 		limits: map[string]string{}, registers: map[string]*points.Register{}, lacking: map[string]lack{},
 	}
 }
 
-// setPoints makes the watch work by these points, and forgets what it knew of others.
-func (w *watch) setPoints(list []*points.Point) {
+// setPoints makes the record work by these points, and forgets what it knew of others.
+func (w *record) setPoints(list []*points.Point) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(list) > 0 && list[0].Retain && len(w.order) > 0 && !w.points[w.order[0]].Retain {
@@ -72,7 +72,7 @@ func (w *watch) setPoints(list []*points.Point) {
 }
 
 // hasPoints reports whether the point table has anything of the meter.
-func (w *watch) hasPoints() bool {
+func (w *record) hasPoints() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.order) > 0
@@ -83,11 +83,11 @@ func (k *Keeper) Trial(name string) []string { return k.poller.named(name).trial
 
 // trial returns an item that reports whether the meter is there: the last that it has answered if
 // there is any, since some meters are silent to what they do not know.
-func (w *watch) trial() []string {
+func (w *record) trial() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
-	case w.answered != "" && w.cares(w.answered):
+	case w.answered != "" && w.asksFor(w.answered):
 		return []string{w.answered}
 	case len(w.order) > 0:
 		return w.order[:1]
@@ -100,7 +100,7 @@ func (w *watch) trial() []string {
 
 // undecided reports whether the meter was silent when it was last asked, and the bus does not yet
 // hold it for offline.
-func (w *watch) undecided() bool {
+func (w *record) undecided() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.presence.silent && w.presence.onBus
@@ -117,10 +117,10 @@ type Outcome struct {
 // Observe takes in what steps brought, for whoever they were done, and publishes what it means
 // for the meters that are looked after.
 func (k *Keeper) Observe(outcomes []Outcome) {
-	var changed []*watch
+	var changed []*record
 	for i := range outcomes {
 		o := &outcomes[i]
-		w := k.poller.watchOf(k.directory, o)
+		w := k.poller.recordOf(k.directory, o)
 		if w == nil || o.Cached {
 			continue
 		}
@@ -137,7 +137,7 @@ func (k *Keeper) Observe(outcomes []Outcome) {
 	}
 }
 
-func (k *Keeper) observeOne(w *watch, o *Outcome) {
+func (k *Keeper) observeOne(w *record, o *Outcome) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.isAnother(o.Result.Address) {
@@ -158,7 +158,7 @@ func (k *Keeper) observeOne(w *watch, o *Outcome) {
 	}
 	var read readings
 	for _, value := range o.Result.Values {
-		if p := w.points[value.Name]; p != nil && k.take(w, p, value, o, o.Time) {
+		if p := w.points[value.Name]; p != nil && k.accept(w, p, value, o, o.Time) {
 			read.add(value.Name, value.Data)
 		}
 		k.inspect(w, value, o.Time)
@@ -176,7 +176,7 @@ func (k *Keeper) observeOne(w *watch, o *Outcome) {
 
 // noteHidden takes note that a meter refuses to show what its relay does. It may obey all the same, and nobody
 // would know why there is no switch.
-func (k *Keeper) noteHidden(w *watch, o *Outcome) {
+func (k *Keeper) noteHidden(w *record, o *Outcome) {
 	var refusal *protocol.Refusal
 	if w.hidden || w.state.relay != "" || !errors.As(o.Err, &refusal) {
 		return
@@ -195,7 +195,7 @@ func (k *Keeper) noteHidden(w *watch, o *Outcome) {
 }
 
 // about returns what is known of the meter beside its values, for Home Assistant.
-func (w *watch) about() (device map[protocol.Role]string, hidden bool) {
+func (w *record) about() (device map[protocol.Role]string, hidden bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return maps.Clone(w.inspected.device), w.hidden && w.state.relay == ""
@@ -203,7 +203,7 @@ func (w *watch) about() (device map[protocol.Role]string, hidden bool) {
 
 // isAnother reports whether the meter behind a wildcard has been exchanged for the one at an address. Then
 // nothing is kept of what was known of the one before.
-func (w *watch) isAnother(address protocol.Address) bool {
+func (w *record) isAnother(address protocol.Address) bool {
 	if !w.Address.Shared || address.MeterKey == w.found || address.Shared || address.IsZero() {
 		return false
 	}
@@ -220,9 +220,9 @@ func (w *watch) isAnother(address protocol.Address) bool {
 	return true
 }
 
-// take takes in a new value of a point. A round is over when its last step is: what it read
+// accept takes in a new value of a point. A round is over when its last step is: what it read
 // first may be older than what somebody else has read meanwhile. It reports whether the value counts.
-func (k *Keeper) take(w *watch, p *points.Point, value protocol.Value, o *Outcome, came time.Time) bool {
+func (k *Keeper) accept(w *record, p *points.Point, value protocol.Value, o *Outcome, came time.Time) bool {
 	number, isNumber := value.Data.(protocol.Decimal)
 	switch {
 	case w.state.isNewer(p.Item, came):
@@ -238,7 +238,7 @@ func (k *Keeper) take(w *watch, p *points.Point, value protocol.Value, o *Outcom
 	case !isScalar(value.Data):
 		return false
 	}
-	w.state.take(p, value, came)
+	w.state.put(p, value, came)
 	return true
 }
 
@@ -252,14 +252,14 @@ func isScalar(data any) bool {
 }
 
 // has reports whether the state has an item, the relay among them.
-func (w *watch) has(item string) bool {
+func (w *record) has(item string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.state.values[item] != nil || item == itemRelay && w.state.relay != "" || item == homeassistant.ItemDrift && !w.state.driftTime.IsZero()
 }
 
 // appeared counts how often an item came to be in the state, and what else has become known of the meter.
-func (w *watch) appeared() int {
+func (w *record) appeared() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	n := w.state.appeared + len(w.inspected.device)
@@ -270,7 +270,7 @@ func (w *watch) appeared() int {
 }
 
 // unit returns the unit of the last value of an item, where it is not that of the description.
-func (w *watch) unit(item string) string {
+func (w *record) unit(item string) string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if v := w.state.values[item]; v != nil {

@@ -10,9 +10,9 @@ import (
 	"dlt645-mqtt/protocol"
 )
 
-// A conversation is how the plan of one request went: the steps that stand for items, and
+// An account is how the plan of one request went: the steps that stand for items, and
 // what no step was made for.
-type conversation struct {
+type account struct {
 	outcomes []meters.Outcome
 	errors   []protocol.ItemError
 	effort   effort
@@ -25,7 +25,7 @@ type conversation struct {
 
 // silent reports whether the last step that was sent got no answer. Earlier steps do not count: they
 // may ask for what this meter ignores.
-func (c *conversation) silent() bool {
+func (c *account) silent() bool {
 	for _, o := range slices.Backward(c.outcomes) {
 		if !o.Cached {
 			return errors.Is(o.Err, protocol.ErrSilent)
@@ -36,7 +36,7 @@ func (c *conversation) silent() bool {
 
 // passing reports whether something failed for a reason that may pass. An answer that was sound, and yet cannot
 // be read, will be the same the next time.
-func (c *conversation) passing() bool {
+func (c *account) passing() bool {
 	passing := func(err error) bool {
 		return slices.ContainsFunc([]error{protocol.ErrSilent, protocol.ErrGarbled, bus.ErrBusy, bus.ErrDown}, func(target error) bool {
 			return errors.Is(err, target)
@@ -81,7 +81,7 @@ func (b *Bridge) begin(t *turn, plan protocol.Plan, continued bool) (pending, er
 		of := guarded{plan.Address.MeterKey, plan.Level}
 		for i := range rest {
 			if rest[i].IsCommand() {
-				b.guard.watch(&rest[i], of)
+				b.guard.noteAnswers(&rest[i], of)
 			}
 		}
 		job.May = func() error { return b.guard.check(of) }
@@ -91,10 +91,10 @@ func (b *Bridge) begin(t *turn, plan protocol.Plan, continued bool) (pending, er
 	return p, err
 }
 
-// hold sees a plan through that has begun: it waits for the bus, and goes on with what the
+// seeThrough sees a plan through that has begun: it waits for the bus, and goes on with what the
 // plan makes of the answers until nothing is left.
-func (b *Bridge) hold(t *turn, p pending) conversation {
-	c := conversation{address: p.plan.Address}
+func (b *Bridge) seeThrough(t *turn, p pending) account {
+	c := account{address: p.plan.Address}
 	for {
 		if p.plan.Report != nil {
 			c.report = p.plan.Report

@@ -27,7 +27,7 @@ func TestSilentConversation(t *testing.T) {
 		{"offline", []meters.Outcome{left, left}, true},
 		{"from the cache", []meters.Outcome{{Cached: true}}, false},
 	} {
-		c := conversation{outcomes: test.outcomes}
+		c := account{outcomes: test.outcomes}
 		if got := c.silent(); got != test.want {
 			t.Errorf("%s: silent is %v, want %v", test.name, got, test.want)
 		}

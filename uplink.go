@@ -25,28 +25,29 @@ const uplinkPrefix = prefix + "_UPLINK"
 // An uplinkEnvironment holds the variables of the uplink as they are written. The local broker's
 // are those of the bridge.
 type uplinkEnvironment struct {
-	Cloud       string `desc:"json, aliyun, tencent, huawei, onenet, jetlinks or thingsboard"`
-	URL         string `desc:"the cloud's address: mqtt://host[:1883], mqtts://host[:8883], ws:// or wss://; some clouds have one by their identity"`
-	CAFile      string `split_words:"true" desc:"PEM file of the authority that signed the cloud's certificate; else the system's"`
-	Product     string `desc:"product key or product id of the gateway"`
-	Device      string `desc:"device name or device id of the gateway"`
-	Secret      string `desc:"its secret; thingsboard: the access token, jetlinks: secureId:secureKey, json: the password"`
-	SecretFile  string `split_words:"true" desc:"file with the secret"`
-	Username    string `desc:"json, thingsboard: a user name, with the secret as its password"`
-	ClientID    string `split_words:"true" desc:"json, thingsboard: a client id"`
-	Devices     string `desc:"CSV file root,meter,product,device,secret,prefix: what the cloud calls the meters; without it the gateway has all values (flat mode)"`
-	Keys        string `desc:"CSV file item,key: what the cloud calls the items, as in voltage_a,ua"`
-	Roots       string `default:"dlt645" desc:"roots of the bridges, by commas"`
-	Commands    string `desc:"what the cloud may ask, of read, relay, config; nothing unless set"`
-	Undated     string `default:"refuse" desc:"commands without a time: refuse, or accept"`
-	MinInterval string `split_words:"true" default:"0s" desc:"at most one post of a meter in so long"`
-	Backfill    string `default:"off" desc:"item of history to read after a gap, such as load_record_4 or daily_freeze_forward_active_energy; or off"`
-	HTTP        string `desc:"address such as :9646 that serves /metrics, /healthz and /readyz of the uplink"`
-	Topic       string `default:"up/{device}" desc:"json: the topic of reports; events come under …/event, calls under …/call"`
-	Time        string `default:"ms" desc:"json: the form of times, ms, s, text or none"`
-	Constants   string `desc:"json: members that each report has, as in sn=1234,site=north"`
-	TopicPrefix string `split_words:"true" desc:"aliyun: what topics begin with, for platforms that look like it; else /sys"`
-	SignMethod  string `split_words:"true" desc:"aliyun, tencent: hmacsha256, hmacsha1 or hmacmd5; onenet: sha256, sha1 or md5"`
+	Cloud         string `desc:"json, aliyun, tencent, huawei, onenet, jetlinks or thingsboard"`
+	URL           string `desc:"the cloud's address: mqtt://host[:1883], mqtts://host[:8883], ws:// or wss://; some clouds have one by their identity"`
+	CAFile        string `split_words:"true" desc:"PEM file of the authority that signed the cloud's certificate; else the system's"`
+	Product       string `desc:"product key or product id of the gateway"`
+	Device        string `desc:"device name or device id of the gateway"`
+	Secret        string `desc:"its secret; thingsboard: the access token, jetlinks: secureId:secureKey, json: the password"`
+	SecretFile    string `split_words:"true" desc:"file with the secret"`
+	Username      string `desc:"json, thingsboard: a user name, with the secret as its password"`
+	ClientID      string `split_words:"true" desc:"json, thingsboard: a client id"`
+	Devices       string `desc:"CSV file root,meter,product,device,secret,prefix: what the cloud calls the meters; without it the gateway has all values (flat mode)"`
+	Keys          string `desc:"CSV file item,key: what the cloud calls the items, as in voltage_a,ua"`
+	Roots         string `default:"dlt645" desc:"roots of the bridges, by commas"`
+	Commands      string `desc:"what the cloud may ask, of read, relay, config; nothing unless set"`
+	Undated       string `default:"refuse" desc:"commands without a time: refuse, or accept"`
+	MinInterval   string `split_words:"true" default:"0s" desc:"at most one post of a meter in so long"`
+	Backfill      string `default:"off" desc:"item of history to read after a gap, such as load_record_4 or daily_freeze_forward_active_energy; or off"`
+	BackfillAfter string `split_words:"true" default:"5m" desc:"the shortest gap after which history is read"`
+	HTTP          string `desc:"address such as :9646 that serves /metrics, /healthz and /readyz of the uplink"`
+	Topic         string `default:"up/{device}" desc:"json: the topic of reports; events come under …/event, calls under …/call"`
+	Time          string `default:"ms" desc:"json: the form of times, ms, s, text or none"`
+	Constants     string `desc:"json: members that each report has, as in sn=1234,site=north"`
+	TopicPrefix   string `split_words:"true" desc:"aliyun: what topics begin with, for platforms that look like it; else /sys"`
+	SignMethod    string `split_words:"true" desc:"aliyun, tencent: hmacsha256, hmacsha1 or hmacmd5; onenet: sha256, sha1 or md5"`
 }
 
 // optionalUplink names those that may be set to nothing.
@@ -105,6 +106,9 @@ func uplinkConfig(needBroker bool) (uplink.Config, config, error) {
 	}
 	if u.Backfill = e.Backfill; u.Backfill == "off" {
 		u.Backfill = ""
+	}
+	if u.BackfillAfter, err = time.ParseDuration(e.BackfillAfter); err != nil || u.BackfillAfter < time.Second || u.BackfillAfter > 24*time.Hour {
+		r.complain("UPLINK_BACKFILL_AFTER", "%q is no duration from 1s to 24h, such as 5m", e.BackfillAfter)
 	}
 	switch {
 	case e.Cloud == "":

@@ -380,3 +380,57 @@ func TestUplinkSignHidesSecrets(t *testing.T) {
 		}
 	}
 }
+
+// TestUplinkFillsGaps has a meter away, and the cloud for a while as well: what the meter remembers of the time
+// goes to the cloud as history, portion by portion, each value with its time.
+func TestUplinkFillsGaps(t *testing.T) {
+	b := startMosquitto(t, freeAddress(t), "allow_anonymous true")
+	config := aliyunCloud(nil)
+	config.Address = freeAddress(t)
+	first := startCloud(t, config)
+	publisher := bridgeClient(t, b, "dlt645", "main")
+	variables := aliyunGateway(t, b.address, config.Address, "dlt645", "meter,product,device,secret\nmain,a1Meter,000000000001,s1\n")
+	variables["DLT645_UPLINK_BACKFILL"], variables["DLT645_UPLINK_BACKFILL_AFTER"] = "load_record_4", "1s"
+	startUplink(t, variables)
+	awaitMessage(t, first, 0, has("pack/post", `"online":{"value":1`))
+	retained := func(p *paho.Publish) { p.Retain = true }
+	gone := time.Now()
+	publisher.publish("dlt645/meter/main/availability", "offline", retained)
+	awaitMessage(t, first, 0, has("combine/batch_logout", `"deviceName":"000000000001"`))
+	first.Close()
+	for time.Since(gone) < 1100*time.Millisecond { // a gap of real time
+		publisher.publish("dlt645/meter/main/availability", "offline", retained)
+	}
+	publisher.publish("dlt645/meter/main/availability", "online", retained) // the cloud does not see it come
+	back := time.Now()
+
+	bridge := newClient(t, dial(t, b.address), "dlt645/request/read/main")
+	second := startCloud(t, config)
+	portions := []string{
+		`{"ok":true,"samples":[{"time":"2026-11-20T18:00:00+08:00","values":{"forward_active_energy":9.33}},{"time":"2026-11-20T18:15:00+08:00","values":{"forward_active_energy":9.41}}],"next":"2026-11-20T18:30:00+08:00"}`,
+		`{"ok":true,"samples":[{"time":"2026-11-20T18:30:00+08:00","values":{"forward_active_energy":9.50}}]}`,
+	}
+	for number, portion := range portions {
+		request := bridge.await("dlt645/request/read/main", nil)
+		var asked struct {
+			Items    []string
+			From, To time.Time
+		}
+		if err := json.Unmarshal(request.Payload, &asked); err != nil {
+			t.Fatal(err)
+		}
+		if len(asked.Items) != 1 || asked.Items[0] != "load_record_4" || asked.To.After(back) {
+			t.Errorf("the uplink asks %s", request.Payload)
+		}
+		if number == 0 && (asked.From.After(gone.Add(time.Second)) || asked.From.Before(gone.Add(-time.Second))) {
+			t.Errorf("the uplink asks from %s on, the meter was away since %s", asked.From, gone)
+		}
+		if number == 1 && !strings.Contains(string(request.Payload), `"2026-11-20T18:30:00+08:00"`) {
+			t.Errorf("the uplink asks %s after a portion that goes on at 18:30", request.Payload)
+		}
+		publisher.publish(request.Properties.ResponseTopic, portion, nil)
+	}
+	for _, want := range []string{`"value":9.33,"time":1795168800000`, `"value":9.41,"time":1795169700000`, `"value":9.50,"time":1795170600000`} {
+		awaitMessage(t, second, 0, has("history/post", want, `"deviceName":"000000000001"`))
+	}
+}

@@ -7,9 +7,6 @@ import (
 	"dlt645-mqtt/uplink/dialect"
 )
 
-// leastGap is how long a meter must have been away for its memory to be asked.
-const leastGap = 5 * time.Minute
-
 // mostGap bounds how far back a meter is asked.
 const mostGap = 7 * 24 * time.Hour
 
@@ -17,35 +14,23 @@ const mostGap = 7 * 24 * time.Hour
 // cloud missed is not its business: the broker has kept that.
 type backfill struct {
 	*flow
-	away map[*dialect.Device]time.Time // since when, of meters that are away
-	busy chan struct{}                 // one history at a time
+	busy chan struct{} // one history at a time
 }
 
-func newBackfill(f *flow) *backfill {
-	return &backfill{flow: f, away: map[*dialect.Device]time.Time{}, busy: make(chan struct{}, 1)}
-}
+func newBackfill(f *flow) *backfill { return &backfill{f, make(chan struct{}, 1)} }
 
-// presence takes in who has come and gone.
-func (b *backfill) presence(ctx context.Context, come, gone []*dialect.Device, now time.Time) {
-	if b.config.Backfill == "" {
-		return
-	}
-	for _, device := range gone {
-		if b.away[device].IsZero() {
-			b.away[device] = now
-		}
-	}
-	for _, device := range come {
-		since := b.away[device]
-		delete(b.away, device)
-		if since.IsZero() || now.Sub(since) < leastGap {
+// begin has those gaps filled that have ended and are long enough.
+func (b *backfill) begin(ctx context.Context) {
+	for _, g := range b.presence.ended() {
+		device := b.devices.of(g.id)
+		if b.config.Backfill == "" || device == nil || g.to.Sub(g.from) < b.config.BackfillAfter {
 			continue
 		}
-		from := since
-		if now.Sub(from) > mostGap {
-			from = now.Add(-mostGap)
+		from := g.from
+		if g.to.Sub(from) > mostGap {
+			from = g.to.Add(-mostGap)
 		}
-		b.calls.running.Go(func() { b.fill(ctx, device, from, now) })
+		b.calls.running.Go(func() { b.fill(ctx, device, from, g.to) })
 	}
 }
 

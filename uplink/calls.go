@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -143,7 +144,7 @@ func (c *calls) relay(s *session, call dialect.Call, received time.Time) dialect
 	verify := max(c.traits.Patience-2*time.Second, time.Second)
 	// A repeat must have the same body, so nothing that is counted from its receipt stands in it.
 	body := map[string]any{
-		"id": c.config.Cloud + ":" + fmt.Sprint(s.start.UnixMilli()) + ":" + clip(call.ID), "action": call.Action,
+		"id": c.commandID(s, call), "action": call.Action,
 		"ttl_ms": longestCommand.Milliseconds(), "verify_ms": verify.Milliseconds(),
 	}
 	switch {
@@ -162,6 +163,20 @@ func (c *calls) relay(s *session, call dialect.Call, received time.Time) dialect
 		return dialect.Outcome{Code: "unknown", Result: "unknown", Message: "the bridge has not answered: look at the meter before you ask again"}
 	}
 	return outcomeOf(answer)
+}
+
+// commandID makes the id by which the bridge knows a command that comes twice. Ids of clouds may begin anew with
+// each connection, so that a moment stands beside them: the one that the call brings, by which it is known over
+// another connection as well, or else the beginning of this one.
+func (c *calls) commandID(s *session, call dialect.Call) string {
+	moment := s.start
+	switch {
+	case !call.Expires.IsZero():
+		moment = call.Expires
+	case !call.Sent.IsZero():
+		moment = call.Sent
+	}
+	return c.config.Cloud + ":" + strconv.FormatInt(moment.UnixMilli(), 10) + ":" + clip(call.Device) + ":" + clip(call.ID)
 }
 
 // A bridgeReply is what matters of a bridge's reply.

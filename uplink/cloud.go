@@ -97,14 +97,20 @@ func (c *cloud) run(ctx context.Context) {
 	}
 }
 
+// pauseAfter returns how long to wait after so many failures in a row: never less than the five seconds that some
+// platforms want between two attempts.
+func pauseAfter(failures int, refused bool) time.Duration {
+	least := backoffLeast << min(max(failures-1, 0), 10)
+	if refused {
+		least = max(least, backoffRefused)
+	}
+	least = min(least, backoffMost*2/3)
+	return least + rand.N(least/2)
+}
+
 // pause waits before the next attempt, longer each time, and longest for who is not let in.
 func (c *cloud) pause(ctx context.Context, failures int, refused bool) {
-	bound := backoffLeast << min(failures-1, 10)
-	if refused {
-		bound = max(bound, backoffRefused)
-	}
-	bound = min(bound, backoffMost)
-	timer := time.NewTimer(bound/2 + rand.N(bound/2))
+	timer := time.NewTimer(pauseAfter(failures, refused))
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():

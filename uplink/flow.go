@@ -184,7 +184,7 @@ func (f *flow) tell(ctx context.Context, s *session, filler *backfill) error {
 			f.judge(p, *reply, "announcement")
 		}
 	}
-	filler.presence(ctx, come, gone, now)
+	filler.begin(ctx)
 	return nil
 }
 

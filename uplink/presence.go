@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"dlt645-mqtt/uplink/dialect"
 )
@@ -18,12 +19,21 @@ type presence struct {
 	meters  map[meterID]bool // as the bridges say
 	told    map[meterID]bool // what this connection to the cloud has been told
 	retired map[meterID]bool // meters that a bridge has removed
+
+	away map[meterID]time.Time // since when, of meters that cannot be reached
+	gaps []gap                 // that have ended
+}
+
+// A gap is a time in which a meter could not be reached, so that nothing of it was published.
+type gap struct {
+	id       meterID
+	from, to time.Time
 }
 
 func newPresence(d *devices) *presence {
 	return &presence{
 		devices: d, changed: make(chan struct{}, 1),
-		bridges: map[string]bool{}, meters: map[meterID]bool{}, told: map[meterID]bool{}, retired: map[meterID]bool{},
+		bridges: map[string]bool{}, meters: map[meterID]bool{}, told: map[meterID]bool{}, retired: map[meterID]bool{}, away: map[meterID]time.Time{},
 	}
 }
 
@@ -31,6 +41,11 @@ func newPresence(d *devices) *presence {
 func (p *presence) bridge(root string, online bool) {
 	p.mu.Lock()
 	p.bridges[root] = online
+	for id := range p.meters {
+		if id.root == root {
+			p.note(id)
+		}
+	}
 	p.mu.Unlock()
 	p.wake()
 }
@@ -40,13 +55,41 @@ func (p *presence) meter(id meterID, availability string) {
 	p.mu.Lock()
 	if availability == "" {
 		delete(p.meters, id)
+		delete(p.away, id)
 		p.retired[id] = true
 	} else {
 		p.meters[id] = availability == "online"
 		delete(p.retired, id)
+		p.note(id)
 	}
 	p.mu.Unlock()
 	p.wake()
+}
+
+// note takes down since when a meter is away, or that it has come back. The caller holds the lock. It
+// happens when the bridge says so, not when the cloud is told, which may be away itself.
+func (p *presence) note(id meterID) {
+	bridge, known := p.bridges[id.root]
+	since := p.away[id]
+	switch {
+	case !known:
+	case !p.meters[id] || !bridge:
+		if since.IsZero() {
+			p.away[id] = time.Now()
+		}
+	case !since.IsZero():
+		p.gaps = append(p.gaps, gap{id, since, time.Now()})
+		delete(p.away, id)
+	}
+}
+
+// ended returns the gaps that have ended since the last call.
+func (p *presence) ended() []gap {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := p.gaps
+	p.gaps = nil
+	return all
 }
 
 func (p *presence) wake() {

@@ -47,8 +47,10 @@ type Config struct {
 	Undated     bool          // take commands that have no time
 	MinInterval time.Duration // between two posts of a meter
 	Backfill    string        // item of history to read after a gap; empty: none
-	HTTP        string        // address of /metrics and /healthz; empty: none
-	Log         *slog.Logger
+
+	BackfillAfter time.Duration // the shortest gap after which it is read
+	HTTP          string        // address of /metrics and /healthz; empty: none
+	Log           *slog.Logger
 }
 
 // An Uplink is one way to one cloud.

@@ -171,7 +171,11 @@ func valueAndTime(r Reading) object {
 }
 
 func (d *aliyun) Report(readings []Reading, history bool, ids IDs) (posts []Post) {
-	for _, round := range rounds(readings) {
+	parts := rounds(readings)
+	if history {
+		parts = [][]Reading{readings} // a name may stand there many times
+	}
+	for _, round := range parts {
 		posts = append(posts, fit(round, d.Traits(), func(part []Reading) Post {
 			id := ids()
 			o := object(nil).set("id", id).set("version", "1.0").set("sys", object(nil).set("ack", 1))

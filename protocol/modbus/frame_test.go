@@ -143,3 +143,24 @@ func TestAnswers(t *testing.T) {
 		})
 	}
 }
+
+// TestExplain says of sound frames why they are no answer.
+func TestExplain(t *testing.T) {
+	explain := explainer(answerTo(readRequest(1, ReadHolding, 0x2006, 2)))
+	good := wire(1, ReadHolding, "04 45 0F C0 00")
+	for _, row := range []struct {
+		name  string
+		heard []byte
+		want  string
+	}{
+		{"nothing sound", fromHex("55 AA 55"), ""},
+		{"another slave", wire(2, ReadHolding, "04 45 0F C0 00"), "slave 2 answers (read_holding_registers, 9 bytes), where slave 1 was asked"},
+		{"fewer registers", wire(1, ReadHolding, "02 45 0F"), "slave 1 answers (read_holding_registers, 7 bytes), where 9 bytes were to come"},
+		{"another function", wire(1, ReadInput, "04 45 0F C0 00"), "slave 1 answers (read_input_registers, 9 bytes)"},
+		{"behind noise", slices.Concat(bytes.Repeat([]byte{0x55}, 9), good), "slave 1 answers (read_holding_registers, 9 bytes), behind more than 8 bytes that are no frame"},
+	} {
+		if got := explain(row.heard); got != row.want {
+			t.Errorf("%s: %q, want %q", row.name, got, row.want)
+		}
+	}
+}

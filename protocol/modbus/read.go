@@ -418,6 +418,8 @@ func explainer(asked *awaited) func(heard []byte) string {
 				what += fmt.Sprintf(", where slave %d was asked", asked.request[0])
 			case f.isRead() && size != readOverhead+asked.count:
 				what += fmt.Sprintf(", where %d bytes were to come", readOverhead+asked.count)
+			case f.isRead() && heard[i+1] == asked.request[1]: // else it would be the answer
+				what += fmt.Sprintf(", behind more than %d bytes that are no frame", mostNoise)
 			}
 			words = append(words, what)
 			i += size

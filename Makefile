@@ -106,7 +106,7 @@ SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 
 # With IMAGE the app for Home Assistant takes that image.
 .PHONY: release
-release: ## build the archives of all platforms in dist/ (PLATFORMS='linux/amd64 linux/arm/v6')
+release: ## build the archives of all platforms, Debian packages and a bill of materials in dist/ (PLATFORMS='linux/amd64 linux/arm/v6')
 	IMAGE=$(IMAGE) SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) .ci/release "$(VERSION)" $(PLATFORMS)
 
 .PHONY: image

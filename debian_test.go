@@ -1,0 +1,113 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+// TestDebianPackage makes the package, installs it with dpkg into a folder, runs what it has installed, upgrades, removes
+// and purges it. A changed configuration stays until it is purged.
+func TestDebianPackage(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("dpkg gives files their owners, which takes root")
+	}
+	dpkg, dpkgDeb := findProgram(t, "dpkg"), findProgram(t, "dpkg-deb")
+	architecture := runtime.GOARCH
+	if architecture != "amd64" && architecture != "arm64" {
+		t.Skipf("there is no package for %s", architecture)
+	}
+	work := t.TempDir()
+	do := func(name string, arguments ...string) string {
+		t.Helper()
+		command := exec.CommandContext(t.Context(), name, arguments...)
+		command.Env = append(os.Environ(), "SOURCE_DATE_EPOCH=1700000000", "CGO_ENABLED=0", "DPKG_FORCE=")
+		output, err := command.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s %v: %v: %s", name, arguments, err, output)
+		}
+		return string(output)
+	}
+	binary, notices := filepath.Join(work, "dlt645-mqtt"), filepath.Join(work, "notices")
+	do("go", "build", "-o", binary, ".")
+	writeFile(t, notices, "notices\n")
+	for _, version := range []string{"v1.2.3", "v1.2.3-4-gabcdef0"} {
+		do(".ci/debian", version, architecture, binary, notices, work)
+	}
+	first, second := filepath.Join(work, "dlt645-mqtt_1.2.3_"+architecture+".deb"), filepath.Join(work, "dlt645-mqtt_1.2.3+4.gabcdef0_"+architecture+".deb")
+	if got := do(dpkgDeb, "--field", first, "Version", "Package"); got != "Version: 1.2.3\nPackage: dlt645-mqtt\n" {
+		t.Errorf("the package is %s", got)
+	}
+	do(dpkg, "--compare-versions", "1.2.3", "lt", "1.2.3+4.gabcdef0")
+
+	root := filepath.Join(work, "root")
+	for _, folder := range []string{"var/lib/dpkg/info", "var/lib/dpkg/updates"} {
+		if err := os.MkdirAll(filepath.Join(root, folder), 0o750); err != nil {
+			t.Fatal(err)
+		}
+	}
+	writeFile(t, filepath.Join(root, "var/lib/dpkg/status"), "")
+	manage := func(arguments ...string) string {
+		t.Helper()
+		return do(dpkg, append([]string{"--root=" + root, "--log=/dev/null", "--force-script-chrootless", "--force-confold", "--no-triggers"}, arguments...)...)
+	}
+	at := func(path string) string { return filepath.Join(root, path) }
+	manage("--install", first)
+	if got := do(at("usr/bin/dlt645-mqtt"), "version"); !strings.HasPrefix(got, "dlt645-mqtt ") {
+		t.Errorf("it prints %s", got)
+	}
+	for path, mode := range map[string]os.FileMode{
+		"etc/dlt645-mqtt/dlt645-mqtt.env": 0o644, "etc/dlt645-mqtt/mqtt-password": 0o600, "etc/dlt645-mqtt/meter-password": 0o600, "usr/bin/dlt645-mqtt": 0o755,
+		"usr/lib/systemd/system/dlt645-mqtt.service": 0o644, "usr/lib/systemd/system/dlt645-uplink.service": 0o644, "usr/share/doc/dlt645-mqtt/copyright": 0o644,
+	} {
+		if info, err := os.Stat(at(path)); err != nil || info.Mode().Perm() != mode {
+			t.Errorf("%s: %v, want %v: %v", path, info, mode, err)
+		}
+	}
+	unit := readFile(t, at("usr/lib/systemd/system/dlt645-mqtt.service"))
+	if !strings.HasPrefix(unit, "[Unit]\n") || !strings.Contains(unit, "\nExecStart=/usr/bin/dlt645-mqtt\n") || strings.Contains(unit, "/usr/local") {
+		t.Errorf("the unit is\n%s", unit)
+	}
+	for _, match := range regexp.MustCompile(`(?m)=(?:[a-z-]+:)?(/etc/dlt645-mqtt/\S+)$`).FindAllStringSubmatch(unit, -1) {
+		if _, err := os.Stat(at(match[1])); err != nil {
+			t.Errorf("the unit reads %s: %v", match[1], err)
+		}
+	}
+	writeFile(t, at("etc/dlt645-mqtt/dlt645-mqtt.env"), "DLT645_METERS=mine=1\n")
+	manage("--install", second)
+	manage("--remove", "dlt645-mqtt")
+	if _, err := os.Stat(at("usr/bin/dlt645-mqtt")); !os.IsNotExist(err) {
+		t.Errorf("the program is still there after the removal: %v", err)
+	}
+	if got := readFile(t, at("etc/dlt645-mqtt/dlt645-mqtt.env")); got != "DLT645_METERS=mine=1\n" {
+		t.Errorf("upgrade and removal have made of the configuration %q", got)
+	}
+	manage("--purge", "dlt645-mqtt")
+	if left, _ := filepath.Glob(at("etc/dlt645-mqtt*")); len(left) > 0 {
+		t.Errorf("purged, it leaves %v", left)
+	}
+}
+
+// TestChangelog holds the versions to the form that .ci/release looks for: Unreleased first, then the newest first, each with its day.
+func TestChangelog(t *testing.T) {
+	heads := regexp.MustCompile(`(?m)^## (.*)$`).FindAllStringSubmatch(readFile(t, "CHANGELOG.md"), -1)
+	if len(heads) == 0 || heads[0][1] != "[Unreleased]" {
+		t.Fatalf("the first section is %v", heads)
+	}
+	last := ""
+	for _, head := range heads[1:] {
+		match := regexp.MustCompile(`^\[(\d+\.\d+\.\d+)\] - (\d{4}-\d{2}-\d{2})$`).FindStringSubmatch(head[1])
+		if match == nil {
+			t.Errorf("%q is not of the form [1.2.3] - 2026-11-29", head[1])
+			continue
+		}
+		if last != "" && match[2] > last {
+			t.Errorf("%s is newer than what stands before it", head[1])
+		}
+		last = match[2]
+	}
+}

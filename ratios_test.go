@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -69,6 +70,27 @@ func TestRatios(t *testing.T) {
 	run(t.Context(), []string{"points", "check", "-"}, strings.NewReader("meter,item\nmain,voltage_a\n"), &out, &complaints)
 	if !strings.Contains(out.String(), "main is behind transformers: its currents, and the limits for them, are times 40, voltages times 10.5") {
 		t.Errorf("points check says %s", out.String())
+	}
+}
+
+// TestRatiosKeepTheRest has a meter behind transformers: its title and the words of its flags are those of its protocol.
+func TestRatiosKeepTheRest(t *testing.T) {
+	setAll(t, map[string]string{"DLT645_BUS_URL": "sim://", "DLT645_METERS": "plain=1,main=2?ct=40"})
+	c, err := readConfig(false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var titles, words []string
+	for _, m := range c.meters {
+		titled, ok1 := m.Protocol.(protocol.Titled)
+		worded, ok2 := m.Protocol.(protocol.Worded)
+		if !ok1 || !ok2 {
+			t.Fatalf("%s has no title or no words", m.Name)
+		}
+		titles, words = append(titles, titled.Title()), append(words, fmt.Sprint(worded.Words("status_3.supply")))
+	}
+	if titles[0] != "DL/T 645-2007" || titles[1] != titles[0] || words[1] != words[0] || words[0] == "[]" {
+		t.Errorf("titles %q, words %q", titles, words)
 	}
 }
 

@@ -122,6 +122,22 @@ func WithRatios(p Protocol, r Ratios) (*Primary, error) {
 // Ratios returns the ratios.
 func (p *Primary) Ratios() Ratios { return p.ratios }
 
+// Title returns the title of the protocol.
+func (p *Primary) Title() string {
+	if titled, ok := p.Catalogue.(Titled); ok {
+		return titled.Title()
+	}
+	return p.Name()
+}
+
+// Words returns the words that the value of that name may be: transformers do not change them.
+func (p *Primary) Words(name string) []Word {
+	if worded, ok := p.Catalogue.(Worded); ok {
+		return worded.Words(name)
+	}
+	return nil
+}
+
 // Describe returns what is known of an item. Digits are those of the register, which is on the secondary
 // side.
 func (p *Primary) Describe(name string) (Description, bool) {

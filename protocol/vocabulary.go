@@ -11,25 +11,48 @@ import (
 // A Vocabulary is what items are called, for people who write Chinese or misspell a name. Once filled it may be
 // used by many goroutines.
 type Vocabulary struct {
-	names   []string
-	chinese map[string]string // names by what the items are called in Chinese, see plain
-	loose   map[string]string // the same without the words for a total and for the moment
+	names  []string
+	items  called
+	values called // of items: flags, and the parts of records
+}
+
+// A called finds names by what is called so in Chinese.
+type called struct {
+	plain map[string]string // see plain
+	loose map[string]string // the same without the words for a total and for the moment
+}
+
+func (c *called) add(name, key string) {
+	if c.plain == nil {
+		c.plain, c.loose = map[string]string{}, map[string]string{}
+	}
+	if _, taken := c.plain[key]; !taken && key != "" {
+		c.plain[key] = name
+	}
+	if _, taken := c.loose[loosely(key)]; !taken && loosely(key) != "" {
+		c.loose[loosely(key)] = name
+	}
+}
+
+func (c *called) find(key string) (name string, found bool) {
+	if name, found = c.plain[key]; !found {
+		name, found = c.loose[loosely(key)]
+	}
+	return name, found
 }
 
 // Add adds the name of an item and what it is called in Chinese. Of several items that are called alike the
 // first counts.
 func (v *Vocabulary) Add(name, chinese string) {
-	if v.chinese == nil {
-		v.chinese, v.loose = map[string]string{}, map[string]string{}
-	}
 	v.names = append(v.names, name)
-	key := plain(chinese)
-	if _, taken := v.chinese[key]; !taken && key != "" {
-		v.chinese[key] = name
-	}
-	if _, taken := v.loose[loosely(key)]; !taken && loosely(key) != "" {
-		v.loose[loosely(key)] = name
-	}
+	v.items.add(name, plain(chinese))
+}
+
+// AddValue adds the name of a value of an item, such as a flag. Flags are called like the items that they are about,
+// so items go before them, even if what those are called is more.
+func (v *Vocabulary) AddValue(name, chinese string) {
+	v.names = append(v.names, name)
+	v.values.add(name, plain(chinese))
 }
 
 // Name returns the name of the item that is called so in Chinese: blanks, the width of letters and brackets,
@@ -39,8 +62,8 @@ func (v *Vocabulary) Name(text string) (name string, found bool) {
 		return "", false
 	}
 	key := plain(text)
-	if name, found = v.chinese[key]; !found {
-		name, found = v.loose[loosely(key)]
+	if name, found = v.items.find(key); !found {
+		name, found = v.values.find(key)
 	}
 	return name, found
 }

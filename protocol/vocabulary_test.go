@@ -12,7 +12,11 @@ func TestVocabulary(t *testing.T) {
 	} {
 		v.Add(words[0], words[1])
 	}
+	v.AddValue("mode.energy", "正向有功电能")
+	v.AddValue("mode.demand", "正向有功需量")
+	v.Add("energy", "正向有功总电能")
 	for text, want := range map[string]string{
+		"正向有功电能": "energy", "正向有功总电能": "energy", "正向有功需量": "mode.demand",
 		"A相电压": "voltage_a", "a相 电压": "voltage_a", "Ａ相电压": "voltage_a", "（当前）A相电压": "voltage_a", "当前A相电压": "voltage_a",
 		"瞬时冻结": "freeze", "冻结": "", "总有功功率": "active_power", "有功功率": "active_power", "A相有功功率": "active_power_a",
 		"组合有功电能（高精度）": "energy_fine", "B相电压": "", "电压": "", "voltage_a": "", "": "", "总": "",

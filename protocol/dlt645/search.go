@@ -75,7 +75,7 @@ func (d *Dictionary) words() *protocol.Vocabulary {
 				}
 				value := item
 				value.Only = name
-				v.Add(name, value.Text("zh"))
+				v.AddValue(name, value.Text("zh"))
 			}
 		}
 		add(positions{})

@@ -197,7 +197,7 @@ func words() *protocol.Vocabulary {
 				if f, ok := d.flag(name); ok {
 					chinese = f.zh
 				}
-				v.Add(name, chinese)
+				v.AddValue(name, chinese)
 			}
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -122,6 +123,43 @@ func TestConsole(t *testing.T) {
 	stop()
 	if _, err := page.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("the page is still connected though the bridge has stopped: %v", err)
+	}
+}
+
+// TestPagesDoNotDelayRelays switches a relay while nobody looks on, and while ten pages watch the wire.
+func TestPagesDoNotDelayRelays(t *testing.T) {
+	b := startMochi(t)
+	address := freeAddress(t)
+	root, _ := startBridge(t, map[string]string{
+		"DLT645_MQTT_URL": "mqtt://" + b.address, "DLT645_BUS_URL": quickMeters, "DLT645_METERS": "main=1", "DLT645_HTTP": address, "DLT645_CONSOLE": "true",
+		"DLT645_ALLOW": "read,relay", "DLT645_METER_PASSWORD": "02000000", "DLT645_CLOCK": "trusted", "DLT645_TRACE": "true", "DLT645_POINTS": "basic",
+	})
+	c := newClient(t, dial(t, b.address), root+"/reply/#")
+	c.ready(root)
+	median := func() time.Duration {
+		var took []time.Duration
+		for i := range 10 {
+			begin := time.Now()
+			if r := c.ask(root, "relay/main", []string{"trip", "close"}[i%2]); r.Result != "verified" {
+				t.Fatalf("%+v", r)
+			}
+			took = append(took, time.Since(begin))
+		}
+		slices.Sort(took)
+		return took[len(took)/2]
+	}
+	alone := median()
+	var pages []*client
+	for range 10 {
+		pages = append(pages, newClient(t, browse(t, address), root+"/#"))
+	}
+	watched := median()
+	for _, page := range pages {
+		page.await(root+"/bridge/frame", nil) // it has seen the wire meanwhile
+	}
+	t.Logf("a relay takes %v, with ten pages %v", alone, watched)
+	if watched > 2*alone+100*time.Millisecond {
+		t.Errorf("a relay takes %v, with ten pages %v", alone, watched)
 	}
 }
 

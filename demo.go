@@ -39,6 +39,7 @@ const demoRows = `grid,voltage_block,10s,207.0,253.0,0.3
 grid,active_power,10s,,,0.005
 grid,forward_active_energy,15s,,,
 grid,forward_active_energy_t*,1m,,,
+grid,relay_open,10s,,,
 water,volume,30s,,,
 water,valve,30s,,,
 `
@@ -216,7 +217,7 @@ func printTry(out io.Writer, c config) {
 		{"watch everything", fmt.Sprintf("mosquitto_sub %s -v -t '%s/#'", server, c.root)},
 		{"three items, any MQTT version, the reply on " + c.root + "/reply/read/" + m, fmt.Sprintf(`mosquitto_pub %s -t %s/request/read/%s -m '{"id":"7","items":["voltage_a","forward_active_energy","02030000"]}'`, server, c.root, m)},
 		{"switch a relay, and see that it moved", fmt.Sprintf("mosquitto_rr %s -V 5 -q 1 -t %s/request/relay/%s -e %s/reply/cli/1 -m trip -W 15", server, c.root, m, c.root)},
-		{"poll something else, with a limit that is passed; an empty message goes back to examples/points.csv", fmt.Sprintf(`mosquitto_pub %s -t %s/request/config -m '{"points":[{"meter":"%s","item":"voltage_block","interval":"2s","max":200.0}]}'`, server, c.root, m)},
+		{"poll something else, with a limit that is passed; an empty message goes back to what the demo began with", fmt.Sprintf(`mosquitto_pub %s -t %s/request/config -m '{"points":[{"meter":"%s","item":"voltage_block","interval":"2s","max":200.0}]}'`, server, c.root, m)},
 		{"a frame of your own", fmt.Sprintf("mosquitto_rr %s -V 5 -q 1 -t %s/request/raw -e %s/reply/cli/1 -m %s -W 5", server, c.root, c.root, demoFrame(c))},
 	} {
 		fmt.Fprintf(out, "  # %s\n  %s\n", try.what, collapse(try.command))

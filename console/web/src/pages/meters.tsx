@@ -74,7 +74,7 @@ function Card ({ b, m }: { b: Bridge, m: Meter }) {
         : <p class="dim">{t('No values yet.', '还没有数据。')}</p>}
       {rest.length > 0 && <dl class="pairs">{rest.map(i => <div key={i} class={isStale(m, i) ? 'old' : ''} title={isStale(m, i) ? t('not read as it should have been', '未按时抄到') : undefined}><dt>{label(i, protocol)}</dt><dd><Value item={i} value={m.values[i]} bridge={b} protocol={protocol} /></dd></div>)}</dl>}
       <footer class="row between small">
-        {position ? <span>{label(position)} <Value item={position} value={m.values[position]} bridge={b} /></span> : <span />}
+        {position ? <span>{position === 'valve' ? t('Valve', '阀门') : label(position)} <Value item={position} value={m.values[position]} bridge={b} /></span> : <span />}
         {m.state && <span>{standing.state === 'online' ? '' : t('as of ', '截至 ')}<Age at={Date.parse(m.state)} /></span>}
       </footer>
     </article>

@@ -201,6 +201,13 @@ home-assistant: ## try the meters in a real Home Assistant, old and new, each in
 	done; \
 	[ -z "$$roots" ] || { set -x; go test -run '^TestHomeAssistant$$' -count 1 -timeout 12m -v -home-assistant "$$roots" .; }
 
+# Status 75 is that of a setup that has said why it cannot be done here.
+.PHONY: brokers
+brokers: ## try a real RabbitMQ 4, accounts of sites and alert rules, in a Debian of its own (root; some minutes, the first time)
+	@status=0; root=$$(test/brokers/setup) || status=$$?; \
+	case $$status in 0) ;; 75) exit 0 ;; *) exit "$$status" ;; esac; \
+	set -x; go test -run '^(TestRabbitMQ|TestAlertRules|TestSiteAccounts)$$' -count 1 -timeout 12m -v -debian "$$root" .
+
 .PHONY: demo
 demo: ## run the bridge with a broker and simulated meters inside
 	go run . demo

@@ -30,6 +30,7 @@ func (b *Bridge) newMetrics() *metrics.Set {
 	gauge("outbox_length", func() float64 { return float64(b.outbox.Waiting()) })
 	s.RegisterMetricsWriter(func(out io.Writer) {
 		b.keeper.WriteMetrics(out)
+		fmt.Fprintf(out, "dlt645_info{root=%q,site=%q,version=%q,table=%q} 1\n", b.config.Root, b.config.Site, b.config.Version, b.keeper.Table().Hash())
 		metrics.WriteCounterUint64(out, "dlt645_readings_lost_total", b.outbox.LostReadings())
 	})
 	return s

@@ -37,6 +37,8 @@ func (a *awaited) explain(f Frame) string {
 	switch {
 	case !f.Control.FromServer():
 		return fmt.Sprintf("another master asks meter %s (%s)", f.Address, phrase(f))
+	case f.Address.Logical != a.from.Logical && f.Address.String() == a.from.String():
+		return fmt.Sprintf("meter %s answers from its logical address %d, where %d was asked: configure it with %s=%d", f.Address, f.Address.Logical, a.from.Logical, optionLogical, f.Address.Logical)
 	case !a.from.Matches(f.Address):
 		return fmt.Sprintf("meter %s answers (%s), %s", f.Address, phrase(f), asked)
 	case f.Client != a.client:

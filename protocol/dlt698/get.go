@@ -120,7 +120,7 @@ func (g *get) takeBlock(p part, t *talk, r reply, blocks int, last uint16) (*pro
 		return g.finish(p, r.Entries)
 	}
 	if err := p.take(g, r.Entries, isBlock); err != nil {
-		return fail("%w", err)
+		return nil, protocol.Result{}, t.unreadable(r.from, r.Append(nil), err)
 	}
 	if isBlock || r.parts > 1 {
 		p.room = max(p.room, len(r.Append(nil))) // the last block may be far from full

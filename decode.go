@@ -35,13 +35,13 @@ type tongue struct {
 // tongues are all families, those with the stronger checks first.
 var tongues = []tongue{
 	{
-		names: []string{dlt698.Name}, scan: dlt698.ScanFrame,
+		names: []string{dlt698.Name}, scan: dlt698.SplitFrame,
 		describe: func(frame []byte, _ string, zone *time.Location) (any, error) {
 			return described(dlt698.Describe(frame, zone))
 		},
 	},
 	{
-		names: []string{"2007", "1997"}, scan: dlt645.ScanFrame,
+		names: []string{"2007", "1997"}, scan: dlt645.SplitFrame,
 		describe: func(frame []byte, name string, zone *time.Location) (any, error) {
 			version, _ := dlt645.ParseVersion(name) // none: it is told by the function code
 			d, err := dlt645.Describe(frame, version, zone)
@@ -52,13 +52,13 @@ var tongues = []tongue{
 		},
 	},
 	{
-		names: []string{cjt188.Name}, scan: cjt188.ScanFrame,
+		names: []string{cjt188.Name}, scan: cjt188.SplitFrame,
 		describe: func(frame []byte, _ string, zone *time.Location) (any, error) {
 			return described(cjt188.Describe(frame, zone))
 		},
 	},
 	{
-		names: []string{modbus.Name}, scan: modbus.ScanFrame, asked: true,
+		names: []string{modbus.Name}, scan: modbus.SplitFrame, asked: true,
 		describe: func(frame []byte, _ string, _ *time.Location) (any, error) {
 			return described(modbus.Describe(frame))
 		},

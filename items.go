@@ -55,13 +55,13 @@ func (d *dictionaryOf) find(words ...string) []itemRow {
 // dictionaries returns those that come with the program.
 func dictionaries() (all []dictionaryOf) {
 	for _, edition := range []dlt645.Version{dlt645.V2007, dlt645.V1997} {
-		all = append(all, dictionaryOf{edition.String(), dlt645.Items(edition).Search, dlt645.Items(edition).Member})
+		all = append(all, dictionaryOf{edition.String(), dlt645.Items(edition).Matching, dlt645.Items(edition).Member})
 	}
 	of698 := func(r dlt698.Row) itemRow {
 		return itemRow{Name: r.Name, DI: r.OAD, Ranges: r.Ranges, Picture: r.Picture(), Unit: r.Unit, Access: r.Access, Origin: r.Origin, TextEN: r.TextEN, TextZH: r.TextZH}
 	}
 	all = append(all, dictionaryOf{dlt698.Name, func(words ...string) (rows []itemRow) {
-		for _, r := range dlt698.Items().Search(words...) {
+		for _, r := range dlt698.Items().Matching(words...) {
 			rows = append(rows, of698(r))
 		}
 		return rows
@@ -86,7 +86,7 @@ func dictionaries() (all []dictionaryOf) {
 // mapOf returns a register map as a dictionary.
 func mapOf(m *modbus.Map) dictionaryOf {
 	return dictionaryOf{name: m.Name(), search: func(words ...string) (rows []itemRow) {
-		for _, r := range m.Search(words...) {
+		for _, r := range m.Matching(words...) {
 			rows = append(rows, itemRow{Name: r.Name, DI: r.Register, Picture: r.Type, Unit: r.Unit, Access: r.Access, TextEN: r.TextEN, TextZH: r.TextZH})
 		}
 		return rows

@@ -95,7 +95,7 @@ func newSlowMeter(t *testing.T) *slowMeter {
 		}
 		defer func() { _ = connection.Close() }()
 		requests := bufio.NewScanner(connection)
-		requests.Split(dlt645.ScanFrame)
+		requests.Split(dlt645.SplitFrame)
 		for requests.Scan() {
 			m.asked <- struct{}{}
 			<-m.answer

@@ -492,7 +492,7 @@ func (s *soak) registers(address string, values []protocol.Value) (list []regist
 	case dlt698.Name:
 		for _, value := range values {
 			number, ok := value.Data.(protocol.Decimal)
-			item, known := dlt698.Items().Find(value.Name)
+			item, known := dlt698.Items().Named(value.Name)
 			if !ok || !known {
 				s.t.Errorf("%s: value %+v", address, value)
 				continue
@@ -503,7 +503,7 @@ func (s *soak) registers(address string, values []protocol.Value) (list []regist
 	}
 	for _, value := range values {
 		number, ok := value.Data.(protocol.Decimal)
-		item, known := dlt645.Items(version).Find(value.Name)
+		item, known := dlt645.Items(version).Named(value.Name)
 		if !ok || !known {
 			s.t.Errorf("%s: value %+v", address, value)
 			continue
@@ -545,7 +545,7 @@ func (s *soak) ask(random *rand.Rand) {
 		if err != nil {
 			s.t.Errorf("%s of %s: %s: %v", name, address, text, err)
 		}
-		item, _ := dlt645.Items(dlt645.V2007).Find(name)
+		item, _ := dlt645.Items(dlt645.V2007).Named(name)
 		value := register{di: item.DI, size: sizeOf(item.DI), number: number.Coefficient}
 		right := false
 		for n := before + 1; n <= s.meters[address].Counts().Exchanges; n++ {

@@ -48,7 +48,7 @@ type language struct {
 
 // dlt645Language is that of both editions of DL/T 645.
 var dlt645Language = &language{
-	scan:   dlt645.ScanFrame,
+	scan:   dlt645.SplitFrame,
 	wakeUp: true,
 	isBroadcast: func(frame []byte) bool {
 		f, err := dlt645.ParseFrame(frame)

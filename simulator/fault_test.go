@@ -262,7 +262,7 @@ func TestALateAnswerComesIntoTheNextRequest(t *testing.T) {
 		b, _, _ := readAll(t, p, 5*time.Second)
 		var from []string
 		for len(b) > 0 {
-			advance, token, _ := dlt645.ScanFrame(b, true)
+			advance, token, _ := dlt645.SplitFrame(b, true)
 			if frame, err := dlt645.ParseFrame(token); err == nil {
 				from = append(from, frame.Address.String())
 			}

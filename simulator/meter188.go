@@ -175,7 +175,7 @@ func (m *Meter188) power(at time.Time) int64 {
 
 // cjt188Language is that of meters of CJ/T 188.
 var cjt188Language = &language{
-	scan:   cjt188.ScanFrame,
+	scan:   cjt188.SplitFrame,
 	wakeUp: true,
 	isBroadcast: func(frame []byte) bool {
 		f, err := cjt188.ParseFrame(frame)

@@ -150,7 +150,7 @@ func (m *Meter698) RelayOpen(at time.Time) bool { return m.engine.RelayOpen(at) 
 
 // dlt698Language is that of meters of DL/T 698.45.
 var dlt698Language = &language{
-	scan:   dlt698.ScanFrame,
+	scan:   dlt698.SplitFrame,
 	wakeUp: true,
 	isBroadcast: func(frame []byte) bool {
 		f, err := dlt698.ParseFrame(frame)

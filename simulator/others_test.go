@@ -174,7 +174,7 @@ func TestHabits188(t *testing.T) {
 		both = append(both, m)
 	}
 	answer := NewBus(BusOptions{Devices: both}).Answer(fromHex(t, "68AAAAAAAAAAAAAAAA0303810A004916"), at)
-	if _, frame, _ := cjt188.ScanFrame(answer, true); frame != nil || len(answer) == 0 {
+	if _, frame, _ := cjt188.SplitFrame(answer, true); frame != nil || len(answer) == 0 {
 		t.Errorf("two meters at once are heard as %X", answer)
 	}
 }

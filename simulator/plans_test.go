@@ -245,7 +245,7 @@ func TestPlannedWriteOfEveryItem(t *testing.T) {
 	for _, version := range []dlt645.Version{dlt645.V2007, dlt645.V1997} {
 		written := 0
 		s := newSite(t, version, simulator.MeterOptions{Address: meterOne})
-		for _, row := range dlt645.Items(version).Search() {
+		for _, row := range dlt645.Items(version).Matching() {
 			if row.Access != "RW" || strings.HasSuffix(row.Name, "_baud") || row.Name == "address" {
 				continue
 			}

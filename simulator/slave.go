@@ -245,7 +245,7 @@ func (s *Slave) value(item string, at time.Time) (protocol.Decimal, bool) {
 	if s.options.Counting && strings.Contains(item, "energy") {
 		return protocol.Decimal{Coefficient: CountedSlave(s.Address(), item, s.counts.Exchanges+1)}, true
 	}
-	found, ok := dlt645.Items(dlt645.V2007).Find(item)
+	found, ok := dlt645.Items(dlt645.V2007).Named(item)
 	if !ok || found.Only != "" {
 		return protocol.Decimal{}, false
 	}

@@ -78,7 +78,7 @@ func TestScan(t *testing.T) {
 	stream = append(stream, fromHex("68 66 55 44 33 22 11 68 91 08 33 33 34 33 AB 89 67 45 7B 16")...)
 	var got [][]byte
 	for len(stream) > 0 {
-		advance, frame, _ := ScanFrame(stream, true)
+		advance, frame, _ := SplitFrame(stream, true)
 		if frame == nil {
 			break
 		}

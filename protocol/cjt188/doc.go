@@ -27,7 +27,7 @@
 // Files:
 //
 //	frame.go, address.go, control.go, identifier.go   a frame and its parts
-//	scan.go, awaited.go          out of a stream: every frame; the one answer to a request
+//	split.go, awaited.go         out of a stream: every frame; the one answer to a request
 //	items.csv, items.go          the items, and their values out of data
 //	bcd.go, units.go             one value
 //	describe.go                  a frame explained; keys masked

@@ -40,14 +40,14 @@ func FuzzParseFrame(f *testing.F) {
 	})
 }
 
-func FuzzScanFrame(f *testing.F) {
+func FuzzSplitFrame(f *testing.F) {
 	for _, seed := range seeds(f) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, stream []byte) {
 		at := 0
 		for at < len(stream) {
-			advance, frame, err := ScanFrame(stream[at:], true)
+			advance, frame, err := SplitFrame(stream[at:], true)
 			if err != nil || advance < len(frame) || advance > len(stream)-at {
 				t.Fatalf("%X: advance %d, frame %X, %v", stream[at:], advance, frame, err)
 			}

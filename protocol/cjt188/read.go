@@ -403,7 +403,7 @@ func (m *Meters) explainer(asked Address) func(heard []byte) string {
 	return func(heard []byte) string {
 		var words []string
 		for len(heard) > 0 {
-			advance, frame, _ := ScanFrame(heard, true)
+			advance, frame, _ := SplitFrame(heard, true)
 			if frame == nil {
 				break
 			}

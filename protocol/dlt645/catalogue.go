@@ -51,7 +51,7 @@ var roles = map[string]protocol.Role{
 // Playing returns the item with a role.
 func (m *Meters) Playing(role protocol.Role) string {
 	for name, r := range roles {
-		if _, known := m.items.Find(name); r == role && known {
+		if _, known := m.items.Named(name); r == role && known {
 			return name
 		}
 	}
@@ -64,7 +64,7 @@ func (m *Meters) Basic() (names []string) {
 		"forward_active_energy", "active_power",
 		"voltage_a", "voltage_b", "voltage_c", "current_a", "current_b", "current_c", "status_3",
 	} {
-		if _, known := m.items.Find(name); known {
+		if _, known := m.items.Named(name); known {
 			names = append(names, name)
 		}
 	}
@@ -149,7 +149,7 @@ func (f *family) all() iter.Seq[Item] {
 // Describe returns what the dictionary says of the item, or of the value of an item, that has
 // the name.
 func (m *Meters) Describe(name string) (protocol.Description, bool) {
-	item, ok := m.items.Find(name)
+	item, ok := m.items.Named(name)
 	if !ok {
 		return protocol.Description{}, false
 	}

@@ -194,9 +194,9 @@ func (d *Dictionary) Lookup(di DI) (Item, bool) {
 	return Item{}, false
 }
 
-// Find returns the item of a name, or that which has a value or flag of the name: then
+// Named returns the item of a name, or that which has a value or flag of the name: then
 // Item.Only holds the name.
-func (d *Dictionary) Find(name string) (Item, bool) {
+func (d *Dictionary) Named(name string) (Item, bool) {
 	for _, f := range d.families {
 		if item, ok := f.find(name); ok {
 			return item, true

@@ -96,7 +96,7 @@ func TestEveryNameIsFound(t *testing.T) {
 					names = slices.Concat(names[:3], names[last-1:])
 				}
 				for _, name := range names {
-					found, ok := d.Find(name)
+					found, ok := d.Named(name)
 					want := name
 					if name == item.Name {
 						want = ""
@@ -148,7 +148,7 @@ func TestFind(t *testing.T) {
 		{V1997, "voltage_c", 0xB613, "voltage_c", "", "V"},
 	}
 	for _, test := range tests {
-		got, ok := Items(test.version).Find(test.name)
+		got, ok := Items(test.version).Named(test.name)
 		if !ok || got.DI != test.di || got.Name != test.item || got.Only != test.only || got.Unit != test.unit {
 			t.Errorf("Find(%s) = %s %s only %q unit %q, %v, want %s %s only %q unit %q", test.name,
 				got.DI.Format(test.version), got.Name, got.Only, got.Unit, ok, test.di.Format(test.version), test.item, test.only, test.unit)
@@ -162,7 +162,7 @@ func TestFindNothing(t *testing.T) {
 		"forward_active_energy_h2_t1", "forward_active_energy_block_history", "forward_active_demand_block_time", "voltage", "voltage_d",
 		"status_3.nothing", "status_8", "status_3.", "voltage_a.relay_open", "00010000", "clock_time_weekday", "voltage_a_harmonic_22",
 	} {
-		if item, ok := Items(V2007).Find(name); ok {
+		if item, ok := Items(V2007).Named(name); ok {
 			t.Errorf("Find(%q) = %s", name, item.DI.Format(V2007))
 		}
 	}
@@ -191,7 +191,7 @@ func TestBlocks(t *testing.T) {
 		{V1997, "voltage_a", "voltage_block"},
 	}
 	for _, test := range tests {
-		item, _ := Items(test.version).Find(test.name)
+		item, _ := Items(test.version).Named(test.name)
 		var got []string
 		for _, block := range item.blocks() {
 			got = append(got, block.Name)
@@ -218,7 +218,7 @@ func TestText(t *testing.T) {
 		{"daily_freeze_forward_active_energy_t1_5", "daily freeze, record 5: forward active energy, tariff 1", "(上5次)日冻结正向有功费率1电能"},
 	}
 	for _, test := range tests {
-		item, _ := Items(V2007).Find(test.name)
+		item, _ := Items(V2007).Named(test.name)
 		if en, zh := item.Text("en"), item.Text("zh"); en != test.en || zh != test.zh {
 			t.Errorf("%s: %q, %q, want %q, %q", test.name, en, zh, test.en, test.zh)
 		}
@@ -245,7 +245,7 @@ func TestSearch(t *testing.T) {
 	}
 	for _, test := range tests {
 		var got []string
-		for _, row := range Items(test.version).Search(strings.Fields(test.words)...) {
+		for _, row := range Items(test.version).Matching(strings.Fields(test.words)...) {
 			got = append(got, row.Name)
 		}
 		for want := range strings.FieldsSeq(test.want) {
@@ -257,7 +257,7 @@ func TestSearch(t *testing.T) {
 			t.Errorf("Search(%s) = %v", test.words, got)
 		}
 	}
-	if rows, all := len(Items(V2007).Search()), len(Items(V2007).families); rows != all || all < 400 {
+	if rows, all := len(Items(V2007).Matching()), len(Items(V2007).families); rows != all || all < 400 {
 		t.Errorf("a search without words finds %d rows of %d", rows, all)
 	}
 }

@@ -23,11 +23,11 @@
 // takes and gives [Frame]s and finds in the [Dictionary] what they carry. Files:
 //
 //	frame.go, address.go, control.go, di.go, version.go   a frame and its parts
-//	scan.go, awaited.go          out of a stream: every frame; the one answer to a request
+//	split.go, awaited.go         out of a stream: every frame; the one answer to a request
 //	refusal.go, redact.go        error answers; passwords masked
 //	describe.go, content.go, contentfield.go              a frame explained
 //
-//	dictionary.go, items-*.csv   the items; search.go and catalogue.go look them up
+//	dictionary.go, items-*.csv   the items; lookup.go and catalogue.go look them up
 //	family.go, letter.go, template.go   a row, what runs in its identifiers and in its names
 //	item.go, record.go           an item, and objects and lists, out of data and back
 //	picture.go, calendar.go, bcd.go     one value

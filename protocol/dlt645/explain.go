@@ -17,7 +17,7 @@ func (m *Meters) explainer(request Frame, v Version) func(heard []byte) string {
 		own := mustAppend(request)
 		var said []string
 		for len(heard) > 0 && len(said) < mostExplained {
-			advance, token, _ := ScanFrame(heard, true)
+			advance, token, _ := SplitFrame(heard, true)
 			heard = heard[advance:]
 			if token == nil || bytes.Equal(token, own) { // the master hears itself on many adapters
 				continue

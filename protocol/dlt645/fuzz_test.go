@@ -46,7 +46,7 @@ func FuzzParseFrame(f *testing.F) {
 	})
 }
 
-func FuzzScanFrame(f *testing.F) {
+func FuzzSplitFrame(f *testing.F) {
 	for i, seed := range seeds(f) {
 		f.Add(seed, byte(i))
 	}
@@ -261,7 +261,7 @@ func FuzzPlanRaw(f *testing.F) {
 				t.Errorf("%X counts as a read", sent)
 			}
 			for i := 1; i < len(sent); i++ {
-				if _, hidden, _ := ScanFrame(sent[i:], true); hidden != nil {
+				if _, hidden, _ := SplitFrame(sent[i:], true); hidden != nil {
 					t.Errorf("%X hides %X", sent, hidden)
 				}
 			}

@@ -74,7 +74,7 @@ func lookup(t testing.TB, v Version, di string) Item {
 // find returns the item of a name.
 func find(t testing.TB, v Version, name string) Item {
 	t.Helper()
-	item, ok := Items(v).Find(name)
+	item, ok := Items(v).Named(name)
 	if !ok {
 		t.Fatalf("there is no %s", name)
 	}

@@ -116,7 +116,7 @@ func (m *Meters) findStored(text string) (Item, error) {
 		names = append(names, value+"_1_time")
 	}
 	for _, name := range names {
-		if item, ok := m.items.Find(name); ok && kindOf(item.DI, m.version) == protocol.KindRecord {
+		if item, ok := m.items.Named(name); ok && kindOf(item.DI, m.version) == protocol.KindRecord {
 			return item, nil
 		}
 	}

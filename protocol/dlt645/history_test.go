@@ -535,11 +535,11 @@ func TestHistoryOfNothingStored(t *testing.T) {
 func TestEveryStoredItemIsFound(t *testing.T) {
 	m := New(V2007, shanghai)
 	found := 0
-	for _, row := range m.items.Search() {
+	for _, row := range m.items.Matching() {
 		if class := row.DI[:2]; class != "05" && class != "06" {
 			continue
 		}
-		item, ok := m.items.Find(row.Name)
+		item, ok := m.items.Named(row.Name)
 		if !ok {
 			t.Errorf("%s is not found", row.Name)
 			continue

@@ -471,7 +471,7 @@ func BenchmarkItemDecode(b *testing.B) {
 
 func BenchmarkFind(b *testing.B) {
 	for b.Loop() {
-		if _, ok := Items(V2007).Find("status_3.relay_open"); !ok {
+		if _, ok := Items(V2007).Named("status_3.relay_open"); !ok {
 			b.Fatal("there is no status_3.relay_open")
 		}
 	}

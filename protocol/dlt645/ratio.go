@@ -30,7 +30,7 @@ func (i Item) ratio(unit string) protocol.Ratio {
 
 // FieldRatio returns by which ratio a field of a record goes. See [protocol.FieldRatios].
 func (m *Meters) FieldRatio(name, field string) protocol.Ratio {
-	item, ok := m.items.Find(name)
+	item, ok := m.items.Named(name)
 	if !ok {
 		return protocol.RatioNone
 	}

@@ -116,7 +116,7 @@ func (m *Meters) registers(asked []string) (registers []register, missing []prot
 // find returns the item of a name or an identifier. Of an identifier that the table lacks there
 // is only that. The error wraps ErrUnknownItem.
 func (m *Meters) find(text string) (Item, error) {
-	if item, ok := m.items.Find(text); ok {
+	if item, ok := m.items.Named(text); ok {
 		return item, nil
 	}
 	di, err := ParseDI(text, m.version)
@@ -125,7 +125,7 @@ func (m *Meters) find(text string) (Item, error) {
 	}
 	if protocol.IsChinese(text) {
 		if name, called := m.items.vocabulary().Name(text); called {
-			item, _ := m.items.Find(name)
+			item, _ := m.items.Named(name)
 			return item, nil
 		}
 	}
@@ -144,11 +144,11 @@ func (m *Meters) itemOf(di DI) Item {
 // whoever asks all meters for the same items learns that it is not the spelling.
 func (m *Meters) unknown(text string) error {
 	other := V2007 + V1997 - m.version
-	if _, ok := Items(other).Find(text); ok {
+	if _, ok := Items(other).Named(text); ok {
 		return fmt.Errorf("%w: %s is an item of DL/T 645-%s, and this meter speaks DL/T 645-%s, which has none of that name",
 			protocol.ErrUnknownItem, text, other, m.version)
 	}
-	if last, ok := m.items.Find(text + "_1"); ok && kindOf(last.DI, m.version) == protocol.KindRecord {
+	if last, ok := m.items.Named(text + "_1"); ok && kindOf(last.DI, m.version) == protocol.KindRecord {
 		history := ""
 		if last.DI>>24 == classFreeze {
 			history = "; a read with from brings all since then"

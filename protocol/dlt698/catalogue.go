@@ -70,7 +70,7 @@ func mayBegin(a *attribute, begin string) bool {
 
 // Describe returns what the dictionary says of the item, or of the value of an item, that has the name.
 func (m Meters) Describe(name string) (protocol.Description, bool) {
-	item, ok := Items().Find(name)
+	item, ok := Items().Named(name)
 	if !ok {
 		return protocol.Description{}, false
 	}

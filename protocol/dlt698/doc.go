@@ -25,13 +25,13 @@
 // takes and gives [Frame]s and [APDU]s. Files:
 //
 //	frame.go, address.go, control.go, checksum.go, fragment.go   a frame and its parts
-//	scan.go, awaited.go            out of a stream: every frame; the one answer to a request
+//	split.go, awaited.go           out of a stream: every frame; the one answer to a request
 //	apdu.go, apduappend.go, reader.go, dar.go                    an APDU out of bytes and back
 //	tag.go, data.go, selector.go, text.go, moment.go             values of every type
 //	describe.go, redact.go, explain.go                           a frame explained, or without passwords
 //
 //	dictionary.go, letter.go, items.csv, flags.go, flags.csv     the items
-//	find.go, catalogue.go          look them up
+//	lookup.go, catalogue.go        look them up
 //	item.go, encode.go             what an item's data say, and back
 //
 //	meters.go                      which plan serves which verb

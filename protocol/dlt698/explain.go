@@ -15,7 +15,7 @@ func (a *awaited) explainer(own []byte) func(heard []byte) string {
 	return func(heard []byte) string {
 		var said []string
 		for len(heard) > 0 && len(said) < mostExplained {
-			advance, token, _ := ScanFrame(heard, true)
+			advance, token, _ := SplitFrame(heard, true)
 			heard = heard[advance:]
 			if token == nil || bytes.Equal(token, own) { // the master hears itself on many adapters
 				continue

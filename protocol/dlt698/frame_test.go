@@ -140,9 +140,9 @@ func TestAddressMatches(t *testing.T) {
 	}
 }
 
-// TestScanFrame cuts frames out of a stream however it is chopped, with noise that looks like the
+// TestSplitFrame cuts frames out of a stream however it is chopped, with noise that looks like the
 // beginning of a frame before them.
-func TestScanFrame(t *testing.T) {
+func TestSplitFrame(t *testing.T) {
 	var stream []byte
 	var want []string
 	for _, v := range vectors(t) {
@@ -159,7 +159,7 @@ func TestScanFrame(t *testing.T) {
 			held = append(held, stream[at:next]...)
 			at = next
 			for {
-				advance, token, _ := ScanFrame(held, at == len(stream))
+				advance, token, _ := SplitFrame(held, at == len(stream))
 				held = held[advance:]
 				if token == nil {
 					break

@@ -27,7 +27,7 @@ func FuzzParseFrame(f *testing.F) {
 		if again, err := frame.AppendBinary(nil); err != nil || !bytes.Equal(again, trimWakeUp(b)) {
 			t.Errorf("% X is written as % X (%v)", b, again, err)
 		}
-		if advance, token, _ := ScanFrame(b, true); advance != len(b) || !bytes.Equal(token, trimWakeUp(b)) {
+		if advance, token, _ := SplitFrame(b, true); advance != len(b) || !bytes.Equal(token, trimWakeUp(b)) {
 			t.Errorf("% X is cut out as % X", b, token)
 		}
 	})

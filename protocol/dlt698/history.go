@@ -129,7 +129,7 @@ func findStored(text string) (Item, bool) {
 		names = append(names, value+"_1"+timeSuffix)
 	}
 	for _, name := range names {
-		if item, ok := Items().Find(name); ok && item.attribute.layout == layoutFreeze {
+		if item, ok := Items().Named(name); ok && item.attribute.layout == layoutFreeze {
 			return item, true
 		}
 	}

@@ -38,7 +38,7 @@ func TestTable(t *testing.T) {
 				t.Errorf("%s and %s are both called %s", item.OAD, other, item.Name)
 			}
 			seen[item.Name] = item.OAD
-			if found, ok := d.Find(item.Name); !ok || found.OAD != item.OAD {
+			if found, ok := d.Named(item.Name); !ok || found.OAD != item.OAD {
 				t.Errorf("%s finds %s, want %s", item.Name, found.OAD, item.OAD)
 			}
 			if found, ok := d.Lookup(item.OAD); !ok || found.Name != item.Name {
@@ -48,7 +48,7 @@ func TestTable(t *testing.T) {
 				t.Errorf("%s has the text %q", item.Name, text)
 			}
 			for _, value := range item.Names() {
-				if found, ok := d.Find(value); !ok || !slices.Contains(found.Names(), value) {
+				if found, ok := d.Named(value); !ok || !slices.Contains(found.Names(), value) {
 					t.Errorf("%s, a value of %s, finds %s %q", value, item.Name, found.OAD, found.Name)
 				}
 			}
@@ -74,7 +74,7 @@ func TestTableHasTheirNames(t *testing.T) {
 		"daily_freeze_time_2": "50040202", "daily_freeze_forward_active_demand_1_time": "50040201 kW", "power_down_record_1": "30110201",
 		"voltage_loss_record_b_2": "30000702", "power_down_count": "30110700 s",
 	} {
-		item, ok := Items().Find(name)
+		item, ok := Items().Named(name)
 		if got := strings.TrimSpace(item.OAD.String() + " " + unitOrNone(item, ok)); got != want {
 			t.Errorf("%s is %q, want %q", name, got, want)
 		}
@@ -83,7 +83,7 @@ func TestTableHasTheirNames(t *testing.T) {
 		"", "voltage", "voltage_d", "voltage_1", "forward_active_energy_t64", "forward_active_demand_block_time", "voltage_a_time",
 		"status_3.nothing", "status_8", "daily_freeze", "daily_freeze_0", "daily_freeze_256", "daily_freeze_clock_1", "forward_active_energy_",
 	} {
-		if item, ok := Items().Find(name); ok {
+		if item, ok := Items().Named(name); ok {
 			t.Errorf("%q finds %s %s", name, item.OAD, item.Name)
 		}
 	}
@@ -164,7 +164,7 @@ func shown(t *testing.T, values []protocol.Value) string {
 
 // TestDecodeFlags reads a status word: its first bit is bit 0.
 func TestDecodeFlags(t *testing.T) {
-	item, _ := Items().Find("status_3")
+	item, _ := Items().Named("status_3")
 	values, err := item.Decode(BitsOf(1<<4|1<<1, 16), shanghai)
 	if err != nil || values[0].Name != "status_3" || values[0].Data != "0012" {
 		t.Fatalf("%v (%v), want 0012", values, err)
@@ -218,7 +218,7 @@ func TestEncode(t *testing.T) {
 		{"weekend_word", `"7F"`, "04 08 FE"},
 		{"follow_report_allowed", `true`, "03 01"},
 	} {
-		item, ok := Items().Find(row.name)
+		item, ok := Items().Named(row.name)
 		if !ok {
 			t.Fatal(row.name)
 		}
@@ -237,7 +237,7 @@ func TestEncode(t *testing.T) {
 		{"voltage_block", `1`, "several values"},
 		{"money_alarms", `1`, "several values"},
 	} {
-		item, _ := Items().Find(row.name)
+		item, _ := Items().Named(row.name)
 		if data, err := item.Encode(decodeJSON(t, row.value), shanghai); !errors.Is(err, protocol.ErrBadRequest) || !strings.Contains(err.Error(), row.want) {
 			t.Errorf("%s %s: %+v (%v), want an error with %q", row.name, row.value, data, err, row.want)
 		}
@@ -266,12 +266,12 @@ func TestSearch(t *testing.T) {
 		{[]string{"purchase_count"}, "wallet"},
 		{[]string{"Daily", "freeze"}, "daily_freeze_1"},
 	} {
-		rows := Items().Search(row.words...)
+		rows := Items().Matching(row.words...)
 		if !slices.ContainsFunc(rows, func(r Row) bool { return r.Name == row.want }) || len(rows) > 12 {
 			t.Errorf("%v finds %d rows, and %s should be among a few", row.words, len(rows), row.want)
 		}
 	}
-	if rows := Items().Search(); len(rows) < 300 {
+	if rows := Items().Matching(); len(rows) < 300 {
 		t.Errorf("without words %d rows are found", len(rows))
 	}
 }

@@ -97,14 +97,14 @@ func (m Meters) registers(asked []string) (registers []register, rows []row, mis
 
 // find returns the item of a name or an OAD. Of an OAD that the table lacks there is only that.
 func (m Meters) find(text string) (Item, OAD, error) {
-	if item, ok := Items().Find(text); ok {
+	if item, ok := Items().Named(text); ok {
 		return item, item.OAD, nil
 	}
 	oad, err := ParseOAD(text)
 	if err != nil {
 		if protocol.IsChinese(text) {
 			if name, called := vocabulary().Name(text); called {
-				item, _ := Items().Find(name)
+				item, _ := Items().Named(name)
 				return item, item.OAD, nil
 			}
 		}
@@ -121,7 +121,7 @@ func (m Meters) find(text string) (Item, OAD, error) {
 
 // unknown is the error for what is no item.
 func (m Meters) unknown(text string) error {
-	if last, ok := Items().Find(text + "_1"); ok && last.IsRecord() {
+	if last, ok := Items().Named(text + "_1"); ok && last.IsRecord() {
 		history := ""
 		if last.attribute.layout == layoutFreeze {
 			history = "; a read with from brings all since then"

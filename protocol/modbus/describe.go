@@ -109,10 +109,10 @@ func (d Description) MarshalJSON() ([]byte, error) {
 	return json.Marshal(members)
 }
 
-// ScanFrame is a [bufio.SplitFunc] that cuts every frame of the known functions out of a stream,
+// SplitFrame is a [bufio.SplitFunc] that cuts every frame of the known functions out of a stream,
 // requests and answers. RTU has no marks, so that what it cuts is a frame by its length and its CRC
 // alone. What is no frame is passed over.
-func ScanFrame(data []byte, atEOF bool) (advance int, token []byte, err error) {
+func SplitFrame(data []byte, atEOF bool) (advance int, token []byte, err error) {
 	if !atEOF {
 		return 0, nil, nil // more may come that belongs to a frame
 	}

@@ -51,10 +51,10 @@ func (c counted) number(address string, exchange int) int64 {
 // find returns the number of the meter that has a name.
 func (m *meterOnSite) find(name string) (counted, bool) {
 	if m.version == 0 {
-		item, ok := dlt698.Items().Find(name)
+		item, ok := dlt698.Items().Named(name)
 		return counted{oad: item.OAD}, ok
 	}
-	item, ok := dlt645.Items(m.version).Find(name)
+	item, ok := dlt645.Items(m.version).Named(name)
 	return counted{di: item.DI, size: sizeOf(item.DI)}, ok
 }
 
@@ -367,7 +367,7 @@ func (s *spy) hear(port *simulator.Port) {
 		}
 		heard = append(heard, buffer[:n]...)
 		for len(heard) > 0 {
-			advance, token, _ := dlt645.ScanFrame(heard, n == 0)
+			advance, token, _ := dlt645.SplitFrame(heard, n == 0)
 			if token != nil {
 				s.note(token)
 			}

@@ -21,7 +21,7 @@ func TestCheckNumber(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		item, _ := dlt645.Items(dlt645.V2007).Find("active_power")
+		item, _ := dlt645.Items(dlt645.V2007).Named("active_power")
 		if item.DI != di {
 			t.Fatalf("active_power is %08X", uint32(item.DI))
 		}

@@ -127,7 +127,7 @@ func (u *user) read(ctx context.Context) {
 // readRaw reads with a frame of its own.
 func (u *user) readRaw(ctx context.Context) {
 	m := u.meter(dlt645.V2007)
-	item, _ := dlt645.Items(dlt645.V2007).Find([]string{"active_power", "current_b", "forward_active_energy"}[u.random.IntN(3)])
+	item, _ := dlt645.Items(dlt645.V2007).Named([]string{"active_power", "current_b", "forward_active_energy"}[u.random.IntN(3)])
 	to, err := dlt645.ParseAddress(m.Address(), dlt645.V2007)
 	if err != nil {
 		panic(err)

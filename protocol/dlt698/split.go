@@ -2,11 +2,11 @@ package dlt698
 
 import "bytes"
 
-// ScanFrame is a [bufio.SplitFunc] that cuts every valid frame out of a stream, whatever
+// SplitFrame is a [bufio.SplitFunc] that cuts every valid frame out of a stream, whatever
 // stands between them; the token is the frame without wake-up bytes. The frames found do
 // not depend on how the stream was chopped: a start byte is given up only when the bytes
 // after it make no frame, or when the stream ends.
-func ScanFrame(data []byte, atEOF bool) (advance int, token []byte, err error) {
+func SplitFrame(data []byte, atEOF bool) (advance int, token []byte, err error) {
 	for i := 0; ; i++ {
 		next := bytes.IndexByte(data[i:], start)
 		if next < 0 {

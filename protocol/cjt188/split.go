@@ -2,10 +2,10 @@ package cjt188
 
 import "bytes"
 
-// ScanFrame is a [bufio.SplitFunc] that cuts every frame out of a stream. An eight-bit sum is
+// SplitFrame is a [bufio.SplitFunc] that cuts every frame out of a stream. An eight-bit sum is
 // weak, so a frame is one only if its type, function and identifier are plausible too. What is no
 // frame is passed over.
-func ScanFrame(data []byte, atEOF bool) (advance int, token []byte, err error) {
+func SplitFrame(data []byte, atEOF bool) (advance int, token []byte, err error) {
 	unfinished := len(data)
 	for i := 0; ; i++ {
 		next := bytes.IndexByte(data[i:], start)

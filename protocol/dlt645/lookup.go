@@ -6,11 +6,11 @@ import (
 	"dlt645-mqtt/protocol"
 )
 
-// Search returns the rows in which all of the words occur: in the name, the English or
+// Matching returns the rows in which all of the words occur: in the name, the English or
 // Chinese text, the identifier or its pattern, in either case. A word that is a concrete
 // identifier ("00010102") or name ("forward_active_energy_t1_h2") finds its family. Without
 // words it returns all rows.
-func (d *Dictionary) Search(words ...string) []Row {
+func (d *Dictionary) Matching(words ...string) []Row {
 	var rows []Row
 	for _, f := range d.families {
 		found := true
@@ -27,7 +27,7 @@ func (d *Dictionary) Search(words ...string) []Row {
 // Member returns what is to be said of one item, or value of an item, whose name or identifier a word is, and the
 // pattern of identifiers of its family. It reports whether there is one.
 func (d *Dictionary) Member(word string) (row Row, family string, found bool) {
-	item, found := d.Find(word)
+	item, found := d.Named(word)
 	if di, err := ParseDI(word, d.version); !found && err == nil {
 		item, found = d.Lookup(di)
 	}

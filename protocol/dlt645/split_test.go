@@ -8,7 +8,7 @@ import (
 	"testing/iotest"
 )
 
-func TestScanFrame(t *testing.T) {
+func TestSplitFrame(t *testing.T) {
 	request := wire("112233445566", 0x11, 0x00, 0x00, 0x01, 0x00)
 	answer := wire("112233445566", 0x91, 0x00, 0x00, 0x01, 0x00, 0x33, 0x09, 0x00, 0x00)
 	falseStart := []byte{0x68, 1, 2, 3, 4, 5, 6, 0x68, 0x91, 0xFF}
@@ -39,7 +39,7 @@ func TestScanFrame(t *testing.T) {
 
 func scan(t testing.TB, s *bufio.Scanner) (frames [][]byte) {
 	t.Helper()
-	s.Split(ScanFrame)
+	s.Split(SplitFrame)
 	for s.Scan() {
 		frames = append(frames, bytes.Clone(s.Bytes()))
 	}

@@ -13,9 +13,9 @@ type Row struct {
 // Name returns "modbus/" and the name of the model.
 func (m *Map) Name() string { return Name + "/" + m.model }
 
-// Search returns the values in which all of the words occur: in the name, the English or Chinese text, or
+// Matching returns the values in which all of the words occur: in the name, the English or Chinese text, or
 // the register ("holding:2006"), in either case. Without words it returns all.
-func (m *Map) Search(words ...string) (rows []Row) {
+func (m *Map) Matching(words ...string) (rows []Row) {
 	for _, w := range m.rows {
 		row := w.row()
 		found := true

@@ -27,13 +27,13 @@ func (d *Dictionary) item(a *attribute, index byte) (Item, bool) {
 	return Item{OAD: a.oad.element(index), Name: a.element(index), Access: a.row.Access, attribute: a, dictionary: d}, true
 }
 
-// Find returns the item of a name, or that which has a value or flag of the name: then
+// Named returns the item of a name, or that which has a value or flag of the name: then
 // Item.Only holds the name. Columns of freezes go by the name of the freeze and their own, as in
 // daily_freeze_forward_active_energy_1.
-func (d *Dictionary) Find(name string) (Item, bool) {
+func (d *Dictionary) Named(name string) (Item, bool) {
 	word, _, flagged := strings.Cut(name, ".")
 	if flagged {
-		item, ok := d.Find(word)
+		item, ok := d.Named(word)
 		_, known := d.flag(name)
 		item.Only = name
 		return item, ok && known
@@ -109,7 +109,7 @@ func (d *Dictionary) findColumn(name string) (Item, bool) {
 	if column == "time" {
 		column = "freeze_time"
 	}
-	of, ok := d.Find(column)
+	of, ok := d.Named(column)
 	if !ok || !of.mayFreeze() {
 		return Item{}, false
 	}
@@ -207,7 +207,7 @@ func words() *protocol.Vocabulary {
 // Member returns what is to be said of one item, or value of an item, whose name or OAD a word is, and the
 // pattern of OADs of its row. It reports whether there is one.
 func (d *Dictionary) Member(word string) (row Row, pattern string, found bool) {
-	item, found := d.Find(word)
+	item, found := d.Named(word)
 	if oad, err := ParseOAD(word); !found && err == nil {
 		item, found = d.Lookup(oad)
 	}
@@ -223,10 +223,10 @@ func (d *Dictionary) Member(word string) (row Row, pattern string, found bool) {
 	return row, item.attribute.row.OAD, true
 }
 
-// Search returns the rows in which all of the words occur: in the name, the English or
+// Matching returns the rows in which all of the words occur: in the name, the English or
 // Chinese text, or the OAD, in either case. A word that is a concrete OAD or name finds its
 // family. Without words it returns all rows.
-func (d *Dictionary) Search(words ...string) (rows []Row) {
+func (d *Dictionary) Matching(words ...string) (rows []Row) {
 	var last *Row
 	for _, a := range d.attributes {
 		if a.row == last {
@@ -249,7 +249,7 @@ func (d *Dictionary) hasWord(row *Row, word string) bool {
 	if strings.Contains(strings.ToLower(row.OAD), word) {
 		return true
 	}
-	if item, ok := d.Find(word); ok && item.attribute.row == row {
+	if item, ok := d.Named(word); ok && item.attribute.row == row {
 		return true
 	}
 	if oad, err := ParseOAD(word); err == nil {

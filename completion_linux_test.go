@@ -102,19 +102,19 @@ func (p *typist) sees(shown string) {
 // TestCompletionInShells types the beginning of words and the tabulator in the shells that are installed.
 func TestCompletionInShells(t *testing.T) {
 	binary := buildBinary(t)
-	const clear = "\x15" // Ctrl-U
+	const anew = "\x15" // Ctrl-U
 	t.Run("bash", func(t *testing.T) {
 		p := newTypist(t, binary, "bash", "--norc", "--noprofile", "-i")
 		p.sees("ready>")
 		p.types("stty sane; bind 'set enable-bracketed-paste off'; source <(dlt645-mqtt completion bash); echo load''ed\n", "loaded")
 		p.types("dlt645-mqtt re\t", "dlt645-mqtt read ")
 		p.types("m\t", "main ")
-		p.types(clear+"dlt645-mqtt read 2@1997 voltage_\t\t", "voltage_b")
-		p.types(clear+"dlt645-mqtt read -protocol=modbus/dts\t", "-protocol=modbus/dts")
+		p.types(anew+"dlt645-mqtt read 2@1997 voltage_\t\t", "voltage_b")
+		p.types(anew+"dlt645-mqtt read -protocol=modbus/dts\t", "-protocol=modbus/dts")
 		p.types("u\t", "666 ")
-		p.types(clear+"dlt645-mqtt scan -bus tcp:\t", "tcp://")
+		p.types(anew+"dlt645-mqtt scan -bus tcp:\t", "tcp://")
 		p.types("x:1 -pari\tn\t", "-parities none ")
-		p.types(clear+"touch table.csv; echo there''is\n", "thereis")
+		p.types(anew+"touch table.csv; echo there''is\n", "thereis")
 		p.types("dlt645-mqtt points ch\tta\t", "check table.csv ")
 	})
 	t.Run("zsh", func(t *testing.T) {
@@ -123,10 +123,10 @@ func TestCompletionInShells(t *testing.T) {
 		p.types("stty sane; autoload -U compinit && compinit -u -D; source <(dlt645-mqtt completion zsh); echo load''ed\n", "loaded")
 		p.types("dlt645-mqtt re\t", "ad ")
 		p.types("m\t", "ain ")
-		p.types(clear+"dlt645-mqtt read \t", "总表, 000000000001, 2007")
-		p.types(clear+"dlt645-mqtt scan -protocol 2007,69\t", "8 ")
-		p.types(clear+"dlt645-mqtt read -bus tc\t", "p://")
-		p.types(clear+"touch table.csv; echo there''is\n", "thereis")
+		p.types(anew+"dlt645-mqtt read \t", "总表, 000000000001, 2007")
+		p.types(anew+"dlt645-mqtt scan -protocol 2007,69\t", "8 ")
+		p.types(anew+"dlt645-mqtt read -bus tc\t", "p://")
+		p.types(anew+"touch table.csv; echo there''is\n", "thereis")
 		p.types("dlt645-mqtt points ch\tta\t", "ble.csv")
 	})
 	t.Run("fish", func(t *testing.T) {

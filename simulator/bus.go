@@ -218,6 +218,13 @@ func (b *Bus) hear(by ear, heard []byte, end, now time.Time) []byte {
 	}
 }
 
+// ignoreModes has all devices hear what masters send, at any speed.
+func (b *Bus) ignoreModes() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.streams = true
+}
+
 // ignoreParity has the line tell modes apart by their speed alone.
 func (b *Bus) ignoreParity() {
 	b.mu.Lock()

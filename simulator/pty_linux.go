@@ -150,7 +150,7 @@ func (p *PTY) speed() (baud int) {
 	err := control(p.File, func(fd int) error {
 		t, err := unix.IoctlGetTermios(fd, unix.TCGETS)
 		if err == nil {
-			baud = speeds[uint32(t.Cflag&unix.CBAUD)]
+			baud = speeds[t.Cflag&unix.CBAUD]
 		}
 		return err
 	})

@@ -16,15 +16,14 @@ type paced interface{ speed() int }
 // Serve carries bytes between a stream and the line until the context ends or the stream
 // does, and closes the stream. Bytes of meters go out as they arrive, one at a time. It
 // returns nil at the end of the stream or of the context, and an error if the bus was reset
-// or unplugged; a TCP connection is reset then. A stream has no speed and no parity, nor has a
-// pseudo terminal: meters with a mode of their own hear it as all others do.
+// or unplugged; a TCP connection is reset then. A stream that is no terminal has no speed: meters
+// with a mode of their own hear it as all others do.
 func (b *Bus) Serve(ctx context.Context, stream io.ReadWriteCloser) error {
-	b.mu.Lock()
-	b.streams = true
-	b.mu.Unlock()
 	port := b.Port()
 	if _, ok := stream.(paced); ok {
 		b.ignoreParity()
+	} else {
+		b.ignoreModes()
 	}
 	var group sync.WaitGroup
 	stop := context.AfterFunc(ctx, func() {

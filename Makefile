@@ -201,6 +201,10 @@ home-assistant: ## try the meters in a real Home Assistant, old and new, each in
 	done; \
 	[ -z "$$roots" ] || { set -x; go test -run '^TestHomeAssistant$$' -count 1 -timeout 12m -v -home-assistant "$$roots" .; }
 
+.PHONY: fleet
+fleet: ## measure many bridges at one mosquitto, and how they come back to it (N=100)
+	go test -run '^TestFleetMeasure$$' -count 1 -timeout 10m -v -fleet $(or $(N),100) .
+
 # Status 75 is that of a setup that has said why it cannot be done here.
 .PHONY: brokers
 brokers: ## try a real RabbitMQ 4, accounts of sites and alert rules, in a Debian of its own (root; some minutes, the first time)

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"math/rand/v2"
 	"net/url"
 	"os"
 	"slices"
@@ -58,8 +60,9 @@ func (r *reader) readBus(c *config) {
 // commandClasses are the classes of requests that change something.
 var commandClasses = []protocol.Permission{protocol.PermitWrite, protocol.PermitRelay, protocol.PermitMaintenance, protocol.PermitBroadcast}
 
-// readTopics sees that the topics of a DTU are its own, and says how to reach the broker that has them.
-func (r *reader) readTopics(c *config) {
+// readTopics sees that the topics of a DTU are its own, and says how to reach the broker that has them. A bridge has
+// a name of its own there, so that it has one connection; a command does not throw it out.
+func (r *reader) readTopics(c *config, isBridge bool) {
 	t := c.bus.Topics
 	for _, topic := range []struct{ name, text string }{{"up", t.Up}, {"down", t.Down}} {
 		if strings.HasPrefix(topic.text+"/", r.Topic+"/") {
@@ -76,9 +79,13 @@ func (r *reader) readTopics(c *config) {
 	}
 	// The addresses are those of c.broker, whatever becomes of them.
 	broker := c.broker
+	id := broker.ClientID + "-line"
+	if !isBridge {
+		id += fmt.Sprintf("-%08x", rand.Uint32())
+	}
 	pipe := &mqtt.Pipe{
-		Broker: &broker, ClientID: broker.ClientID + "-line", In: t.Up, Out: t.Down, QoS: t.QoS, Expiry: t.Expiry,
-		Apart: "does a second bridge, or a command such as read or scan, use the same DTU?",
+		Broker: &broker, ClientID: id, In: t.Up, Out: t.Down, QoS: t.QoS, Expiry: t.Expiry,
+		Apart: "is a second bridge running with this root?",
 	}
 	t.Connect = func(ctx context.Context, hear func([]byte), lost func(error)) (bus.Carrier, error) {
 		return pipe.Open(ctx, hear, lost)

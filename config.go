@@ -149,7 +149,7 @@ func readConfig(needBroker bool) (config, error) {
 		r.readBroker(&c)
 	}
 	if c.bus.Topics != nil {
-		r.readTopics(&c)
+		r.readTopics(&c, needBroker)
 	}
 	r.readMeters(&c)
 	r.readMeterNames(&c)

@@ -157,8 +157,7 @@ func (p *planner) rowStep(address Address, r row) protocol.Step {
 // recordStep is the conversation that reads rows of a record. done takes the columns that were asked for: where wanted has
 // elements of an attribute, all of it may be among them.
 func (p *planner) recordStep(address Address, record OAD, rows RSD, wanted []Item, done func(columns []Item, e *Entry) (protocol.Result, error)) protocol.Step {
-	var made func(columns []Item) *get
-	made = func(columns []Item) *get {
+	made := func(columns []Item) *get {
 		g := &get{
 			address: address, record: true, sealed: p.right(record) == rightRandom, never: p.right(record) == rightNone,
 			asked: []Entry{{OAD: record, RSD: rows, Columns: Columns(oadsOf(columns)...)}},

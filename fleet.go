@@ -241,11 +241,12 @@ type fleetProblem struct {
 
 // String is the problem in one line.
 func (p *fleetProblem) String() string {
-	text := p.Code + ": " + p.Message
+	var text strings.Builder
+	text.WriteString(p.Code + ": " + p.Message)
 	for _, row := range p.Rows {
-		text += fmt.Sprintf("; row %d: %s", row.Row, row.Message)
+		fmt.Fprintf(&text, "; row %d: %s", row.Row, row.Message)
 	}
-	return text
+	return text.String()
 }
 
 // A fleetQuestion goes to one bridge.

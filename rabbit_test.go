@@ -36,7 +36,7 @@ type rabbit struct {
 func startRabbit(t *testing.T, lines ...string) *rabbit {
 	t.Helper()
 	root := debianRoot(t)
-	folder, err := os.MkdirTemp(filepath.Join(root, "var/lib/rabbitmq"), "test-")
+	folder, err := os.MkdirTemp(filepath.Join(root, "var/lib/rabbitmq"), "test-") //nolint:usetesting // RabbitMQ sees what is inside its root only
 	if err != nil {
 		t.Fatal(err)
 	}

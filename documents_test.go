@@ -3,7 +3,11 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -346,4 +350,71 @@ func anchors(markdown string) (names []string) {
 		names = append(names, name)
 	}
 	return names
+}
+
+// TestWalksInCONTRIBUTING follows the ways through the files that CONTRIBUTING.md describes: each function is in its file,
+// and is named by one before it, unless it has a goroutine of its own.
+func TestWalksInCONTRIBUTING(t *testing.T) {
+	_, text, _ := strings.Cut(readFile(t, "CONTRIBUTING.md"), "## Following a request\n")
+	text, _, _ = strings.Cut(text, "\n## ")
+	line := regexp.MustCompile("^([0-9]+)\\. `([a-z0-9_/]+\\.go)`: (`.*)$")
+	name := regexp.MustCompile("`([A-Za-z]+)`")
+	walks := 0
+	var named map[string]bool // by the functions that were passed
+	for text := range strings.Lines(text) {
+		parts := line.FindStringSubmatch(strings.TrimSpace(text))
+		if parts == nil {
+			continue
+		}
+		if parts[1] == "1" {
+			walks++
+			named = nil
+		}
+		bodies := functionsIn(t, parts[2])
+		for _, match := range name.FindAllStringSubmatch(parts[3], -1) {
+			function := match[1]
+			names, ok := bodies[function]
+			switch {
+			case !ok:
+				t.Errorf("%s has no function %s", parts[2], function)
+			case named != nil && !named[function] && !strings.Contains(text, "goroutine of its own"):
+				t.Errorf("nothing before calls %s in %s", function, parts[2])
+			}
+			if named == nil {
+				named = map[string]bool{}
+			}
+			maps.Copy(named, names)
+		}
+	}
+	if walks != 3 {
+		t.Errorf("CONTRIBUTING.md has %d walks, want 3", walks)
+	}
+}
+
+// functionsIn returns the functions and methods of a file, each with the names that its body has.
+func functionsIn(t *testing.T, file string) map[string]map[string]bool {
+	t.Helper()
+	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	functions := map[string]map[string]bool{}
+	for _, declaration := range parsed.Decls {
+		function, ok := declaration.(*ast.FuncDecl)
+		if !ok || function.Body == nil {
+			continue
+		}
+		names := functions[function.Name.Name]
+		if names == nil {
+			names = map[string]bool{}
+			functions[function.Name.Name] = names
+		}
+		ast.Inspect(function.Body, func(n ast.Node) bool {
+			if identifier, ok := n.(*ast.Ident); ok {
+				names[identifier.Name] = true
+			}
+			return true
+		})
+	}
+	return functions
 }

@@ -136,6 +136,9 @@ func (s *site) talk(step *protocol.Step) (answer protocol.Answer) {
 			heard = nil
 		}
 		_, cut, err := e.Answer(heard, true)
+		if e.Longest > 0 && len(heard) > e.Longest {
+			s.t.Errorf("% X brings %d bytes, where at most %d were expected", request, len(heard), e.Longest)
+		}
 		switch {
 		case err != nil:
 			s.t.Fatal(err)

@@ -305,8 +305,9 @@ func (p *planner) step(address Address, group []register) protocol.Step {
 	}
 	var items []Item
 	var oads []OAD
-	wholly := true
+	wholly, sized := true, true
 	for _, r := range group {
+		sized = sized && r.item.attribute != nil
 		g.asked = append(g.asked, Entry{OAD: r.oad})
 		items, oads = append(items, r.item), append(oads, r.oad)
 		step.Items = append(step.Items, r.names...)
@@ -335,6 +336,9 @@ func (p *planner) step(address Address, group []register) protocol.Step {
 	g.done = readItems(items, oads, p.zone)
 	step.First = g.first()
 	step.Key = string(step.First.Request)
+	if sized { // a meter may have more tariffs than most, or send longer numbers, but not a whole buffer
+		step.First.Longest = min(longestAnswer, line.Leading+2*step.Expected+64)
+	}
 	return step
 }
 

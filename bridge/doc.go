@@ -13,7 +13,7 @@
 //	topics.go        the topic tree, verbs and error codes: the twin of topics.md
 //	link.go          what comes from the broker, and what is asked of it on each connection
 //	request.go       how a message becomes a request
-//	admission.go     who is let in until the bridge stops
+//	stopping.go      nobody is let in once the bridge stops
 //	body.go          payloads: JSON objects and the plain-text forms
 //	strict.go        what package json lets pass and a request must not be
 //	plan.go          how a plan is carried out

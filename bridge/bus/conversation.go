@@ -283,24 +283,6 @@ func (c *conversation) exchange(e *protocol.Exchange) *protocol.Exchange {
 	return next
 }
 
-// tune sets the line to the mode of the step. It reports whether it could.
-func (c *conversation) tune() bool {
-	b := c.bus
-	own := b.config.mode()
-	mode := c.step.Mode.Or(own)
-	err := b.line.tune(mode)
-	switch {
-	case err == nil:
-		return true
-	case mode == own || errors.Is(err, errLost):
-		b.fail(err)
-		c.breakOff(err)
-	default:
-		c.reply.Err = fmt.Errorf("%w: %w", protocol.ErrUnsupported, err)
-	}
-	return false
-}
-
 // judge finds out whether a cut frame is the answer to an exchange, and when that came. It is not if
 // it may be an earlier one: late, held back on the way, or heard once more. Where a late one is as
 // good as one in time, so is any.

@@ -3,7 +3,6 @@ package bus
 import (
 	"bufio"
 	"bytes"
-	"errors"
 	"slices"
 	"time"
 
@@ -110,23 +109,6 @@ func (l *line) exchange(e *protocol.Exchange, n needs, preamble int, wait time.D
 		l.free = h.came.Add(l.settings.Gap)
 	}
 	return h, err
-}
-
-// tune gives the line another mode.
-func (l *line) tune(mode protocol.Mode) error {
-	if mode == l.mode {
-		return nil
-	}
-	port, ok := l.port.(Tuner)
-	if !ok {
-		return errors.New("only a serial line, or a serial server by rfc2217://, can be set to another speed or parity")
-	}
-	if err := port.Tune(mode); err != nil {
-		l.mode = protocol.Mode{} // a part of it may have taken effect
-		return err
-	}
-	l.mode = mode
-	return nil
 }
 
 // listen waits for the answer. Noise does not make it wait longer than until latest; an

@@ -1,10 +1,3 @@
-// Package homeassistant says what Home Assistant is told, so that it shows the meters: its
-// MQTT discovery in the device form, one retained message a device (Home Assistant 2024.12 or
-// newer). It is pure: package bridge decides when to publish.
-//
-// Identifiers are made of the topic root and the address of the meter, so that they stay when
-// a meter gets another name, and two bridges do not meet. The templates are such that a value
-// that the state lacks is unknown, and no warning.
 package homeassistant
 
 import (

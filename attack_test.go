@@ -22,6 +22,7 @@ import (
 	"dlt645-mqtt/bridge/bus"
 	"dlt645-mqtt/protocol/dlt645"
 	"dlt645-mqtt/simulator"
+	"dlt645-mqtt/test/line"
 )
 
 // frame writes a frame as hex.
@@ -42,26 +43,26 @@ func frame(t testing.TB, address string, control byte, data string) string {
 	return fmt.Sprintf("%X", b)
 }
 
-// request carries a request out and reads its reply.
-func (v *virtualSite) request(t testing.TB, tail, payload string) readReply {
+// askSite carries a request out and reads its reply.
+func askSite(t testing.TB, site *line.Site, tail, payload string) readReply {
 	t.Helper()
-	return parseReply(t, v.Ask(tail, []byte(payload)))
+	return parseReply(t, site.Ask(tail, []byte(payload)))
 }
 
 // TestRawReadOfAllMeters sends to the broadcast address what is answered by nobody, or by
 // meters of 1997. It is no command, though the class broadcast is wanted for it.
 func TestRawReadOfAllMeters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		site := newVirtualSite(t, simulator.BusOptions{Meters: simulated(t, "1"), Baud: 9600, Turnaround: 20 * time.Millisecond}, nil)
+		site := line.NewSite(t, simulator.BusOptions{Meters: line.Simulated(t, "1"), Baud: 9600, Turnaround: 20 * time.Millisecond}, nil)
 		read := frame(t, "999999999999", 0x11, "00000100")
-		if r := site.request(t, "raw", read); r.OK || r.Error == nil || r.Error.Code != "timeout" {
+		if r := askSite(t, site, "raw", read); r.OK || r.Error == nil || r.Error.Code != "timeout" {
 			t.Errorf("nobody answers: %+v", r)
 		}
 		body, err := json.Marshal(map[string]any{"frame": read, "answer": false})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r := site.request(t, "raw", string(body)); !r.OK || r.Result != "" {
+		if r := askSite(t, site, "raw", string(body)); !r.OK || r.Result != "" {
 			t.Errorf("no answer wanted: %+v", r)
 		}
 	})
@@ -92,7 +93,7 @@ func TestNobodyLocksAMeter(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		site := newVirtualSite(t, simulator.BusOptions{Meters: []*simulator.Meter{meter}, Baud: 9600, Turnaround: 20 * time.Millisecond}, nil)
+		site := line.NewSite(t, simulator.BusOptions{Meters: []*simulator.Meter{meter}, Baud: 9600, Turnaround: 20 * time.Millisecond}, nil)
 		var clients sync.WaitGroup
 		for _, request := range requests {
 			clients.Go(func() { site.Ask(request[0], []byte(request[1])) })
@@ -101,7 +102,7 @@ func TestNobodyLocksAMeter(t *testing.T) {
 		if meter.Locked(time.Now()) || meter.Counts().Refused > 2 {
 			t.Errorf("the meter refused %d passwords, locked: %t", meter.Counts().Refused, meter.Locked(time.Now()))
 		}
-		if r := site.request(t, "read/"+address, "voltage_a"); !r.OK {
+		if r := askSite(t, site, "read/"+address, "voltage_a"); !r.OK {
 			t.Errorf("reading goes on: %+v", r)
 		}
 	})
@@ -121,10 +122,10 @@ func TestControlCharactersStayInTheirPlace(t *testing.T) {
 		t.Run(format, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				log := newWatched("")
-				site := newVirtualSite(t, simulator.BusOptions{Meters: simulated(t, "1"), Baud: 9600, Turnaround: 20 * time.Millisecond}, nil)
-				site.stop()
-				site.log = newLog(log, format, slog.LevelDebug)
-				site.start(t)
+				site := line.NewSite(t, simulator.BusOptions{Meters: line.Simulated(t, "1"), Baud: 9600, Turnaround: 20 * time.Millisecond}, nil)
+				site.Stop()
+				site.Log = newLog(log, format, slog.LevelDebug)
+				site.Start(t)
 				requests := 0
 				for _, verb := range append(slices.Clone(bridge.Verbs), nasty) {
 					for _, target := range []string{"", "/000000000001", "/" + nasty, "/" + nasty[:12]} {
@@ -177,10 +178,10 @@ func TestTerminalsInColour(t *testing.T) {
 func TestTopicIsQuotedOnce(t *testing.T) {
 	log := newWatched("")
 	synctest.Test(t, func(t *testing.T) {
-		site := newVirtualSite(t, simulator.BusOptions{Meters: simulated(t, "1"), Baud: 9600}, nil)
-		site.stop()
-		site.log = newLog(log, "text", slog.LevelDebug)
-		site.start(t)
+		site := line.NewSite(t, simulator.BusOptions{Meters: line.Simulated(t, "1"), Baud: 9600}, nil)
+		site.Stop()
+		site.Log = newLog(log, "text", slog.LevelDebug)
+		site.Start(t)
 		site.Ask("read/nobody", nil)
 		site.Ask("read/"+strings.Repeat("n", 100), []byte("x"))
 	})
@@ -227,10 +228,10 @@ func TestEachClassDoesItsOwn(t *testing.T) {
 					}
 					meters = append(meters, m)
 				}
-				site := newVirtualSite(t, simulator.BusOptions{Meters: meters, Baud: 115200, Turnaround: time.Millisecond}, func(_ *simulator.Bus, c *bus.Config) { c.Timeout = 100 * time.Millisecond })
-				site.stop()
-				site.allow = map[string]bool{"read": true, "raw": true, class: true}
-				site.start(t)
+				site := line.NewSite(t, simulator.BusOptions{Meters: meters, Baud: 115200, Turnaround: time.Millisecond}, func(_ *simulator.Bus, c *bus.Config) { c.Timeout = 100 * time.Millisecond })
+				site.Stop()
+				site.Allow = map[string]bool{"read": true, "raw": true, class: true}
+				site.Start(t)
 				for _, request := range [][2]string{
 					{"relay/000000000001", "trip"}, {"relay/000000000001", `{"action":"close","verify_ms":0}`},
 					{"write/000000000001", `{"item":"demand_period","value":15}`}, {"write/000000000002", `{"item":"clock_date","value":"2000-01-01"}`},
@@ -319,7 +320,7 @@ func TestTakenOver(t *testing.T) {
 // would take hours.
 func TestScanTriesNoMillionModes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		site := newVirtualSite(t, simulator.BusOptions{Meters: simulated(t, "1"), Baud: 9600, Turnaround: 20 * time.Millisecond}, func(_ *simulator.Bus, c *bus.Config) { c.Tunable = true })
+		site := line.NewSite(t, simulator.BusOptions{Meters: line.Simulated(t, "1"), Baud: 9600, Turnaround: 20 * time.Millisecond}, func(_ *simulator.Bus, c *bus.Config) { c.Tunable = true })
 		var speeds []int
 		for speed := range 4000 {
 			speeds = append(speeds, 300+speed)
@@ -334,7 +335,7 @@ func TestScanTriesNoMillionModes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if r := site.request(t, "scan", string(payload)); r.Error == nil || r.Error.Code != "bad_request" {
+			if r := askSite(t, site, "scan", string(payload)); r.Error == nil || r.Error.Code != "bad_request" {
 				t.Errorf("%.60s…: %+v", payload, r)
 			}
 		}

@@ -78,8 +78,13 @@ func TestRead(t *testing.T) {
 		})
 		t.Run("history", func(t *testing.T) {
 			from := time.Now().Add(-6 * time.Hour).Truncate(15 * time.Minute)
-			c.publish(root+"/request/read/main", span("load_record_1", from, from.Add(5*time.Hour)), nil)
-			var r historyReply
+			c.publish(root+"/request/read/main", fmt.Sprintf(`{"items":["load_record_1"],"from":%q,"to":%q}`, from.Format(time.RFC3339), from.Add(5*time.Hour).Format(time.RFC3339)), nil)
+			var r struct {
+				OK      bool
+				Units   map[string]string
+				Samples []struct{ Time time.Time }
+				Next    *time.Time
+			}
 			payload := c.await(root+"/reply/read/main", nil).Payload
 			if err := json.Unmarshal(payload, &r); err != nil || !r.OK || len(r.Samples) != 20 || !r.Samples[0].Time.Equal(from) || r.Units["voltage_a"] != "V" || r.Next != nil {
 				t.Errorf("%s, %v", payload, err)

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"dlt645-mqtt/test/line"
 )
 
 var fleetSize = flag.Int("fleet", 0, "how `many` bridges TestFleetMeasure runs; 0: it is skipped")
@@ -72,9 +74,9 @@ func TestFleetMeasure(t *testing.T) {
 	slices.Sort(resident)
 	where := fmt.Sprintf("%d bridges", many)
 	mib := func(bytes int) string { return fmt.Sprintf("%.1f MiB", float64(bytes)/(1<<20)) }
-	table := []measure{
-		{what: "resident memory of a bridge: median, most", where: where, ours: mib(resident[many/2]) + ", " + mib(resident[many-1])},
-		{what: "processor of a bridge that polls basic of 2 meters", where: where, ours: fmt.Sprintf("%.2f ms/s", float64(used.Microseconds())/1000)},
+	table := []line.Measure{
+		{What: "resident memory of a bridge: median, most", Where: where, Ours: mib(resident[many/2]) + ", " + mib(resident[many-1])},
+		{What: "processor of a bridge that polls basic of 2 meters", Where: where, Ours: fmt.Sprintf("%.2f ms/s", float64(used.Microseconds())/1000)},
 	}
 
 	b.stop()
@@ -82,8 +84,8 @@ func TestFleetMeasure(t *testing.T) {
 	b.start()
 	back := online(time.Now())
 	half, all := back[(many-1)/2], back[many-1]
-	table = append(table, measure{what: fmt.Sprintf("back after the broker was away for %v: half, all", away), where: where, ours: seconds(half) + ", " + seconds(all),
-		reach: fmt.Sprintf("%v, %v", halfBack, allBack), missed: half > halfBack || all > allBack})
+	table = append(table, line.Measure{What: fmt.Sprintf("back after the broker was away for %v: half, all", away), Where: where, Ours: line.Seconds(half) + ", " + line.Seconds(all),
+		Reach: fmt.Sprintf("%v, %v", halfBack, allBack), Missed: half > halfBack || all > allBack})
 
 	setAll(t, map[string]string{"DLT645_MQTT_URL": "mqtt://" + b.address})
 	begin = time.Now()
@@ -91,11 +93,11 @@ func TestFleetMeasure(t *testing.T) {
 	if n := strings.Count(out, "frequency"); status != 0 || n != many {
 		t.Errorf("%d of %d bridges have answered (status %d): %s", n, many, status, stderr)
 	}
-	table = append(table, measure{what: "a read of each, by the command fleet", where: where, ours: seconds(time.Since(begin))})
-	printTable(table)
+	table = append(table, line.Measure{What: "a read of each, by the command fleet", Where: where, Ours: line.Seconds(time.Since(begin))})
+	line.PrintMeasures(table)
 	for _, row := range table {
-		if row.missed {
-			t.Errorf("%s: %s, wanted %s", row.what, row.ours, row.reach)
+		if row.Missed {
+			t.Errorf("%s: %s, wanted %s", row.What, row.Ours, row.Reach)
 		}
 	}
 }

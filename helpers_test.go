@@ -6,12 +6,12 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
-
-	"dlt645-mqtt/protocol"
 )
 
 // setAll sets variables for one test, and no other of ours.
@@ -126,11 +126,14 @@ func (w *watched) String() string {
 	return w.text.String()
 }
 
-// addressOf is an address known to be good.
-func addressOf(p protocol.Protocol, text string) protocol.Address {
-	address, err := p.ParseAddress(text)
-	if err != nil {
-		panic(err)
+// buildBinary builds the binary as a release does and returns its path.
+func buildBinary(t *testing.T) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "dlt645-mqtt")
+	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", file, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
 	}
-	return address
+	return file
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"dlt645-mqtt/test/line"
 )
 
 var (
@@ -84,24 +86,24 @@ func TestIdle(t *testing.T) {
 	before, begin := costs(), time.Now()
 	time.Sleep(*idleDuring)
 	after, took := costs(), time.Since(begin).Seconds()
-	var table []measure
+	var table []line.Measure
 	for i, r := range runs {
 		of := func(k int) (time.Duration, string) {
 			used := time.Duration(float64(after[i][k].used-before[i][k].used) / took)
 			return used, fmt.Sprintf("%.2f ms/s, %.0f wake-ups/s", float64(used.Microseconds())/1000, float64(after[i][k].wakes-before[i][k].wakes)/took)
 		}
 		used, ours := of(0)
-		row := measure{what: r.what, ours: ours, reach: "under " + r.reach.String() + "/s", missed: used >= r.reach}
+		row := line.Measure{What: r.what, Ours: ours, Reach: "under " + r.reach.String() + "/s", Missed: used >= r.reach}
 		if len(builds) > 1 {
 			other, text := of(1)
-			row.theirs, row.ratio = text, fmt.Sprintf("%.2f", float64(used)/float64(other))
+			row.Theirs, row.Ratio = text, fmt.Sprintf("%.2f", float64(used)/float64(other))
 		}
-		if row.missed {
-			t.Errorf("%s: %s, wanted %s", r.what, ours, row.reach)
+		if row.Missed {
+			t.Errorf("%s: %s, wanted %s", r.what, ours, row.Reach)
 		}
 		table = append(table, row)
 	}
-	printTable(table)
+	line.PrintMeasures(table)
 }
 
 // schedule returns what a process has used of the processor so far, and how often one of its threads has gone to sleep

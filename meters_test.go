@@ -12,20 +12,6 @@ import (
 	"dlt645-mqtt/simulator"
 )
 
-// simulated makes meters of the 2007 edition with these addresses.
-func simulated(t testing.TB, addresses ...string) []*simulator.Meter {
-	t.Helper()
-	var meters []*simulator.Meter
-	for _, address := range addresses {
-		m, err := simulator.NewMeter(simulator.MeterOptions{Address: address})
-		if err != nil {
-			t.Fatal(err)
-		}
-		meters = append(meters, m)
-	}
-	return meters
-}
-
 // quickMeters are simulated ones on a fast line, so that tests are fast.
 const quickMeters = "sim://?baud=115200&turnaround=1ms"
 

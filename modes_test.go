@@ -13,6 +13,7 @@ import (
 	"dlt645-mqtt/bridge/meters"
 	"dlt645-mqtt/protocol"
 	"dlt645-mqtt/simulator"
+	"dlt645-mqtt/test/line"
 )
 
 // TestMetersOfSeveralSpeeds polls meters at three settings of one line. Each is read, and little of the wire is lost.
@@ -30,13 +31,13 @@ func TestMetersOfSeveralSpeeds(t *testing.T) {
 				t.Fatal(err)
 			}
 			simulated = append(simulated, m)
-			named = append(named, meters.Meter{Name: name, Address: addressOf(spoken, address), Protocol: spoken, Mode: modes[name]})
+			named = append(named, meters.Meter{Name: name, Address: line.AddressOf(spoken, address), Protocol: spoken, Mode: modes[name]})
 		}
-		site := newVirtualSite(t, simulator.BusOptions{Meters: simulated, Baud: 2400, Turnaround: 20 * time.Millisecond, WakeUp: 4}, nil)
-		site.stop()
-		site.meters = named
-		site.start(t)
-		defer site.stop()
+		site := line.NewSite(t, simulator.BusOptions{Meters: simulated, Baud: 2400, Turnaround: 20 * time.Millisecond, WakeUp: 4}, nil)
+		site.Stop()
+		site.Meters = named
+		site.Start(t)
+		defer site.Stop()
 		ended := make(chan int, len(named))
 		for _, m := range named {
 			go func() {
@@ -57,7 +58,7 @@ func TestMetersOfSeveralSpeeds(t *testing.T) {
 			read := <-ended
 			least, most = min(least, read), max(most, read)
 		}
-		if used := site.bus.State().Utilisation; used < 0.9 || least < 100 || most-least > 1 {
+		if used := site.Bus.State().Utilisation; used < 0.9 || least < 100 || most-least > 1 {
 			t.Errorf("%.0f %% of the wire are used, the meters are read %d to %d times", 100*used, least, most)
 		}
 	})

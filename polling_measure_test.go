@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -12,13 +13,37 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"dlt645-mqtt/test/line"
 )
+
+var measureBinaries = flag.Bool("measure", false, "have TestMeasuresOfTheBinary weigh the binary and measure its polling")
+
+// TestMeasuresOfTheBinary prints what the binary weighs, and takes while it polls many meters.
+func TestMeasuresOfTheBinary(t *testing.T) {
+	if !*measureBinaries {
+		t.Skip("make bench measures the binary")
+	}
+	binary := buildBinary(t)
+	line.PrintMeasures(append(measurePolling(t, binary), measureBinary(t, binary)))
+}
+
+// measureBinary weighs the binary.
+func measureBinary(t *testing.T, file string) line.Measure {
+	t.Helper()
+	info, err := os.Stat(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const most = 18_000_000
+	return line.Measure{What: "binary, stripped", Ours: fmt.Sprintf("%.1f MB", float64(info.Size())/1e6), Reach: "under 18 MB", Missed: info.Size() >= most}
+}
 
 // measurePolling runs the binary against 100 simulated meters of another process, behind
 // TCP at 115200 baud, and a broker: 10 points each every 30 s, which keeps the wire busy most of
 // the time. It tells how much memory and processor the bridge takes, and how long after its last
 // byte a state has reached a subscriber.
-func measurePolling(t *testing.T, binary string) []measure {
+func measurePolling(t *testing.T, binary string) []line.Measure {
 	t.Helper()
 	if runtime.GOOS != "linux" {
 		return nil // the figures are read in /proc
@@ -74,10 +99,10 @@ func measurePolling(t *testing.T, binary string) []measure {
 	slices.Sort(delays)
 	median, late := delays[len(delays)/2], delays[len(delays)*99/100]
 	where := fmt.Sprintf("tcp 115200, %d meters × 10", meters)
-	return []measure{
-		{"polling: resident memory", where, fmt.Sprintf("%.1f MiB", float64(resident)/(1<<20)), "", "", "under 20 MiB", resident >= 20<<20},
-		{"polling: processor", where, fmt.Sprintf("%.1f %% of a core", 100*share), fmt.Sprintf("%d states in %v", len(delays), took.Round(time.Second)), "", "under 5 %", share >= 0.05},
-		{"polling: from the last byte to a subscriber", where, fmt.Sprintf("%.1f ms", float64(median.Microseconds())/1000), fmt.Sprintf("99th percentile %.1f ms", float64(late.Microseconds())/1000), "", "under 5 ms", median >= 5*time.Millisecond},
+	return []line.Measure{
+		{What: "polling: resident memory", Where: where, Ours: fmt.Sprintf("%.1f MiB", float64(resident)/(1<<20)), Reach: "under 20 MiB", Missed: resident >= 20<<20},
+		{What: "polling: processor", Where: where, Ours: fmt.Sprintf("%.1f %% of a core", 100*share), Theirs: fmt.Sprintf("%d states in %v", len(delays), took.Round(time.Second)), Reach: "under 5 %", Missed: share >= 0.05},
+		{What: "polling: from the last byte to a subscriber", Where: where, Ours: fmt.Sprintf("%.1f ms", float64(median.Microseconds())/1000), Theirs: fmt.Sprintf("99th percentile %.1f ms", float64(late.Microseconds())/1000), Reach: "under 5 ms", Missed: median >= 5*time.Millisecond},
 	}
 }
 

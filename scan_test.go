@@ -16,6 +16,7 @@ import (
 	"dlt645-mqtt/bridge/bus"
 	"dlt645-mqtt/protocol/dlt645"
 	"dlt645-mqtt/simulator"
+	"dlt645-mqtt/test/line"
 )
 
 // A scanReply is what these tests look at in the reply to a scan.
@@ -63,8 +64,8 @@ var unlike = []string{
 func TestScanFindsAll(t *testing.T) {
 	for _, body := range []string{`{}`, `{"meters":8}`, `{"meters":8,"protocols":["2007"]}`, `{"meters":9}`} {
 		synctest.Test(t, func(t *testing.T) {
-			v := newVirtualSite(t, simulator.BusOptions{Meters: simulated(t, unlike...), Baud: 2400, Turnaround: 20 * time.Millisecond, WakeUp: 4}, nil)
-			defer v.stop()
+			v := line.NewSite(t, simulator.BusOptions{Meters: line.Simulated(t, unlike...), Baud: 2400, Turnaround: 20 * time.Millisecond, WakeUp: 4}, nil)
+			defer v.Stop()
 			begin, told := time.Now(), 0
 			share := 0.0
 			r := parseScan(t, v.Scan(t.Context(), []byte(body), func(p bridge.ScanProgress) {
@@ -92,7 +93,7 @@ func TestScanFindsAll(t *testing.T) {
 // TestScanOfBothEditions finds meters of 2007 and of 1997 on one bus, a short address among them.
 func TestScanOfBothEditions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		meters := simulated(t, "000000000042")
+		meters := line.Simulated(t, "000000000042")
 		for _, address := range []string{"970000000042", "4711"} {
 			m, err := simulator.NewMeter(simulator.MeterOptions{Address: address, Version: dlt645.V1997})
 			if err != nil {
@@ -100,8 +101,8 @@ func TestScanOfBothEditions(t *testing.T) {
 			}
 			meters = append(meters, m)
 		}
-		v := newVirtualSite(t, simulator.BusOptions{Meters: meters, Baud: 2400, Turnaround: 20 * time.Millisecond, WakeUp: 4}, nil)
-		defer v.stop()
+		v := line.NewSite(t, simulator.BusOptions{Meters: meters, Baud: 2400, Turnaround: 20 * time.Millisecond, WakeUp: 4}, nil)
+		defer v.Stop()
 		r := parseScan(t, v.Scan(t.Context(), nil, func(bridge.ScanProgress) {}))
 		if r.addresses() != "000000000042 970000000042 AAAAAAAA4711" || !r.Sure {
 			t.Errorf("found %+v", r)
@@ -127,8 +128,8 @@ func TestScanWithFaults(t *testing.T) {
 		}
 		for seed := range uint64(3) {
 			synctest.Test(t, func(t *testing.T) {
-				v := newVirtualSite(t, simulator.BusOptions{Meters: simulated(t, unlike...), Baud: 2400, Turnaround: 20 * time.Millisecond, WakeUp: 4, Faults: faults, Seed: seed}, nil)
-				defer v.stop()
+				v := line.NewSite(t, simulator.BusOptions{Meters: line.Simulated(t, unlike...), Baud: 2400, Turnaround: 20 * time.Millisecond, WakeUp: 4, Faults: faults, Seed: seed}, nil)
+				defer v.Stop()
 				r := parseScan(t, v.Scan(t.Context(), []byte(`{"meters":8,"protocols":["2007"]}`), func(bridge.ScanProgress) {}))
 				for _, m := range r.Meters {
 					if !slices.Contains(unlike, m.Address) {
@@ -146,8 +147,8 @@ func TestScanWithFaults(t *testing.T) {
 // TestScanYields checks that reads go before a scan, and that a second scan is turned away.
 func TestScanYields(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v := newVirtualSite(t, simulator.BusOptions{Meters: simulated(t, "000000000001"), Baud: 2400, Turnaround: 20 * time.Millisecond, WakeUp: 4}, nil)
-		defer v.stop()
+		v := line.NewSite(t, simulator.BusOptions{Meters: line.Simulated(t, "000000000001"), Baud: 2400, Turnaround: 20 * time.Millisecond, WakeUp: 4}, nil)
+		defer v.Stop()
 		ctx, cancel := context.WithCancel(t.Context())
 		scanned := make(chan []byte)
 		go func() { scanned <- v.Scan(ctx, []byte(`{"protocols":["2007"]}`), func(bridge.ScanProgress) {}) }()
@@ -180,8 +181,8 @@ func TestScanYields(t *testing.T) {
 
 func TestScanRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v := newVirtualSite(t, simulator.BusOptions{Baud: 2400}, nil)
-		defer v.stop()
+		v := line.NewSite(t, simulator.BusOptions{Baud: 2400}, nil)
+		defer v.Stop()
 		for _, test := range []struct{ tail, body, code, message string }{
 			{"scan", "everything", "bad_request", "JSON object"},
 			{"scan/main", "", "bad_request", "test/request/scan"},
@@ -290,8 +291,8 @@ func TestScanOverMQTT(t *testing.T) {
 func TestScanOfAnAddressWithLetters(t *testing.T) {
 	for _, addresses := range [][]string{{"00000000B2C3"}, {"000000000001", "00000000B2C3"}, {"000000000001", "000000000002", "00000000B2C3", "0000C3000002"}} {
 		synctest.Test(t, func(t *testing.T) {
-			v := newVirtualSite(t, simulator.BusOptions{Meters: simulated(t, addresses...), Baud: 2400, Turnaround: 20 * time.Millisecond, WakeUp: 4}, nil)
-			defer v.stop()
+			v := line.NewSite(t, simulator.BusOptions{Meters: line.Simulated(t, addresses...), Baud: 2400, Turnaround: 20 * time.Millisecond, WakeUp: 4}, nil)
+			defer v.Stop()
 			body := fmt.Appendf(nil, `{"protocols":["2007"],"meters":%d}`, len(addresses))
 			r := parseScan(t, v.Scan(t.Context(), body, func(bridge.ScanProgress) {}))
 			if r.addresses() != strings.Join(addresses, " ") {
@@ -332,10 +333,10 @@ func TestScanTellsWhatItHeard(t *testing.T) {
 				sum += b
 			}
 			answer[len(answer)-2] = sum
-			v := newVirtualSite(t, simulator.BusOptions{Baud: 2400}, func(_ *simulator.Bus, c *bus.Config) {
+			v := line.NewSite(t, simulator.BusOptions{Baud: 2400}, func(_ *simulator.Bus, c *bus.Config) {
 				c.Open = func(context.Context) (bus.Port, error) { return &parrotPort{answer: answer}, nil }
 			})
-			defer v.stop()
+			defer v.Stop()
 			reply := v.Scan(t.Context(), []byte(`{"protocols":["2007"],"id":"1"}`), func(bridge.ScanProgress) {})
 			var r struct {
 				Meters []any

@@ -1,4 +1,4 @@
-package main
+package line
 
 import (
 	"encoding/json"
@@ -31,7 +31,7 @@ type historyReply struct {
 // An archive is a bridge on a simulated line in virtual time, whose meters have stored for
 // years.
 type archive struct {
-	*virtualSite
+	*Site
 	t *testing.T
 }
 
@@ -39,10 +39,10 @@ type archive struct {
 func newArchive(t *testing.T, faults simulator.Faults, addresses ...string) *archive {
 	t.Helper()
 	o := simulator.BusOptions{
-		Meters: simulated(t, addresses...), Baud: 2400, Turnaround: 20 * time.Millisecond, WakeUp: 4, Seed: 7, Faults: faults,
+		Meters: Simulated(t, addresses...), Baud: 2400, Turnaround: 20 * time.Millisecond, WakeUp: 4, Seed: 7, Faults: faults,
 		Now: func() time.Time { return archiveTime(time.Now()) },
 	}
-	return &archive{newVirtualSite(t, o, nil), t}
+	return &archive{NewSite(t, o, nil), t}
 }
 
 // archiveTime is the meters' idea of a moment of virtual time, which begins with the year 2000.
@@ -204,14 +204,14 @@ func TestHistoryWithFaults(t *testing.T) {
 		whole := 0
 		for seed := range uint64(12) {
 			o := simulator.BusOptions{
-				Meters: simulated(t, "000000000001"), Baud: 9600, Turnaround: 20 * time.Millisecond, WakeUp: 4, Seed: seed,
+				Meters: Simulated(t, "000000000001"), Baud: 9600, Turnaround: 20 * time.Millisecond, WakeUp: 4, Seed: seed,
 				Faults: simulator.Faults{
 					simulator.FaultNoReply: 0.06, simulator.FaultLate: 0.03, simulator.FaultFlip: 0.03, simulator.FaultTruncated: 0.03, simulator.FaultForeign: 0.03,
 					simulator.FaultOtherDI: 0.03, simulator.FaultJunk: 0.03, simulator.FaultEcho: 0.03,
 				},
 				Now: func() time.Time { return archiveTime(time.Now()) },
 			}
-			bad := &archive{newVirtualSite(t, o, func(_ *simulator.Bus, c *bus.Config) { c.Baud = 9600 }), t}
+			bad := &archive{NewSite(t, o, func(_ *simulator.Bus, c *bus.Config) { c.Baud = 9600 }), t}
 			for _, item := range []string{"load_record_1", "daily_freeze_forward_active_energy", "hourly_freeze"} {
 				reply := bad.read("000000000001", span(item, now.AddDate(0, 0, -4), to))
 				if reply.OK {
@@ -238,7 +238,7 @@ func TestHistoryWithFaults(t *testing.T) {
 					}
 				}
 			}
-			bad.stop()
+			bad.Stop()
 		}
 		if whole == 0 || errors["garbled"]+errors["timeout"] == 0 || len(errors) > 2 {
 			t.Errorf("%d were read as a whole, errors %v: the faults were too few or too many, or did something else", whole, errors)
@@ -271,7 +271,7 @@ func TestHistoryWhileStopping(t *testing.T) {
 		answer := make(chan historyReply)
 		go func() { answer <- a.read("000000000001", span("load_record", from, time.Time{})) }()
 		time.Sleep(time.Minute)
-		a.stop()
+		a.Stop()
 		if reply := <-answer; reply.Errors["load_record"].Code != "stopping" {
 			t.Errorf("%+v", reply)
 		}

@@ -1,4 +1,4 @@
-package main
+package line
 
 import (
 	"cmp"
@@ -77,7 +77,7 @@ func TestSoakOnPTY(t *testing.T) {
 	served := make(chan error, 1)
 	s := newSoak(t, simulator.BusOptions{Baud: 9600, Faults: faults}, func(line *simulator.Bus, c *bus.Config) {
 		go func() { served <- line.ServePTY(ctx, pty) }()
-		serial, err := busConfig("serial://" + link + "?baud=9600")
+		serial, err := bus.ParseURL("serial://"+link+"?baud=9600", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -95,7 +95,7 @@ type counter interface{ Counts() simulator.Counts }
 
 // A soak is a bus under load, and the account of what came of it.
 type soak struct {
-	*virtualSite
+	*Site
 	t         *testing.T
 	meters    map[string]counter
 	addresses []string
@@ -190,7 +190,7 @@ func newSoak(t *testing.T, o simulator.BusOptions, change func(*simulator.Bus, *
 		s.meters[address], s.addresses = m, append(s.addresses, address)
 		s.protocols[address] = dlt698.New(time.UTC)
 	}
-	s.virtualSite = newVirtualSite(t, o, func(line *simulator.Bus, c *bus.Config) {
+	s.Site = NewSite(t, o, func(line *simulator.Bus, c *bus.Config) {
 		if change != nil {
 			change(line, c)
 		}
@@ -300,12 +300,12 @@ func (s *soak) run(exchanges int) {
 	})
 	clients.Wait()
 	for range 100 { // a probe of a dead meter counts as well, and another may follow
-		if s.bus.State().Queue == 0 {
+		if s.Bus.State().Queue == 0 {
 			break
 		}
 		<-time.After(time.Second)
 	}
-	if n := s.bus.State().Queue; n != 0 {
+	if n := s.Bus.State().Queue; n != 0 {
 		t.Errorf("%d requests are still in the queue", n)
 	}
 	if n := runtime.NumGoroutine(); n > goroutines+2 {
@@ -314,7 +314,7 @@ func (s *soak) run(exchanges int) {
 	if before, after := s.heap, heap(); after > before+4<<20 {
 		t.Errorf("%d bytes of memory in use, %d after half of the time", after, before)
 	}
-	s.stop()
+	s.Stop()
 	c := s.tally
 	t.Logf("%d exchanges, %d stops: %d values (%d in %d frames that the line forged), %d refused, %d timeouts, %d garbled, %d down, %d expired; commands: %d acknowledged, %d refused, %d unknown, %d not begun; longest wait %v",
 		c.exchanges, c.stops, c.values, c.values-c.right, c.forged, c.refused, c.timeout, c.garbled, c.down, c.expired, c.acknowledged, c.commandRefused, c.unknown, c.not, c.worst)
@@ -352,11 +352,11 @@ func (s *soak) read(random *rand.Rand, class protocol.Class) {
 	spoken := s.protocols[address]
 	lists := soakItems[spoken.Name()]
 	items := lists[random.IntN(len(lists))]
-	plan, err := spoken.Plan(protocol.Request{Verb: protocol.VerbRead, Class: class, Address: addressOf(spoken, address), Items: items}, s.bus.Meter(addressOf(spoken, address).MeterKey))
+	plan, err := spoken.Plan(protocol.Request{Verb: protocol.VerbRead, Class: class, Address: AddressOf(spoken, address), Items: items}, s.Bus.Meter(AddressOf(spoken, address).MeterKey))
 	begin := time.Now()
 	for err == nil {
 		var report <-chan bus.Report
-		if report, err = s.bus.Submit(bus.Job{Steps: plan.Steps, Deadline: begin.Add(soakDeadline), Continued: true}); err != nil {
+		if report, err = s.Bus.Submit(bus.Job{Steps: plan.Steps, Deadline: begin.Add(soakDeadline), Continued: true}); err != nil {
 			break
 		}
 		replies := (<-report).Replies
@@ -535,7 +535,16 @@ func (s *soak) ask(random *rand.Rand) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	r := parseReply(s.t, s.Ask("read/"+address, request))
+	var r struct {
+		ID, Address string
+		Values      map[string]json.RawMessage
+		Errors      map[string]json.RawMessage
+		Error       *struct{ Code string }
+		Time        time.Time
+	}
+	if err := json.Unmarshal(s.Ask("read/"+address, request), &r); err != nil {
+		s.t.Fatal(err)
+	}
 	took := time.Since(begin)
 	if r.ID != id || r.Address != address || len(r.Values)+len(r.Errors) != len(items) {
 		s.t.Errorf("read %v of %s: %+v", items, address, r)
@@ -576,7 +585,7 @@ func (s *soak) command(random *rand.Rand) {
 		address = "202412345678"
 		step = alarm698(s.t, address, number)
 	}
-	report, err := s.bus.Submit(bus.Job{Steps: []protocol.Step{step}, Deadline: time.Now().Add(soakDeadline)})
+	report, err := s.Bus.Submit(bus.Job{Steps: []protocol.Step{step}, Deadline: time.Now().Add(soakDeadline)})
 	if err != nil {
 		s.t.Errorf("alarm %d to %s: %v", number, address, err)
 		return

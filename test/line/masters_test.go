@@ -1,4 +1,4 @@
-package main
+package line
 
 import (
 	"bytes"
@@ -74,7 +74,7 @@ func newWire(t testing.TB, kind string, baud, n int) *wire {
 	for i := range n {
 		addresses = append(addresses, fmt.Sprintf("%012d", i+1))
 	}
-	w := &wire{t: t, kind: kind, baud: baud, meters: simulated(t, addresses...), spoken: dlt645.New(dlt645.V2007, time.UTC)}
+	w := &wire{t: t, kind: kind, baud: baud, meters: Simulated(t, addresses...), spoken: dlt645.New(dlt645.V2007, time.UTC)}
 	line := simulator.NewBus(simulator.BusOptions{Meters: w.meters, Baud: baud, Turnaround: benchTurnaround, WakeUp: benchWakeUp})
 	if kind == "virtual" {
 		w.config = virtualBus(line, baud)
@@ -101,7 +101,7 @@ func newWire(t testing.TB, kind string, baud, n int) *wire {
 		url = "tcp://" + listener.Addr().String()
 	}
 	var err error
-	if w.config, err = busConfig(fmt.Sprintf("%s?baud=%d&fe=%d", url, baud, benchWakeUp)); err != nil {
+	if w.config, err = bus.ParseURL(fmt.Sprintf("%s?baud=%d&fe=%d", url, baud, benchWakeUp), nil); err != nil {
 		t.Fatal(err)
 	}
 	return w
@@ -196,7 +196,7 @@ func (m *master) plan(address string, together bool) (steps []protocol.Step) {
 		}
 	}
 	for _, items := range lists {
-		plan, err := spoken.Plan(protocol.Request{Verb: protocol.VerbRead, Class: protocol.ClassPoll, Address: addressOf(spoken, address), Items: items}, m.Meter(addressOf(spoken, address).MeterKey))
+		plan, err := spoken.Plan(protocol.Request{Verb: protocol.VerbRead, Class: protocol.ClassPoll, Address: AddressOf(spoken, address), Items: items}, m.Meter(AddressOf(spoken, address).MeterKey))
 		if err != nil || len(plan.Errors) > 0 {
 			m.t.Fatalf("plan for %s: %v %v", address, err, plan.Errors)
 		}

@@ -1,4 +1,4 @@
-package main
+package line
 
 import (
 	"encoding/json"
@@ -20,10 +20,10 @@ func TestLoad(t *testing.T) {
 	const clients, requests, pause, ttl = 100, 100, 10 * time.Millisecond, 5 * time.Second
 	synctest.Test(t, func(t *testing.T) {
 		addresses := []string{"000000000001", "000000000002", "000000000003", "000000000004"}
-		site := newVirtualSite(t, simulator.BusOptions{Meters: simulated(t, addresses...), Baud: 2400, Turnaround: 20 * time.Millisecond, WakeUp: 4}, nil)
-		site.stop()
-		site.config.Queue = 1000
-		site.start(t)
+		site := NewSite(t, simulator.BusOptions{Meters: Simulated(t, addresses...), Baud: 2400, Turnaround: 20 * time.Millisecond, WakeUp: 4}, nil)
+		site.Stop()
+		site.Config.Queue = 1000
+		site.Start(t)
 		// A request and its answer for four bytes of energy, a command and its acknowledgement.
 		wire := func(bytes int) time.Duration { return time.Duration(bytes) * 11 * time.Second / 2400 }
 		step := max(wire(4+16)+20*time.Millisecond+wire(4+20), wire(4+28)+20*time.Millisecond+wire(4+12))
@@ -74,7 +74,7 @@ func TestLoad(t *testing.T) {
 			t.Errorf("%v of %d requests", outcomes, clients*requests)
 		}
 
-		if n := site.bus.State().Queue; n != 0 {
+		if n := site.Bus.State().Queue; n != 0 {
 			t.Errorf("%d requests wait after the flood", n)
 		}
 		if r := loadReply(t, site.Ask("read/"+addresses[0], []byte("forward_active_energy"))); !r.OK || r.Bus.QueuedMS > 1 {

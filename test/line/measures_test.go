@@ -1,18 +1,14 @@
-package main
+package line
 
 import (
 	"flag"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
-	"text/tabwriter"
 	"time"
 
 	"dlt645-mqtt/bridge/bus"
@@ -26,22 +22,12 @@ import (
 
 var measureLines = flag.String("measures", "", "`list` of speeds at which TestMeasures also measures lines in real time, over a pty and over TCP, and prints all as a table")
 
-// A measure is one row of the table: a figure of ours, what the wire or the other side of the
-// comparison has in the same run, and the ratio that is to be reached.
-type measure struct {
-	what, where  string
-	ours, theirs string
-	ratio        string
-	reach        string
-	missed       bool
-}
-
 // TestMeasures checks what the bus is to reach on simulated lines of 11 bits a byte with 20 ms
 // turnaround. In virtual time every delay is the bus's own doing, not the machine's, so what is
 // found there must always hold. With -measures=2400,9600 the same is measured in real time, and
 // everything is printed.
 func TestMeasures(t *testing.T) {
-	var table []measure
+	var table []Measure
 	for _, baud := range []int{2400, 9600, 115200} {
 		synctest.Test(t, func(t *testing.T) { table = append(table, measureLine(t, "virtual", baud)...) })
 	}
@@ -51,8 +37,8 @@ func TestMeasures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { table = append(table, measureDead(t)) })
 	synctest.Test(t, func(t *testing.T) { table = append(table, measureEqual(t)) })
 	for _, row := range table {
-		if row.missed {
-			t.Errorf("%s (%s): %s against %s, ratio %s; wanted %s", row.what, row.where, row.ours, row.theirs, row.ratio, row.reach)
+		if row.Missed {
+			t.Errorf("%s (%s): %s against %s, ratio %s; wanted %s", row.What, row.Where, row.Ours, row.Theirs, row.Ratio, row.Reach)
 		}
 	}
 	if *measureLines == "" {
@@ -67,7 +53,7 @@ func TestMeasures(t *testing.T) {
 		speeds = append(speeds, baud)
 	}
 	// The lines are measured side by side: each is idle most of the time, as seen from here.
-	rows := make([][]measure, 2*len(speeds))
+	rows := make([][]Measure, 2*len(speeds))
 	t.Run("lines", func(t *testing.T) {
 		for i := range rows {
 			kind, baud := []string{"pty", "tcp"}[i%2], speeds[i/2]
@@ -77,33 +63,14 @@ func TestMeasures(t *testing.T) {
 			})
 		}
 	})
-	binary := buildBinary(t)
-	table = append(append(table, slices.Concat(rows...)...), measureDecode(), measureDecode698(), measureBinary(t, binary))
-	table = append(table, measurePolling(t, binary)...)
-	printTable(table)
+	PrintMeasures(append(append(table, slices.Concat(rows...)...), measureDecode(), measureDecode698()))
 }
-
-func printTable(table []measure) {
-	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(w, "WHAT\tLINE\tOURS\tAGAINST\tRATIO\tTO REACH\t")
-	for _, row := range table {
-		verdict := ""
-		if row.missed {
-			verdict = "missed"
-		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", row.what, row.where, row.ours, row.theirs, row.ratio, row.reach, verdict)
-	}
-	_ = w.Flush()
-}
-
-// seconds rounds for people.
-func seconds(d time.Duration) string { return fmt.Sprintf("%.3f s", d.Seconds()) }
 
 func rate(r *record) float64 { return float64(r.values) / r.elapsed().Seconds() }
 
 // measureLine polls 20 items of 4 meters and compares: our bus with the time that the wire
 // itself needs, blocks with single items, ours with the ideal master and with a simple one.
-func measureLine(t *testing.T, kind string, baud int) []measure {
+func measureLine(t *testing.T, kind string, baud int) []Measure {
 	w := newWire(t, kind, baud, 4)
 	where := fmt.Sprintf("%s %d", kind, baud)
 	addresses := make([]string, 0, len(w.meters))
@@ -134,10 +101,10 @@ func measureLine(t *testing.T, kind string, baud int) []measure {
 		reach, short = "at least 98 %", busy < 0.98
 	}
 	behind := blocks.elapsed().Seconds() / ideal.elapsed().Seconds()
-	return []measure{
+	return []Measure{
 		{
 			"polling 20 items of 4 meters: wire busy", where,
-			seconds(blocks.elapsed()), seconds(own) + " of the wire", fmt.Sprintf("%.1f %%", 100*busy), reach, short,
+			Seconds(blocks.elapsed()), Seconds(own) + " of the wire", fmt.Sprintf("%.1f %%", 100*busy), reach, short,
 		},
 		{
 			"the same as blocks against one by one", where,
@@ -145,7 +112,7 @@ func measureLine(t *testing.T, kind string, baud int) []measure {
 		},
 		{
 			"the same against the ideal master", where,
-			seconds(blocks.elapsed()), seconds(ideal.elapsed()), fmt.Sprintf("%.3f", behind), "at most 1.01", behind > 1.01,
+			Seconds(blocks.elapsed()), Seconds(ideal.elapsed()), fmt.Sprintf("%.3f", behind), "at most 1.01", behind > 1.01,
 		},
 		{
 			"the same against one by one until silence", where,
@@ -159,7 +126,7 @@ func measureLine(t *testing.T, kind string, baud int) []measure {
 }
 
 // measureLists polls 20 items of 4 meters of DL/T 698.45, as lists and one by one.
-func measureLists(t *testing.T, baud int) []measure {
+func measureLists(t *testing.T, baud int) []Measure {
 	w := newWire698(t, baud, 4)
 	where := fmt.Sprintf("virtual %d", baud)
 	addresses := []string{"000000000001", "000000000002", "000000000003", "000000000004"}
@@ -175,20 +142,20 @@ func measureLists(t *testing.T, baud int) []measure {
 	}
 	gain := rate(&lists) / rate(&singles)
 	behind := lists.elapsed().Seconds() / ideal.elapsed().Seconds()
-	return []measure{
+	return []Measure{
 		{
 			"20 items of 4 meters by DL/T 698.45: lists against one by one", where,
 			fmt.Sprintf("%.1f values/s", rate(&lists)), fmt.Sprintf("%.1f values/s", rate(&singles)), fmt.Sprintf("%.2f", gain), "at least 7", gain < 7,
 		},
 		{
 			"the same against the ideal master", where,
-			seconds(lists.elapsed()), seconds(ideal.elapsed()), fmt.Sprintf("%.3f", behind), "at most 1.03", behind > 1.03,
+			Seconds(lists.elapsed()), Seconds(ideal.elapsed()), fmt.Sprintf("%.3f", behind), "at most 1.03", behind > 1.03,
 		},
 	}
 }
 
 // measureModbus polls 20 items of a meter of Modbus.
-func measureModbus(t *testing.T, baud int) []measure {
+func measureModbus(t *testing.T, baud int) []Measure {
 	model, _ := modbus.BuiltIn("dtsu666")
 	meter, err := simulator.NewSlave(simulator.SlaveOptions{Address: "7", Map: model})
 	if err != nil {
@@ -211,15 +178,15 @@ func measureModbus(t *testing.T, baud int) []measure {
 	each := float64(len(all.exchanges)) / passes
 	behind := all.elapsed().Seconds() / ideal.Seconds()
 	where := fmt.Sprintf("virtual %d", baud)
-	return []measure{
+	return []Measure{
 		{"20 items of a meter of Modbus: exchanges", where, fmt.Sprintf("%.1f", each), "20 items", "", "at most 3", each > 3 || all.values != passes*len(pollItems)},
-		{"the same against the ideal master", where, seconds(all.elapsed()), seconds(ideal), fmt.Sprintf("%.3f", behind), "at most 1.03", behind > 1.03},
+		{"the same against the ideal master", where, Seconds(all.elapsed()), Seconds(ideal), fmt.Sprintf("%.3f", behind), "at most 1.03", behind > 1.03},
 	}
 }
 
 // measureMixed polls meters of each protocol on one line, at two speeds. A change of speed costs the line nothing
 // there; what it does cost is the bus's own doing.
-func measureMixed(t *testing.T) measure {
+func measureMixed(t *testing.T) Measure {
 	fast := protocol.Mode{Baud: 9600, Parity: "even", Stop: 1}
 	model, _ := modbus.BuiltIn("dtsu666")
 	grid, err := simulator.NewMeter698(simulator.Meter698Options{Address: "000000000003", Mode: fast})
@@ -235,7 +202,7 @@ func measureMixed(t *testing.T) measure {
 		t.Fatal(err)
 	}
 	line := simulator.NewBus(simulator.BusOptions{
-		Meters: simulated(t, "000000000001", "000000000002"), Devices: []simulator.Device{grid, rail, water},
+		Meters: Simulated(t, "000000000001", "000000000002"), Devices: []simulator.Device{grid, rail, water},
 		Baud: 2400, Turnaround: benchTurnaround, WakeUp: benchWakeUp,
 	})
 	w := &wire{t: t, kind: "virtual", baud: 2400, config: virtualBus(line, 2400)}
@@ -255,7 +222,7 @@ func measureMixed(t *testing.T) measure {
 		{"7", modbus.New(model), pollItems, fast},
 		{"00000000000004", cjt188.New(time.UTC), []string{"volume"}, protocol.Mode{}},
 	} {
-		address := addressOf(meter.spoken, meter.address)
+		address := AddressOf(meter.spoken, meter.address)
 		pollers.Go(func() {
 			for time.Since(begin) < 5*time.Minute {
 				// Planned anew each time, as the bridge does: a plan rests on what is known of the meter.
@@ -274,13 +241,13 @@ func measureMixed(t *testing.T) measure {
 	pollers.Wait()
 	busy := m.State().Utilisation
 	m.stop()
-	return measure{
+	return Measure{
 		"DL/T 645 and CJ/T 188 at 2400, DL/T 698.45 and Modbus at 9600 baud: wire busy", "virtual", fmt.Sprintf("%d values", m.record.values), "", fmt.Sprintf("%.1f %%", 100*busy), "at least 90 %", busy < 0.9,
 	}
 }
 
 // measureDead compares what nine meters give with and without a tenth that is dead.
-func measureDead(t *testing.T) measure {
+func measureDead(t *testing.T) Measure {
 	w := newWire(t, "virtual", 2400, 9)
 	var nine []string
 	for _, m := range w.meters {
@@ -300,14 +267,14 @@ func measureDead(t *testing.T) measure {
 	with := sum(m.readings(append(nine, "000000000099"), during))
 	m.stop()
 	share := float64(with) / float64(without)
-	return measure{
+	return Measure{
 		"1 of 10 meters dead: readings of the others", "virtual 2400",
 		fmt.Sprintf("%d in %v", with, during), fmt.Sprintf("%d without it", without), fmt.Sprintf("%.1f %%", 100*share), "at least 97 %", share < 0.97,
 	}
 }
 
 // measureEqual sends a thousand equal reads at once.
-func measureEqual(t *testing.T) measure {
+func measureEqual(t *testing.T) Measure {
 	w := newWire(t, "virtual", 2400, 1)
 	m := w.master()
 	step := m.plan("000000000001", true)[:1]
@@ -326,19 +293,19 @@ func measureEqual(t *testing.T) measure {
 	}
 	m.stop()
 	n := len(m.record.exchanges)
-	return measure{"1,000 equal reads at once: exchanges", "virtual 2400", fmt.Sprint(n), "1000 reads", "", "at most 2", n > 2}
+	return Measure{"1,000 equal reads at once: exchanges", "virtual 2400", fmt.Sprint(n), "1000 reads", "", "at most 2", n > 2}
 }
 
 // measureDecode decodes the answer with the block of all voltages.
-func measureDecode() measure {
-	plan, err := dlt645.New(dlt645.V2007, time.UTC).Plan(protocol.Request{Verb: protocol.VerbRead, Address: addressOf(dlt645.New(dlt645.V2007, time.UTC), "000000000001"), Items: pollItems[:3]}, nil)
+func measureDecode() Measure {
+	plan, err := dlt645.New(dlt645.V2007, time.UTC).Plan(protocol.Request{Verb: protocol.VerbRead, Address: AddressOf(dlt645.New(dlt645.V2007, time.UTC), "000000000001"), Items: pollItems[:3]}, nil)
 	if err != nil {
-		return measure{what: "decode a frame", ours: err.Error(), missed: true}
+		return Measure{What: "decode a frame", Ours: err.Error(), Missed: true}
 	}
 	frame := dlt645.Frame{Address: dlt645.Address{0, 0, 0, 0, 0, 1}, Control: 0x91, Data: []byte{0x00, 0xFF, 0x01, 0x02, 0x01, 0x22, 0x02, 0x22, 0x03, 0x22}}
 	answer, err := frame.AppendBinary(nil)
 	if err != nil {
-		return measure{what: "decode a frame", ours: err.Error(), missed: true}
+		return Measure{What: "decode a frame", Ours: err.Error(), Missed: true}
 	}
 	values := 0
 	result := testing.Benchmark(func(b *testing.B) {
@@ -351,28 +318,28 @@ func measureDecode() measure {
 		}
 	})
 	each := float64(result.AllocsPerOp()) / float64(max(1, values))
-	return measure{
+	return Measure{
 		"decode a frame into three values", "", fmt.Sprintf("%d ns, %.1f allocations a value", result.NsPerOp(), each), "", "",
 		"under 1000 ns, 2 allocations", result.NsPerOp() >= 1000 || each > 2 || values != 3,
 	}
 }
 
 // measureDecode698 decodes the answer with one register of DL/T 698.45.
-func measureDecode698() measure {
+func measureDecode698() Measure {
 	const what = "decode a frame of DL/T 698.45 with one register"
 	spoken := dlt698.New(time.UTC)
-	plan, err := spoken.Plan(protocol.Request{Verb: protocol.VerbRead, Address: addressOf(spoken, "000000000000"), Items: []string{"forward_active_energy"}}, nil)
+	plan, err := spoken.Plan(protocol.Request{Verb: protocol.VerbRead, Address: AddressOf(spoken, "000000000000"), Items: []string{"forward_active_energy"}}, nil)
 	if err != nil {
-		return measure{what: what, ours: err.Error(), missed: true}
+		return Measure{What: what, Ours: err.Error(), Missed: true}
 	}
 	request, err := dlt698.ParseFrame(plan.Steps[0].First.Request)
 	if err != nil {
-		return measure{what: what, ours: err.Error(), missed: true}
+		return Measure{What: what, Ours: err.Error(), Missed: true}
 	}
 	apdu := []byte{0x85, 1, request.Data[2], 0x00, 0x10, 0x02, 0x01, 1, 6, 0x00, 0x01, 0xE2, 0x40, 0, 0}
 	answer, err := dlt698.Frame{Control: 0xC3, Address: request.Address, Client: request.Client, Data: apdu}.AppendBinary(nil)
 	if err != nil {
-		return measure{what: what, ours: err.Error(), missed: true}
+		return Measure{What: what, Ours: err.Error(), Missed: true}
 	}
 	values := 0
 	result := testing.Benchmark(func(b *testing.B) {
@@ -384,31 +351,8 @@ func measureDecode698() measure {
 			values = len(result.Values)
 		}
 	})
-	return measure{
+	return Measure{
 		what, "", fmt.Sprintf("%d ns, %d allocations", result.NsPerOp(), result.AllocsPerOp()), "", "",
 		"under 1000 ns, 2 allocations", result.NsPerOp() >= 1000 || result.AllocsPerOp() > 2 || values != 1,
 	}
-}
-
-// buildBinary builds the binary as a release does and returns its path.
-func buildBinary(t *testing.T) string {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "dlt645-mqtt")
-	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", file, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	return file
-}
-
-// measureBinary weighs the binary.
-func measureBinary(t *testing.T, file string) measure {
-	t.Helper()
-	info, err := os.Stat(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	const most = 18_000_000
-	return measure{"binary, stripped", "", fmt.Sprintf("%.1f MB", float64(info.Size())/1e6), "", "", "under 18 MB", info.Size() >= most}
 }

@@ -1,4 +1,4 @@
-package main
+package line
 
 import (
 	"encoding/json"
@@ -82,15 +82,15 @@ func runModel(t *testing.T, faults simulator.Faults, seed uint64, steps []modelS
 	if err != nil {
 		t.Fatal(err)
 	}
-	older := simulated(t, modelMeters[:2]...)
+	older := Simulated(t, modelMeters[:2]...)
 	counters := []counter{older[0], older[1], grid}
-	site := newVirtualSite(t, simulator.BusOptions{
+	site := NewSite(t, simulator.BusOptions{
 		Meters: older, Devices: []simulator.Device{grid}, Baud: 9600, Turnaround: 20 * time.Millisecond, Faults: faults, Seed: seed,
 	}, nil)
-	site.stop()
-	spoken := newProtocols(time.FixedZone("", 8*60*60))[dlt698.Name]
-	site.meters = []meters.Meter{{Name: "grid", Address: addressOf(spoken, grid.Address()), Protocol: spoken}}
-	site.start(t)
+	site.Stop()
+	spoken := dlt698.New(time.FixedZone("", 8*60*60))
+	site.Meters = []meters.Meter{{Name: "grid", Address: AddressOf(spoken, grid.Address()), Protocol: spoken}}
+	site.Start(t)
 	var (
 		waiting sync.WaitGroup
 		mu      sync.Mutex
@@ -100,9 +100,9 @@ func runModel(t *testing.T, faults simulator.Faults, seed uint64, steps []modelS
 	for _, step := range steps {
 		time.Sleep(step.Pause) // virtual
 		if step.Restart {
-			site.stop()
-			site.config.Successor = true // as every process on a real line
-			site.start(t)
+			site.Stop()
+			site.Config.Successor = true // as every process on a real line
+			site.Start(t)
 			run++
 			continue
 		}
@@ -129,7 +129,7 @@ func runModel(t *testing.T, faults simulator.Faults, seed uint64, steps []modelS
 		})
 	}
 	waiting.Wait()
-	site.stop()
+	site.Stop()
 	return judgeModel(counters, replies)
 }
 

@@ -1,4 +1,4 @@
-package main
+package line
 
 import (
 	"strings"
@@ -14,8 +14,8 @@ import (
 func TestFalseHeadersCostNoTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		addresses := []string{"112233445566", "681668166816"}
-		site := newVirtualSite(t, simulator.BusOptions{
-			Meters: simulated(t, addresses...), Baud: 9600, Turnaround: 20 * time.Millisecond,
+		site := NewSite(t, simulator.BusOptions{
+			Meters: Simulated(t, addresses...), Baud: 9600, Turnaround: 20 * time.Millisecond,
 			Faults: simulator.Faults{simulator.FaultJunk: 1, simulator.FaultFE: 1},
 		}, nil)
 		for n := range 100 {

@@ -1,4 +1,4 @@
-package main
+package line
 
 import (
 	"encoding/json"
@@ -20,16 +20,16 @@ func TestShortAddressOf1997(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			v := newVirtualSite(t, simulator.BusOptions{Meters: []*simulator.Meter{meter}, Baud: 1200, Turnaround: 20 * time.Millisecond}, nil)
-			v.stop()
+			v := NewSite(t, simulator.BusOptions{Meters: []*simulator.Meter{meter}, Baud: 1200, Turnaround: 20 * time.Millisecond}, nil)
+			v.Stop()
 			edition := dlt645.New(dlt645.V1997, time.FixedZone("", 8*60*60))
 			m := meters.Meter{Name: "short", Protocol: edition}
 			if m.Address, err = edition.ParseAddress(given); err != nil {
 				t.Fatal(err)
 			}
-			v.meters = []meters.Meter{m}
-			v.start(t)
-			defer v.stop()
+			v.Meters = []meters.Meter{m}
+			v.Start(t)
+			defer v.Stop()
 			ask := func(tail, body string) (reply struct {
 				OK      bool
 				Address string

@@ -129,14 +129,15 @@ func Open(ctx context.Context, config Config) (*Fleet, error) {
 	select {
 	case <-f.ready:
 	case <-ctx.Done():
-		cancel()
+		f.Close() // it waits, so that nothing is logged any more
 		return nil, fmt.Errorf("the broker %s cannot be used: %w", config.Broker.String(), ctx.Err())
 	}
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.refused != nil {
-		f.cancel()
-		return nil, f.refused
+	refused := f.refused
+	f.mu.Unlock()
+	if refused != nil {
+		f.Close()
+		return nil, refused
 	}
 	return f, nil
 }

@@ -116,10 +116,10 @@ func (c *commander) planRelay() (protocol.Plan, error) {
 		w := watch{commander: c, action: action}
 		switch fateOf(answer) {
 		case done:
-			w.since, w.times = answer.Came, lookTimes(c.Verify)
+			w.since, w.times = answer.Came, protocol.LookTimes(c.Verify)
 			return w.look(), nil
 		case unknown:
-			w.lost, w.times = true, lookTimes(c.Verify)
+			w.lost, w.times = true, protocol.LookTimes(c.Verify)
 			w.times = w.times[:min(len(w.times), 2)]
 			return w.look(), nil
 		case denied:
@@ -128,18 +128,6 @@ func (c *commander) planRelay() (protocol.Plan, error) {
 		return c.plan(), nil
 	}
 	return plan, nil
-}
-
-// lookTimes returns when to look whether the relay has moved: at 0.3, 1, 2, 4, 8 … seconds
-// after the command was answered, as long as that is within the time given for it.
-func lookTimes(within time.Duration) (times []time.Duration) {
-	for at := 300 * time.Millisecond; at <= within; {
-		times = append(times, at)
-		if at *= 2; at < time.Second {
-			at = time.Second
-		}
-	}
-	return times
 }
 
 // A watch looks after a relay command what became of it.
@@ -219,7 +207,7 @@ func (w watch) known() protocol.Report {
 		r.Readable, r.Pending = true, true
 		r.Note = "The meter took the command, but its relay has not moved yet. It may wait for its trip delay, for the current to fall, or for somebody to press the button at the meter; read status_3.relay_open to see when it has moved."
 	case w.failed != nil && w.relay == "":
-		r.Note = joinSentences(r.Note, "The meter took the command; what became of it could not be read back: "+w.failed.Error()+".")
+		r.Say("The meter took the command; what became of it could not be read back: " + w.failed.Error() + ".")
 	}
 	return r
 }
@@ -239,7 +227,7 @@ func (c *commander) explainRelay(action *relayAction, refusal error) protocol.Pl
 				ahead := clock.ahead()
 				r.Offset = &ahead
 				if ahead-c.Offset > c.Deadline {
-					r.Note = joinSentences(r.Note, "By the meter's clock, which is "+ahead.Round(time.Second).String()+
+					r.Say("By the meter's clock, which is " + ahead.Round(time.Second).String() +
 						" ahead of ours, the command was no longer valid when it came: set the clock with sync_clock, or send the command again now that its offset is known.")
 				}
 			}
@@ -251,12 +239,4 @@ func (c *commander) explainRelay(action *relayAction, refusal error) protocol.Pl
 		}), nil
 	}
 	return plan
-}
-
-// joinSentences puts a space between sentences, if there are two.
-func joinSentences(a, b string) string {
-	if a == "" {
-		return b
-	}
-	return a + " " + b
 }

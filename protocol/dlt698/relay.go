@@ -105,10 +105,10 @@ func (c *commander) planRelay() (protocol.Plan, error) {
 		w := watch{commander: c, action: action, of: oadRelayState}
 		switch fateOf(answer) {
 		case done:
-			w.since, w.times = answer.Came, lookTimes(c.Verify)
+			w.since, w.times = answer.Came, protocol.LookTimes(c.Verify)
 			return w.look(), nil
 		case unknown:
-			w.lost, w.times = true, lookTimes(c.Verify)
+			w.lost, w.times = true, protocol.LookTimes(c.Verify)
 			w.times = w.times[:min(len(w.times), 2)]
 			return w.look(), nil
 		case denied:
@@ -138,18 +138,6 @@ func timeTag(sent time.Time, valid time.Duration) []byte {
 		unit, n = spanMinutes, int64(valid/time.Minute)
 	}
 	return append(appendMoment(nil, sent), unit, byte(n>>8), byte(n))
-}
-
-// lookTimes returns when to look whether the relay has moved: at 0.3, 1, 2, 4, 8 … seconds
-// after the command was answered, as long as that is within the time given for it.
-func lookTimes(within time.Duration) (times []time.Duration) {
-	for at := 300 * time.Millisecond; at <= within; {
-		times = append(times, at)
-		if at *= 2; at < time.Second {
-			at = time.Second
-		}
-	}
-	return times
 }
 
 // A watch looks after a relay command what became of it.
@@ -240,7 +228,7 @@ func (w watch) known() protocol.Report {
 		r.Readable, r.Pending = true, true
 		r.Note = "The meter took the command, but its relay has not moved yet. It may wait for its trip delay, for the current to fall, or for somebody to press the button at the meter; read relay_open to see when it has moved."
 	case w.failed != nil && w.relay == "":
-		r.Note = joinSentences(r.Note, "The meter took the command; what became of it could not be read back: "+w.failed.Error()+".")
+		r.Say("The meter took the command; what became of it could not be read back: " + w.failed.Error() + ".")
 	}
 	return r
 }
@@ -264,12 +252,4 @@ func (c *commander) explainRelay(action *relayAction) protocol.Plan {
 		}), nil
 	}
 	return plan
-}
-
-// joinSentences puts a space between sentences, if there are two.
-func joinSentences(a, b string) string {
-	if a == "" {
-		return b
-	}
-	return a + " " + b
 }

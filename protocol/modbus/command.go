@@ -330,28 +330,16 @@ func (c *commander) planRelay() (protocol.Plan, error) {
 		watch := watch{commander: c, state: c.model.relayState(), want: want}
 		switch fateOf(answers[0]) {
 		case done:
-			watch.since, watch.times = answers[0].Came, lookTimes(c.Verify)
+			watch.since, watch.times = answers[0].Came, protocol.LookTimes(c.Verify)
 			return watch.next(), nil
 		case unknown:
-			watch.lost, watch.times = true, lookTimes(c.Verify)
+			watch.lost, watch.times = true, protocol.LookTimes(c.Verify)
 			watch.times = watch.times[:min(len(watch.times), 2)]
 			return watch.next(), nil
 		}
 		return c.plan(), nil
 	}
 	return plan, nil
-}
-
-// lookTimes returns when to look whether the relay has moved: at 0.3, 1, 2, 4, 8 … seconds after the
-// command was answered, as long as that is within the time given for it.
-func lookTimes(within time.Duration) (times []time.Duration) {
-	for at := 300 * time.Millisecond; at <= within; {
-		times = append(times, at)
-		if at *= 2; at < time.Second {
-			at = time.Second
-		}
-	}
-	return times
 }
 
 // A watch looks after a command what became of the relay.

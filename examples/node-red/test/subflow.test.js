@@ -1,7 +1,7 @@
 // The subflow DL/T 645 in a Node-RED, asked over HTTP.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { find, flows, message, missing, password, patience, start } from './stack.js'
+import { find, flows, message, missing, password, patience, start, withPatience } from './stack.js'
 
 const skip = missing('the Node-RED subflow', { mosquitto: find('mosquitto') && find('mosquitto_passwd'), go: find('go') })
 let stack
@@ -51,17 +51,24 @@ function probes (broker) {
 
 const give = output => `const { payload, reply, units, error } = msg;\nmsg.payload = { output: ${output}, payload, reply, units, error };\nreturn msg;`
 
+const post = (probe, body) => fetch(`${stack.url}/${probe}`, { signal: AbortSignal.timeout(patience), method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) })
+
 async function ask (probe, body = {}) {
-  const response = await fetch(`${stack.url}/${probe}`, { signal: AbortSignal.timeout(patience), method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) })
+  const response = await post(probe, body)
   assert.equal(response.status, 200)
   return response.json()
 }
 
-async function connected () {
-  for (;;) {
-    const { error } = await ask('read', { payload: 'voltage_a' })
-    if (error?.code !== 'not_connected') return
-  }
+// connected waits until the flows run, which on a slow machine they do after they were taken, and until they
+// have their broker.
+function connected () {
+  return withPatience('the flows and their broker', async signal => {
+    while (!signal.aborted) {
+      const response = await post('read', { payload: 'voltage_a' })
+      if (response.status === 200 && (await response.json()).error?.code !== 'not_connected') return
+      await new Promise(resolve => setTimeout(resolve, 100))
+    }
+  })
 }
 
 test('the files are complete', () => {

@@ -73,8 +73,8 @@ $(VULNCHECK):
 
 .PHONY: bench
 bench: ## measure the bus against the wire, at SPEEDS, and run the benchmarks (BENCHTIME=1s)
-	go test -run '^TestMeasures$$' -count 1 -timeout 30m -v -measures $(SPEEDS) ./test/line
-	go test -run '^TestMeasuresOfTheBinary$$' -count 1 -timeout 30m -v -measure .
+	go test ./test/line -run '^TestMeasures$$' -count 1 -timeout 30m -v -measures $(SPEEDS)
+	go test . -run '^TestMeasuresOfTheBinary$$' -count 1 -timeout 30m -v -measure
 	@packages=$$(go test -list '^Benchmark' ./... | awk '/^Benchmark/ {found = 1} /^ok/ {if (found) print $$2; found = 0}'); \
 	set -x; go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $$packages
 
@@ -84,7 +84,7 @@ idle: ## measure what a bridge costs that has little to do (DURATION=60s, AGAINS
 
 .PHONY: soak
 soak: ## run the bus with every fault on (EXCHANGES=1000000)
-	go test -run '^TestSoak' -count 1 -timeout 0 -v -soak $(EXCHANGES) -soak-pty 1000 ./test/line
+	go test ./test/line -run '^TestSoak' -count 1 -timeout 0 -v -soak $(EXCHANGES) -soak-pty 1000
 
 .PHONY: chaos
 chaos: build ## kill, freeze and cut off bridge, broker and bus, and count what comes of it (DURATION=2m, SEED=…)

@@ -7,11 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"dlt645-mqtt/protocol"
 )
@@ -26,28 +23,7 @@ func TestSer2net(t *testing.T) {
 		t.Skip("ser2net is not installed")
 	}
 	master, device := pty(t)
-	go func() {
-		data := make([]byte, 100)
-		for {
-			n, err := master.Read(data)
-			if err != nil {
-				return
-			}
-			request := strings.TrimLeft(string(data[:n]), "\xFE")
-			settings, err := unix.IoctlGetTermios(int(master.Fd()), unix.TCGETS)
-			if err != nil || len(request) < 4 {
-				return
-			}
-			// A pseudoterminal keeps no parity.
-			slow := settings.Cflag&unix.CBAUD == unix.B2400 && settings.Cflag&unix.CSTOPB == 0
-			fast := settings.Cflag&unix.CBAUD == unix.B9600 && settings.Cflag&unix.CSTOPB != 0
-			if request[1] == 'a' && slow || request[1] == 'b' && fast {
-				if _, err := master.WriteString(prompt(request)[0].text); err != nil {
-					return
-				}
-			}
-		}
-	}()
+	go answerByMode(master)
 
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

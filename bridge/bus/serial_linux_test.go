@@ -187,30 +187,34 @@ func TestSerialPortIsTuned(t *testing.T) {
 	}
 }
 
+// answerByMode is two meters behind a pseudoterminal, until it is closed: a hears 2400 baud and one stop bit, b 9600 baud and two.
+func answerByMode(master *os.File) {
+	data := make([]byte, 100)
+	for {
+		n, err := master.Read(data)
+		if err != nil {
+			return
+		}
+		request := strings.TrimLeft(string(data[:n]), "\xFE")
+		settings, err := unix.IoctlGetTermios(int(master.Fd()), unix.TCGETS)
+		if err != nil || len(request) < 4 {
+			return
+		}
+		// A pseudoterminal keeps no parity.
+		slow := settings.Cflag&unix.CBAUD == unix.B2400 && settings.Cflag&unix.CSTOPB == 0
+		fast := settings.Cflag&unix.CBAUD == unix.B9600 && settings.Cflag&unix.CSTOPB != 0
+		if request[1] == 'a' && slow || request[1] == 'b' && fast {
+			if _, err := master.WriteString(prompt(request)[0].text); err != nil {
+				return
+			}
+		}
+	}
+}
+
 // TestMetersOfTwoModesOnASerialLine asks two meters by turns, each of which hears one speed and number of stop bits.
 func TestMetersOfTwoModesOnASerialLine(t *testing.T) {
 	master, path := pty(t)
-	go func() {
-		data := make([]byte, 100)
-		for {
-			n, err := master.Read(data)
-			if err != nil {
-				return
-			}
-			request := strings.TrimLeft(string(data[:n]), "\xFE")
-			settings, err := unix.IoctlGetTermios(int(master.Fd()), unix.TCGETS)
-			if err != nil || len(request) < 4 {
-				return
-			}
-			slow := settings.Cflag&unix.CBAUD == unix.B2400 && settings.Cflag&unix.CSTOPB == 0
-			fast := settings.Cflag&unix.CBAUD == unix.B9600 && settings.Cflag&unix.CSTOPB != 0
-			if request[1] == 'a' && slow || request[1] == 'b' && fast {
-				if _, err := master.WriteString(prompt(request)[0].text); err != nil {
-					return
-				}
-			}
-		}
-	}()
+	go answerByMode(master)
 	config, err := ParseURL("serial://"+path+"?timeout=5s", nil)
 	if err != nil {
 		t.Fatal(err)

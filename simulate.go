@@ -18,9 +18,9 @@ import (
 
 // runSimulate serves simulated meters on a TCP port or a pseudo terminal until ctx ends.
 func runSimulate(ctx context.Context, arguments []string, _ io.Reader, out, stderr io.Writer) int {
-	flags := newFlags("simulate", "", `Serves a bus of simulated electricity meters, 000000000001 and so on, until Ctrl-C. They
-speak DL/T 645-2007, -1997 or DL/T 698.45, keep what is written to them, obey commands and go
-wrong on demand. Faults, each with a probability from 0 to 1:
+	flags := newFlags("simulate", "", `Serves a bus of simulated meters, 000000000001 and so on, until Ctrl-C. They speak DL/T 645-2007,
+-1997, DL/T 698.45, CJ/T 188 or Modbus, keep what is written to them, obey commands and go wrong
+on demand. Faults, each with a probability from 0 to 1:
 
   noreply      request or answer is lost       foreign      sound answer of another meter
   late         answer 0.5 to 3 s late          otherdi      sound answer with another item

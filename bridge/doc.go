@@ -1,8 +1,9 @@
 // Package bridge stands between an MQTT 5 broker and a bus of meters. It parses request
 // messages, has a protocol plan them, submits the steps to the bus, and publishes one reply
-// for each request. Beside it stand packages of its own: mqtt is the link to the broker, meters
-// looks after the meters, which it polls through the bridge, search finds them. Package main makes a [Bridge] and runs it; [Bridge.Ask] and [Bridge.Scan] do without
-// a broker.
+// for each request. Beside it stand packages of its own: bus is the arbiter and the ports, mqtt the link to the broker; meters
+// looks after the meters, which it polls through the bridge, by the table of points, and tells Home Assistant of them in
+// the words of homeassistant; search finds meters; limit bounds log lines. Package main makes a [Bridge] and runs it;
+// [Bridge.Ask] and [Bridge.Scan] do without a broker.
 //
 // It never knows which protocol the meters speak, never touches the port, and keeps nothing on
 // disk. What handles messages never waits: it queues, and goroutines see the requests through.

@@ -5,7 +5,7 @@ SHELL         := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # two cores are soon busy, and output should be in the order of the targets
 
-VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+VERSION   ?= $(shell .ci/version)
 TESTFLAGS ?=
 BENCHTIME ?= 1s
 FUZZTIME  ?= 10s

@@ -91,23 +91,3 @@ func TestDebianPackage(t *testing.T) {
 		t.Errorf("purged, it leaves %v", left)
 	}
 }
-
-// TestChangelog holds the versions to the form that .ci/release looks for: Unreleased first, then the newest first, each with its day.
-func TestChangelog(t *testing.T) {
-	heads := regexp.MustCompile(`(?m)^## (.*)$`).FindAllStringSubmatch(readFile(t, "CHANGELOG.md"), -1)
-	if len(heads) == 0 || heads[0][1] != "[Unreleased]" {
-		t.Fatalf("the first section is %v", heads)
-	}
-	last := ""
-	for _, head := range heads[1:] {
-		match := regexp.MustCompile(`^\[(\d+\.\d+\.\d+)\] - (\d{4}-\d{2}-\d{2})$`).FindStringSubmatch(head[1])
-		if match == nil {
-			t.Errorf("%q is not of the form [1.2.3] - 2026-11-29", head[1])
-			continue
-		}
-		if last != "" && match[2] > last {
-			t.Errorf("%s is newer than what stands before it", head[1])
-		}
-		last = match[2]
-	}
-}

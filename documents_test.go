@@ -264,6 +264,12 @@ func TestContainersInDocuments(t *testing.T) {
 			}
 		}
 	}
+	// Whoever cannot download must find each argument that says where from.
+	for _, match := range regexp.MustCompile(`(?m)^ARG (GO[A-Z_]*)`).FindAllStringSubmatch(dockerfile, -1) {
+		if match[1] != "GO_VERSION" && !strings.Contains(readFile(t, "README.zh-CN.md"), "`"+match[1]+"`") {
+			t.Errorf("README.zh-CN.md does not name the build argument %s", match[1])
+		}
+	}
 }
 
 // TestChinesePages compares each Chinese page under docs with its English twin: it has the same

@@ -256,7 +256,7 @@ func runHelp(ctx context.Context, arguments []string, in io.Reader, out, stderr 
 		}
 		return c.run(ctx, append(slices.Clone(arguments[1:]), "-help"), in, out, stderr)
 	}
-	fmt.Fprint(out, "dlt645-mqtt: a bridge between MQTT and a bus of DL/T 645 electricity meters\n\nUsage:\n  dlt645-mqtt\n        run the bridge, configured by the environment\n")
+	fmt.Fprint(out, "dlt645-mqtt "+version+": a bridge between MQTT and a bus of DL/T 645 electricity meters\n\nUsage:\n  dlt645-mqtt\n        run the bridge, configured by the environment\n")
 	for _, c := range commands() {
 		fmt.Fprintf(out, "  %s\n        %s\n", strings.TrimSpace("dlt645-mqtt "+c.name+" "+c.arguments), c.summary)
 	}

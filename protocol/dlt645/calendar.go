@@ -90,7 +90,7 @@ func never(units string, data []byte) bool {
 	return true
 }
 
-func (p Picture) decodeCalendar(data []byte, zone *time.Location) (any, error) {
+func (p *Picture) decodeCalendar(data []byte, zone *time.Location) (any, error) {
 	t, err := p.moment(data, zone)
 	if err != nil || t.IsZero() {
 		return nil, err
@@ -99,7 +99,7 @@ func (p Picture) decodeCalendar(data []byte, zone *time.Location) (any, error) {
 }
 
 // moment reads a field of a calendar picture; it is zero where the field holds no date.
-func (p Picture) moment(data []byte, zone *time.Location) (time.Time, error) {
+func (p *Picture) moment(data []byte, zone *time.Location) (time.Time, error) {
 	if never(p.text, data) || empty(data) {
 		return time.Time{}, nil
 	}
@@ -110,7 +110,7 @@ func (p Picture) moment(data []byte, zone *time.Location) (time.Time, error) {
 	return t, nil
 }
 
-func (p Picture) decodeSchedule(data []byte) (any, error) {
+func (p *Picture) decodeSchedule(data []byte) (any, error) {
 	if never(p.text, data) {
 		return nil, nil
 	}

@@ -22,6 +22,7 @@ type family struct {
 	fields      []field // the values of an item, in the order of the wire
 	item        int     // index of the letter i, which chooses a field of the record; else -1
 	weekday     int     // index of the byte WW, which makes a value of its own; else -1
+	hasFlags    bool    // a field is a bit word, whose bits may have names
 	codec       codec   // of data that is not just one field behind the other; else nil
 	en, zh      template
 	holders     []*family // blocks that hold items of this family though no letter tells so
@@ -167,6 +168,7 @@ func (f *family) parseFields(line []string, records map[string][]field) error {
 		if err != nil {
 			return err
 		}
+		f.hasFlags = f.hasFlags || form.picture.kind == bits
 		v := field{form: form, optional: optional}
 		if v.name, err = parseTemplate(names[k], f.letters); err != nil {
 			return err

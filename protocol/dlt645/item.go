@@ -126,7 +126,10 @@ func (f *family) size(at positions) int {
 
 // values returns about how many values a member has.
 func (f *family) values(name string) int {
-	n := len(f.fields) + len(bitFieldsOf(name))
+	n := len(f.fields)
+	if f.hasFlags {
+		n += len(bitFieldsOf(name))
+	}
 	if f.weekday >= 0 {
 		n++
 	}

@@ -131,6 +131,11 @@ func (p Picture) unfit(value any, why string) error {
 // time. An error wraps [protocol.ErrGarbled] and names the byte, counted from 1 as they
 // travel.
 func (p Picture) Decode(data []byte, zone *time.Location) (any, error) {
+	return p.decode(data, zone)
+}
+
+// decode is Decode without a copy of the picture, of which every value of a reply would need one.
+func (p *Picture) decode(data []byte, zone *time.Location) (any, error) {
 	if p.format != nil {
 		return p.format.Decode(data)
 	}
@@ -170,7 +175,7 @@ func empty(data []byte) bool {
 	return true
 }
 
-func (p Picture) decodeNumber(data []byte) (any, error) {
+func (p *Picture) decodeNumber(data []byte) (any, error) {
 	var coefficient int64
 	negative := false
 	for i, b := range slices.Backward(data) {
@@ -192,7 +197,7 @@ func (p Picture) decodeNumber(data []byte) (any, error) {
 	return protocol.Decimal{Coefficient: coefficient, Scale: p.scale}, nil
 }
 
-func (p Picture) decodeIdentification(data []byte) (any, error) {
+func (p *Picture) decodeIdentification(data []byte) (any, error) {
 	if i := slices.IndexFunc(data, isNotBCD); i >= 0 {
 		return nil, notBCD(data, i)
 	}
@@ -203,14 +208,14 @@ func (p Picture) decodeIdentification(data []byte) (any, error) {
 }
 
 // checkTop refuses a top nibble for which the picture has no digit.
-func (p Picture) checkTop(data []byte) error {
+func (p *Picture) checkTop(data []byte) error {
 	if top := data[len(data)-1]; p.digits%2 == 1 && top>>4 != 0 {
 		return garbled("byte %d is %02XH, but %s has only %d digits", len(data), top, p.text, p.digits)
 	}
 	return nil
 }
 
-func (p Picture) decodeCharacters(data []byte) (any, error) {
+func (p *Picture) decodeCharacters(data []byte) (any, error) {
 	before := len(data) - len(bytes.TrimLeft(data, "\x00"))
 	text := slices.Clone(bytes.Trim(data, "\x00"))
 	for i, b := range text {

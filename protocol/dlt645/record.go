@@ -64,7 +64,7 @@ func (f *form) decode(data []byte, zone *time.Location) (value any, rest []byte,
 		if len(data) < n {
 			return nil, nil, garbled("%d bytes are left for %s, which takes %d", len(data), f.picture, n)
 		}
-		value, err = f.picture.Decode(data[:n], zone)
+		value, err = f.picture.decode(data[:n], zone)
 		return value, data[n:], err
 	}
 	object := make(map[string]any, len(f.record))

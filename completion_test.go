@@ -35,6 +35,7 @@ func TestSuggestions(t *testing.T) {
 		"uplink mo":                     {"model"},
 		"uplink model -cloud think":     nil,
 		"uplink model -cloud thing":     {"thingsboard"},
+		"uplink sign -cloud ali":        {"aliyun"},
 		"uplink sign -sh":               {"-show"},
 		"completion ":                   {"bash", "fish", "zsh"},
 		"simulate -fau":                 {"-fault"},

@@ -364,10 +364,23 @@ func runUplinkCheck(arguments []string, out, stderr io.Writer) int {
 }
 
 func runUplinkSign(arguments []string, out, stderr io.Writer) int {
-	flags := newFlags("uplink sign", "", "Shows what the gateway logs in with, for other MQTT programs: address, client id, user name, and the length of the\npassword. -show shows the password as well.", stderr)
+	flags := newFlags("uplink sign", "", "Shows what the gateway logs in with, for other MQTT programs: address, client id, user name, and the length of the\npassword. -show shows the password as well. What no option says is taken from the variables DLT645_UPLINK_….", stderr)
+	e := readUplinkEnvironment()
+	options := map[string]*string{
+		"CLOUD":       flags.String("cloud", e.Cloud, "the `cloud`, instead of DLT645_UPLINK_CLOUD"),
+		"URL":         flags.String("url", e.URL, "the cloud's `address`, instead of DLT645_UPLINK_URL"),
+		"PRODUCT":     flags.String("product", e.Product, "the product key or id, instead of DLT645_UPLINK_PRODUCT"),
+		"DEVICE":      flags.String("device", e.Device, "the device name or id, instead of DLT645_UPLINK_DEVICE"),
+		"SECRET_FILE": flags.String("secret-file", e.SecretFile, "a `file` with the secret, instead of DLT645_UPLINK_SECRET and DLT645_UPLINK_SECRET_FILE"),
+		"SIGN_METHOD": flags.String("sign-method", e.SignMethod, "the `method`, instead of DLT645_UPLINK_SIGN_METHOD"),
+	}
 	show := flags.Bool("show", false, "show the password")
 	if status, done := parseOptions(flags, arguments); done {
 		return status
+	}
+	if err := setUplinkVariables(flags, options); err != nil {
+		complain(stderr, "uplink sign", err)
+		return 1
 	}
 	u, _, err := uplinkConfig(false)
 	if err != nil {
@@ -381,8 +394,11 @@ func runUplinkSign(arguments []string, out, stderr io.Writer) int {
 	}
 	login := d.Login(time.Now())
 	address := d.Traits().Host
-	if u.URL != nil {
+	switch {
+	case u.URL != nil:
 		address = u.URL.Redacted()
+	case address == "":
+		address = "unknown: " + u.Cloud + " has none of its own, give -url or DLT645_UPLINK_URL"
 	}
 	password := fmt.Sprintf("%d characters", len(login.Password))
 	if *show {
@@ -390,6 +406,26 @@ func runUplinkSign(arguments []string, out, stderr io.Writer) int {
 	}
 	fmt.Fprintf(out, "address    %s\nclient id  %s\nuser name  %s\npassword   %s\nkeep alive %s\nMQTT       3.1.1, clean session\n", address, login.ClientID, shownUser(u.Cloud, login.Username, *show), password, login.KeepAlive)
 	return 0
+}
+
+// setUplinkVariables sets the variables of the options that were given, so that one place reads all.
+func setUplinkVariables(flags *flag.FlagSet, options map[string]*string) error {
+	given := map[string]bool{}
+	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	if given["secret-file"] { // else both would be set
+		if err := os.Unsetenv(uplinkPrefix + "_SECRET"); err != nil {
+			return err
+		}
+	}
+	for name, value := range options {
+		if !given[strings.ReplaceAll(strings.ToLower(name), "_", "-")] {
+			continue
+		}
+		if err := os.Setenv(uplinkPrefix+"_"+name, *value); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // shownUser hides a user name that is a secret itself: ThingsBoard's access token.

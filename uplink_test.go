@@ -434,3 +434,33 @@ func TestUplinkFillsGaps(t *testing.T) {
 		awaitMessage(t, second, 0, has("history/post", want, `"deviceName":"000000000001"`))
 	}
 }
+
+// TestUplinkSignByOptions has the options say who logs in, whatever the environment says; the signature is that of
+// the same identity in the environment.
+func TestUplinkSignByOptions(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "secret")
+	writeFile(t, file, "0123456789abcdef0123456789abcdef\n")
+	setAll(t, map[string]string{"DLT645_UPLINK_CLOUD": "thingsboard", "DLT645_UPLINK_SECRET": "OTHER", "DLT645_UPLINK_DEVICE": "other"})
+	status, out, stderr := execute(t, "", "uplink", "sign", "-cloud", "aliyun", "-product", "a1B2c3D4e5F", "-device", "meter1", "-secret-file", file, "-show")
+	if status != 0 {
+		t.Fatalf("status %d: %s", status, stderr)
+	}
+	for _, want := range []string{
+		"mqtts://a1B2c3D4e5F.iot-as-mqtt.cn-shanghai.aliyuncs.com:8883", "a1B2c3D4e5F.meter1|securemode=2,signmethod=hmacsha256,timestamp=2524608000000|",
+		"meter1&a1B2c3D4e5F", "cc4cfa48bc8c79cf741313a0c0dc435023d87c079f1b3b1d726309062ce6f7a9", "5m0s", "3.1.1",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %s in\n%s", want, out)
+		}
+	}
+	_, out, _ = execute(t, "", "uplink", "sign", "-cloud", "aliyun", "-url", "mqtt://127.0.0.1", "-product", "p", "-sign-method", "hmacsha1")
+	if !strings.Contains(out, "mqtt://127.0.0.1:1883") || !strings.Contains(out, "securemode=3,signmethod=hmacsha1") || !strings.Contains(out, "40 characters") {
+		t.Errorf("other options: %s", out)
+	}
+	if _, out, _ = execute(t, "", "uplink", "sign"); !strings.Contains(out, "give -url or DLT645_UPLINK_URL") {
+		t.Errorf("a cloud without an address: %s", out)
+	}
+	if status, _, stderr = execute(t, "", "uplink", "sign", "-cloud", "azure"); status != statusConfiguration || !strings.Contains(stderr, `"azure" is no cloud`) {
+		t.Errorf("a cloud that there is not: status %d, %s", status, stderr)
+	}
+}

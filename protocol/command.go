@@ -122,15 +122,3 @@ func (r *Report) Say(sentence string) {
 	}
 	r.Note += sentence
 }
-
-// LookTimes returns when to look whether a relay has moved: at 0.3, 1, 2, 4, 8 … seconds after the command was answered, as
-// long as that is within the time given for it.
-func LookTimes(within time.Duration) (times []time.Duration) {
-	for at := 300 * time.Millisecond; at <= within; {
-		times = append(times, at)
-		if at *= 2; at < time.Second {
-			at = time.Second
-		}
-	}
-	return times
-}

@@ -2,7 +2,6 @@ package cjt188
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -125,29 +124,6 @@ func (c *commander) takeAcknowledgement(answer []byte) (*protocol.Exchange, prot
 	return nil, result, nil
 }
 
-// A fate is what is known of a command when its step has ended.
-type fate uint8
-
-const (
-	notDone fate = iota // it was never sent
-	done                // the meter acknowledged it
-	denied              // the meter refused it
-	unknown             // no answer came: it may have been done or not
-)
-
-func fateOf(answer protocol.Answer) fate {
-	var refusal *protocol.Refusal
-	switch err := answer.Err; {
-	case err == nil:
-		return done
-	case errors.As(err, &refusal):
-		return denied
-	case errors.Is(err, protocol.ErrSilent), errors.Is(err, protocol.ErrGarbled):
-		return unknown
-	}
-	return notDone
-}
-
 // planValve plans to open or to close the valve: C 04, A017, 55H or 99H. What the valve does is read
 // back.
 func (c *commander) planValve() (protocol.Plan, error) {
@@ -163,15 +139,9 @@ func (c *commander) planValve() (protocol.Plan, error) {
 	return c.meet(func(t Type) (protocol.Plan, error) {
 		plan := c.plan(c.send(t, Valve, code))
 		plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
-			w := watch{commander: c, of: t, want: map[byte]string{openValve: valveOpen, closeValve: valveClosed}[code]}
-			switch fateOf(answers[0]) {
-			case done:
-				w.since, w.times = answers[0].Came, lookTimes(c.Verify)
-				return w.look(), nil
-			case unknown:
-				w.lost, w.times = true, lookTimes(c.Verify)
-				w.times = w.times[:min(len(w.times), 2)]
-				return w.look(), nil
+			if answer := answers[0]; protocol.OutcomeOf(answer).MayBeDone() {
+				want := map[byte]string{openValve: valveOpen, closeValve: valveClosed}[code]
+				return c.watchValve(t, want).Begin(answer), nil
 			}
 			return c.plan(), nil
 		}
@@ -193,73 +163,40 @@ func lookTimes(within time.Duration) (times []time.Duration) {
 	return times
 }
 
-// A watch looks after a command what became of the valve.
-type watch struct {
-	*commander
-	of     Type
-	want   string
-	lost   bool            // the command was not answered
-	since  time.Time       // when it was
-	times  []time.Duration // to look at, after since
-	at     time.Duration   // of the latest look
-	missed int             // looks in a row that were not answered
-	valve  string          // what it did when last looked at
-	failed error           // why the latest look brought nothing
+// watchValve looks after a command what became of the valve of a meter of type t.
+func (c *commander) watchValve(t Type, want string) protocol.Watch {
+	return protocol.Watch{
+		Times: lookTimes(c.Verify),
+		Looks: []func() protocol.Step{func() protocol.Step {
+			return c.step(way{t, c.ways()[0].order}, current(valveItem)[0])
+		}},
+		Plan: c.plan,
+		See: func(look protocol.Answer) protocol.Sight {
+			valve, _ := valueOf(look.Result.Values, valveItem).(string)
+			return protocol.Sight{State: valve, AsCommanded: valve == want}
+		},
+		Report: valveReport,
+	}
 }
 
-// mostMissed is how many looks in a row may go unanswered.
-const mostMissed = 2
-
-// look plans the next look, if there is one to come.
-func (w watch) look() protocol.Plan {
-	if len(w.times) == 0 || w.valve == w.want || w.missed == mostMissed {
-		return w.commander.report(w.seen())
-	}
-	order := w.ways()[0].order
-	step := w.step(way{w.of, order}, current(valveItem)[0])
-	plan := w.plan(step)
-	plan.After = max(0, w.times[0]-w.at)
-	report := w.seen()
-	plan.Report = &report
-	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) { return w.looked(answers[0]).look(), nil }
-	return plan
-}
-
-// looked takes in what a look brought. Looks whose time has come meanwhile are left out.
-func (w watch) looked(answer protocol.Answer) watch {
-	w.at, w.failed = w.times[0], answer.Err
-	w.missed++
-	if answer.Err == nil {
-		w.missed = 0
-		if !w.since.IsZero() && !answer.Came.IsZero() {
-			w.at = max(w.at, answer.Came.Sub(w.since))
-		}
-		w.valve, _ = valueOf(answer.Result.Values, valveItem).(string)
-	}
-	for len(w.times) > 0 && w.times[0] <= w.at {
-		w.times = w.times[1:]
-	}
-	return w
-}
-
-// seen reports what the looks so far have shown.
-func (w watch) seen() protocol.Report {
-	r := protocol.Report{Valve: w.valve, Readable: w.valve != ""}
+// valveReport reports what the looks so far have shown.
+func valveReport(w protocol.Watched) protocol.Report {
+	r := protocol.Report{Valve: w.State, Readable: w.State != ""}
 	switch {
-	case w.lost && w.valve != "":
+	case w.Lost && w.State != "":
 		r.Note = "What the valve does was read after the command was not answered."
-	case w.lost:
+	case w.Lost:
 		r.Note = "Neither was the command answered nor could the valve be looked at."
-	case w.valve == w.want:
+	case w.AsCommanded:
 		r.Verified = true
-	case w.valve == valveAbnormal:
+	case w.State == valveAbnormal:
 		r.Pending = true
 		r.Note = "The meter took the command, but says that its valve is abnormal: it may be stuck, or still on its way; read valve to see."
-	case w.valve != "":
+	case w.State != "":
 		r.Pending = true
 		r.Note = "The meter took the command, but its valve has not moved yet, which may take tens of seconds; read valve to see when it has."
-	case w.failed != nil:
-		r.Note = "The meter took the command; what became of it could not be read back: " + w.failed.Error() + "."
+	case w.Failed != nil:
+		r.Note = "The meter took the command; what became of it could not be read back: " + w.Failed.Error() + "."
 	}
 	return r
 }
@@ -300,33 +237,19 @@ func (c *commander) planWrite() (protocol.Plan, error) {
 	return c.meet(func(t Type) (protocol.Plan, error) {
 		plan := c.plan(c.send(t, at.by, toBCD(day)))
 		plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
-			was := fateOf(answers[0])
-			if was != done && was != unknown {
+			was := protocol.OutcomeOf(answers[0])
+			if !was.MayBeDone() {
 				return c.plan(), nil
 			}
 			plan := c.plan(c.step(way{t, c.ways()[0].order}, register{di: at.read, names: []string{item}, only: []string{item}}))
 			plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
-				return c.report(writtenReport(item, day, was, answers[0])), nil
+				return c.report(protocol.ReportWritten(item, was, answers[0], func() (*protocol.Value, bool) {
+					now := valueOf(answers[0].Result.Values, item)
+					return &protocol.Value{Name: item, Data: now}, now == protocol.Decimal{Coefficient: int64(day)}
+				})), nil
 			}
 			return plan, nil
 		}
 		return plan, nil
 	})
-}
-
-// writtenReport compares what was read with what was written.
-func writtenReport(item string, day int, was fate, read protocol.Answer) protocol.Report {
-	if read.Err != nil {
-		return protocol.Report{Note: "What the meter has for " + item + " now could not be read: " + read.Err.Error() + "."}
-	}
-	r := protocol.Report{Readable: true, Value: &protocol.Value{Name: item, Data: valueOf(read.Result.Values, item)}}
-	switch {
-	case was != done:
-		r.Note = "What the meter has for " + item + " was read after the write was not answered."
-	case r.Value.Data == protocol.Decimal{Coefficient: int64(day)}:
-		r.Verified = true
-	default:
-		r.Note = "The meter acknowledged the write, but it has another value for " + item + "."
-	}
-	return r
 }

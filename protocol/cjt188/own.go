@@ -81,37 +81,24 @@ func (c *commander) planWriteOwn(di DI, item protocol.OwnItem) (protocol.Plan, e
 	return c.meet(func(t Type) (protocol.Plan, error) {
 		plan := c.plan(c.send(t, di, data...))
 		plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
-			was := fateOf(answers[0])
+			was := protocol.OutcomeOf(answers[0])
 			switch {
-			case was != done && was != unknown:
+			case !was.MayBeDone():
 				return c.plan(), nil
 			case !strings.Contains(item.Access, "R"):
 				return c.report(protocol.Report{Note: item.Name + " cannot be read, so nothing tells what the meter has now."}), nil
 			}
 			plan := c.plan(c.step(way{t, c.ways()[0].order}, register{di: di, names: []string{item.Name}, only: []string{item.Name}}))
 			plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
-				return c.report(ownReport(item, sent, was, answers[0])), nil
+				return c.report(protocol.ReportWritten(item.Name, was, answers[0], func() (*protocol.Value, bool) {
+					now := protocol.Value{Name: item.Name, Unit: item.Unit, Data: valueOf(answers[0].Result.Values, item.Name)}
+					return &now, reflect.DeepEqual(now.Data, sent)
+				})), nil
 			}
 			return plan, nil
 		}
 		return plan, nil
 	})
-}
-
-// ownReport compares what was read with what was written.
-func ownReport(item protocol.OwnItem, sent any, was fate, read protocol.Answer) protocol.Report {
-	if read.Err != nil {
-		return protocol.Report{Note: "What the meter has for " + item.Name + " now could not be read: " + read.Err.Error() + "."}
-	}
-	now := protocol.Value{Name: item.Name, Unit: item.Unit, Data: valueOf(read.Result.Values, item.Name)}
-	r := protocol.Report{Readable: true, Value: &now, Verified: was == done && reflect.DeepEqual(now.Data, sent)}
-	switch {
-	case was != done:
-		r.Note = "What the meter has for " + item.Name + " was read after the write was not answered."
-	case !r.Verified:
-		r.Note = "The meter acknowledged the write, but it has another value for " + item.Name + "."
-	}
-	return r
 }
 
 // errNotReadable is the error for an item that can be written only.

@@ -16,12 +16,12 @@ func (c *commander) planBroadcast() (protocol.Plan, error) {
 	step := protocol.Step{Meter: c.key(c.address), Line: lines[c.version], Class: c.class, Kind: protocol.KindCommand, First: protocol.Exchange{Rest: rest}}
 	switch c.Action {
 	case "time":
-		if err := c.mayCorrect(c.Now); err != nil {
+		if err := c.MayCorrectClock(c.Now, c.zone); err != nil {
 			return protocol.Plan{}, err
 		}
 		stamp := c.stamp(c.address, FunctionBroadcastTime, nil, "YYMMDDhhmmss", func(sent time.Time) time.Time { return sent.Round(time.Second) })
 		step.First.Request, step.First.Stamp = stamp(time.Time{}), stamp
-		plan := c.untilMidnight(c.plan(step), c.Now)
+		plan := c.plan(step).UntilMidnight(c.Now, c.zone)
 		plan.Reach = broadcastReach
 		return plan, nil
 	case "freeze":

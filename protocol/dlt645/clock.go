@@ -1,8 +1,6 @@
 package dlt645
 
 import (
-	"errors"
-	"fmt"
 	"time"
 
 	"dlt645-mqtt/protocol"
@@ -56,21 +54,12 @@ func combined(date, clock []protocol.Value, zone *time.Location) time.Time {
 
 // A clockReading is what a meter's clock showed.
 type clockReading struct {
-	shown time.Time
-	came  time.Time // when it was read, by our clock
-	whole bool      // date and time came as one
+	protocol.ClockReading
+	whole bool // date and time came as one
 }
 
-// ahead tells how far the meter's clock is ahead of ours. The meter cuts off what is less
-// than a second, and the answer takes its time: a clock that is right seems up to a second
-// and some tenths behind.
-func (r clockReading) ahead() time.Duration { return r.shown.Sub(r.came) }
-
-// errNoClock is the error for a clock that shows no date.
-var errNoClock = errors.New("its clock shows no valid date and time")
-
 // A clockReader goes on with what a clock showed. Of a clock that shows nothing the rest is
-// there, and the error is errNoClock.
+// there, and the error is protocol.ErrNoClock.
 type clockReader func(clockReading, error) (protocol.Plan, error)
 
 // planClock plans to read the meter's clock for whoever wants to know how far it is off: that
@@ -102,9 +91,9 @@ func clockRead(answer protocol.Answer, whole bool, then clockReader) (protocol.P
 	if answer.Err != nil {
 		return then(clockReading{}, answer.Err)
 	}
-	reading := clockReading{answer.Result.Clock, answer.Came, whole}
-	if reading.shown.IsZero() {
-		return then(reading, errNoClock)
+	reading := clockReading{protocol.ClockReading{Shown: answer.Result.Clock, Came: answer.Came}, whole}
+	if reading.Shown.IsZero() {
+		return then(reading, protocol.ErrNoClock)
 	}
 	return then(reading, nil)
 }
@@ -172,41 +161,6 @@ func (c *commander) readTime(date []protocol.Value, earliest time.Duration, next
 	plan := c.plan(step)
 	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) { return next(answers[0]) }
 	return plan
-}
-
-// mostDrift is how far a clock may be from what it was set to. It shows whole seconds, and to
-// set and to read it takes some time.
-const mostDrift = 2 * time.Second
-
-// aroundMidnight is how long before and after midnight no clock is set: the date of meter and
-// host may differ, and a meter that is at its daily work may do it twice or not at all.
-const aroundMidnight = 10 * time.Minute
-
-// mayCorrect refuses to set a clock by ours where ours may be wrong, or around midnight.
-func (c *commander) mayCorrect(now time.Time) error {
-	if c.Clock != nil {
-		return fmt.Errorf("%w: the clock is not set, because ours may be wrong: %w", protocol.ErrUnsafe, c.Clock)
-	}
-	if !now.IsZero() && c.isAroundMidnight(now) {
-		return fmt.Errorf("%w: it is %s where the meter is; between 23:50 and 00:10 no clock is set, since the date would be in doubt", protocol.ErrUnsafe, now.In(c.zone).Format("15:04"))
-	}
-	return nil
-}
-
-// untilMidnight has a plan that sets a clock, made at a time that mayCorrect has nothing against,
-// carried out before the clocks are left alone again.
-func (m *Meters) untilMidnight(plan protocol.Plan, now time.Time) protocol.Plan {
-	if !now.IsZero() {
-		year, month, day := now.In(m.zone).Date()
-		plan.Until = time.Date(year, month, day+1, 0, 0, 0, 0, m.zone).Add(-aroundMidnight)
-	}
-	return plan
-}
-
-// isAroundMidnight reports whether it is between 23:50 and 00:10 in the meter's zone.
-func (m *Meters) isAroundMidnight(t time.Time) bool {
-	since := sinceMidnight(t.In(m.zone))
-	return since < aroundMidnight || since >= 24*time.Hour-aroundMidnight
 }
 
 // sinceMidnight returns the time of day.

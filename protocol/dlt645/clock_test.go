@@ -128,59 +128,59 @@ func TestSyncClock(t *testing.T) {
 	both97 := readFrame(meterB, diClock1997, V1997)
 	date97, hour97 := readFrame(meterB, diDate1997, V1997), readFrame(meterB, diTime1997, V1997)
 	for _, test := range []struct {
-		name   string
-		meter  testClock
-		sent   []string // 14 and 04 stand for writes
-		fate   fate
-		report string
-		note   string
+		name    string
+		meter   testClock
+		sent    []string // 14 and 04 stand for writes
+		outcome protocol.Outcome
+		report  string
+		note    string
 	}{
 		{
-			"as one", testClock{version: V2007, ahead: 90 * time.Second}, []string{both, "14 0400010C", both}, done,
+			"as one", testClock{version: V2007, ahead: 90 * time.Second}, []string{both, "14 0400010C", both}, protocol.Acknowledged,
 			"readable true verified true pending false before 1m29.3s after -300ms", "",
 		},
 		{
-			"date and time", testClock{version: V2007, ahead: -48 * time.Hour, lacks: true}, []string{both, date, hour, "14 04000101", "14 04000102", date, hour}, done,
+			"date and time", testClock{version: V2007, ahead: -48 * time.Hour, lacks: true}, []string{both, date, hour, "14 04000101", "14 04000102", date, hour}, protocol.Acknowledged,
 			"readable true verified true pending false before -48h0m0.3s after -500ms", "",
 		},
 		{
-			"1997", testClock{version: V1997, ahead: time.Minute}, []string{both97, "04 C010", "04 C011", both97}, done,
+			"1997", testClock{version: V1997, ahead: time.Minute}, []string{both97, "04 C010", "04 C011", both97}, protocol.Acknowledged,
 			"readable true verified true pending false before 59.3s after -600ms", "",
 		},
 		{
-			"1997 without the block", testClock{version: V1997, ahead: time.Minute, lacks: true}, []string{both97, date97, hour97, "04 C010", "04 C011", date97, hour97}, done,
+			"1997 without the block", testClock{version: V1997, ahead: time.Minute, lacks: true}, []string{both97, date97, hour97, "04 C010", "04 C011", date97, hour97}, protocol.Acknowledged,
 			"readable true verified true pending false before 59.7s after -500ms", "",
 		},
 		{
-			"a clock that shows nothing", testClock{version: V2007, empty: true}, []string{both, "14 0400010C", both}, done,
+			"a clock that shows nothing", testClock{version: V2007, empty: true}, []string{both, "14 0400010C", both}, protocol.Acknowledged,
 			"readable true verified true pending false after -300ms", "",
 		},
 		{
-			"nor in two parts", testClock{version: V2007, lacks: true, empty: true}, []string{both, date, hour, "14 04000101", "14 04000102", date, hour}, done,
+			"nor in two parts", testClock{version: V2007, lacks: true, empty: true}, []string{both, date, hour, "14 04000101", "14 04000102", date, hour}, protocol.Acknowledged,
 			"readable true verified true pending false after -500ms", "",
 		},
 		{
-			"it stays as it is", testClock{version: V2007, ahead: 10 * time.Second, stuck: true}, []string{both, "14 0400010C", both}, done,
+			"it stays as it is", testClock{version: V2007, ahead: 10 * time.Second, stuck: true}, []string{both, "14 0400010C", both}, protocol.Acknowledged,
 			"readable true verified false pending false before 9.3s after 9.7s", "does not show it",
 		},
 		{
-			"refused", testClock{version: V2007, ahead: 10 * time.Second, refuses: true}, []string{both, "14 0400010C"}, denied,
+			"refused", testClock{version: V2007, ahead: 10 * time.Second, refuses: true}, []string{both, "14 0400010C"}, protocol.Refused,
 			"readable false verified false pending false before 9.3s", "",
 		},
 		{
-			"the date is refused", testClock{version: V2007, ahead: 10 * time.Second, refuses: true, lacks: true}, []string{both, date, hour, "14 04000101"}, denied,
+			"the date is refused", testClock{version: V2007, ahead: 10 * time.Second, refuses: true, lacks: true}, []string{both, date, hour, "14 04000101"}, protocol.Refused,
 			"readable false verified false pending false before 9.7s", "",
 		},
 		{
-			"the time is refused", testClock{version: V2007, ahead: 10 * time.Second, keeps: true, lacks: true}, []string{both, date, hour, "14 04000101", "14 04000102"}, denied,
+			"the time is refused", testClock{version: V2007, ahead: 10 * time.Second, keeps: true, lacks: true}, []string{both, date, hour, "14 04000101", "14 04000102"}, protocol.Refused,
 			"readable false verified false pending false before 9.7s", "took the date, but refused the time",
 		},
 		{
-			"no answer", testClock{version: V2007, ahead: 10 * time.Second, mute: true}, []string{both, "14 0400010C", both}, unknown,
+			"no answer", testClock{version: V2007, ahead: 10 * time.Second, mute: true}, []string{both, "14 0400010C", both}, protocol.Unanswered,
 			"readable true verified false pending false before 9.3s after -300ms", "was not answered",
 		},
 		{
-			"no answer to the date", testClock{version: V1997, ahead: 10 * time.Second, mute: true}, []string{both97, "04 C010", both97}, unknown,
+			"no answer to the date", testClock{version: V1997, ahead: 10 * time.Second, mute: true}, []string{both97, "04 C010", both97}, protocol.Unanswered,
 			"readable true verified false pending false before 9.3s after 8.7s", "was not answered",
 		},
 	} {
@@ -199,8 +199,8 @@ func TestSyncClock(t *testing.T) {
 				}
 				sent = append(sent, frame)
 			}
-			if !slices.Equal(sent, test.sent) || p.fate != test.fate || p.err != nil {
-				t.Errorf("ended %d, %v, after\n%s, want\n%s", p.fate, p.err, strings.Join(sent, "\n"), strings.Join(test.sent, "\n"))
+			if !slices.Equal(sent, test.sent) || p.outcome != test.outcome || p.err != nil {
+				t.Errorf("ended %d, %v, after\n%s, want\n%s", p.outcome, p.err, strings.Join(sent, "\n"), strings.Join(test.sent, "\n"))
 			}
 			if midnight := begin.Add(5*time.Hour + 50*time.Minute).Truncate(time.Minute); len(p.until) != 1 || !p.until[0].Equal(midnight) {
 				t.Errorf("the clock may be set until %s, want %s", p.until, midnight)
@@ -254,7 +254,7 @@ func TestSyncClockRefused(t *testing.T) {
 			if err == nil {
 				meter := testClock{version: V2007, address: meterB, ahead: test.ahead, lacks: test.lacks}
 				p := perform(t, plan, test.begin, meter.hear(t))
-				if p.fate != notDone && p.err != nil {
+				if p.outcome != protocol.NotSent && p.err != nil {
 					t.Error("a command was sent all the same")
 				}
 				err = p.err
@@ -304,7 +304,7 @@ func TestClockOverMidnight(t *testing.T) {
 		{"midnight before", [][]byte{refused, day(0x22), value(meterB, diTime, 0x59, 0x09, 0x00), day(0x22), value(meterB, diTime, 0x00, 0x10, 0x00)}, "2026-11-22T00:10:00+08:00", nil},
 		{"long after midnight", [][]byte{refused, day(0x22), value(meterB, diTime, 0x00, 0x10, 0x00)}, "2026-11-22T00:10:00+08:00", nil},
 		{"not read again", [][]byte{refused, day(0x21), value(meterB, diTime, 0x01, 0x00, 0x00)}, "", protocol.ErrSilent},
-		{"no time", [][]byte{refused, day(0x21), value(meterB, diTime, 0xFF, 0xFF, 0xFF)}, "", errNoClock},
+		{"no time", [][]byte{refused, day(0x21), value(meterB, diTime, 0xFF, 0xFF, 0xFF)}, "", protocol.ErrNoClock},
 	} {
 		var got clockReading
 		var err error
@@ -313,12 +313,12 @@ func TestClockOverMidnight(t *testing.T) {
 			return c.plan(), nil
 		})
 		p := perform(t, plan, time.Unix(1e9, 0), says(test.answers...))
-		if !errors.Is(err, test.err) || err == nil && got.shown.Format(time.RFC3339) != test.want {
-			t.Errorf("%s: %s, %v, want %s", test.name, got.shown.Format(time.RFC3339), err, test.want)
+		if !errors.Is(err, test.err) || err == nil && got.Shown.Format(time.RFC3339) != test.want {
+			t.Errorf("%s: %s, %v, want %s", test.name, got.Shown.Format(time.RFC3339), err, test.want)
 		}
 		// The time that the clock is compared with is that at which its seconds were read.
-		if want := time.Unix(1e9, 0).Add(time.Duration(len(p.sent)) * (sendTime + answerTime)); err == nil && !got.came.Equal(want) {
-			t.Errorf("%s: read at %s, want %s", test.name, got.came, want)
+		if want := time.Unix(1e9, 0).Add(time.Duration(len(p.sent)) * (sendTime + answerTime)); err == nil && !got.Came.Equal(want) {
+			t.Errorf("%s: read at %s, want %s", test.name, got.Came, want)
 		}
 		if err != nil && p.ahead != 0 {
 			t.Errorf("%s: a result tells a clock whose date is in doubt", test.name)
@@ -340,7 +340,7 @@ func TestPlanClock(t *testing.T) {
 		{testClock{version: V2007, ahead: time.Hour, lacks: true}, time.Hour - 400*time.Millisecond, nil},
 		{testClock{version: V1997, ahead: -time.Hour}, -time.Hour - 800*time.Millisecond, nil},
 		{testClock{version: V1997, ahead: -time.Hour, lacks: true}, -time.Hour - 400*time.Millisecond, nil},
-		{testClock{version: V2007, empty: true}, 0, errNoClock},
+		{testClock{version: V2007, empty: true}, 0, protocol.ErrNoClock},
 	} {
 		test.meter.address = meterB
 		plan, err := New(test.meter.version, shanghai).Plan(protocol.Request{Verb: protocol.VerbClock, Class: protocol.ClassCommand, Address: meterAt(meterB)}, nil)
@@ -348,7 +348,7 @@ func TestPlanClock(t *testing.T) {
 			t.Fatalf("%+v, %v", plan, err)
 		}
 		p := perform(t, plan, begin, test.meter.hear(t))
-		if !errors.Is(p.err, test.err) || p.ahead != test.want || p.fate != notDone || p.report != nil {
+		if !errors.Is(p.err, test.err) || p.ahead != test.want || p.outcome != protocol.NotSent || p.report != nil {
 			t.Errorf("%+v: %s ahead, %v, want %s", test.meter, p.ahead, p.err, test.want)
 		}
 		for _, step := range p.steps {

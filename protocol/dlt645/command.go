@@ -1,7 +1,6 @@
 package dlt645
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -121,10 +120,10 @@ func (c *commander) plan(steps ...protocol.Step) protocol.Plan {
 func (c *commander) noting(step protocol.Step, note string) protocol.Plan {
 	plan := c.plan(step)
 	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
-		switch fateOf(answers[0]) {
-		case done:
+		switch protocol.OutcomeOf(answers[0]) {
+		case protocol.Acknowledged:
 			return c.report(protocol.Report{Note: note}), nil
-		case unknown:
+		case protocol.Unanswered:
 			return c.report(protocol.Report{Note: "If the meter did it: " + note}), nil
 		}
 		return c.plan(), nil
@@ -249,29 +248,6 @@ func (c *commander) takeAcknowledgement(answer []byte) (*protocol.Exchange, prot
 func (c *commander) read(address Address, di DI) protocol.Step {
 	r := &reader{c.Meters, c.class, nil}
 	return r.step(address, register{item: c.itemOf(di)})
-}
-
-// A fate is what is known of a command when its step has ended.
-type fate uint8
-
-const (
-	notDone fate = iota // it was never sent
-	done                // the meter acknowledged it
-	denied              // the meter refused it
-	unknown             // no answer came: it may have been done or not
-)
-
-func fateOf(answer protocol.Answer) fate {
-	var refusal *protocol.Refusal
-	switch err := answer.Err; {
-	case err == nil:
-		return done
-	case errors.As(err, &refusal):
-		return denied
-	case errors.Is(err, protocol.ErrSilent), errors.Is(err, protocol.ErrGarbled):
-		return unknown
-	}
-	return notDone
 }
 
 // valueOf finds a value by its name; nil if there is none.

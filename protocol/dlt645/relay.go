@@ -18,7 +18,7 @@ const relayOpen = "status_3.relay_open"
 type relayAction struct {
 	name string
 	code byte   // N1
-	flag string // of status word 3, that reports whether it was done
+	flag string // of status word 3, that reports whether it was protocol.Acknowledged
 	set  bool   // what the flag is then
 	note string // what a person should know who gives the command, as long as nothing was seen that speaks against it
 
@@ -112,17 +112,10 @@ func (c *commander) planRelay() (protocol.Plan, error) {
 		return sent.Add(c.Deadline + c.Offset)
 	}))
 	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
-		answer := answers[0]
-		w := watch{commander: c, action: action}
-		switch fateOf(answer) {
-		case done:
-			w.since, w.times = answer.Came, protocol.LookTimes(c.Verify)
-			return w.look(), nil
-		case unknown:
-			w.lost, w.times = true, protocol.LookTimes(c.Verify)
-			w.times = w.times[:min(len(w.times), 2)]
-			return w.look(), nil
-		case denied:
+		switch answer := answers[0]; protocol.OutcomeOf(answer) {
+		case protocol.Acknowledged, protocol.Unanswered:
+			return c.watchRelay(action).Begin(answer), nil
+		case protocol.Refused:
 			return c.explainRelay(action, answer.Err), nil
 		}
 		return c.plan(), nil
@@ -130,54 +123,17 @@ func (c *commander) planRelay() (protocol.Plan, error) {
 	return plan, nil
 }
 
-// A watch looks after a relay command what became of it.
-type watch struct {
-	*commander
-	action *relayAction
-	lost   bool            // the command was not answered
-	since  time.Time       // when it was
-	times  []time.Duration // to look at, after since
-	at     time.Duration   // of the latest look
-	missed int             // looks in a row that were not answered
-	relay  string          // what it did when last looked at
-	moved  bool            // the flag is as commanded
-	failed error           // why the latest look brought nothing
-}
-
-// mostMissed is how many looks in a row may go unanswered.
-const mostMissed = 2
-
-// look plans the next look, if there is one to come.
-func (w watch) look() protocol.Plan {
-	if len(w.times) == 0 || w.moved || w.missed == mostMissed {
-		return w.report(w.known())
+// watchRelay looks after a relay command what became of it.
+func (c *commander) watchRelay(action *relayAction) protocol.Watch {
+	return protocol.Watch{
+		Times: protocol.LookTimes(c.Verify),
+		Looks: []func() protocol.Step{func() protocol.Step { return c.read(c.address, diStatus3) }},
+		Plan:  c.plan,
+		See: func(look protocol.Answer) protocol.Sight {
+			return protocol.Sight{State: relayState(look), AsCommanded: valueOf(look.Result.Values, action.flag) == action.set}
+		},
+		Report: action.report,
 	}
-	plan := w.plan(w.read(w.address, diStatus3))
-	plan.After = max(0, w.times[0]-w.at)
-	report := w.known()
-	plan.Report = &report
-	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
-		return w.looked(answers[0]).look(), nil
-	}
-	return plan
-}
-
-// looked takes in what a look brought. Looks whose time has come meanwhile are left out.
-func (w watch) looked(answer protocol.Answer) watch {
-	w.at, w.failed = w.times[0], answer.Err
-	w.missed++
-	if answer.Err == nil {
-		w.missed = 0
-		if !w.since.IsZero() && !answer.Came.IsZero() {
-			w.at = max(w.at, answer.Came.Sub(w.since))
-		}
-		w.relay = relayState(answer)
-		w.moved = valueOf(answer.Result.Values, w.action.flag) == w.action.set
-	}
-	for len(w.times) > 0 && w.times[0] <= w.at {
-		w.times = w.times[1:]
-	}
-	return w
 }
 
 // relayState returns "open" or "closed" as status word 3 tells it, empty if it does not.
@@ -191,23 +147,23 @@ func relayState(answer protocol.Answer) string {
 	return ""
 }
 
-// known reports what the looks so far have shown. A flag of a command that moves nothing, and
+// report reports what the looks so far have shown. A flag of a command that moves nothing, and
 // that does not come to be as commanded, is one that the meter does not have.
-func (w watch) known() protocol.Report {
-	r := protocol.Report{Relay: w.relay, Note: w.action.says(w.relay, w.moved)}
+func (a *relayAction) report(w protocol.Watched) protocol.Report {
+	r := protocol.Report{Relay: w.State, Note: a.says(w.State, w.AsCommanded)}
 	switch {
-	case w.lost && w.relay != "":
-		r.Readable = w.action.moves() || w.moved
+	case w.Lost && w.State != "":
+		r.Readable = a.moves() || w.AsCommanded
 		r.Note = "What the relay does was read after the command was not answered."
-	case w.lost:
+	case w.Lost:
 		r.Note = "Neither was the command answered nor could the relay be looked at."
-	case w.moved:
+	case w.AsCommanded:
 		r.Readable, r.Verified = true, true
-	case w.relay != "" && w.action.moves():
+	case w.State != "" && a.moves():
 		r.Readable, r.Pending = true, true
 		r.Note = "The meter took the command, but its relay has not moved yet. It may wait for its trip delay, for the current to fall, or for somebody to press the button at the meter; read status_3.relay_open to see when it has moved."
-	case w.failed != nil && w.relay == "":
-		r.Say("The meter took the command; what became of it could not be read back: " + w.failed.Error() + ".")
+	case w.Failed != nil && w.State == "":
+		r.Say("The meter took the command; what became of it could not be read back: " + w.Failed.Error() + ".")
 	}
 	return r
 }
@@ -224,7 +180,7 @@ func (c *commander) explainRelay(action *relayAction, refusal error) protocol.Pl
 		}
 		return c.readClock(func(clock clockReading, err error) (protocol.Plan, error) {
 			if err == nil {
-				ahead := clock.ahead()
+				ahead := clock.Ahead()
 				r.Offset = &ahead
 				if ahead-c.Offset > c.Deadline {
 					r.Say("By the meter's clock, which is " + ahead.Round(time.Second).String() +

@@ -138,8 +138,8 @@ func (a *addressing) give() protocol.Plan {
 	}
 	plan := a.plan(a.command(Anyone, function, a.next.reversed(), &awaited{from: a.next, function: function}))
 	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
-		switch was := fateOf(answers[0]); was {
-		case done, unknown:
+		switch was := protocol.OutcomeOf(answers[0]); was {
+		case protocol.Acknowledged, protocol.Unanswered:
 			return a.look(was), nil
 		}
 		return a.plan(), nil
@@ -149,15 +149,15 @@ func (a *addressing) give() protocol.Plan {
 
 // look plans to read the meter at its new address, and at the old one if it did not say that
 // it took the new one.
-func (a *addressing) look(was fate) protocol.Plan {
+func (a *addressing) look(was protocol.Outcome) protocol.Plan {
 	change := "Change the address in " + a.Settings.Meters + " and start the bridge again."
 	plan := a.plan(a.sign(a.next))
 	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
 		moved := isSign(answers[0])
 		switch {
-		case was == done && moved:
+		case was == protocol.Acknowledged && moved:
 			return a.report(protocol.Report{Readable: true, Verified: true, Note: fmt.Sprintf("The meter answers as %s now. %s", a.next, change)}), nil
-		case was == done:
+		case was == protocol.Acknowledged:
 			return a.report(protocol.Report{Note: fmt.Sprintf("The meter acknowledged its new address %s, but it could not be read there. %s", a.next, change)}), nil
 		case moved:
 			return a.report(protocol.Report{Readable: true, Note: fmt.Sprintf("A meter answers as %s now. %s", a.next, change)}), nil
@@ -184,6 +184,6 @@ func (a *addressing) sign(address Address) protocol.Step {
 
 // isSign reports whether a meter answered, if only to refuse.
 func isSign(answer protocol.Answer) bool {
-	was := fateOf(answer)
-	return was == done || was == denied
+	was := protocol.OutcomeOf(answer)
+	return was == protocol.Acknowledged || was == protocol.Refused
 }

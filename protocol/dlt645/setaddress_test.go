@@ -35,19 +35,19 @@ func TestSetAddress(t *testing.T) {
 		version Version
 		answers [][]byte
 		sent    []string
-		fate    fate
+		outcome protocol.Outcome
 		report  string
 		note    string
 	}{
-		{"done", V2007, [][]byte{there, there, done95, moved}, []string{who, who, give, atNew}, done, "readable true verified true pending false", "answers as 000000000001 now. Change the address in METERS"},
-		{"done, and cannot be read", V2007, [][]byte{there, there, done95}, []string{who, who, give, atNew}, done, "readable false verified false pending false", "could not be read there"},
-		{"done, and refuses to be read", V2007, [][]byte{there, there, done95, wire(meterA, 0xD1, 2)}, []string{who, who, give, atNew}, done, "readable true verified true pending false", "METERS"},
-		{"the answer is lost", V2007, [][]byte{there, there, nil, moved}, []string{who, who, give, atNew}, unknown, "readable true verified false pending false", "A meter answers as 000000000001 now"},
-		{"it does not do it", V2007, [][]byte{there, there, nil, nil, value(meterB, diAddress, 0x23, 1, 0, 0, 0, 0)}, []string{who, who, give, atNew, atOld}, unknown, "readable true verified false pending false", "still answers as 000000000123: it may want its programming key"},
-		{"it is gone", V2007, [][]byte{there, there}, []string{who, who, give, atNew, atOld}, unknown, "readable false verified false pending false", "neither as 000000000001 nor as 000000000123"},
-		{"an answer from the old address is none", V2007, [][]byte{there, there, wire(meterB, 0x95)}, []string{who, who, give, atNew, atOld}, unknown, "readable false verified false pending false", "neither"},
+		{"done", V2007, [][]byte{there, there, done95, moved}, []string{who, who, give, atNew}, protocol.Acknowledged, "readable true verified true pending false", "answers as 000000000001 now. Change the address in METERS"},
+		{"done, and cannot be read", V2007, [][]byte{there, there, done95}, []string{who, who, give, atNew}, protocol.Acknowledged, "readable false verified false pending false", "could not be read there"},
+		{"done, and refuses to be read", V2007, [][]byte{there, there, done95, wire(meterA, 0xD1, 2)}, []string{who, who, give, atNew}, protocol.Acknowledged, "readable true verified true pending false", "METERS"},
+		{"the answer is lost", V2007, [][]byte{there, there, nil, moved}, []string{who, who, give, atNew}, protocol.Unanswered, "readable true verified false pending false", "A meter answers as 000000000001 now"},
+		{"it does not do it", V2007, [][]byte{there, there, nil, nil, value(meterB, diAddress, 0x23, 1, 0, 0, 0, 0)}, []string{who, who, give, atNew, atOld}, protocol.Unanswered, "readable true verified false pending false", "still answers as 000000000123: it may want its programming key"},
+		{"it is gone", V2007, [][]byte{there, there}, []string{who, who, give, atNew, atOld}, protocol.Unanswered, "readable false verified false pending false", "neither as 000000000001 nor as 000000000123"},
+		{"an answer from the old address is none", V2007, [][]byte{there, there, wire(meterB, 0x95)}, []string{who, who, give, atNew, atOld}, protocol.Unanswered, "readable false verified false pending false", "neither"},
 		{
-			"1997", V1997, [][]byte{energy, energy, wire(meterA, 0x8A), wire(meterA, 0xC1, 2)}, []string{who97, who97, give97, readFrame(meterA, diEnergy1997, V1997)}, done,
+			"1997", V1997, [][]byte{energy, energy, wire(meterA, 0x8A), wire(meterA, 0xC1, 2)}, []string{who97, who97, give97, readFrame(meterA, diEnergy1997, V1997)}, protocol.Acknowledged,
 			"readable true verified true pending false", "METERS",
 		},
 	} {
@@ -58,8 +58,8 @@ func TestSetAddress(t *testing.T) {
 				others = []string{who, readFrame("AAAAAAAAAAAA", diAddress, V2007)}
 			}
 			p.expect(t, append(others, test.sent...)...)
-			if p.fate != test.fate || p.err != nil || summary(p.report) != test.report || !strings.Contains(p.report.Note, test.note) {
-				t.Errorf("ended %d, %v: %s, notes %q", p.fate, p.err, summary(p.report), p.report.Note)
+			if p.outcome != test.outcome || p.err != nil || summary(p.report) != test.report || !strings.Contains(p.report.Note, test.note) {
+				t.Errorf("ended %d, %v: %s, notes %q", p.outcome, p.err, summary(p.report), p.report.Note)
 			}
 			for i, step := range p.steps[2:] {
 				asks := i < 2
@@ -97,13 +97,13 @@ func TestSetAddressNotAlone(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			p := perform(t, readdress(t, V2007), time.Unix(1e9, 0), says(append([][]byte{nil, nil}, test.answers...)...))
 			if test.words == "" {
-				if p.err != nil || p.fate == notDone {
+				if p.err != nil || p.outcome == protocol.NotSent {
 					t.Errorf("not sent: %v", p.err)
 				}
 				return
 			}
 			isError(t, p.err, test.kind, test.words)
-			if p.fate != notDone || len(p.sent) != 4 {
+			if p.outcome != protocol.NotSent || len(p.sent) != 4 {
 				t.Errorf("sent %v", p.sent)
 			}
 		})
@@ -111,7 +111,7 @@ func TestSetAddressNotAlone(t *testing.T) {
 	// What the line makes of a collision, and a port that fails.
 	for _, failure := range []error{protocol.ErrGarbled, errors.New("the port is gone")} {
 		p := perform(t, readdress(t, V2007), time.Unix(1e9, 0), func([]byte, time.Time) ([]byte, error) { return nil, failure })
-		if errors.Is(p.err, protocol.ErrUnsafe) != errors.Is(failure, protocol.ErrGarbled) || p.err == nil || p.fate != notDone {
+		if errors.Is(p.err, protocol.ErrUnsafe) != errors.Is(failure, protocol.ErrGarbled) || p.err == nil || p.outcome != protocol.NotSent {
 			t.Errorf("%v: %v", failure, p.err)
 		}
 	}
@@ -159,7 +159,7 @@ func TestSetAddressBesideTheOtherEdition(t *testing.T) {
 	} {
 		p := perform(t, readdress(t, test.version), time.Unix(1e9, 0), says(test.answers...))
 		isError(t, p.err, protocol.ErrUnsafe, test.words)
-		if p.fate != notDone || len(p.sent) != test.sent {
+		if p.outcome != protocol.NotSent || len(p.sent) != test.sent {
 			t.Errorf("%s: sent %v", test.version, p.sent)
 		}
 	}

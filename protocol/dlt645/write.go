@@ -34,7 +34,7 @@ func (c *commander) planWrite() (protocol.Plan, error) {
 		return protocol.Plan{}, err
 	}
 	if isClock(item.DI, c.version) {
-		if err := c.mayCorrect(c.Now); err != nil {
+		if err := c.MayCorrectClock(c.Now, c.zone); err != nil {
 			return protocol.Plan{}, err
 		}
 	}
@@ -48,7 +48,7 @@ func (c *commander) planWrite() (protocol.Plan, error) {
 	}
 	plan := c.plan(step)
 	if isClock(item.DI, c.version) {
-		plan = c.untilMidnight(plan, c.Now)
+		plan = plan.UntilMidnight(c.Now, c.zone)
 	}
 	plan.Then = w.written
 	return plan, nil
@@ -183,8 +183,8 @@ func (w *writer) decode(data []byte) ([]protocol.Value, error) {
 // written plans the reading of what was written, also if no answer came.
 func (w *writer) written(answers []protocol.Answer) (protocol.Plan, error) {
 	answer := answers[0]
-	was := fateOf(answer)
-	if was != done && was != unknown {
+	was := protocol.OutcomeOf(answer)
+	if !was.MayBeDone() {
 		return w.plan(), nil
 	}
 	if w.item.Name != "" && !strings.Contains(w.item.Access, "R") {
@@ -198,21 +198,11 @@ func (w *writer) written(answers []protocol.Answer) (protocol.Plan, error) {
 }
 
 // compare reports whether what was read is what was written at that time.
-func (w *writer) compare(read protocol.Answer, was fate, at time.Time) protocol.Report {
+func (w *writer) compare(read protocol.Answer, was protocol.Outcome, at time.Time) protocol.Report {
 	name := cmp.Or(w.item.Name, w.item.DI.Format(w.version))
-	if read.Err != nil {
-		return protocol.Report{Note: "What the meter has for " + name + " now could not be read: " + read.Err.Error() + "."}
-	}
-	r := protocol.Report{Readable: true, Value: w.value(read.Result.Values)}
-	switch {
-	case was != done:
-		r.Note = "What the meter has for " + name + " was read after the write was not answered."
-	case w.isAsSent(read.Result.Values, read.Came.Sub(at)):
-		r.Verified = true
-	default:
-		r.Note = "The meter acknowledged the write, but it has another value for " + name + "."
-	}
-	return r
+	return protocol.ReportWritten(name, was, read, func() (*protocol.Value, bool) {
+		return w.value(read.Result.Values), w.isAsSent(read.Result.Values, read.Came.Sub(at))
+	})
 }
 
 // value puts together what was read: the one value of an item, or an object of all of them.
@@ -259,7 +249,7 @@ func isSame(sent, read any, passed time.Duration, isClock bool) bool {
 		a, err1 := time.Parse(layout, from)
 		b, err2 := time.Parse(layout, to)
 		if err1 == nil && err2 == nil {
-			return (b.Sub(a) - passed).Abs() <= mostDrift
+			return (b.Sub(a) - passed).Abs() <= protocol.MostClockDrift
 		}
 	}
 	return false

@@ -77,46 +77,46 @@ func TestWriteReadBack(t *testing.T) {
 		version     Version
 		item, value string
 		answers     [][]byte
-		fate        fate
+		outcome     protocol.Outcome
 		steps       int
 		report      string
 		note        string
 	}{
-		{"as written", V2007, "demand_period", "15", [][]byte{ack, value(meterB, demandPeriod, 0x15)}, done, 2, "readable true verified true pending false demand_period=15", ""},
-		{"another value", V2007, "demand_period", "15", [][]byte{ack, value(meterB, demandPeriod, 0x30)}, done, 2, "readable true verified false pending false demand_period=30", "has another value for demand_period"},
-		{"no value", V2007, "demand_period", "15", [][]byte{ack, value(meterB, demandPeriod, 0xFF)}, done, 2, "readable true verified false pending false demand_period=<nil>", "another value"},
-		{"not to be read", V2007, "demand_period", "15", [][]byte{ack, wire(meterB, 0xD1, 2)}, done, 2, "readable false verified false pending false", "could not be read: the meter refused"},
-		{"no answer", V2007, "demand_period", "15", [][]byte{nil, value(meterB, demandPeriod, 0x15)}, unknown, 2, "readable true verified false pending false demand_period=15", "was read after the write was not answered"},
-		{"no answer at all", V2007, "demand_period", "15", nil, unknown, 2, "readable false verified false pending false", "could not be read"},
-		{"refused", V2007, "demand_period", "15", [][]byte{wire(meterB, 0xD4, 4)}, denied, 1, "none", ""},
+		{"as written", V2007, "demand_period", "15", [][]byte{ack, value(meterB, demandPeriod, 0x15)}, protocol.Acknowledged, 2, "readable true verified true pending false demand_period=15", ""},
+		{"another value", V2007, "demand_period", "15", [][]byte{ack, value(meterB, demandPeriod, 0x30)}, protocol.Acknowledged, 2, "readable true verified false pending false demand_period=30", "has another value for demand_period"},
+		{"no value", V2007, "demand_period", "15", [][]byte{ack, value(meterB, demandPeriod, 0xFF)}, protocol.Acknowledged, 2, "readable true verified false pending false demand_period=<nil>", "another value"},
+		{"not to be read", V2007, "demand_period", "15", [][]byte{ack, wire(meterB, 0xD1, 2)}, protocol.Acknowledged, 2, "readable false verified false pending false", "could not be read: the meter refused"},
+		{"no answer", V2007, "demand_period", "15", [][]byte{nil, value(meterB, demandPeriod, 0x15)}, protocol.Unanswered, 2, "readable true verified false pending false demand_period=15", "was read after the write was not answered"},
+		{"no answer at all", V2007, "demand_period", "15", nil, protocol.Unanswered, 2, "readable false verified false pending false", "could not be read"},
+		{"refused", V2007, "demand_period", "15", [][]byte{wire(meterB, 0xD4, 4)}, protocol.Refused, 1, "none", ""},
 		{
-			"only to be written", V2007, "active_report_reset", `"FFFFFFFFFFFFFFFFFFFFFFFF"`, [][]byte{ack}, done, 1,
+			"only to be written", V2007, "active_report_reset", `"FFFFFFFFFFFFFFFFFFFFFFFF"`, [][]byte{ack}, protocol.Acknowledged, 1,
 			"readable false verified false pending false", "active_report_reset cannot be read",
 		},
-		{"of a maker", V2007, "04EE0001", `"0a0b0c"`, [][]byte{ack, value(meterB, 0x04EE0001, 0x0C, 0x0B, 0x0A)}, done, 2, "readable true verified true pending false 04EE0001=0A0B0C", ""},
-		{"bits", V2007, "active_combination", `"05"`, [][]byte{ack, value(meterB, 0x04000601, 5)}, done, 2, "readable true verified true pending false active_combination=05", ""},
+		{"of a maker", V2007, "04EE0001", `"0a0b0c"`, [][]byte{ack, value(meterB, 0x04EE0001, 0x0C, 0x0B, 0x0A)}, protocol.Acknowledged, 2, "readable true verified true pending false 04EE0001=0A0B0C", ""},
+		{"bits", V2007, "active_combination", `"05"`, [][]byte{ack, value(meterB, 0x04000601, 5)}, protocol.Acknowledged, 2, "readable true verified true pending false active_combination=05", ""},
 		{
 			"a list", V2007, "day_periods_1_1", `[{"start":"08:00","tariff":2},{"start":"22:00","tariff":3}]`,
-			[][]byte{ack, value(meterB, 0x04010001, 2, 0, 8, 3, 0, 0x22)}, done, 2,
+			[][]byte{ack, value(meterB, 0x04010001, 2, 0, 8, 3, 0, 0x22)}, protocol.Acknowledged, 2,
 			"readable true verified true pending false day_periods_1_1=[map[start:08:00 tariff:2] map[start:22:00 tariff:3]]", "",
 		},
 		{
 			"several values", V1997, "schedule_counts", `{"year_zone_count":2,"day_table_count":3,"day_period_count":4,"tariff_count":4,"holiday_count":0}`,
-			[][]byte{ack1997, wire(meterB, 0x81, 0x1F, 0xC3, 2, 3, 4, 4, 0, 0xAA)}, done, 2,
+			[][]byte{ack1997, wire(meterB, 0x81, 0x1F, 0xC3, 2, 3, 4, 4, 0, 0xAA)}, protocol.Acknowledged, 2,
 			"readable true verified true pending false schedule_counts=map[day_period_count:4 day_table_count:3 holiday_count:0 tariff_count:4 year_zone_count:2]", "",
 		},
-		{"a date", V2007, "clock_date", `"2026-11-21"`, [][]byte{ack, value(meterB, diDate, 6, 0x21, 0x11, 0x26)}, done, 2, "readable true verified true pending false clock_date=2026-11-21", ""},
-		{"a time that has gone on", V2007, "clock_time", `"18:00:00"`, [][]byte{ack, value(meterB, diTime, 2, 0, 0x18)}, done, 2, "readable true verified true pending false clock_time=18:00:02", ""},
-		{"another time", V2007, "clock_time", `"18:00:00"`, [][]byte{ack, value(meterB, diTime, 3, 0, 0x18)}, done, 2, "readable true verified false pending false clock_time=18:00:03", "another value"},
+		{"a date", V2007, "clock_date", `"2026-11-21"`, [][]byte{ack, value(meterB, diDate, 6, 0x21, 0x11, 0x26)}, protocol.Acknowledged, 2, "readable true verified true pending false clock_date=2026-11-21", ""},
+		{"a time that has gone on", V2007, "clock_time", `"18:00:00"`, [][]byte{ack, value(meterB, diTime, 2, 0, 0x18)}, protocol.Acknowledged, 2, "readable true verified true pending false clock_time=18:00:02", ""},
+		{"another time", V2007, "clock_time", `"18:00:00"`, [][]byte{ack, value(meterB, diTime, 3, 0, 0x18)}, protocol.Acknowledged, 2, "readable true verified false pending false clock_time=18:00:03", "another value"},
 		{
-			"a clock", V2007, "clock", `"2026-11-21T10:00:00Z"`, [][]byte{ack, value(meterB, diClock, 0x59, 0x59, 0x17, 6, 0x21, 0x11, 0x26)}, done, 2,
+			"a clock", V2007, "clock", `"2026-11-21T10:00:00Z"`, [][]byte{ack, value(meterB, diClock, 0x59, 0x59, 0x17, 6, 0x21, 0x11, 0x26)}, protocol.Acknowledged, 2,
 			"readable true verified true pending false clock=2026-11-21T17:59:59+08:00", "",
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			p := perform(t, planned(t, test.version, protocol.VerbWrite, meterB, writing(t, test.item, test.value)), begin, says(test.answers...))
-			if p.err != nil || p.fate != test.fate || len(p.steps) != test.steps {
-				t.Errorf("ended %d, %v after %d steps, want %d after %d", p.fate, p.err, len(p.steps), test.fate, test.steps)
+			if p.err != nil || p.outcome != test.outcome || len(p.steps) != test.steps {
+				t.Errorf("ended %d, %v after %d steps, want %d after %d", p.outcome, p.err, len(p.steps), test.outcome, test.steps)
 			}
 			for _, step := range p.steps {
 				if step.Class != protocol.ClassCommand {

@@ -1,7 +1,6 @@
 package dlt698
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -127,10 +126,10 @@ func (c *commander) report(r protocol.Report) protocol.Plan {
 func (c *commander) noting(step protocol.Step, note string) protocol.Plan {
 	plan := c.plan(step)
 	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
-		switch fateOf(answers[0]) {
-		case done:
+		switch protocol.OutcomeOf(answers[0]) {
+		case protocol.Acknowledged:
 			return c.report(protocol.Report{Note: note}), nil
-		case unknown:
+		case protocol.Unanswered:
 			return c.report(protocol.Report{Note: "If the meter did it: " + note}), nil
 		}
 		return c.plan(), nil
@@ -243,8 +242,8 @@ func (c *commander) planWrite() (protocol.Plan, error) {
 	}
 	plan := c.plan(c.set(item.OAD, data))
 	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
-		was := fateOf(answers[0])
-		if was != done && was != unknown {
+		was := protocol.OutcomeOf(answers[0])
+		if !was.MayBeDone() {
 			return c.plan(), nil
 		}
 		look := c.plan(c.read(item))
@@ -257,7 +256,7 @@ func (c *commander) planWrite() (protocol.Plan, error) {
 }
 
 // written reports what was read back after an attribute was set.
-func written(was fate, want protocol.Value, answer protocol.Answer) (r protocol.Report) {
+func written(was protocol.Outcome, want protocol.Value, answer protocol.Answer) (r protocol.Report) {
 	if answer.Err != nil || len(answer.Result.Values) == 0 {
 		r.Note = "What was written could not be read back"
 		if answer.Err != nil {
@@ -268,35 +267,13 @@ func written(was fate, want protocol.Value, answer protocol.Answer) (r protocol.
 	}
 	value := answer.Result.Values[0]
 	r.Readable, r.Value = true, &value
-	r.Verified = was == done && value.Data == want.Data
-	if was == unknown {
+	r.Verified = was == protocol.Acknowledged && value.Data == want.Data
+	if was == protocol.Unanswered {
 		r.Note = "The value was read after the write was not answered."
 	} else if !r.Verified {
 		r.Note = "The meter acknowledged the value, but gives another when it is read."
 	}
 	return r
-}
-
-// A fate is what is known of a command when its step has ended.
-type fate uint8
-
-const (
-	notDone fate = iota // it was never sent
-	done                // the meter acknowledged it
-	denied              // the meter refused it
-	unknown             // no answer came: it may have been done or not
-)
-
-func fateOf(answer protocol.Answer) fate {
-	switch err := answer.Err; {
-	case err == nil:
-		return done
-	case isRefusal(err):
-		return denied
-	case errors.Is(err, protocol.ErrSilent), errors.Is(err, protocol.ErrGarbled):
-		return unknown
-	}
-	return notDone
 }
 
 // valueOf finds a value by its name; nil if there is none.

@@ -272,7 +272,7 @@ func (h *history) done(err error) protocol.Plan {
 func (h *history) readMoment(at time.Time) protocol.Plan {
 	rsd := RSD{Selector: SelectValue, OAD: oadFreezeTime, Values: []Data{MomentOf(at)}}
 	return h.then(h.step(rsd, nil), func(answer protocol.Answer) protocol.Plan {
-		if answer.Err != nil && !isRefusal(answer.Err) {
+		if answer.Err != nil && !protocol.IsRefusal(answer.Err) {
 			return h.done(answer.Err)
 		}
 		for _, sample := range answer.Result.Samples {
@@ -283,11 +283,6 @@ func (h *history) readMoment(at time.Time) protocol.Plan {
 		}
 		return h.readNewest() // perhaps it does not know this selector, or freezes at another time of day
 	})
-}
-
-func isRefusal(err error) bool {
-	var refusal *protocol.Refusal
-	return errors.As(err, &refusal)
 }
 
 // isWanted reports whether a moment is among those asked for.
@@ -341,7 +336,7 @@ func (h *history) readSpan() protocol.Plan {
 	}
 	return h.then(h.step(h.span(h.next, end), nil), func(answer protocol.Answer) protocol.Plan {
 		switch {
-		case isRefusal(answer.Err) && h.samples == nil:
+		case protocol.IsRefusal(answer.Err) && h.samples == nil:
 			return h.walk(1, protocol.Answer{})
 		case answer.Err != nil:
 			return h.done(answer.Err)
@@ -414,7 +409,7 @@ func (h *history) compare(outside bool) protocol.Plan {
 		return h.walk(1, protocol.Answer{})
 	}
 	return h.then(h.step(RSD{Selector: SelectLast, Last: 2}, nil), func(answer protocol.Answer) protocol.Plan {
-		if answer.Err != nil && !isRefusal(answer.Err) {
+		if answer.Err != nil && !protocol.IsRefusal(answer.Err) {
 			return h.done(answer.Err)
 		}
 		if len(answer.Result.Samples) == 0 || !answer.Result.Samples[0].Time.Before(h.newest) {
@@ -429,7 +424,7 @@ func (h *history) compare(outside bool) protocol.Plan {
 		})
 		return h.then(step, func(answer protocol.Answer) protocol.Plan {
 			switch {
-			case answer.Err != nil && !isRefusal(answer.Err):
+			case answer.Err != nil && !protocol.IsRefusal(answer.Err):
 				return h.done(answer.Err)
 			case len(answer.Result.Samples) > 1:
 				h.planner = &planner{h.Meters, h.class, severalRows{h.known}}

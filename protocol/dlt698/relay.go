@@ -101,17 +101,10 @@ func (c *commander) planRelay() (protocol.Plan, error) {
 		return a
 	}))
 	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
-		answer := answers[0]
-		w := watch{commander: c, action: action, of: oadRelayState}
-		switch fateOf(answer) {
-		case done:
-			w.since, w.times = answer.Came, protocol.LookTimes(c.Verify)
-			return w.look(), nil
-		case unknown:
-			w.lost, w.times = true, protocol.LookTimes(c.Verify)
-			w.times = w.times[:min(len(w.times), 2)]
-			return w.look(), nil
-		case denied:
+		switch answer := answers[0]; protocol.OutcomeOf(answer) {
+		case protocol.Acknowledged, protocol.Unanswered:
+			return c.watchRelay(action).Begin(answer), nil
+		case protocol.Refused:
 			return c.explainRelay(action), nil
 		}
 		return c.plan(), nil
@@ -140,60 +133,22 @@ func timeTag(sent time.Time, valid time.Duration) []byte {
 	return append(appendMoment(nil, sent), unit, byte(n>>8), byte(n))
 }
 
-// A watch looks after a relay command what became of it.
-type watch struct {
-	*commander
-	action *relayAction
-	of     OAD             // what is looked at: the state of the relays, or status word 3 of a meter that refuses that
-	lost   bool            // the command was not answered
-	since  time.Time       // when it was
-	times  []time.Duration // to look at, after since
-	at     time.Duration   // of the latest look
-	missed int             // looks in a row that were not answered
-	relay  string          // what it did when last looked at
-	moved  bool            // it is as commanded
-	failed error           // why the latest look brought nothing
-}
-
-// mostMissed is how many looks in a row may go unanswered.
-const mostMissed = 2
-
-// look plans the next look, if there is one to come.
-func (w watch) look() protocol.Plan {
-	if len(w.times) == 0 || w.moved || w.missed == mostMissed || !w.action.moves && w.relay != "" {
-		return w.report(w.known())
+// watchRelay looks after a relay command what became of it: at the state of the relays, or at status word 3 of a
+// meter that refuses that.
+func (c *commander) watchRelay(action *relayAction) protocol.Watch {
+	look := func(oad OAD) func() protocol.Step {
+		return func() protocol.Step { return c.read(mustLookup(oad)) }
 	}
-	plan := w.plan(w.read(mustLookup(w.of)))
-	plan.After = max(0, w.times[0]-w.at)
-	report := w.known()
-	plan.Report = &report
-	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
-		if isRefusal(answers[0].Err) && w.of == oadRelayState {
-			other := w
-			other.of, other.at = oadStatus3, w.times[0]
-			return other.look(), nil
-		}
-		return w.looked(answers[0]).look(), nil
+	return protocol.Watch{
+		Times: protocol.LookTimes(c.Verify),
+		Looks: []func() protocol.Step{look(oadRelayState), look(oadStatus3)},
+		Plan:  c.plan,
+		See: func(look protocol.Answer) protocol.Sight {
+			relay := relayState(look)
+			return protocol.Sight{State: relay, AsCommanded: action.moves && relay == state(action.open), Enough: !action.moves && relay != ""}
+		},
+		Report: action.report,
 	}
-	return plan
-}
-
-// looked takes in what a look brought. Looks whose time has come meanwhile are left out.
-func (w watch) looked(answer protocol.Answer) watch {
-	w.at, w.failed = w.times[0], answer.Err
-	w.missed++
-	if answer.Err == nil {
-		w.missed = 0
-		if !w.since.IsZero() && !answer.Came.IsZero() {
-			w.at = max(w.at, answer.Came.Sub(w.since))
-		}
-		w.relay = relayState(answer)
-		w.moved = w.action.moves && w.relay == state(w.action.open)
-	}
-	for len(w.times) > 0 && w.times[0] <= w.at {
-		w.times = w.times[1:]
-	}
-	return w
 }
 
 func state(open bool) string {
@@ -213,22 +168,22 @@ func relayState(answer protocol.Answer) string {
 	return ""
 }
 
-// known reports what the looks so far have shown.
-func (w watch) known() protocol.Report {
-	r := protocol.Report{Relay: w.relay, Note: w.action.note}
+// report reports what the looks so far have shown.
+func (a *relayAction) report(w protocol.Watched) protocol.Report {
+	r := protocol.Report{Relay: w.State, Note: a.note}
 	switch {
-	case w.lost && w.relay != "":
-		r.Readable = w.action.moves
+	case w.Lost && w.State != "":
+		r.Readable = a.moves
 		r.Note = "What the relay does was read after the command was not answered."
-	case w.lost:
+	case w.Lost:
 		r.Note = "Neither was the command answered nor could the relay be looked at."
-	case w.moved:
+	case w.AsCommanded:
 		r.Readable, r.Verified = true, true
-	case w.relay != "" && w.action.moves:
+	case w.State != "" && a.moves:
 		r.Readable, r.Pending = true, true
 		r.Note = "The meter took the command, but its relay has not moved yet. It may wait for its trip delay, for the current to fall, or for somebody to press the button at the meter; read relay_open to see when it has moved."
-	case w.failed != nil && w.relay == "":
-		r.Say("The meter took the command; what became of it could not be read back: " + w.failed.Error() + ".")
+	case w.Failed != nil && w.State == "":
+		r.Say("The meter took the command; what became of it could not be read back: " + w.Failed.Error() + ".")
 	}
 	return r
 }
@@ -239,9 +194,9 @@ func (c *commander) explainRelay(action *relayAction) protocol.Plan {
 	plan := c.plan(c.read(mustLookup(oadRelayState)))
 	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
 		r := protocol.Report{Relay: relayState(answers[0])}
-		return c.readClock(func(clock clockReading, err error) (protocol.Plan, error) {
+		return c.readClock(func(clock protocol.ClockReading, err error) (protocol.Plan, error) {
 			if err == nil {
-				ahead := clock.ahead()
+				ahead := clock.Ahead()
 				r.Offset = &ahead
 				if (ahead - c.Offset).Abs() > c.Deadline {
 					r.Note = "By the meter's clock, which is " + ahead.Round(time.Second).String() +

@@ -10,7 +10,6 @@ import (
 	"math/big"
 	"reflect"
 	"strconv"
-	"time"
 
 	"dlt645-mqtt/protocol"
 )
@@ -102,29 +101,6 @@ func writeRequest(address byte, w *row, data []byte) Frame {
 	return Frame{address, WriteRegisters, append(append(place, count...), data...)}
 }
 
-// A fate is what is known of a command when its step has ended.
-type fate uint8
-
-const (
-	notDone fate = iota // it was never sent
-	done                // the slave acknowledged it
-	denied              // the slave refused it
-	unknown             // no answer came: it may have been done or not
-)
-
-func fateOf(answer protocol.Answer) fate {
-	var refusal *protocol.Refusal
-	switch err := answer.Err; {
-	case err == nil:
-		return done
-	case errors.As(err, &refusal):
-		return denied
-	case errors.Is(err, protocol.ErrSilent), errors.Is(err, protocol.ErrGarbled):
-		return unknown
-	}
-	return notDone
-}
-
 // planWrite plans a write, and the reading of what the slave then has.
 func (c *commander) planWrite() (protocol.Plan, error) {
 	w, err := c.writable(c.Arguments.Text(protocol.ArgumentItem))
@@ -141,38 +117,23 @@ func (c *commander) planWrite() (protocol.Plan, error) {
 	}
 	plan := c.plan(c.send(w, data))
 	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
-		was := fateOf(answers[0])
+		was := protocol.OutcomeOf(answers[0])
 		switch {
-		case was != done && was != unknown:
+		case !was.MayBeDone():
 			return c.plan(), nil
 		case !w.access.read:
 			return c.report(protocol.Report{Note: w.item + " cannot be read, so nothing tells what the meter has now."}), nil
 		}
 		plan := c.plan(c.look(w))
 		plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
-			return c.report(writtenReport(sent, was, answers[0])), nil
+			return c.report(protocol.ReportWritten(w.item, was, answers[0], func() (*protocol.Value, bool) {
+				now := answers[0].Result.Values[0]
+				return &now, reflect.DeepEqual(now.Data, sent.Data)
+			})), nil
 		}
 		return plan, nil
 	}
 	return plan, nil
-}
-
-// writtenReport compares what was read with what was written.
-func writtenReport(sent protocol.Value, was fate, read protocol.Answer) protocol.Report {
-	if read.Err != nil {
-		return protocol.Report{Note: "What the meter has for " + sent.Name + " now could not be read: " + read.Err.Error() + "."}
-	}
-	now := read.Result.Values[0]
-	r := protocol.Report{Readable: true, Value: &now}
-	switch {
-	case was != done:
-		r.Note = "What the meter has for " + sent.Name + " was read after the write was not answered."
-	case reflect.DeepEqual(now.Data, sent.Data):
-		r.Verified = true
-	default:
-		r.Note = "The meter acknowledged the write, but it has another value for " + sent.Name + "."
-	}
-	return r
 }
 
 // writable finds an item that may be written. Registers named by their place may be, but for those of
@@ -327,86 +288,47 @@ func (c *commander) planRelay() (protocol.Plan, error) {
 	}
 	plan := c.plan(c.send(w, data))
 	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
-		watch := watch{commander: c, state: c.model.relayState(), want: want}
-		switch fateOf(answers[0]) {
-		case done:
-			watch.since, watch.times = answers[0].Came, protocol.LookTimes(c.Verify)
-			return watch.next(), nil
-		case unknown:
-			watch.lost, watch.times = true, protocol.LookTimes(c.Verify)
-			watch.times = watch.times[:min(len(watch.times), 2)]
-			return watch.next(), nil
+		if answer := answers[0]; protocol.OutcomeOf(answer).MayBeDone() {
+			return c.watchRelay(want).Begin(answer), nil
 		}
 		return c.plan(), nil
 	}
 	return plan, nil
 }
 
-// A watch looks after a command what became of the relay.
-type watch struct {
-	*commander
-	state  *row
-	want   string
-	lost   bool            // the command was not answered
-	since  time.Time       // when it was
-	times  []time.Duration // to look at, after since
-	at     time.Duration   // of the latest look
-	missed int             // looks in a row that were not answered
-	relay  string          // what it did when last looked at
-	failed error           // why the latest look brought nothing
+// watchRelay looks after a command what became of the relay.
+func (c *commander) watchRelay(want string) protocol.Watch {
+	state := c.model.relayState()
+	return protocol.Watch{
+		Times: protocol.LookTimes(c.Verify),
+		Looks: []func() protocol.Step{func() protocol.Step { return c.look(state) }},
+		Plan:  c.plan,
+		See: func(look protocol.Answer) (s protocol.Sight) {
+			if open, ok := look.Result.Values[0].Data.(bool); ok {
+				s.State = map[bool]string{true: relayOpen, false: relayClosed}[open]
+			}
+			s.AsCommanded = s.State == want
+			return s
+		},
+		Report: func(w protocol.Watched) protocol.Report { return relayReport(w, state.item) },
+	}
 }
 
-// mostMissed is how many looks in a row may go unanswered.
-const mostMissed = 2
-
-// next plans the next look, if there is one to come.
-func (w watch) next() protocol.Plan {
-	if len(w.times) == 0 || w.relay == w.want || w.missed == mostMissed {
-		return w.report(w.seen())
-	}
-	plan := w.plan(w.look(w.state))
-	plan.After = max(0, w.times[0]-w.at)
-	report := w.seen()
-	plan.Report = &report
-	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) { return w.looked(answers[0]).next(), nil }
-	return plan
-}
-
-// looked takes in what a look brought. Looks whose time has come meanwhile are left out.
-func (w watch) looked(answer protocol.Answer) watch {
-	w.at, w.failed = w.times[0], answer.Err
-	w.missed++
-	if answer.Err == nil {
-		w.missed = 0
-		if !w.since.IsZero() && !answer.Came.IsZero() {
-			w.at = max(w.at, answer.Came.Sub(w.since))
-		}
-		w.relay = ""
-		if open, ok := answer.Result.Values[0].Data.(bool); ok {
-			w.relay = map[bool]string{true: relayOpen, false: relayClosed}[open]
-		}
-	}
-	for len(w.times) > 0 && w.times[0] <= w.at {
-		w.times = w.times[1:]
-	}
-	return w
-}
-
-// seen reports what the looks so far have shown.
-func (w watch) seen() protocol.Report {
-	r := protocol.Report{Relay: w.relay, Readable: w.relay != ""}
+// relayReport reports what the looks so far have shown.
+func relayReport(w protocol.Watched, item string) protocol.Report {
+	r := protocol.Report{Relay: w.State, Readable: w.State != ""}
 	switch {
-	case w.lost && w.relay != "":
+	case w.Lost && w.State != "":
 		r.Note = "What the relay does was read after the command was not answered."
-	case w.lost:
+	case w.Lost:
 		r.Note = "Neither was the command answered nor could the relay be looked at."
-	case w.relay == w.want:
+	case w.AsCommanded:
 		r.Verified = true
-	case w.relay != "":
+	case w.State != "":
 		r.Pending = true
-		r.Note = "The meter took the command, but its relay has not moved yet; read " + w.state.item + " to see when it has."
-	case w.failed != nil:
-		r.Note = "The meter took the command; what became of it could not be read back: " + w.failed.Error() + "."
+		r.Note = "The meter took the command, but its relay has not moved yet; read " + item + " to see when it has."
+	case w.Failed != nil:
+		r.Note = "The meter took the command; what became of it could not be read back: " + w.Failed.Error() + "."
 	}
 	return r
 }

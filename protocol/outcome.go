@@ -1,0 +1,55 @@
+package protocol
+
+import "errors"
+
+// An Outcome is what is known of a command when its step has ended.
+type Outcome uint8
+
+// The outcomes.
+const (
+	NotSent      Outcome = iota // it was never sent
+	Acknowledged                // the meter says that it has done it
+	Refused                     // the meter says that it has not
+	Unanswered                  // no answer came: the meter may have done it or not
+)
+
+// OutcomeOf returns how the step of a command ended.
+func OutcomeOf(answer Answer) Outcome {
+	switch err := answer.Err; {
+	case err == nil:
+		return Acknowledged
+	case IsRefusal(err):
+		return Refused
+	case errors.Is(err, ErrSilent), errors.Is(err, ErrGarbled):
+		return Unanswered
+	}
+	return NotSent
+}
+
+// MayBeDone reports whether the meter may have done what it was told.
+func (o Outcome) MayBeDone() bool { return o == Acknowledged || o == Unanswered }
+
+// IsRefusal reports whether err is a meter's error answer.
+func IsRefusal(err error) bool {
+	var refusal *Refusal
+	return errors.As(err, &refusal)
+}
+
+// ReportWritten reports of a write that ended so what the item was read as afterwards. The function compare
+// returns the value that was read, and whether it is the one that was written; it is called only if there is one.
+func ReportWritten(item string, write Outcome, read Answer, compare func() (value *Value, same bool)) Report {
+	if read.Err != nil {
+		return Report{Note: "What the meter has for " + item + " now could not be read: " + read.Err.Error() + "."}
+	}
+	value, same := compare()
+	r := Report{Readable: true, Value: value}
+	switch {
+	case write != Acknowledged:
+		r.Note = "What the meter has for " + item + " was read after the write was not answered."
+	case same:
+		r.Verified = true
+	default:
+		r.Note = "The meter acknowledged the write, but it has another value for " + item + "."
+	}
+	return r
+}

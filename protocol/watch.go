@@ -1,0 +1,102 @@
+package protocol
+
+import "time"
+
+// A Watch looks whether a command has had an effect that takes its time: whether a relay or a valve
+// has moved. It looks at the times given until it has, or until mostMissed looks in a row bring nothing.
+type Watch struct {
+	Times []time.Duration // when to look, counted from the answer to the command
+
+	// Looks make a step that looks, the best first. A meter that refuses one is asked by the next.
+	Looks []func() Step
+
+	Plan   func(steps ...Step) Plan // makes a plan of steps
+	See    func(Answer) Sight       // reads the answer to a look
+	Report func(Watched) Report     // says in words what the looks have shown
+
+	Watched
+	since  time.Time     // when the command was answered; zero: it was not
+	at     time.Duration // of the latest look
+	missed int           // looks in a row that were not answered
+}
+
+// Watched is what a Watch has seen so far.
+type Watched struct {
+	Sight
+	Lost   bool  // the command was not answered
+	Failed error // why the latest look brought nothing
+}
+
+// A Sight is what one look has shown.
+type Sight struct {
+	State       string // "open" or "closed"; empty: the answer does not tell
+	AsCommanded bool
+	Enough      bool // there is nothing more to be seen, though it is not as commanded
+}
+
+const (
+	// mostMissed is how many looks in a row may go unanswered.
+	mostMissed = 2
+
+	// looksAfterSilence is how often a Watch looks after a command that was not answered.
+	looksAfterSilence = 2
+)
+
+// LookTimes returns when to look whether a relay has moved: at 0.3, 1, 2, 4, 8 … seconds after the command was answered, as
+// long as that is within the time given for it.
+func LookTimes(within time.Duration) (times []time.Duration) {
+	for at := 300 * time.Millisecond; at <= within; {
+		times = append(times, at)
+		if at *= 2; at < time.Second {
+			at = time.Second
+		}
+	}
+	return times
+}
+
+// Begin plans the first look after a command that the meter has acknowledged or not answered.
+func (w Watch) Begin(command Answer) Plan {
+	w.since = command.Came
+	if OutcomeOf(command) == Unanswered {
+		w.Lost, w.since = true, time.Time{}
+		w.Times = w.Times[:min(len(w.Times), looksAfterSilence)]
+	}
+	return w.next()
+}
+
+// next plans the next look, if there is one to come.
+func (w Watch) next() Plan {
+	report := w.Report(w.Watched)
+	if len(w.Times) == 0 || w.AsCommanded || w.Enough || w.missed == mostMissed {
+		plan := w.Plan()
+		plan.Report = &report
+		return plan
+	}
+	plan := w.Plan(w.Looks[0]())
+	plan.After = max(0, w.Times[0]-w.at)
+	plan.Report = &report
+	plan.Then = func(answers []Answer) (Plan, error) { return w.after(answers[0]).next(), nil }
+	return plan
+}
+
+// after takes in the answer to a look. Looks whose time has come meanwhile are left out.
+func (w Watch) after(look Answer) Watch {
+	w.at = w.Times[0]
+	if IsRefusal(look.Err) && len(w.Looks) > 1 {
+		w.Looks = w.Looks[1:]
+		return w
+	}
+	w.Failed = look.Err
+	w.missed++
+	if look.Err == nil {
+		w.missed = 0
+		if !w.since.IsZero() && !look.Came.IsZero() {
+			w.at = max(w.at, look.Came.Sub(w.since))
+		}
+		w.Sight = w.See(look)
+	}
+	for len(w.Times) > 0 && w.Times[0] <= w.at {
+		w.Times = w.Times[1:]
+	}
+	return w
+}

@@ -13,6 +13,7 @@ import (
 // TestACL runs a real mosquitto with the access list that the project ships, and tries what
 // each account may and may not do.
 func TestACL(t *testing.T) {
+	t.Parallel()
 	findProgram(t, "mosquitto")
 	accounts := map[string]string{}
 	for _, user := range []string{"bridge", "reader", "operator", "billing", "homeassistant", "node-red"} {

@@ -285,11 +285,11 @@ func TestNoSecretOnTheCommandLine(t *testing.T) {
 // TestTakenOver connects to the broker with the bridge's own client id. The bridge says what that
 // means and stays away, so that two bridges of one name do not throw each other out for ever.
 func TestTakenOver(t *testing.T) {
+	t.Parallel()
 	eachBroker(t, func(t *testing.T, b *testBroker) {
 		root := bridgeRoot(t)
-		setAll(t, map[string]string{"DLT645_MQTT_URL": "mqtt://" + b.address, "DLT645_BUS_URL": quickMeters, "DLT645_TOPIC": root})
 		log := newWatched("client_id=")
-		stop := runServe(t, log)
+		stop := runServe(t, map[string]string{"DLT645_MQTT_URL": "mqtt://" + b.address, "DLT645_BUS_URL": quickMeters, "DLT645_TOPIC": root}, log)
 		c := newClient(t, dial(t, b.address), root+"/bridge/status")
 		online := func(payload string) bool { return payload == "online" }
 		c.await(root+"/bridge/status", online)

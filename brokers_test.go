@@ -10,14 +10,21 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
 
-// eachBroker runs a test with the embedded broker and with a real mosquitto.
+// eachBroker runs a test with the embedded broker and with a real mosquitto, beside each other.
 func eachBroker(t *testing.T, test func(t *testing.T, b *testBroker)) {
-	t.Run("embedded", func(t *testing.T) { test(t, startMochi(t)) })
-	t.Run("mosquitto", func(t *testing.T) { test(t, startMosquitto(t, freeAddress(t), "allow_anonymous true")) })
+	t.Run("embedded", func(t *testing.T) {
+		t.Parallel()
+		test(t, startMochi(t))
+	})
+	t.Run("mosquitto", func(t *testing.T) {
+		t.Parallel()
+		test(t, startMosquitto(t, freeAddress(t), "allow_anonymous true"))
+	})
 }
 
 // A testBroker is a broker under a test's control.
@@ -133,15 +140,31 @@ func awaitListener(t testing.TB, address string, ended <-chan struct{}, output f
 	}
 }
 
-// freeAddress is an address on this machine that nothing listens on at the moment.
+// The ports that freeAddress gives lie below those that systems give to connections, and to listeners that take
+// any port: else another test could get the one that a stopped broker will want again.
+const (
+	firstPort = 10000
+	manyPorts = 20000
+)
+
+// nextPort is the next of them. Test binaries that run at the same time begin far from each other.
+var nextPort atomic.Int64
+
+func init() { nextPort.Store(int64(os.Getpid()) * 251) }
+
+// freeAddress is an address on this machine that nothing listens on, and that no other test of this binary gets.
 func freeAddress(t testing.TB) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	var err error
+	for range manyPorts {
+		var listener net.Listener
+		if listener, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", firstPort+nextPort.Add(1)%manyPorts)); err == nil {
+			defer func() { _ = listener.Close() }()
+			return listener.Addr().String()
+		}
 	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
+	t.Fatal(err)
+	return ""
 }
 
 // A gate is a way to a broker that can be shut.
@@ -201,6 +224,7 @@ func (g *gate) shut() {
 // TestNextBroker has the first broker of the list away, then the second one, and the bridge goes to
 // whichever is there.
 func TestNextBroker(t *testing.T) {
+	t.Parallel()
 	first, second := startMochi(t), startMochi(t)
 	first.stop()
 	root, _ := startBridge(t, map[string]string{

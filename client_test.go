@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"strings"
@@ -159,32 +160,37 @@ func (c *client) ask(root, tail, payload string) readReply {
 }
 
 // startBridge runs the binary's main job in this process, with these variables, until the
-// test ends or stop is called. It must not run in two tests at once, since they share the environment.
+// test ends or stop is called. Called again in the same test, it has the same root.
 func startBridge(t testing.TB, variables map[string]string) (root string, stop func()) {
 	t.Helper()
 	root = bridgeRoot(t)
-	t.Setenv("DLT645_TOPIC", root)
-	t.Setenv("DLT645_LOG_LEVEL", "error")
-	t.Setenv("DLT645_POINTS", "off") // only what a test asks for goes over the wire
-	for name, value := range variables {
-		t.Setenv(name, value)
+	all := map[string]string{
+		"DLT645_TOPIC": root, "DLT645_LOG_LEVEL": "error",
+		"DLT645_POINTS": "off", // only what a test asks for goes over the wire
 	}
-	return root, restartBridge(t)
+	maps.Copy(all, variables)
+	return root, runServe(t, all, os.Stderr)
 }
 
-// restartBridge runs it again with the variables of before.
-func restartBridge(t testing.TB) (stop func()) {
-	t.Helper()
-	return runServe(t, os.Stderr)
-}
-
-// runServe runs the binary's main job with the variables that are set, until the test ends or
+// runServe runs the binary's main job with these variables and no others, until the test ends or
 // stop is called.
-func runServe(t testing.TB, log io.Writer) (stop func()) {
+func runServe(t testing.TB, variables map[string]string, log io.Writer) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan int, 1)
-	go func() { ended <- serve(ctx, log, nil) }()
+	withVariables(t, variables, func() {
+		configured := make(chan struct{})
+		go func() {
+			ended <- serve(ctx, log, func(context.Context, config, *embeddedBroker) { close(configured) })
+		}()
+		select {
+		case <-configured:
+		case status := <-ended:
+			ended <- status
+		case <-time.After(patience):
+			t.Error("the bridge does not start")
+		}
+	})
 	stop = sync.OnceFunc(func() {
 		cancel()
 		select {

@@ -59,6 +59,7 @@ func allowAll(b *testBroker, busURL string) map[string]string {
 }
 
 func TestCommandsOverMQTT(t *testing.T) {
+	t.Parallel()
 	eachBroker(t, func(t *testing.T, b *testBroker) {
 		line, busURL := serveMeters(t, url.Values{"addresses": {"000000000001", "2@1997"}})
 		m := line.Meters()[0]
@@ -122,10 +123,12 @@ func TestCommandsOverMQTT(t *testing.T) {
 
 // TestClockOverMQTT sets the clocks of a meter of each edition, and of all.
 func TestClockOverMQTT(t *testing.T) {
+	t.Parallel()
 	b := startMochi(t)
 	for _, lacks := range []string{"", "0400010C"} {
 		line, busURL := serveMeters(t, url.Values{"addresses": {"000000000001", "2@1997"}, "lacks": {lacks}})
-		root, stop := startBridge(t, allowAll(b, busURL))
+		variables := allowAll(b, busURL)
+		root, stop := startBridge(t, variables)
 		c := newClient(t, dial(t, b.address), root+"/reply/#")
 		c.ready(root)
 		for i, meter := range []string{"main", "old"} {
@@ -150,7 +153,7 @@ func TestClockOverMQTT(t *testing.T) {
 
 		// After a restart nothing is known of the clocks, and one is wrong by then.
 		now := time.Now().In(time.FixedZone("", 8*60*60)).Add(-6 * time.Minute)
-		stop = restartBridge(t)
+		_, stop = startBridge(t, variables)
 		c.await(root+"/bridge/status", func(payload string) bool { return payload == "online" })
 		if r := c.command(root, "write/main", fmt.Sprintf(`{"item":"clock_time","value":%q}`, now.Format("15:04:05"))); !r.OK && r.Result != "acknowledged" {
 			t.Errorf("a clock made wrong: %+v %+v", r, r.Error)
@@ -168,6 +171,7 @@ func TestClockOverMQTT(t *testing.T) {
 // TestAddressOverMQTT gives the only meter on the wire another address, and tries the same where
 // there are two.
 func TestAddressOverMQTT(t *testing.T) {
+	t.Parallel()
 	b := startMochi(t)
 	const body = `{"action":"set_address","address":"4711","confirm":"000000000001"}`
 	for _, meters := range []string{"1", "2"} {
@@ -194,6 +198,7 @@ func TestAddressOverMQTT(t *testing.T) {
 
 // TestPasswordsOverMQTT has a wrong password for one meter, and a right one for another.
 func TestPasswordsOverMQTT(t *testing.T) {
+	t.Parallel()
 	b := startMochi(t)
 	line, busURL := serveMeters(t, url.Values{"meters": {"2"}, "passwords": {"02A54321,04654321"}, "lock": {"3"}})
 	file := filepath.Join(t.TempDir(), "passwords")
@@ -249,10 +254,12 @@ func TestPasswordsOverMQTT(t *testing.T) {
 
 // TestCommandsThatMustNotRun tries all that a command must not come from.
 func TestCommandsThatMustNotRun(t *testing.T) {
+	t.Parallel()
 	eachBroker(t, func(t *testing.T, b *testBroker) {
 		line, busURL := serveMeters(t, url.Values{"meters": {"1"}})
 		m := line.Meters()[0]
-		root, stop := startBridge(t, allowAll(b, busURL))
+		variables := allowAll(b, busURL)
+		root, stop := startBridge(t, variables)
 		topic := root + "/request/relay/main"
 		c := newClient(t, dial(t, b.address), root+"/reply/#", topic)
 		c.ready(root)
@@ -280,7 +287,7 @@ func TestCommandsThatMustNotRun(t *testing.T) {
 		// The embedded broker acknowledges a message before it passes it on. Once our own copy is
 		// here, whoever subscribes later gets none.
 		c.await(topic, func(payload string) bool { return strings.Contains(payload, "away") })
-		stop = restartBridge(t)
+		_, stop = startBridge(t, variables)
 		c.await(root+"/bridge/status", func(payload string) bool { return payload == "online" })
 		if r := c.ask(root, "read/main", "voltage_a"); !r.OK {
 			t.Errorf("%+v", r)
@@ -295,6 +302,7 @@ func TestCommandsThatMustNotRun(t *testing.T) {
 // TestReplyOfCommandAfterOutage cuts the bridge off from the broker between a command and its
 // reply. The reply comes once, when the way is open again, and the command has run once.
 func TestReplyOfCommandAfterOutage(t *testing.T) {
+	t.Parallel()
 	b := startMochi(t)
 	g, m := openGate(t, b.address), newSlowMeter(t)
 	variables := allowAll(b, "tcp://"+m.address+"?timeout=10s")

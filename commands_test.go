@@ -89,28 +89,28 @@ func TestItems(t *testing.T) {
 }
 
 func TestReadCommand(t *testing.T) {
-	setAll(t, nil)
+	t.Parallel()
 	bus := quickMeters + "&meters=1"
-	status, out, stderr := execute(t, "", "read", "-bus", bus, "AAAAAAAAAAAA", "voltage_a,forward_active_energy")
+	status, out, stderr := executeApart(t, nil, "", "read", "-bus", bus, "AAAAAAAAAAAA", "voltage_a,forward_active_energy")
 	if table := regexp.MustCompile(`^voltage_a +\d+\.\d +V\nforward_active_energy +\d+\.\d\d +kWh\n$`); status != 0 || !table.MatchString(out) {
 		t.Errorf("status %d, output %q, errors %q", status, out, stderr)
 	}
-	status, out, _ = execute(t, "", "read", "-bus", bus, "-json", "000000000001", "02010100")
+	status, out, _ = executeApart(t, nil, "", "read", "-bus", bus, "-json", "000000000001", "02010100")
 	if r := parseReply(t, []byte(out)); status != 0 || !r.OK || r.Units["voltage_a"] != "V" {
 		t.Errorf("status %d, reply %s", status, out)
 	}
-	status, out, stderr = execute(t, "", "read", "-bus", bus, "000000000001", "voltage_a", "nosuch")
+	status, out, stderr = executeApart(t, nil, "", "read", "-bus", bus, "000000000001", "voltage_a", "nosuch")
 	if status != 1 || !strings.HasPrefix(out, "voltage_a") || !strings.Contains(stderr, "unknown_item") {
 		t.Errorf("one unknown item: status %d, output %q, errors %q", status, out, stderr)
 	}
-	if status, _, stderr = execute(t, "", "read", "-bus", "carrier-pigeon://x", "1", "voltage_a"); status != statusConfiguration || !strings.Contains(stderr, "carrier-pigeon") {
+	if status, _, stderr = executeApart(t, nil, "", "read", "-bus", "carrier-pigeon://x", "1", "voltage_a"); status != statusConfiguration || !strings.Contains(stderr, "carrier-pigeon") {
 		t.Errorf("bad bus: status %d, errors %q", status, stderr)
 	}
-	if status, _, _ = execute(t, "", "read"); status != 2 {
+	if status, _, _ = executeApart(t, nil, "", "read"); status != 2 {
 		t.Errorf("no meter: status %d", status)
 	}
 	for protocol, want := range map[string]string{"2007": "nothing came from 000000123456 ", "1997": "nothing came from AAAAAA123456 "} {
-		if status, _, stderr = execute(t, "", "read", "-bus", bus, "-protocol", protocol, "123456", "voltage_a"); status != 1 || !strings.Contains(stderr, want) {
+		if status, _, stderr = executeApart(t, nil, "", "read", "-bus", bus, "-protocol", protocol, "123456", "voltage_a"); status != 1 || !strings.Contains(stderr, want) {
 			t.Errorf("short address of %s: status %d, errors %q, want %q", protocol, status, stderr, want)
 		}
 	}

@@ -101,6 +101,7 @@ func (p *typist) sees(shown string) {
 
 // TestCompletionInShells types the beginning of words and the tabulator in the shells that are installed.
 func TestCompletionInShells(t *testing.T) {
+	t.Parallel()
 	binary := buildBinary(t)
 	const anew = "\x15" // Ctrl-U
 	t.Run("bash", func(t *testing.T) {

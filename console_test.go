@@ -178,6 +178,7 @@ func TestNoConsole(t *testing.T) {
 
 // TestSlowlorises opens connections that say nothing, or half a request, and asks beside them.
 func TestSlowlorises(t *testing.T) {
+	t.Parallel()
 	b := startMochi(t)
 	address := freeAddress(t)
 	root, _ := startBridge(t, map[string]string{

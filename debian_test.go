@@ -13,6 +13,7 @@ import (
 // TestDebianPackage makes the package, installs it with dpkg into a folder, runs what it has installed, upgrades, removes
 // and purges it. A changed configuration stays until it is purged.
 func TestDebianPackage(t *testing.T) {
+	t.Parallel()
 	if os.Getuid() != 0 {
 		t.Skip("dpkg gives files their owners, which takes root")
 	}
@@ -32,8 +33,7 @@ func TestDebianPackage(t *testing.T) {
 		}
 		return string(output)
 	}
-	binary, notices := filepath.Join(work, "dlt645-mqtt"), filepath.Join(work, "notices")
-	do("go", "build", "-o", binary, ".")
+	binary, notices := buildBinary(t), filepath.Join(work, "notices")
 	writeFile(t, notices, "notices\n")
 	for _, version := range []string{"v1.2.3", "v1.2.3-4-gabcdef0"} {
 		do(".ci/debian", version, architecture, binary, notices, work)

@@ -30,6 +30,7 @@ var twenty698 = []string{
 
 // Test698OverMQTT has meters of DL/T 645 and DL/T 698.45 on one line, and asks all of them in the same words.
 func Test698OverMQTT(t *testing.T) {
+	t.Parallel()
 	b := startMochi(t)
 	for _, secured := range []bool{false, true} {
 		t.Run(fmt.Sprintf("secured %v", secured), func(t *testing.T) {

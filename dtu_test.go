@@ -148,6 +148,7 @@ func (l *dtuLine) Write(data []byte) (int, error) {
 // TestDTUOverMQTT has the bridge read meters of every protocol through a DTU in the same broker, and switch one, while the DTU goes and
 // comes back, and the broker too.
 func TestDTUOverMQTT(t *testing.T) {
+	t.Parallel()
 	forms := map[string]func(d *dtu){
 		"raw":            func(*dtu) {},
 		"raw, in pieces": func(d *dtu) { d.size = 7 },
@@ -235,7 +236,9 @@ func decodeHex(t testing.TB, text string) []byte {
 
 // TestCommandsOnDTU reads and scans through a DTU without a bridge.
 func TestCommandsOnDTU(t *testing.T) {
+	t.Parallel()
 	b := startMochi(t)
+	variables := map[string]string{"DLT645_MQTT_URL": "mqtt://" + b.address}
 	for name, takesHex := range map[string]bool{"raw": false, "hex": true} {
 		t.Run(name, func(t *testing.T) {
 			d := newDTU(t, url.Values{"addresses": {"1"}})
@@ -245,37 +248,34 @@ func TestCommandsOnDTU(t *testing.T) {
 			}
 			d.come(b)
 			bus := fmt.Sprintf("mqtt:?up=%s&down=%s&baud=115200&timeout=500ms&latency=200ms", d.up, d.down)
-			t.Setenv("DLT645_MQTT_URL", "mqtt://"+b.address)
-			if status, out, stderr := execute(t, "", "read", "-bus", bus, "1", "voltage_a"); status != 0 || !strings.Contains(out, "voltage_a") {
+			if status, out, stderr := executeApart(t, variables, "", "read", "-bus", bus, "1", "voltage_a"); status != 0 || !strings.Contains(out, "voltage_a") {
 				t.Errorf("read: status %d: %s%s", status, out, stderr)
 			}
-			if status, out, stderr := execute(t, "", "scan", "-bus", bus, "-meters", "1", "-protocol", "2007"); status != 0 || !strings.Contains(out, "000000000001") {
+			if status, out, stderr := executeApart(t, variables, "", "scan", "-bus", bus, "-meters", "1", "-protocol", "2007"); status != 0 || !strings.Contains(out, "000000000001") {
 				t.Errorf("scan: status %d: %s%s", status, out, stderr)
 			}
 			table := "meter,item,interval\n000000000001,voltage_a,1m\n"
-			if status, out, stderr := execute(t, table, "points", "check", "-bus", bus, "-"); status != 0 {
+			if status, out, stderr := executeApart(t, variables, table, "points", "check", "-bus", bus, "-"); status != 0 {
 				t.Errorf("points check: status %d: %s%s", status, out, stderr)
 			}
 		})
 	}
 	t.Run("away", func(t *testing.T) {
-		t.Setenv("DLT645_MQTT_URL", "mqtt://"+b.address)
 		for _, test := range []struct{ qos, want string }{
 			{"0", "nothing at all has come in the topic nobody/up since"},
 			{"1", "nobody"}, // a broker may say that nobody has subscribed, but need not
 		} {
-			status, out, stderr := execute(t, "", "read", "-bus", "mqtt:?up=nobody/up&down=nobody/down&timeout=100ms&latency=100ms&qos="+test.qos, "1", "voltage_a")
+			status, out, stderr := executeApart(t, variables, "", "read", "-bus", "mqtt:?up=nobody/up&down=nobody/down&timeout=100ms&latency=100ms&qos="+test.qos, "1", "voltage_a")
 			if status != 1 || !strings.Contains(stderr, test.want) {
 				t.Errorf("qos=%s: status %d: %s%s", test.qos, status, out, stderr)
 			}
 		}
 	})
 	t.Run("no broker", func(t *testing.T) {
-		setAll(t, nil)
-		if status, _, stderr := execute(t, "", "read", "-bus", "mqtt:?up=a&down=b", "1", "voltage_a"); status != 1 || !strings.Contains(stderr, "no broker is known: DLT645_MQTT_URL says where it is") {
+		if status, _, stderr := executeApart(t, nil, "", "read", "-bus", "mqtt:?up=a&down=b", "1", "voltage_a"); status != 1 || !strings.Contains(stderr, "no broker is known: DLT645_MQTT_URL says where it is") {
 			t.Errorf("status %d: %s", status, stderr)
 		}
-		if status, _, stderr := execute(t, "meter,item,interval\n000000000001,voltage_a,1m\n", "points", "check", "-bus", "mqtt:?up=a&down=b", "-"); status != 0 {
+		if status, _, stderr := executeApart(t, nil, "meter,item,interval\n000000000001,voltage_a,1m\n", "points", "check", "-bus", "mqtt:?up=a&down=b", "-"); status != 0 {
 			t.Errorf("points check: status %d: %s", status, stderr)
 		}
 	})
@@ -305,6 +305,7 @@ func TestDTUTopicsAreItsOwn(t *testing.T) {
 // TestDTUAccess has a broker with an access list: what the bridge's account may not do is told, as far as
 // the broker lets on, and what others may not do they cannot.
 func TestDTUAccess(t *testing.T) {
+	t.Parallel()
 	findProgram(t, "mosquitto")
 	accounts := map[string]string{"bridge": "b", "dtu": "d", "mute": "m", "deaf": "e", "reader": "r"}
 	d := newDTU(t, url.Values{"addresses": {"1"}})
@@ -315,10 +316,8 @@ func TestDTUAccess(t *testing.T) {
 	b := startMosquitto(t, freeAddress(t), "allow_anonymous false", "password_file "+passwordFile(t, accounts), "acl_file "+list)
 	d.come(b, "dtu", "d")
 	read := func(user, qos string) (int, string) {
-		t.Setenv("DLT645_MQTT_URL", "mqtt://"+b.address)
-		t.Setenv("DLT645_MQTT_USERNAME", user)
-		t.Setenv("DLT645_MQTT_PASSWORD", accounts[user])
-		status, out, stderr := execute(t, "", "read", "-bus", strings.Replace(d.bus("&payload=raw&qos="+qos), "timeout=500ms", "timeout=200ms", 1), "1", "voltage_a")
+		variables := map[string]string{"DLT645_MQTT_URL": "mqtt://" + b.address, "DLT645_MQTT_USERNAME": user, "DLT645_MQTT_PASSWORD": accounts[user]}
+		status, out, stderr := executeApart(t, variables, "", "read", "-bus", strings.Replace(d.bus("&payload=raw&qos="+qos), "timeout=500ms", "timeout=200ms", 1), "1", "voltage_a")
 		return status, out + stderr
 	}
 	for _, test := range []struct {
@@ -341,17 +340,19 @@ func TestDTUAccess(t *testing.T) {
 
 // TestReadBesideTheBridge has a command use the DTU of a bridge, which keeps its own connection.
 func TestReadBesideTheBridge(t *testing.T) {
+	t.Parallel()
 	eachBroker(t, func(t *testing.T, b *testBroker) {
 		d := newDTU(t, url.Values{"addresses": {"1"}})
 		d.come(b)
-		root, _ := startBridge(t, map[string]string{"DLT645_MQTT_URL": "mqtt://" + b.address, "DLT645_BUS_URL": d.bus(""), "DLT645_METERS": "main=1"})
+		variables := map[string]string{"DLT645_MQTT_URL": "mqtt://" + b.address, "DLT645_BUS_URL": d.bus(""), "DLT645_METERS": "main=1"}
+		root, _ := startBridge(t, variables)
 		c := newClient(t, dial(t, b.address), root+"/#")
 		c.ready(root)
 		for range 2 {
 			if r := c.ask(root, "read/main", "voltage_a"); !r.OK {
 				t.Errorf("%+v", r)
 			}
-			if status, _, stderr := execute(t, "", "read", "main", "voltage_a"); status != 0 {
+			if status, _, stderr := executeApart(t, variables, "", "read", "main", "voltage_a"); status != 0 {
 				t.Errorf("read: status %d: %s", status, stderr)
 			}
 		}

@@ -22,6 +22,7 @@ import (
 )
 
 func TestRead(t *testing.T) {
+	t.Parallel()
 	eachBroker(t, func(t *testing.T, b *testBroker) {
 		root, _ := startBridge(t, map[string]string{
 			"DLT645_MQTT_URL": "mqtt://" + b.address, "DLT645_BUS_URL": quickMeters + "&meters=2",
@@ -123,6 +124,7 @@ func TestRead(t *testing.T) {
 }
 
 func TestOnlyMeterOnTheWire(t *testing.T) {
+	t.Parallel()
 	b := startMochi(t)
 	file := filepath.Join(t.TempDir(), "points.csv")
 	writeFile(t, file, "meter,item,interval\nonly,frequency,24h\nonly,status_3,24h\n")
@@ -219,6 +221,7 @@ func TestStatusAndInfo(t *testing.T) {
 // TestReplyAfterOutage cuts the bridge off from the broker while a meter thinks about its
 // answer. The reply arrives once the way is open again.
 func TestReplyAfterOutage(t *testing.T) {
+	t.Parallel()
 	eachBroker(t, func(t *testing.T, b *testBroker) {
 		g, m := openGate(t, b.address), newSlowMeter(t)
 		root, _ := startBridge(t, map[string]string{
@@ -240,6 +243,7 @@ func TestReplyAfterOutage(t *testing.T) {
 
 // TestBrokerComesBack stops the broker and starts it again.
 func TestBrokerComesBack(t *testing.T) {
+	t.Parallel()
 	eachBroker(t, func(t *testing.T, b *testBroker) {
 		root, _ := startBridge(t, map[string]string{"DLT645_MQTT_URL": "mqtt://" + b.address, "DLT645_BUS_URL": quickMeters, "DLT645_METERS": "main=1"})
 		newClient(t, dial(t, b.address)).ready(root)
@@ -257,6 +261,7 @@ func TestBrokerComesBack(t *testing.T) {
 
 // TestSerialServerComesBack takes the TCP server of the bus away and brings it back.
 func TestSerialServerComesBack(t *testing.T) {
+	t.Parallel()
 	b := startMochi(t)
 	address := freeAddress(t)
 	serveMeters := func() (stop func()) {

@@ -18,7 +18,7 @@ func startFleet(t *testing.T, binary string, b *testBroker, many int, variables 
 		root := fmt.Sprintf("%s-%d", bridgeRoot(t), i)
 		roots = append(roots, root)
 		command := exec.CommandContext(t.Context(), binary)
-		command.Env = append(os.Environ(), append([]string{
+		command.Env = append(environmentWith(nil), append([]string{
 			"DLT645_MQTT_URL=mqtt://" + b.address, "DLT645_TOPIC=" + root, "DLT645_BUS_URL=" + quickMeters, "DLT645_METERS=main=1,shop=2",
 			"DLT645_POINTS=off", "DLT645_DISCOVERY=off", "DLT645_ALLOW=read,config", "DLT645_LOG_LEVEL=error", fmt.Sprintf("DLT645_SITE=site %d", i),
 		}, variables...)...)
@@ -36,13 +36,14 @@ func startFleet(t *testing.T, binary string, b *testBroker, many int, variables 
 
 // TestFleet lists, asks and gives tables to several bridges, one of which has another meter, over real brokers.
 func TestFleet(t *testing.T) {
+	t.Parallel()
 	binary := buildBinary(t)
 	eachBroker(t, func(t *testing.T, b *testBroker) {
 		roots := startFleet(t, binary, b, 3)
-		setAll(t, map[string]string{"DLT645_MQTT_URL": "mqtt://" + b.address})
+		variables := map[string]string{"DLT645_MQTT_URL": "mqtt://" + b.address}
 		do := func(want int, arguments ...string) (out, stderr string) {
 			t.Helper()
-			status, out, stderr := execute(t, "", append([]string{"fleet", "-roots", strings.Join(roots, ",")}, arguments...)...)
+			status, out, stderr := executeApart(t, variables, "", append([]string{"fleet", "-roots", strings.Join(roots, ",")}, arguments...)...)
 			if status != want {
 				t.Fatalf("fleet %v: status %d, want %d: %s%s", arguments, status, want, out, stderr)
 			}
@@ -61,7 +62,7 @@ func TestFleet(t *testing.T) {
 		for i, root := range roots {
 			contains(out, root+"  online", fmt.Sprintf("site %d", i), "2/2")
 		}
-		status, out, stderr := execute(t, "", "fleet", "-roots", "+", "-json", "list")
+		status, out, stderr := executeApart(t, variables, "", "fleet", "-roots", "+", "-json", "list")
 		seen := map[string]bool{}
 		for line := range strings.Lines(out) {
 			var b struct {

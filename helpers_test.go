@@ -3,22 +3,56 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
+	"flag"
+	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 )
 
-// setAll sets variables for one test, and no other of ours.
+// isProgram is the variable by which a test binary is told to be the program itself.
+const isProgram = "TEST_BINARY_IS_PROGRAM"
+
+// leastAtOnce is how many tests run beside each other at least, unless -parallel says something else. Those
+// that may wait for brokers, meters and timers, and would do with much less than a processor each.
+const leastAtOnce = 8
+
+func TestMain(m *testing.M) {
+	if os.Getenv(isProgram) != "" {
+		main()
+	}
+	flag.Parse()
+	chosen := false
+	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "test.parallel" })
+	if !chosen && runtime.GOMAXPROCS(0) < leastAtOnce {
+		if err := flag.Set("test.parallel", strconv.Itoa(leastAtOnce)); err != nil {
+			panic(err)
+		}
+	}
+	status := m.Run()
+	_ = os.RemoveAll(binaries)
+	os.Exit(status)
+}
+
+// ours reports whether a variable, as NAME or NAME=value, is one of ours.
+func ours(variable string) bool { return strings.HasPrefix(variable, prefix+"_") }
+
+// setAll sets variables for one test, and no other of ours. A test that runs beside others has
+// withVariables instead.
 func setAll(t testing.TB, variables map[string]string) {
 	t.Helper()
 	for _, entry := range os.Environ() {
-		if name, value, _ := strings.Cut(entry, "="); strings.HasPrefix(name, prefix+"_") {
+		if name, value, _ := strings.Cut(entry, "="); ours(name) {
 			t.Setenv(name, value) // puts it back afterwards
 			if err := os.Unsetenv(name); err != nil {
 				t.Fatal(err)
@@ -28,6 +62,47 @@ func setAll(t testing.TB, variables map[string]string) {
 	for name, value := range variables {
 		t.Setenv(name, value)
 	}
+}
+
+// oneSetting is held by the test whose variables are set.
+var oneSetting sync.Mutex
+
+// withVariables has something started while these variables of ours are set, and no others. The environment
+// belongs to the whole process, so tests that run beside each other take turns: start must return once
+// what it starts has read the variables.
+func withVariables(t testing.TB, variables map[string]string, start func()) {
+	t.Helper()
+	oneSetting.Lock()
+	defer oneSetting.Unlock()
+	defer keepVariables(t)()
+	for _, entry := range os.Environ() {
+		if name, _, _ := strings.Cut(entry, "="); ours(name) {
+			if err := os.Unsetenv(name); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := setAsTheyAre(variables); err != nil {
+		t.Fatal(err)
+	}
+	start()
+}
+
+// setAsTheyAre sets variables, also those that are empty.
+func setAsTheyAre(variables map[string]string) (err error) {
+	for name, value := range variables {
+		err = errors.Join(err, os.Setenv(name, value)) //nolint:usetesting // whoever calls puts back what was there
+	}
+	return err
+}
+
+// environmentWith is the environment of a process that has these variables of ours, and no others.
+func environmentWith(variables map[string]string) []string {
+	all := slices.DeleteFunc(os.Environ(), ours)
+	for _, name := range slices.Sorted(maps.Keys(variables)) {
+		all = append(all, name+"="+variables[name])
+	}
+	return all
 }
 
 func readFile(t *testing.T, name string) string {
@@ -53,15 +128,15 @@ func keepVariables(t testing.TB) (restore func()) {
 	before := os.Environ()
 	return func() {
 		for _, entry := range os.Environ() {
-			if name, _, _ := strings.Cut(entry, "="); !slices.Contains(before, entry) && strings.HasPrefix(name, prefix+"_") {
+			if name, _, _ := strings.Cut(entry, "="); !slices.Contains(before, entry) && ours(name) {
 				if err := os.Unsetenv(name); err != nil {
 					t.Error(err)
 				}
 			}
 		}
 		for _, entry := range before {
-			if name, value, _ := strings.Cut(entry, "="); strings.HasPrefix(name, prefix+"_") {
-				if err := os.Setenv(name, value); err != nil { //nolint:usetesting // it puts back what was there
+			if name, value, _ := strings.Cut(entry, "="); ours(name) {
+				if err := setAsTheyAre(map[string]string{name: value}); err != nil {
 					t.Error(err)
 				}
 			}
@@ -77,6 +152,23 @@ func execute(t *testing.T, in string, arguments ...string) (status int, out, std
 	var o, e bytes.Buffer
 	status = run(t.Context(), arguments, strings.NewReader(in), &o, &e)
 	return status, o.String(), e.String()
+}
+
+// executeApart does so in a process of its own with these variables, for tests that run beside others.
+func executeApart(t *testing.T, variables map[string]string, in string, arguments ...string) (status int, out, stderr string) {
+	t.Helper()
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := exec.CommandContext(t.Context(), program, arguments...)
+	command.Env = append(environmentWith(variables), isProgram+"=yes")
+	var o, e bytes.Buffer
+	command.Stdin, command.Stdout, command.Stderr = strings.NewReader(in), &o, &e
+	if err := command.Run(); err != nil && command.ProcessState == nil {
+		t.Fatal(err)
+	}
+	return command.ProcessState.ExitCode(), o.String(), e.String()
 }
 
 func get(t *testing.T, address string) (status int, text string) {
@@ -126,14 +218,27 @@ func (w *watched) String() string {
 	return w.text.String()
 }
 
-// buildBinary builds the binary as a release does and returns its path.
+var (
+	binaries    string // the folder with the binary that buildBinary has built; empty: none
+	buildOnce   sync.Once
+	buildFailed error
+)
+
+// buildBinary builds the binary as a release does, once for all tests, and returns its path.
 func buildBinary(t *testing.T) string {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "dlt645-mqtt")
-	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", file, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+	buildOnce.Do(func() {
+		if binaries, buildFailed = os.MkdirTemp("", "dlt645-mqtt-test-"); buildFailed != nil { //nolint:usetesting // it outlives the first test that wants it
+			return
+		}
+		build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", binaries, ".") //nolint:noctx // likewise
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := build.CombinedOutput(); err != nil {
+			buildFailed = fmt.Errorf("%w: %s", err, out)
+		}
+	})
+	if buildFailed != nil {
+		t.Fatal(buildFailed)
 	}
-	return file
+	return filepath.Join(binaries, "dlt645-mqtt")
 }

@@ -15,8 +15,11 @@ import (
 // TestMixedBus asks meters of four protocols on one line: values, states of valve and clock, frames of
 // one's own, and what they have not.
 func TestMixedBus(t *testing.T) {
-	t.Setenv("DLT645_BUS_URL", "sim://?addresses=1,000000000002@698,3@188,4@188,5@modbus&baud=9600&turnaround=5ms")
-	t.Setenv("DLT645_METERS", "main=1,grid=000000000002@698,water=3@188?type=10,heat=4@188,rail=5@modbus/dtsu666")
+	t.Parallel()
+	variables := map[string]string{
+		"DLT645_BUS_URL": "sim://?addresses=1,000000000002@698,3@188,4@188,5@modbus&baud=9600&turnaround=5ms",
+		"DLT645_METERS":  "main=1,grid=000000000002@698,water=3@188?type=10,heat=4@188,rail=5@modbus/dtsu666",
+	}
 	for _, row := range []struct{ target, body, want string }{
 		{"read/main", `{"items":["voltage_a"]}`, `"units":{"voltage_a":"V"},"errors":{}`},
 		{"read/grid", `{"items":["voltage_a"]}`, `"units":{"voltage_a":"V"},"errors":{}`},
@@ -37,20 +40,23 @@ func TestMixedBus(t *testing.T) {
 		{"maintenance/water", `{"action":"freeze"}`, `"code":"bad_request"`},
 		{"raw", `{"frame":"68 10 03 00 00 00 00 00 00 01 03 90 1F 07 35 16"}`, `"address":"00000000000003","ok":true`},
 	} {
-		got := string(askWith(t, row.target, row.body))
+		got := string(askWith(t, variables, row.target, row.body))
 		if !json.Valid([]byte(got)) || !strings.Contains(got, row.want) {
 			t.Errorf("%s %s: %s, want %s", row.target, row.body, got, row.want)
 		}
 	}
 }
 
-// askWith asks the bridge of the environment, to which everything is allowed, without a broker.
-func askWith(t *testing.T, target, body string) []byte {
+// askWith asks a bridge with these variables, to which everything is allowed, without a broker.
+func askWith(t *testing.T, variables map[string]string, target, body string) []byte {
 	t.Helper()
-	c, err := readConfig(false)
-	if err != nil {
-		t.Fatal(err)
-	}
+	var c config
+	withVariables(t, variables, func() {
+		var err error
+		if c, err = readConfig(false); err != nil {
+			t.Fatal(err)
+		}
+	})
 	for _, class := range []string{"read", "write", "relay", "maintenance", "raw"} {
 		c.allow[class] = true
 	}
@@ -69,6 +75,7 @@ func askWith(t *testing.T, target, body string) []byte {
 // TestMixedPTY asks meters of two protocols at two speeds on one pseudo terminal, whose far end is set to the one and the
 // other.
 func TestMixedPTY(t *testing.T) {
+	t.Parallel()
 	line, err := simulator.Open(url.Values{
 		"addresses": {"000000000001,000000000002,000000000010@698?baud=9600,000000000011@698?baud=9600,000000000012@698?baud=9600,7@modbus?baud=9600&parity=none"}, "turnaround": {"1ms"},
 	})
@@ -84,14 +91,16 @@ func TestMixedPTY(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	go func() { defer close(ended); _ = line.ServePTY(ctx, pty) }()
 	t.Cleanup(func() { stop(); <-ended })
-	t.Setenv("DLT645_BUS_URL", "serial://"+path+"?timeout=500ms")
-	t.Setenv("DLT645_METERS", "main=1,shop=2,grid=10@698?baud=9600,east=11@698?baud=9600,rail=7@modbus/dtsu666?baud=9600&parity=none,slow=12@698?baud=1200")
+	variables := map[string]string{
+		"DLT645_BUS_URL": "serial://" + path + "?timeout=500ms",
+		"DLT645_METERS":  "main=1,shop=2,grid=10@698?baud=9600,east=11@698?baud=9600,rail=7@modbus/dtsu666?baud=9600&parity=none,slow=12@698?baud=1200",
+	}
 	for _, meter := range []string{"main", "grid", "shop", "east", "rail", "grid"} {
-		if got := string(askWith(t, "read/"+meter, `{"items":["voltage_a"]}`)); !strings.Contains(got, `"errors":{}`) || !strings.Contains(got, `"voltage_a":2`) {
+		if got := string(askWith(t, variables, "read/"+meter, `{"items":["voltage_a"]}`)); !strings.Contains(got, `"errors":{}`) || !strings.Contains(got, `"voltage_a":2`) {
 			t.Errorf("%s: %s", meter, got)
 		}
 	}
-	if got := string(askWith(t, "read/slow", `{"items":["voltage_a"]}`)); !strings.Contains(got, `"timeout"`) {
+	if got := string(askWith(t, variables, "read/slow", `{"items":["voltage_a"]}`)); !strings.Contains(got, `"timeout"`) {
 		t.Errorf("it listens at 9600: %s", got)
 	}
 }

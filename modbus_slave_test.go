@@ -91,17 +91,17 @@ func TestModbusSlave(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(maps, "own.csv"), []byte(table), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv("DLT645_MODBUS_MAPS", maps)
-	t.Setenv("DLT645_BUS_URL", "serial://"+port+"?baud=9600&parity=none&timeout=500ms")
-	t.Setenv("DLT645_METERS", "rail=7@modbus/dtsu666")
-	var out, complaints bytes.Buffer
+	variables := map[string]string{
+		"DLT645_MODBUS_MAPS": maps, "DLT645_BUS_URL": "serial://" + port + "?baud=9600&parity=none&timeout=500ms", "DLT645_METERS": "rail=7@modbus/dtsu666",
+	}
+	var out string
 	ask := func(meter string, items ...string) map[string]any {
-		out.Reset()
-		complaints.Reset()
-		status := run(t.Context(), append([]string{"read", "-json", "-trace", meter}, items...), nil, &out, &complaints)
+		var status int
+		var complaints string
+		status, out, complaints = executeApart(t, variables, "", append([]string{"read", "-json", "-trace", meter}, items...)...)
 		var reply map[string]any
-		if err := json.Unmarshal(out.Bytes(), &reply); err != nil {
-			t.Fatalf("status %d, %v: %s%s", status, err, out.String(), complaints.String())
+		if err := json.Unmarshal([]byte(out), &reply); err != nil {
+			t.Fatalf("status %d, %v: %s%s", status, err, out, complaints)
 		}
 		return reply
 	}
@@ -115,23 +115,23 @@ func TestModbusSlave(t *testing.T) {
 	reply := ask("rail", "voltage_a", "current_a", "active_power", "reactive_power", "power_factor", "frequency", "forward_active_energy", "current_transformer_ratio")
 	const want = `{"active_power":0.9288,"current_a":1.152,"current_transformer_ratio":40,"forward_active_energy":123.456,"frequency":49.98,"power_factor":0.998,"reactive_power":-0.012,"voltage_a":230.2}`
 	if got := values(reply); got != want {
-		t.Errorf("got  %s\nwant %s\nin   %s", got, want, out.String())
+		t.Errorf("got  %s\nwant %s\nin   %s", got, want, out)
 	}
 	// The exact digits, which a JSON number of Go does not keep.
 	for _, digits := range []string{`"reactive_power":-0.0120`, `"active_power":0.9288`, `"current_a":1.152`, `"frequency":49.98`} {
-		if !strings.Contains(out.String(), digits) {
-			t.Errorf("%s is not in %s", digits, out.String())
+		if !strings.Contains(out, digits) {
+			t.Errorf("%s is not in %s", digits, out)
 		}
 	}
 	reply = ask("rail", "holding:2006:2", "holding:2022:2")
-	if got := values(reply); got != `{"holding:2006:2":"450FE000"}` || !strings.Contains(out.String(), `"illegal_address"`) {
-		t.Errorf("registers by their place: %s", out.String())
+	if got := values(reply); got != `{"holding:2006:2":"450FE000"}` || !strings.Contains(out, `"illegal_address"`) {
+		t.Errorf("registers by their place: %s", out)
 	}
 
-	t.Setenv("DLT645_METERS", "own=7@modbus/own")
+	variables["DLT645_METERS"] = "own=7@modbus/own"
 	reply = ask("own", "current_a", "limit", "voltage_l1", "door", "relay_open")
 	if got := values(reply); got != `{"current_a":46.08,"door":false,"limit":0,"relay_open":false,"voltage_l1":230.2}` {
-		t.Errorf("a map of one's own: %s", out.String())
+		t.Errorf("a map of one's own: %s", out)
 	}
 	for _, row := range []struct{ target, body, want string }{
 		{"write/own", `{"item":"limit","value":6553.7}`, `"result":"verified","value":6553.7,"unit":"V"`},
@@ -140,7 +140,7 @@ func TestModbusSlave(t *testing.T) {
 		{"relay/own", `{"action":"close","verify_ms":2000}`, `"result":"verified","relay":"closed"`},
 		{"write/own", `{"item":"holding:FF00:1","value":"0001"}`, `"result":"refused","reasons":["illegal_address"]`},
 	} {
-		if got := string(askWith(t, row.target, row.body)); !strings.Contains(got, row.want) {
+		if got := string(askWith(t, variables, row.target, row.body)); !strings.Contains(got, row.want) {
 			t.Errorf("%s %s: %s, want %s", row.target, row.body, got, row.want)
 		}
 	}

@@ -7,28 +7,30 @@ import (
 	"testing"
 )
 
-// ownItems writes a table of one's own items and makes it that of the configuration.
-func ownItems(t *testing.T, rows ...string) {
+// ownItems writes a table of one's own items and returns the name of the file.
+func ownItems(t *testing.T, rows ...string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "items.csv")
 	text := strings.Join(append([]string{strings.Join(itemColumns, ",")}, rows...), "\n")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv("DLT645_ITEMS", file)
+	return file
 }
 
 // TestOwnItems has items of one's own in every respect: read by name and by identifier, written, polled, listed.
 func TestOwnItems(t *testing.T) {
-	ownItems(t,
+	t.Parallel()
+	file := ownItems(t,
 		"2007,,04EE0001,balance_cents,i32,CNY,2,RW,balance in cents,余额",
 		"2007,main,02800001,neutral_current,SXXX.X,A,,R,,",
 		"2007,000000000001,04000D01,voltage_constant,u16,,,RW,,",
 		"188,,8102,price_table,hex,,,R,,",
 	)
-	t.Setenv("DLT645_BUS_URL", "sim://?addresses=1,2,3@188&baud=115200&turnaround=1ms")
-	t.Setenv("DLT645_METERS", "main=1,shop=2,water=3@188?type=10")
-	t.Setenv("DLT645_METER_PASSWORD", "02000000,04000000")
+	variables := map[string]string{
+		"DLT645_ITEMS": file, "DLT645_BUS_URL": "sim://?addresses=1,2,3@188&baud=115200&turnaround=1ms",
+		"DLT645_METERS": "main=1,shop=2,water=3@188?type=10", "DLT645_METER_PASSWORD": "02000000,04000000",
+	}
 	for _, row := range []struct{ target, body, want string }{
 		{"read/main", `{"items":["balance_cents"]}`, `"code":"refused"`}, // the simulated meter has none
 		{"read/main", `{"items":["04EE0001"]}`, `"balance_cents":{"code":"refused"`},
@@ -38,25 +40,21 @@ func TestOwnItems(t *testing.T) {
 		{"read/water", `{"items":["price_table","volume"]}`, `"price_table":{"code":"refused"`},
 		{"write/water", `{"item":"price_table","value":"00"}`, `can be read but not written`},
 	} {
-		if got := string(askWith(t, row.target, row.body)); !strings.Contains(got, row.want) {
+		if got := string(askWith(t, variables, row.target, row.body)); !strings.Contains(got, row.want) {
 			t.Errorf("%s %s: %s, want %s", row.target, row.body, got, row.want)
 		}
 	}
-	var out, complaints strings.Builder
-	if status := run(t.Context(), []string{"items", "balance"}, nil, &out, &complaints); status != 0 || !strings.Contains(out.String(), "balance_cents") {
-		t.Errorf("items lists %s%s", out.String(), complaints.String())
+	if status, out, complaints := executeApart(t, variables, "", "items", "balance"); status != 0 || !strings.Contains(out, "balance_cents") {
+		t.Errorf("items lists %s%s", out, complaints)
 	}
-	out.Reset()
-	if run(t.Context(), []string{"points", "check", "-"}, strings.NewReader("meter,item,max\nmain,balance_cents,10\n"), &out, &complaints); !strings.Contains(out.String(), "balance_cents") {
-		t.Errorf("points check says %s%s", out.String(), complaints.String())
+	if _, out, complaints := executeApart(t, variables, "meter,item,max\nmain,balance_cents,10\n", "points", "check", "-"); !strings.Contains(out, "balance_cents") {
+		t.Errorf("points check says %s%s", out, complaints)
 	}
 }
 
 // TestOwnItemsRefused has every complaint, all at once.
 func TestOwnItemsRefused(t *testing.T) {
-	t.Setenv("DLT645_BUS_URL", "sim://")
-	t.Setenv("DLT645_METERS", "main=1")
-	ownItems(t,
+	file := ownItems(t,
 		"2008,,04EE0001,a,u16,,,,,",
 		"modbus/dtsu666,,2006,b,u16,,,,,",
 		"2007,,04EE,c,u16,,,,,",
@@ -78,6 +76,7 @@ func TestOwnItemsRefused(t *testing.T) {
 		"2007,000000000001,04EE000A,q,u16,,,,,",
 		"2007,1,04EE000B,p,u16,,,,,",
 	)
+	setAll(t, map[string]string{"DLT645_ITEMS": file, "DLT645_BUS_URL": "sim://", "DLT645_METERS": "main=1"})
 	_, err := readConfig(false)
 	if err == nil {
 		t.Fatal("the table is taken")

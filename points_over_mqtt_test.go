@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"maps"
 	"path/filepath"
@@ -14,15 +13,17 @@ import (
 // TestPoints tells the story of a point table by topics alone: states come, a limit is passed, a
 // meter is missing, a new table comes over MQTT and outlives the bridge until the file changes.
 func TestPoints(t *testing.T) {
+	t.Parallel()
 	eachBroker(t, func(t *testing.T, b *testBroker) {
 		file := filepath.Join(t.TempDir(), "points.csv")
 		writeFile(t, file, "meter,item,interval,max\nmain,voltage_a,1s,100.0\nmain,status_3,1s,\n")
 		root := bridgeRoot(t)
 		c := newClient(t, dial(t, b.address), root+"/meter/#", root+"/reply/#", root+"/bridge/config")
-		_, stop := startBridge(t, map[string]string{
+		variables := map[string]string{
 			"DLT645_MQTT_URL": "mqtt://" + b.address, "DLT645_BUS_URL": quickMeters + "&meters=1&timeout=100ms", "DLT645_METERS": "main=1,gone=9",
 			"DLT645_POINTS": file, "DLT645_ALLOW": "read,config",
-		})
+		}
+		_, stop := startBridge(t, variables)
 		has := func(parts ...string) func(string) bool {
 			return func(payload string) bool {
 				for _, part := range parts {
@@ -66,14 +67,14 @@ func TestPoints(t *testing.T) {
 
 		// It is in force again after a restart,
 		c.publish(root+"/meter/main/state", "", nil)
-		stop = restartBridge(t)
+		_, stop = startBridge(t, variables)
 		c.ready(root)
 		c.await(root+"/meter/main/state", onlyCurrent)
 		stop()
 
 		// but not if the file is another one.
 		writeFile(t, file, "meter,item,interval\nmain,frequency,1s\n")
-		stop = restartBridge(t)
+		_, stop = startBridge(t, variables)
 		c.await(root+"/bridge/config", func(payload string) bool { return payload == "" })
 		c.await(root+"/meter/main/state", func(payload string) bool { return strings.HasPrefix(payload, `{"frequency":`) })
 		stop()
@@ -86,30 +87,32 @@ func TestTableOfAClassNoLongerAllowed(t *testing.T) {
 	eachBroker(t, func(t *testing.T, b *testBroker) {
 		root := bridgeRoot(t)
 		c := newClient(t, dial(t, b.address), root+"/bridge/config")
-		_, stop := startBridge(t, map[string]string{
-			"DLT645_MQTT_URL": "mqtt://" + b.address, "DLT645_BUS_URL": quickMeters + "&meters=1", "DLT645_METERS": "main=1", "DLT645_ALLOW": "read,config",
-		})
+		variables := map[string]string{
+			"DLT645_MQTT_URL": "mqtt://" + b.address, "DLT645_BUS_URL": quickMeters + "&meters=1", "DLT645_METERS": "main=1",
+			"DLT645_ALLOW": "read,config", "DLT645_TOPIC": root, "DLT645_LOG_LEVEL": "warn",
+		}
+		_, stop := startBridge(t, variables)
 		c.ready(root)
 		c.publish(root+"/request/config", "meter,item\nmain,voltage_a\n", nil)
 		c.await(root+"/bridge/config", func(payload string) bool { return payload != "" })
 		stop()
 
-		t.Setenv("DLT645_ALLOW", "read")
-		t.Setenv("DLT645_LOG_LEVEL", "warn")
-		ctx, cancel := context.WithCancel(t.Context())
-		var log strings.Builder
-		ended := make(chan int, 1)
-		go func() { ended <- serve(ctx, &log, nil) }()
+		variables["DLT645_ALLOW"] = "read"
+		log := newWatched("DLT645_ALLOW does not have the class config")
+		stop = runServe(t, variables, log)
 		c.await(root+"/bridge/config", func(payload string) bool { return payload == "" })
-		cancel()
-		if status := <-ended; status != 0 || !strings.Contains(log.String(), "DLT645_ALLOW does not have the class config") {
-			t.Errorf("status %d, log: %s", status, log.String())
+		stop()
+		select {
+		case <-log.seen:
+		default:
+			t.Errorf("log: %s", log)
 		}
 	})
 }
 
 // TestMeterLeavesHomeAssistant starts a bridge again without one of its meters.
 func TestMeterLeavesHomeAssistant(t *testing.T) {
+	t.Parallel()
 	eachBroker(t, func(t *testing.T, b *testBroker) {
 		root := bridgeRoot(t)
 		device := "homeassistant/device/" + strings.ReplaceAll(root, "-", "_") + "_000000000002/config"

@@ -10,6 +10,7 @@ import (
 // TestGoneMetersLeaveNothing starts the bridge again with fewer meters, with and without points, and with and without
 // Home Assistant. What the broker has kept of those that are gone goes, and the rest stays.
 func TestGoneMetersLeaveNothing(t *testing.T) {
+	t.Parallel()
 	for name, row := range map[string]struct {
 		points    string // of the first run
 		discovery string // in the second run

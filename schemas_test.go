@@ -193,6 +193,7 @@ func TestExamplesFollowSchemas(t *testing.T) {
 
 // TestRequestSchemas holds what the schemas say of requests against what the bridge says.
 func TestRequestSchemas(t *testing.T) {
+	t.Parallel()
 	b := startMochi(t)
 	root, _ := startBridge(t, map[string]string{
 		"DLT645_MQTT_URL": "mqtt://" + b.address, "DLT645_BUS_URL": quickMeters, "DLT645_METERS": "main=1",

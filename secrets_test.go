@@ -42,6 +42,7 @@ func (l leak) hide(what, digits string) {
 // not belong, and looks for them in all that it shows: replies, audit, frames, bridge/info, log,
 // metrics, health and help.
 func TestSecretsAreNotShown(t *testing.T) {
+	t.Parallel()
 	l := leak{t, map[string]string{"mqtt-s3cret": "the password of the broker"}}
 	l.hide("the password of level 02", "918273")
 	l.hide("the password of level 04", "827364")
@@ -53,13 +54,13 @@ func TestSecretsAreNotShown(t *testing.T) {
 	page := freeAddress(t)
 	log := newWatched("")
 	root := bridgeRoot(t)
-	setAll(t, map[string]string{
+	variables := map[string]string{
 		"DLT645_MQTT_URL": "mqtt://" + b.address, "DLT645_MQTT_USERNAME": "bridge", "DLT645_MQTT_PASSWORD": "mqtt-s3cret",
 		"DLT645_BUS_URL": busURL, "DLT645_METERS": "main=1", "DLT645_TOPIC": root, "DLT645_ALLOW": "read,write,relay,maintenance,broadcast,raw",
 		"DLT645_METER_PASSWORD": "02918273,04827364", "DLT645_TRACE": "true", "DLT645_LOG_LEVEL": "debug", "DLT645_HTTP": page, "DLT645_CONSOLE": "true", "DLT645_CLOCK": "trusted",
-	})
+	}
 	c := newClient(t, dial(t, b.address), "#")
-	stop := runServe(t, log)
+	stop := runServe(t, variables, log)
 	c.await(root+"/bridge/status", func(payload string) bool { return payload == "online" })
 
 	write := func(password string) string {
@@ -108,7 +109,7 @@ func TestSecretsAreNotShown(t *testing.T) {
 		t.Errorf("the log lacks what it should have:\n%s", text)
 	}
 	l.search("the log", log.String())
-	_, help, stderr := execute(t, "", "help")
+	_, help, stderr := executeApart(t, variables, "", "help")
 	l.search("help", help+stderr)
 }
 
@@ -152,12 +153,12 @@ func TestRegistrationPacketIsNotShown(t *testing.T) {
 	b := startMochi(t)
 	page, root := freeAddress(t), bridgeRoot(t)
 	log := newWatched("")
-	setAll(t, map[string]string{
+	variables := map[string]string{
 		"DLT645_MQTT_URL": "mqtt://" + b.address, "DLT645_BUS_URL": "listen://" + freeAddress(t) + "?register=dtu-s3cret", "DLT645_TOPIC": root,
 		"DLT645_HTTP": page, "DLT645_LOG_LEVEL": "debug",
-	})
+	}
 	c := newClient(t, dial(t, b.address), "#")
-	stop := runServe(t, log)
+	stop := runServe(t, variables, log)
 	l := leak{t, map[string]string{"s3cret": "the registration packet"}}
 	info := c.await(root+"/bridge/info", nil)
 	if !strings.Contains(string(info.Payload), "register=hidden") {

@@ -107,7 +107,7 @@ func TestApp(t *testing.T) {
 		"baud": "9600", "parity": "even", "url": quickMeters, "meters": "DLT645_METERS='main=1'", "allow": []string{"read"}, "language": "zh",
 		"log_level": "error", "variables": []string{"DLT645_TOPIC=" + root, "DLT645_HTTP = " + address, "DLT645_POINTS=off"},
 	})
-	runServe(t, os.Stderr)
+	runServe(t, nil, os.Stderr)
 
 	dialer := websocket.Dialer{Subprotocols: []string{"mqtt"}, HandshakeTimeout: patience}
 	for until := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {

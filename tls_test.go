@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"maps"
 	"math/big"
 	"net"
 	"path/filepath"
@@ -71,6 +72,7 @@ func (a *authority) issue(name string, template *x509.Certificate) (certificate,
 // TestSecureBroker connects to a real mosquitto by TLS and by secure websockets, with a
 // password and a client certificate.
 func TestSecureBroker(t *testing.T) {
+	t.Parallel()
 	findProgram(t, "mosquitto")
 	directory := t.TempDir()
 	a := newAuthority(t, directory)
@@ -144,11 +146,10 @@ func TestBrokerRefuses(t *testing.T) {
 		"no TLS at all":                    {map[string]string{"DLT645_MQTT_URL": "mqtts://" + plain, "DLT645_MQTT_CA_FILE": ca}, "cannot reach the broker"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			setAll(t, row.variables)
-			t.Setenv("DLT645_BUS_URL", quickMeters)
-			t.Setenv("DLT645_TOPIC", "refused")
+			variables := map[string]string{"DLT645_BUS_URL": quickMeters, "DLT645_TOPIC": "refused"}
+			maps.Copy(variables, row.variables)
 			log := newWatched(row.want)
-			stop := runServe(t, log)
+			stop := runServe(t, variables, log)
 			select {
 			case <-log.seen:
 			case <-time.After(patience):

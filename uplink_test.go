@@ -21,15 +21,21 @@ type uplinkRun struct {
 	status chan int
 }
 
-// startUplink runs the command uplink with variables that come on top of the present ones.
+// startUplink runs the command uplink with these variables and no others.
 func startUplink(t *testing.T, variables map[string]string) *uplinkRun {
 	t.Helper()
-	for name, value := range variables {
-		t.Setenv(name, value)
-	}
 	ctx, stop := context.WithCancel(t.Context())
-	u := &uplinkRun{log: newWatched("connected to the cloud"), stop: stop, status: make(chan int, 1)}
-	go func() { u.status <- run(ctx, []string{"uplink"}, strings.NewReader(""), u.log, u.log) }()
+	u := &uplinkRun{log: newWatched("dlt645-mqtt uplink"), stop: stop, status: make(chan int, 1)}
+	withVariables(t, variables, func() {
+		go func() { u.status <- run(ctx, []string{"uplink"}, strings.NewReader(""), u.log, u.log) }()
+		select {
+		case <-u.log.seen: // it knows its variables
+		case status := <-u.status:
+			u.status <- status
+		case <-time.After(patience):
+			t.Error("the uplink does not start")
+		}
+	})
 	t.Cleanup(func() {
 		stop()
 		u.end(t)
@@ -122,6 +128,7 @@ func aliyunGateway(t *testing.T, broker, address, root, devices string) map[stri
 // TestUplinkFromMeterToCloud goes the whole way: simulated meters, bridge, broker, uplink, a strict
 // cloud; and back, where a relay is switched once.
 func TestUplinkFromMeterToCloud(t *testing.T) {
+	t.Parallel()
 	broker := startMosquitto(t, freeAddress(t), "allow_anonymous true")
 	root, _ := startBridge(t, map[string]string{
 		"DLT645_MQTT_URL": "mqtt://" + broker.address, "DLT645_BUS_URL": quickMeters + "&meters=2",
@@ -214,6 +221,7 @@ func bridgeClient(t *testing.T, b *testBroker, root string, meters ...string) *c
 // TestUplinkLosesNothing has the cloud away, and the uplink stopped and started meanwhile, while
 // states go on: each arrives, in order, with its own time.
 func TestUplinkLosesNothing(t *testing.T) {
+	t.Parallel()
 	b := startMosquitto(t, freeAddress(t), "allow_anonymous true", "max_queued_messages 0")
 	address := freeAddress(t)
 	config := aliyunCloud(nil)
@@ -237,7 +245,7 @@ func TestUplinkLosesNothing(t *testing.T) {
 	u.end(t)
 	state(25)
 	second := startCloud(t, config)
-	startUplink(t, map[string]string{})
+	startUplink(t, variables)
 	state(25)
 	last := awaitMessage(t, second, 0, has("pack/post", fmt.Sprintf(`"value":%d.25`, number)))
 	all, _ := second.Messages()
@@ -384,6 +392,7 @@ func TestUplinkSignHidesSecrets(t *testing.T) {
 // TestUplinkFillsGaps has a meter away, and the cloud for a while as well: what the meter remembers of the time
 // goes to the cloud as history, portion by portion, each value with its time.
 func TestUplinkFillsGaps(t *testing.T) {
+	t.Parallel()
 	b := startMosquitto(t, freeAddress(t), "allow_anonymous true")
 	config := aliyunCloud(nil)
 	config.Address = freeAddress(t)

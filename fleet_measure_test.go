@@ -26,7 +26,7 @@ func TestFleetMeasure(t *testing.T) {
 		t.Skipf("the processor's time is not told: %v", err)
 	}
 	const (
-		during, away      = 20 * time.Second, 2 * time.Second
+		during, away      = 20 * time.Second, 5 * time.Second
 		halfBack, allBack = 3 * time.Second, 15 * time.Second
 	)
 	b := startMosquitto(t, freeAddress(t), "allow_anonymous true", "persistence false")

@@ -21,6 +21,7 @@ import (
 	"github.com/eclipse/paho.golang/packets"
 	"github.com/eclipse/paho.golang/paho"
 	memory "github.com/eclipse/paho.golang/paho/session/state"
+	"github.com/gorilla/websocket"
 
 	"dlt645-mqtt/bridge/limit"
 )
@@ -28,8 +29,15 @@ import (
 const (
 	keepAlive        = 30 // seconds
 	subscribeTimeout = 10 * time.Second
-	reconnectMax     = 30 * time.Second
 	stayAwayTakeover = 30 * time.Second
+
+	// The pauses between attempts are random, up to a bound that grows by half each time: so many bridges that
+	// lost one broker come back spread over some seconds, half of them within 3 s. A broker that is
+	// not there costs nobody anything, so it is asked often. One that is there and does not let us in may be busy
+	// with all the others.
+	firstBound      = time.Second
+	boundAway       = 8 * time.Second
+	boundTurnedAway = 30 * time.Second
 
 	// ackPatience is how long the broker may take to acknowledge a message. One that is frozen
 	// or gone is found out by the keep-alive within twice its time.
@@ -106,6 +114,7 @@ type Link struct {
 	goodbye   atomic.Bool             // the broker knows that we go: it need not publish the will
 	trying    atomic.Pointer[url.URL] // the address that was tried last, or is connected
 	short     atomic.Int64            // how many of the last in a row were short
+	turned    atomic.Bool             // something was there at the last attempt, and did not let us in
 
 	mu       sync.Mutex // makes Ready and Down one with the state of the connection
 	since    time.Time  // when the connection came up
@@ -219,12 +228,21 @@ func (l *Link) address() string {
 }
 
 // backoff is the pause before an attempt: the first of all comes at once, the others after a
-// random pause whose bound doubles.
+// random pause whose bound grows.
 func (l *Link) backoff(attempt int) time.Duration {
+	short := int(l.short.Load())
 	if attempt == 0 && l.connected.Load() == 0 {
 		return 0
 	}
-	bound := min(time.Second<<min(attempt+int(l.short.Load()), 10), reconnectMax)
+	most := boundAway
+	if short > 0 || l.turned.Load() {
+		most = boundTurnedAway
+	}
+	bound := firstBound
+	for i := 0; i < attempt+short && bound < most; i++ {
+		bound += bound / 2
+	}
+	bound = min(bound, most)
 	return bound/4 + rand.N(bound*3/4)
 }
 
@@ -266,12 +284,15 @@ func (l *Link) postpone() time.Duration {
 func (l *Link) failed(err error) {
 	var refused *autopaho.ConnackError
 	if errors.As(err, &refused) {
+		l.turned.Store(true)
 		reason, advice := refusalOf(refused.ReasonCode, refused.Reason)
 		l.config.Log.Warn("connack", "the broker refuses the connection; trying again", "reason", reason, "advice", advice)
 		return
 	}
 	arguments := []any{"broker", l.address(), "err", err}
-	if advice := adviceFor(err, l.stream.Swap(nil) != nil); advice != "" {
+	open := l.stream.Swap(nil) != nil
+	l.turned.Store(open || errors.Is(err, errHandshake) || errors.Is(err, websocket.ErrBadHandshake))
+	if advice := adviceFor(err, open); advice != "" {
 		arguments = append(arguments, "advice", advice)
 	}
 	l.config.Log.Warn("connect", "cannot reach the broker; trying again", arguments...)
@@ -323,6 +344,7 @@ func (l *Link) up(m *autopaho.ConnectionManager, c *paho.Connack) {
 	l.since, l.hangUp = time.Now(), cancel
 	l.mu.Unlock()
 	l.connected.Add(1)
+	l.turned.Store(false)
 	connection := &Connection{link: l, manager: m, qos: 1}
 	if p := c.Properties; p != nil && p.MaximumQoS != nil {
 		connection.qos = min(connection.qos, *p.MaximumQoS)

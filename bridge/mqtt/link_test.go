@@ -2,13 +2,17 @@ package mqtt
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/url"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/eclipse/paho.golang/autopaho"
 	"github.com/eclipse/paho.golang/packets"
 
 	"dlt645-mqtt/bridge/limit"
@@ -157,5 +161,57 @@ func TestMessageThatTheBrokerSendsAgain(t *testing.T) {
 			t.Errorf("connection %d: sent again %v, want %v", connection, again, want)
 		}
 		l.manager.TerminateConnectionForTest()
+	}
+}
+
+// TestManyComeBack has a broker away, and looks when many links would be back: soon, and not all at once. It adds up
+// the pauses between their attempts, and takes no time itself.
+func TestManyComeBack(t *testing.T) {
+	const many = 2000
+	for _, away := range []time.Duration{time.Second, 5 * time.Second, time.Minute, time.Hour} {
+		var back []time.Duration
+		for range many {
+			l := newLink(t.Context(), Config{Log: limit.New(slog.New(slog.DiscardHandler))})
+			l.connected.Add(1)
+			passed := time.Duration(0)
+			for attempt := 0; passed < away; attempt++ {
+				passed += l.backoff(attempt)
+				l.failed(syscall.ECONNREFUSED)
+			}
+			back = append(back, passed-away)
+		}
+		slices.Sort(back)
+		if half, all := back[many/2], back[many-1]; half > 3*time.Second || all > 10*time.Second {
+			t.Errorf("away for %v: half of them are back after %v, all after %v", away, half, all)
+		}
+		closest := time.Hour
+		for i, first := range back[:many/2] {
+			closest = min(closest, back[i+many/2]-first)
+		}
+		if closest < 450*time.Millisecond {
+			t.Errorf("away for %v: half of them come within %v of one another", away, closest)
+		}
+	}
+}
+
+// TestTurnedAway asks a broker that is there and does not let us in less and less often.
+func TestTurnedAway(t *testing.T) {
+	for name, err := range map[string]error{
+		"refused": &autopaho.ConnackError{ReasonCode: packets.ConnackServerBusy, Err: errors.New("busy")},
+		"TLS":     fmt.Errorf("%w: %w", errHandshake, context.DeadlineExceeded),
+		"mute":    context.DeadlineExceeded,
+	} {
+		l := newLink(t.Context(), Config{Log: limit.New(slog.New(slog.DiscardHandler))})
+		longest := time.Duration(0)
+		for attempt := range 1000 {
+			if name == "mute" {
+				l.stream.Store(&stream{})
+			}
+			l.failed(err)
+			longest = max(longest, l.backoff(attempt))
+		}
+		if longest < 25*time.Second || longest > 30*time.Second {
+			t.Errorf("%s: the longest of many pauses is %v, want 25 s to 30 s", name, longest)
+		}
 	}
 }

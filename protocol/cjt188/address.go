@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"dlt645-mqtt/protocol/octet"
 )
 
 // An Address is the address of a meter in reading order: the first byte holds the two highest
@@ -65,4 +67,6 @@ func (a Address) reversed() []byte {
 }
 
 // isOfMeter reports whether a is the address that a meter can have.
-func (a Address) isOfMeter() bool { return a != Broadcast && !slices.ContainsFunc(a[:], isNotBCD) }
+func (a Address) isOfMeter() bool {
+	return a != Broadcast && !slices.ContainsFunc(a[:], octet.IsNotBCD)
+}

@@ -1,6 +1,6 @@
 package cjt188
 
-import "bytes"
+import "dlt645-mqtt/protocol/octet"
 
 // An awaited is the description of an answer. Anything else on the line is passed over: noise, the
 // echo of the request, late answers, answers of other meters, frames of other protocols.
@@ -23,21 +23,7 @@ func answerTo(request Frame, di DI, ser byte) *awaited {
 // split is a [bufio.SplitFunc]. A start byte is given up as soon as what follows cannot be the
 // answer, and a complete answer wins over an unfinished one that seems to begin before it.
 func (a *awaited) split(data []byte, atEOF bool) (advance int, token []byte, err error) {
-	unfinished := len(data)
-	for i := 0; ; i++ {
-		next := bytes.IndexByte(data[i:], start)
-		if next < 0 {
-			return unfinished, nil, nil
-		}
-		i += next
-		switch size := a.size(data[i:]); {
-		case size == 0:
-		case size <= len(data)-i:
-			return i + size, data[i : i+size : i+size], nil
-		case !atEOF && unfinished == len(data):
-			unfinished = i
-		}
-	}
+	return octet.CutComplete(data, atEOF, a.size)
 }
 
 // size returns how long the answer is that b begins with: more than len(b) if it may yet become

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"slices"
 	"testing"
+
+	"dlt645-mqtt/protocol/octet"
 )
 
 const currentData = "34120000 2C 001200002C 00301205032620 0000"
@@ -72,7 +74,7 @@ func TestScan(t *testing.T) {
 	for _, v := range vectors(t) {
 		stream = append(stream, fromHex("6810FE")...)
 		stream = append(stream, fromHex(v.Frame)...)
-		want = append(want, trimWakeUp(fromHex(v.Frame)))
+		want = append(want, octet.TrimWakeUp(fromHex(v.Frame)))
 	}
 	// A frame of DL/T 645, whose sum fits, is none.
 	stream = append(stream, fromHex("68 66 55 44 33 22 11 68 91 08 33 33 34 33 AB 89 67 45 7B 16")...)

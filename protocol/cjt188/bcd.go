@@ -1,30 +1,20 @@
 package cjt188
 
 import (
-	"encoding/hex"
 	"slices"
-	"strings"
 	"time"
+
+	"dlt645-mqtt/protocol/octet"
 )
-
-// fromBCD returns the value of a byte of two BCD digits, or -1.
-func fromBCD(b byte) int {
-	if b>>4 > 9 || b&0x0F > 9 {
-		return -1
-	}
-	return int(b>>4)*10 + int(b&0x0F)
-}
-
-func isNotBCD(b byte) bool { return fromBCD(b) < 0 }
 
 // number returns what BCD bytes, the lowest pair first, are together. The error wraps
 // [protocol.ErrGarbled].
 func number(data []byte) (n int64, err error) {
 	for i, b := range slices.Backward(data) {
-		if isNotBCD(b) {
+		if octet.IsNotBCD(b) {
 			return 0, garbled("byte %d of %d is %02XH, which is no BCD", i+1, len(data), b)
 		}
-		n = n*100 + int64(fromBCD(b))
+		n = n*100 + int64(octet.FromBCD(b))
 	}
 	return n, nil
 }
@@ -41,7 +31,7 @@ const clockSize = 7
 func moment(data []byte, zone *time.Location) any {
 	var v [clockSize]int
 	for i := range v {
-		if v[i] = fromBCD(data[i]); v[i] < 0 {
+		if v[i] = octet.FromBCD(data[i]); v[i] < 0 {
 			return nil
 		}
 	}
@@ -53,14 +43,8 @@ func moment(data []byte, zone *time.Location) any {
 	return t.Format(time.RFC3339)
 }
 
-// hexOf returns bytes as upper-case digits in the order in which they travel.
-func hexOf(data []byte) string { return strings.ToUpper(hex.EncodeToString(data)) }
-
-// toBCD returns the byte of two BCD digits; n is at most 99.
-func toBCD(n int) byte { return byte(n/10<<4 | n%10) }
-
 // appendMoment appends the moment in its zone.
 func appendMoment(b []byte, t time.Time) []byte {
-	return append(b, toBCD(t.Second()), toBCD(t.Minute()), toBCD(t.Hour()),
-		toBCD(t.Day()), toBCD(int(t.Month())), toBCD(t.Year()%100), toBCD(t.Year()/100%100))
+	return append(b, octet.ToBCD(t.Second()), octet.ToBCD(t.Minute()), octet.ToBCD(t.Hour()),
+		octet.ToBCD(t.Day()), octet.ToBCD(int(t.Month())), octet.ToBCD(t.Year()%100), octet.ToBCD(t.Year()/100%100))
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/octet"
 )
 
 const actionSyncClock = "sync_clock"
@@ -235,7 +236,7 @@ func (c *commander) planWrite() (protocol.Plan, error) {
 		return protocol.Plan{}, badRequest("%s is a day of the month, a whole number from 1 to 31", item)
 	}
 	return c.meet(func(t Type) (protocol.Plan, error) {
-		plan := c.plan(c.send(t, at.by, toBCD(day)))
+		plan := c.plan(c.send(t, at.by, octet.ToBCD(day)))
 		plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
 			was := protocol.OutcomeOf(answers[0])
 			if !was.MayBeDone() {

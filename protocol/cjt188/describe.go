@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/octet"
 )
 
 // A Description is a frame explained: what [Describe] makes of it. Its JSON form has the keys hex,
@@ -28,7 +29,7 @@ func Describe(frame []byte, zone *time.Location) (Description, error) {
 	if err != nil {
 		return Description{}, err
 	}
-	d := Description{Hex: hexOf(trimWakeUp(frame)), Frame: f}
+	d := Description{Hex: octet.Hex(octet.TrimWakeUp(frame)), Frame: f}
 	if err := d.explain(zone); err != nil {
 		from, to := "the master", f.Address.String()
 		if f.Control.FromMeter() {
@@ -53,7 +54,7 @@ func (d *Description) explain(zone *time.Location) error {
 	}
 	if len(data) < 3 {
 		if len(data) > 0 {
-			d.Values = append(d.Values, protocol.Value{Name: "data", Data: hexOf(data)})
+			d.Values = append(d.Values, protocol.Value{Name: "data", Data: octet.Hex(data)})
 		}
 		return nil
 	}
@@ -82,7 +83,7 @@ func (d *Description) written(di DI, rest []byte, zone *time.Location) error {
 	say := func(name string, data any) { d.Values = append(d.Values, protocol.Value{Name: name, Data: data}) }
 	switch {
 	case di == Valve && len(rest) == 1:
-		say("valve_command", hexOf(rest))
+		say("valve_command", octet.Hex(rest))
 		if word := valveCommands[rest[0]]; word != "" {
 			say("action", word)
 		}
@@ -102,7 +103,7 @@ func (d *Description) written(di DI, rest []byte, zone *time.Location) error {
 		d.Values, err = v.decode(nil, rest, unitBehind, known{}, zone)
 		return err
 	default:
-		say("data", hexOf(rest))
+		say("data", octet.Hex(rest))
 	}
 	return nil
 }

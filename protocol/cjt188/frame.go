@@ -4,15 +4,17 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"dlt645-mqtt/protocol/octet"
 )
 
 // The bytes around a frame, and its sizes. A frame is
 //
 //	68H T A0 … A6 C L DATA CS 16H
 const (
-	start  = 0x68
-	end    = 0x16
-	wakeUp = 0xFE
+	start  = octet.Start
+	end    = octet.End
+	wakeUp = octet.WakeUp
 
 	headerSize  = 11             // up to and with L
 	minimumSize = headerSize + 2 // a frame without data
@@ -30,7 +32,7 @@ type Frame struct {
 // ParseFrame reads exactly one frame. Wake-up bytes FEH may come before it, nothing may follow.
 // An error says what is wrong, with what came and what was expected.
 func ParseFrame(b []byte) (Frame, error) {
-	b = trimWakeUp(b)
+	b = octet.TrimWakeUp(b)
 	if err := checkFrame(b); err != nil {
 		return Frame{}, err
 	}
@@ -51,14 +53,7 @@ func (f Frame) AppendBinary(b []byte) ([]byte, error) {
 	b = append(b, f.Address.reversed()...)
 	b = append(b, byte(f.Control), byte(len(f.Data)))
 	b = append(b, f.Data...)
-	return append(b, checksum(b[from:]), end), nil
-}
-
-func trimWakeUp(b []byte) []byte {
-	for len(b) > 0 && b[0] == wakeUp {
-		b = b[1:]
-	}
-	return b
+	return append(b, octet.Sum(b[from:]), end), nil
 }
 
 // checkFrame says what keeps b from being one frame.
@@ -72,7 +67,7 @@ func checkFrame(b []byte) error {
 		return fmt.Errorf("the frame has %d bytes, a whole one has at least %d", len(b), minimumSize)
 	}
 	size := int(b[10]) + minimumSize
-	switch sum := checksum(b[:min(size, len(b))-2]); {
+	switch sum := octet.Sum(b[:min(size, len(b))-2]); {
 	case len(b) < size:
 		return fmt.Errorf("the frame is cut short or its length is wrong: length byte %02XH asks for %d bytes in all, %d came", b[10], size, len(b))
 	case len(b) > size:
@@ -85,17 +80,9 @@ func checkFrame(b []byte) error {
 	return nil
 }
 
-// checksum is the sum of all bytes from 68H to the last byte of data, modulo 256.
-func checksum(b []byte) (sum byte) {
-	for _, c := range b {
-		sum += c
-	}
-	return sum
-}
-
 // isComplete reports whether b, which is as long as its length byte says, ends as a frame does.
 func isComplete(b []byte) bool {
-	return b[len(b)-1] == end && b[len(b)-2] == checksum(b[:len(b)-2])
+	return b[len(b)-1] == end && b[len(b)-2] == octet.Sum(b[:len(b)-2])
 }
 
 // mustAppend encodes a frame that is known to be short enough.

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+
+	"dlt645-mqtt/protocol/octet"
 )
 
 // TestPublishedFrames reads every published frame and writes it again out of its parts.
@@ -28,7 +30,7 @@ func TestPublishedFrames(t *testing.T) {
 			}
 			data := append(parsed.Append(nil, order), byte(v.Ser))
 			again, err := Frame{frame.Type, ofMeter, frame.Control, append(data, frame.Data[3:]...)}.AppendBinary(nil)
-			if want := trimWakeUp(b); err != nil || !bytes.Equal(again, want) {
+			if want := octet.TrimWakeUp(b); err != nil || !bytes.Equal(again, want) {
 				t.Errorf("written again as %X, %v", again, err)
 			}
 			if !IsFrame(again) {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/octet"
 )
 
 // seeds are streams to begin with: every frame of the tests, and what a line makes of them.
@@ -34,7 +35,7 @@ func FuzzParseFrame(f *testing.F) {
 			return
 		}
 		got, err := frame.AppendBinary(nil)
-		if want := trimWakeUp(b); err != nil || !bytes.Equal(got, want) {
+		if want := octet.TrimWakeUp(b); err != nil || !bytes.Equal(got, want) {
 			t.Errorf("%X: appended %X, %v", want, got, err)
 		}
 	})
@@ -111,7 +112,7 @@ func FuzzDescribe(f *testing.F) {
 		if err != nil || !json.Valid(text) {
 			t.Errorf("%X: %s, %v", b, text, err)
 		}
-		if want := trimWakeUp(b); !bytes.Equal(fromHex(d.Hex), want) {
+		if want := octet.TrimWakeUp(b); !bytes.Equal(fromHex(d.Hex), want) {
 			t.Errorf("%X: described as %s", want, d.Hex)
 		}
 	})
@@ -148,7 +149,7 @@ func FuzzRedact(f *testing.F) {
 			t.Fatalf("%X: %s, not two characters a byte", b, text)
 		}
 		key := wire(ColdWater, "1", WriteData, "A01401 A1A2A3A4A5A6A7A8")
-		if text := Redact(slices.Concat(b, key)); strings.HasSuffix(text, "A1A2A3A4A5A6A7A8"+hexOf(key[len(key)-2:])) {
+		if text := Redact(slices.Concat(b, key)); strings.HasSuffix(text, "A1A2A3A4A5A6A7A8"+octet.Hex(key[len(key)-2:])) {
 			t.Errorf("behind %X the key is shown: %s", b, text)
 		}
 	})

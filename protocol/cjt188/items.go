@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/octet"
 )
 
 // itemsCSV is the dictionary: one line for each value, those of an identifier in the order of the
@@ -185,7 +186,7 @@ type known struct {
 func decode(di DI, t Type, data []byte, k known, zone *time.Location) ([]protocol.Value, error) {
 	l := table().layouts[layoutKey{di, t.family()}]
 	if l == nil {
-		return []protocol.Value{{Name: di.String(), Data: hexOf(data)}}, nil
+		return []protocol.Value{{Name: di.String(), Data: octet.Hex(data)}}, nil
 	}
 	if len(data) != l.size() {
 		return nil, garbled("%s of a meter of type %s has %d bytes behind SER, not %d", di, t, l.size(), len(data))
@@ -250,9 +251,9 @@ func (v *value) decode(values []protocol.Value, field []byte, where position, k 
 	case clock:
 		result.Data = moment(field, zone)
 	case opaque:
-		result.Data = hexOf(field)
+		result.Data = octet.Hex(field)
 	case status:
-		result.Data = hexOf(field)
+		result.Data = octet.Hex(field)
 		valve, low := statusOf(field[0], k.fromTop)
 		return append(values, result, protocol.Value{Name: valveItem, Data: valve}, protocol.Value{Name: batteryItem, Data: low}), nil
 	default:

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/octet"
 )
 
 // show writes values as "name=data unit", in one line.
@@ -152,7 +153,7 @@ func TestRedact(t *testing.T) {
 		stream []byte
 		want   string
 	}{
-		{key, "681001000000000000040BA01401****************" + hexOf(key[len(key)-2:])},
+		{key, "681001000000000000040BA01401****************" + octet.Hex(key[len(key)-2:])},
 		{key[:20], "681001000000000000040BA01401************"},
 		{wire(ColdWater, "1", WriteData, "14A001 01020304"), "6810010000000000000407 14A001********4316"},
 		{wire(ColdWater, "1", WriteData, "A01701 55"), "6810010000000000000404A01701558E16"},

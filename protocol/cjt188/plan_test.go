@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/octet"
 )
 
 // A fake is a meter as simple as can be, with the habits that are met in the field.
@@ -99,7 +100,7 @@ func (f *fake) answer(t testing.TB, request []byte) []byte {
 		f.data[SettleDay] = fmt.Sprintf("%02X", frame.Data[3])
 		return reply(0x84, append(di.Append(nil, order), ser)...)
 	case frame.Control == WriteData && di == WriteClock:
-		f.data[CurrentData] = f.data[CurrentData][:len(f.data[CurrentData])-14] + hexOf(frame.Data[3:])
+		f.data[CurrentData] = f.data[CurrentData][:len(f.data[CurrentData])-14] + octet.Hex(frame.Data[3:])
 		return reply(0x84, append(di.Append(nil, order), ser)...)
 	}
 	return reply(frame.Control|answerBit|refusalBit, ser, 0, 0)

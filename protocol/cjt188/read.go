@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/octet"
 )
 
 // A register is one identifier to be read, and what is wanted of it.
@@ -135,7 +136,7 @@ func (r *reader) failures() interface {
 	Load() uint32
 	Add(uint32) uint32
 } {
-	return &r.tries[checksum(r.address[:])]
+	return &r.tries[octet.Sum(r.address[:])]
 }
 
 // registers finds the items of a request, one register for each identifier.

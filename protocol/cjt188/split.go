@@ -1,26 +1,12 @@
 package cjt188
 
-import "bytes"
+import "dlt645-mqtt/protocol/octet"
 
 // SplitFrame is a [bufio.SplitFunc] that cuts every frame out of a stream. An eight-bit sum is
 // weak, so a frame is one only if its type, function and identifier are plausible too. What is no
 // frame is passed over.
 func SplitFrame(data []byte, atEOF bool) (advance int, token []byte, err error) {
-	unfinished := len(data)
-	for i := 0; ; i++ {
-		next := bytes.IndexByte(data[i:], start)
-		if next < 0 {
-			return unfinished, nil, nil
-		}
-		i += next
-		switch size := sizeOfFrame(data[i:]); {
-		case size == 0:
-		case size <= len(data)-i:
-			return i + size, data[i : i+size : i+size], nil
-		case !atEOF && unfinished == len(data):
-			unfinished = i
-		}
-	}
+	return octet.CutComplete(data, atEOF, sizeOfFrame)
 }
 
 // IsFrame reports whether b is one frame of the protocol, as far as its own checks tell: sum and

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/octet"
 )
 
 // The active report word (04001501, by the amendments): 12 bytes of bits, AAH, one byte for
@@ -119,7 +120,7 @@ func (r activeReport) decode(i Item, data []byte, zone *time.Location) ([]protoc
 	}
 	list := []any{}
 	for k, b := range counts[1 : len(counts)-1] {
-		n := fromBCD(b)
+		n := octet.FromBCD(b)
 		if n < 0 {
 			return nil, fmt.Errorf("counter %d: %w", k+1, notBCD(counts, k+1))
 		}

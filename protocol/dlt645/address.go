@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"dlt645-mqtt/protocol/octet"
 )
 
 // An Address is the address of a meter in reading order: the first byte holds the two
@@ -77,7 +79,7 @@ func ParseAddress(text string, v Version) (Address, error) {
 // HasLetters reports whether a has digits above 9, which the standard knows no meter to have. AAH is
 // none of them.
 func (a Address) HasLetters() bool {
-	return slices.ContainsFunc(a[:], func(b byte) bool { return b != wildcard && isNotBCD(b) })
+	return slices.ContainsFunc(a[:], func(b byte) bool { return b != wildcard && octet.IsNotBCD(b) })
 }
 
 // String returns the address as 12 characters, digits or A to F.

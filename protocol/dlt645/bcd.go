@@ -5,20 +5,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"dlt645-mqtt/protocol/octet"
 )
-
-// fromBCD returns the value of a byte of two BCD digits, or -1.
-func fromBCD(b byte) int {
-	if b>>4 > 9 || b&0x0F > 9 {
-		return -1
-	}
-	return int(b>>4)*10 + int(b&0x0F)
-}
-
-func isNotBCD(b byte) bool { return fromBCD(b) < 0 }
-
-// toBCD returns the byte of two BCD digits; n is at most 99.
-func toBCD(n int) byte { return byte(n/10<<4 | n%10) }
 
 // notBCD is the error for the byte at the index i.
 func notBCD(data []byte, i int) error {
@@ -29,7 +18,7 @@ func notBCD(data []byte, i int) error {
 // does not show them.
 func reversedDigits(digits string, n int) ([]byte, error) {
 	b, err := hex.DecodeString(digits)
-	if err != nil || len(b) != n || slices.ContainsFunc(b, isNotBCD) {
+	if err != nil || len(b) != n || slices.ContainsFunc(b, octet.IsNotBCD) {
 		return nil, fmt.Errorf("these are not %d digits", 2*n)
 	}
 	slices.Reverse(b)

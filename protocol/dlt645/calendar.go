@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/octet"
 )
 
 // layouts gives for each calendar picture the form in which people read it.
@@ -49,7 +50,7 @@ func moment(units string, data []byte, zone *time.Location) (t time.Time, wrong 
 	year, month, day, hour, minute, second := 2000, 1, 1, 0, 0, 0
 	for i := range data {
 		at := len(data) - 1 - i // the first unit named travels last
-		n := fromBCD(data[at])
+		n := octet.FromBCD(data[at])
 		low, high := 0, 59
 		switch units[2*i] {
 		case 'Y':
@@ -114,7 +115,7 @@ func (p *Picture) decodeSchedule(data []byte) (any, error) {
 	if never(p.text, data) {
 		return nil, nil
 	}
-	n := fromBCD(data[0])
+	n := octet.FromBCD(data[0])
 	if n < 0 {
 		return nil, notBCD(data, 0)
 	}
@@ -180,7 +181,7 @@ func (p Picture) appendCalendar(dst []byte, value any, zone *time.Location) ([]b
 // appendMoment appends the units of a moment that a calendar picture names.
 func appendMoment(dst []byte, picture string, t time.Time) []byte {
 	for i := len(picture) - 2; i >= 0; i -= 2 { // the last unit travels first
-		dst = append(dst, toBCD(unitOf(t, picture[i])))
+		dst = append(dst, octet.ToBCD(unitOf(t, picture[i])))
 	}
 	return dst
 }

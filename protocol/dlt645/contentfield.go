@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/octet"
 )
 
 func (c *content) di() DI {
@@ -77,7 +78,7 @@ func (c *content) count(name string) {
 	if b == nil {
 		return
 	}
-	n := fromBCD(b[0])
+	n := octet.FromBCD(b[0])
 	if n < 0 {
 		c.fail("%s is %02XH, not two decimal digits", name, b[0])
 		return
@@ -91,7 +92,7 @@ func (c *content) digits(name string, n int) {
 	if b == nil {
 		return
 	}
-	if slices.ContainsFunc(b, isNotBCD) {
+	if slices.ContainsFunc(b, octet.IsNotBCD) {
 		c.fail("%s is %s, not %d decimal digits", name, hexOf(b), 2*n)
 		return
 	}

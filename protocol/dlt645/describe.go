@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/octet"
 )
 
 // A Description is a frame explained: what [Describe] makes of it. Its JSON form has the
@@ -42,7 +43,7 @@ func Describe(frame []byte, v Version, zone *time.Location) (Description, error)
 		v = function.Version()
 	}
 	d := Description{
-		Hex:     strings.ToUpper(hex.EncodeToString(trimWakeUp(frame))),
+		Hex:     strings.ToUpper(hex.EncodeToString(octet.TrimWakeUp(frame))),
 		Version: v, Address: f.Address, Control: f.Control, function: function,
 	}
 	c := &content{Description: &d, rest: f.Data, zone: zone, items: Items(v)}

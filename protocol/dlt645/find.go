@@ -1,6 +1,10 @@
 package dlt645
 
-import "dlt645-mqtt/protocol"
+import (
+	"dlt645-mqtt/protocol"
+
+	"dlt645-mqtt/protocol/octet"
+)
 
 var _ protocol.Finder = (*Meters)(nil)
 
@@ -75,12 +79,12 @@ func (m *Meters) question(pattern Address, levels int) protocol.Question {
 
 // narrow asks with one more pair of digits given.
 func (m *Meters) narrow(pattern Address, levels int) []protocol.Question {
-	return m.parts(pattern, levels, func(pair byte) bool { return !isNotBCD(pair) })
+	return m.parts(pattern, levels, func(pair byte) bool { return !octet.IsNotBCD(pair) })
 }
 
 // odd asks with one more pair of which a digit is above 9. AAH is none: it is the open pair.
 func (m *Meters) odd(pattern Address, levels int) []protocol.Question {
-	return m.parts(pattern, levels, func(pair byte) bool { return isNotBCD(pair) && pair != wildcard })
+	return m.parts(pattern, levels, func(pair byte) bool { return octet.IsNotBCD(pair) && pair != wildcard })
 }
 
 // parts asks with one more pair given, of those that are wanted.

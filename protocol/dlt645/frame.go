@@ -5,15 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"dlt645-mqtt/protocol/octet"
 )
 
 // The bytes around a frame, and its sizes. A frame is
 //
 //	68H A0 … A5 68H C L DATA CS 16H
 const (
-	start  = 0x68
-	end    = 0x16
-	wakeUp = 0xFE
+	start  = octet.Start
+	end    = octet.End
+	wakeUp = octet.WakeUp
 	offset = 0x33 // added to every byte of DATA by the sender
 
 	headerSize  = 10             // up to and with L
@@ -35,7 +37,7 @@ func ParseFrame(b []byte) (Frame, error) { return parseFrame(b, nil) }
 
 // parseFrame reads a frame and puts its data into buffer, if they fit.
 func parseFrame(b, buffer []byte) (Frame, error) {
-	b = trimWakeUp(b)
+	b = octet.TrimWakeUp(b)
 	if err := checkFrame(b); err != nil {
 		return Frame{}, err
 	}
@@ -61,14 +63,7 @@ func (f Frame) AppendBinary(b []byte) ([]byte, error) {
 	for _, c := range f.Data {
 		b = append(b, c+offset)
 	}
-	return append(b, checksum(b[from:]), end), nil
-}
-
-func trimWakeUp(b []byte) []byte {
-	for len(b) > 0 && b[0] == wakeUp {
-		b = b[1:]
-	}
-	return b
+	return append(b, octet.Sum(b[from:]), end), nil
 }
 
 // checkFrame says what keeps b from being one frame.
@@ -93,18 +88,10 @@ func checkFrame(b []byte) error {
 	if b[size-1] != end {
 		return fmt.Errorf("the end byte is %02XH, should be 16H", b[size-1])
 	}
-	if sum := checksum(b[:size-2]); b[size-2] != sum {
+	if sum := octet.Sum(b[:size-2]); b[size-2] != sum {
 		return fmt.Errorf("the checksum is %02XH, should be %02XH", b[size-2], sum)
 	}
 	return nil
-}
-
-// checksum is the sum of all bytes from the first 68H to the last byte of data, modulo 256.
-func checksum(b []byte) (sum byte) {
-	for _, c := range b {
-		sum += c
-	}
-	return sum
 }
 
 // addressIn returns the address in the header of a frame.

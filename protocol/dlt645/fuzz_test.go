@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/octet"
 )
 
 // seeds are streams to begin with: every frame of the tests, and what a line makes of them.
@@ -40,7 +41,7 @@ func FuzzParseFrame(f *testing.F) {
 			return
 		}
 		got, err := frame.AppendBinary(nil)
-		if want := trimWakeUp(b); err != nil || !bytes.Equal(got, want) {
+		if want := octet.TrimWakeUp(b); err != nil || !bytes.Equal(got, want) {
 			t.Errorf("%X: appended %X, %v", want, got, err)
 		}
 	})
@@ -126,7 +127,7 @@ func FuzzDescribe(f *testing.F) {
 		if err != nil || !json.Valid(text) {
 			t.Errorf("%X: %s, %v", b, text, err)
 		}
-		if want := trimWakeUp(b); !bytes.Equal(fromHex(d.Hex), want) {
+		if want := octet.TrimWakeUp(b); !bytes.Equal(fromHex(d.Hex), want) {
 			t.Errorf("%X: described as %s", want, d.Hex)
 		}
 	})
@@ -251,7 +252,7 @@ func FuzzPlanRaw(f *testing.F) {
 		step := plan.Steps[0]
 		sent := step.First.Request
 		frame, err := ParseFrame(sent)
-		if err != nil || !bytes.Equal(sent, trimWakeUp(b)) || len(plan.Steps) != 1 || plan.Then != nil {
+		if err != nil || !bytes.Equal(sent, octet.TrimWakeUp(b)) || len(plan.Steps) != 1 || plan.Then != nil {
 			t.Fatalf("%X: sends %X, %v", b, sent, err)
 		}
 		if plan.Permission == protocol.PermitRead {

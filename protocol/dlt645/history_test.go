@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/octet"
 )
 
 // A storingMeter has daily freezes and a load record of class 6. What it has stored tells
@@ -126,7 +127,7 @@ func (m *storingMeter) readLoad(t *testing.T, di DI, rest []byte) (data []byte, 
 	}
 	m.answered = 0
 	for _, at := range m.load {
-		if at.Before(from) || m.answered == fromBCD(rest[0]) {
+		if at.Before(from) || m.answered == octet.FromBCD(rest[0]) {
 			continue
 		}
 		m.answered++
@@ -141,7 +142,7 @@ func (m *storingMeter) readLoad(t *testing.T, di DI, rest []byte) (data []byte, 
 		}
 		if m.invalid[at] {
 			block[0], block[1] = loadInvalid, loadInvalid
-			block[len(block)-2] = checksum(block[:len(block)-2])
+			block[len(block)-2] = octet.Sum(block[:len(block)-2])
 		}
 		data = append(data, block...)
 	}

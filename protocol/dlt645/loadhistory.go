@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/octet"
 )
 
 // A loadHistory reads a load record forward in time, in portions of at most two frames, each a
@@ -34,7 +35,7 @@ func (h history) readLoad() protocol.Plan {
 // read plans the next portion: function 11H with the number of blocks and the time of the
 // first one.
 func (w *loadHistory) read() protocol.Plan {
-	data, err := loadTime.Append([]byte{toBCD(w.portion)}, w.next, w.zone)
+	data, err := loadTime.Append([]byte{octet.ToBCD(w.portion)}, w.next, w.zone)
 	if err != nil {
 		return w.done(w.samples, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/octet"
 )
 
 // loadRecord is the codec of load records (DL/T 645-2007, annex B): any number of blocks,
@@ -114,7 +115,7 @@ func (l loadRecord) decodeSample(data []byte, zone *time.Location) (sample proto
 	if len(data) < end+2 || data[end+1] != loadEnd {
 		return sample, nil, garbled("a load-record block of %d bytes does not end with E5", int(data[2])+5)
 	}
-	if sum := checksum(data[:end]); sum != data[end] {
+	if sum := octet.Sum(data[:end]); sum != data[end] {
 		return sample, nil, garbled("the checksum of a load-record block is %02XH, not %02XH", data[end], sum)
 	}
 	valid, block, rest := data[0] == loadValid, data[3:end], data[end+2:]
@@ -183,7 +184,7 @@ func (l loadRecord) append(i Item, dst []byte, values map[string]any, zone *time
 			block = append(block, separator)
 		}
 		block = slices.Concat([]byte{loadValid, loadValid, byte(len(block))}, block)
-		dst = append(append(dst, block...), checksum(block), loadEnd)
+		dst = append(append(dst, block...), octet.Sum(block), loadEnd)
 	}
 	return dst, nil
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/octet"
 )
 
 // A Picture is the form of one value on the wire in the notation of the standard, compiled.
@@ -182,7 +183,7 @@ func (p *Picture) decodeNumber(data []byte) (any, error) {
 		if p.signed && i == len(data)-1 {
 			negative, b = b&0x80 != 0, b&0x7F
 		}
-		n := fromBCD(b)
+		n := octet.FromBCD(b)
 		if n < 0 {
 			return nil, notBCD(data, i)
 		}
@@ -198,7 +199,7 @@ func (p *Picture) decodeNumber(data []byte) (any, error) {
 }
 
 func (p *Picture) decodeIdentification(data []byte) (any, error) {
-	if i := slices.IndexFunc(data, isNotBCD); i >= 0 {
+	if i := slices.IndexFunc(data, octet.IsNotBCD); i >= 0 {
 		return nil, notBCD(data, i)
 	}
 	if err := p.checkTop(data); err != nil {
@@ -327,7 +328,7 @@ func (p Picture) appendNumber(dst []byte, value any) ([]byte, error) {
 		return nil, p.unfit(value, fmt.Sprintf("it takes %v to %v", least, most))
 	}
 	for range p.size {
-		dst = append(dst, toBCD(int(c%100)))
+		dst = append(dst, octet.ToBCD(int(c%100)))
 		c /= 100
 	}
 	if negative {

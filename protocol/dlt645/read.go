@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/octet"
 )
 
 // A register is one identifier to be read, and what is wanted of it.
@@ -186,7 +187,7 @@ func (m *Meters) identifier(di DI) ([]byte, error) {
 	case loadSince:
 		return nil, fmt.Errorf("%w: %s is the load record from a given time, which wants a \"from\"", protocol.ErrUnsupported, di.Format(m.version))
 	}
-	return append(data, toBCD(blocks)), nil
+	return append(data, octet.ToBCD(blocks)), nil
 }
 
 // plan returns a plan to read with these steps.

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"dlt645-mqtt/protocol/octet"
 )
 
 func TestRedact(t *testing.T) {
@@ -48,7 +50,7 @@ func TestRedact(t *testing.T) {
 
 	// In a stream, after noise, cut short at either end or damaged, the password never shows.
 	command := fromHex(strings.Replace(relay, "333333", "ABCDEF", 1)) // seen nowhere else in it
-	command[len(command)-2] = checksum(command[:len(command)-2])
+	command[len(command)-2] = octet.Sum(command[:len(command)-2])
 	answer := wire("000000000001", 0x9C)
 	streams := map[string][]byte{
 		"whole":           command,

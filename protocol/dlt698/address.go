@@ -4,6 +4,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strings"
+
+	"dlt645-mqtt/protocol/octet"
 )
 
 // An AddressKind says whom an address means.
@@ -89,7 +91,7 @@ func ParseAddress(text string) (Address, error) {
 
 // String returns the digits, two for each byte, in reading order. A wildcard has A where any
 // digit is meant.
-func (a Address) String() string { return hexOf(a.bytes()) }
+func (a Address) String() string { return octet.Hex(a.bytes()) }
 
 // bytes returns the address in reading order.
 func (a *Address) bytes() []byte { return a.number[:a.size] }
@@ -135,14 +137,4 @@ func (a Address) Matches(full Address) bool {
 		}
 	}
 	return true
-}
-
-// hexOf returns bytes as upper-case hex.
-func hexOf(b []byte) string {
-	const digits = "0123456789ABCDEF"
-	text := make([]byte, 0, 2*len(b))
-	for _, c := range b {
-		text = append(text, digits[c>>4], digits[c&0xF])
-	}
-	return string(text)
 }

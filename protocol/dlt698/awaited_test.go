@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/octet"
 )
 
 // stepFor plans to read items of meter 000000000010.
@@ -171,7 +172,7 @@ func TestEndless(t *testing.T) {
 	block := func(number func(n int) int) func(n int, request []byte) []byte {
 		return func(n int, request []byte) []byte {
 			a := APDU{Service: Get | Answered, Choice: Next, Block: uint16(number(n)), Entries: []Entry{{OAD: 0x50040200, Has: true, Columns: []CSD{{OAD: oadFreezeTime}, {OAD: 0x00100201}}, Cells: []Data{{Tag: Null}, {Tag: Null}}}}, Records: true}
-			return answerTo(t, request, hexOf(a.Append(nil)), nil)
+			return answerTo(t, request, octet.Hex(a.Append(nil)), nil)
 		}
 	}
 	count := func(n int) int { return n }
@@ -270,7 +271,7 @@ func FuzzPlan(f *testing.F) {
 				}
 			}
 		}
-		if plan, err := m.Plan(protocol.Request{Verb: protocol.VerbRaw, Frame: frame}, nil); err == nil && !bytes.Equal(plan.Steps[0].First.Request, trimWakeUp(frame)) {
+		if plan, err := m.Plan(protocol.Request{Verb: protocol.VerbRaw, Frame: frame}, nil); err == nil && !bytes.Equal(plan.Steps[0].First.Request, octet.TrimWakeUp(frame)) {
 			t.Errorf("% X goes as % X", frame, plan.Steps[0].First.Request)
 		}
 		for pattern := range strings.SplitSeq(items, ",") {

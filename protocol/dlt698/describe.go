@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/octet"
 )
 
 // A Description is a frame explained: what [Describe] makes of it. Its JSON form begins with the
@@ -33,7 +34,7 @@ func Describe(frame []byte, zone *time.Location) (Description, error) {
 	if err != nil {
 		return Description{}, err
 	}
-	d := Description{Hex: hexOf(trimWakeUp(frame)), Frame: f, zone: zone}
+	d := Description{Hex: octet.Hex(octet.TrimWakeUp(frame)), Frame: f, zone: zone}
 	if f.Control.Fragmented() {
 		fragment, err := ParseFragment(f.Data)
 		d.Fragment = &fragment
@@ -212,7 +213,7 @@ func (d *Description) more() bool {
 // details are the keys that frames of DL/T 645 do not have.
 func (d *Description) details() (o protocol.Object) {
 	if d.APDU == nil {
-		return protocol.Object{{Name: "fragment", Value: protocol.Object{{Name: "kind", Value: d.Fragment.Kind.String()}, {Name: "number", Value: d.Fragment.Number}}}, {Name: "data", Value: hexOf(d.Fragment.Data)}}
+		return protocol.Object{{Name: "fragment", Value: protocol.Object{{Name: "kind", Value: d.Fragment.Kind.String()}, {Name: "number", Value: d.Fragment.Number}}}, {Name: "data", Value: octet.Hex(d.Fragment.Data)}}
 	}
 	a := d.plain()
 	if names := choiceNames[a.Service&^Answered]; int(a.Choice) < len(names) && a.Choice > 0 {
@@ -271,16 +272,16 @@ func (s *Sealed) describe() protocol.Object {
 	}
 	o := protocol.Object{{Name: "mode", Value: mode}}
 	if s.Cipher {
-		o = append(o, protocol.Member{Name: "data", Value: hexOf(s.APDU)})
+		o = append(o, protocol.Member{Name: "data", Value: octet.Hex(s.APDU)})
 	}
 	if s.ID != nil {
-		o = append(o, protocol.Member{Name: "sid", Value: hexOf(s.ID)}, protocol.Member{Name: "attached", Value: hexOf(s.Extra)})
+		o = append(o, protocol.Member{Name: "sid", Value: octet.Hex(s.ID)}, protocol.Member{Name: "attached", Value: octet.Hex(s.Extra)})
 	}
 	if s.RN != nil {
-		o = append(o, protocol.Member{Name: "rn", Value: hexOf(s.RN)})
+		o = append(o, protocol.Member{Name: "rn", Value: octet.Hex(s.RN)})
 	}
 	if s.MAC != nil {
-		o = append(o, protocol.Member{Name: "mac", Value: hexOf(s.MAC)})
+		o = append(o, protocol.Member{Name: "mac", Value: octet.Hex(s.MAC)})
 	}
 	return o
 }
@@ -349,13 +350,13 @@ func (a *APDU) describeBody(zone *time.Location) protocol.Object {
 			mechanism = mechanisms[b[connectSize-1]]
 		}
 		return protocol.Object{
-			{Name: "version", Value: binary.BigEndian.Uint16(b)}, {Name: "protocol_conformance", Value: hexOf(b[2:10])}, {Name: "function_conformance", Value: hexOf(b[10:26])},
+			{Name: "version", Value: binary.BigEndian.Uint16(b)}, {Name: "protocol_conformance", Value: octet.Hex(b[2:10])}, {Name: "function_conformance", Value: octet.Hex(b[10:26])},
 			{Name: "send_size", Value: binary.BigEndian.Uint16(b[26:])}, {Name: "receive_size", Value: binary.BigEndian.Uint16(b[28:])}, {Name: "window", Value: b[30]},
 			{Name: "apdu_size", Value: binary.BigEndian.Uint16(b[31:])}, {Name: "timeout_seconds", Value: binary.BigEndian.Uint32(b[33:])}, {Name: "mechanism", Value: mechanism},
-			{Name: "data", Value: hexOf(b[connectSize:])},
+			{Name: "data", Value: octet.Hex(b[connectSize:])},
 		}
 	}
-	return protocol.Object{{Name: "data", Value: hexOf(b)}}
+	return protocol.Object{{Name: "data", Value: octet.Hex(b)}}
 }
 
 // connectSize is a request to connect up to and with its mechanism: version, conformance of the

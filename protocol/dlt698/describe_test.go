@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"dlt645-mqtt/protocol/octet"
 )
 
 // TestDescribeVectors explains every published frame: whose it is, and the values that were
@@ -118,7 +120,7 @@ func TestRedact(t *testing.T) {
 	fragment := whole
 	fragment.Control |= fragmented
 	fragment.Data = Fragment{Kind: FirstFragment, Data: whole.Data[:29]}.Append(nil)
-	password := hexOf([]byte("00000000"))
+	password := octet.Hex([]byte("00000000"))
 	for _, row := range []struct {
 		name  string
 		bytes []byte

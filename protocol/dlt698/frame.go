@@ -5,15 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"dlt645-mqtt/protocol/octet"
 )
 
 // The bytes around a frame, and its parts. A frame is
 //
 //	68H L L C AF SA … CA HCS HCS DATA … FCS FCS 16H
 const (
-	start  = 0x68
-	end    = 0x16
-	wakeUp = 0xFE
+	start  = octet.Start
+	end    = octet.End
+	wakeUp = octet.WakeUp
 	offset = 0x33 // added to every byte of scrambled data
 
 	placeOfControl = 3
@@ -43,7 +45,7 @@ type Frame struct {
 // follow. An error says what is wrong, with what came and what was expected. The data refer to
 // b unless they are scrambled.
 func ParseFrame(b []byte) (Frame, error) {
-	b = trimWakeUp(b)
+	b = octet.TrimWakeUp(b)
 	if err := checkFrame(b); err != nil {
 		return Frame{}, err
 	}
@@ -103,13 +105,6 @@ func mustAppend(f Frame) []byte {
 	b, err := f.AppendBinary(nil)
 	if err != nil {
 		panic(err)
-	}
-	return b
-}
-
-func trimWakeUp(b []byte) []byte {
-	for len(b) > 0 && b[0] == wakeUp {
-		b = b[1:]
 	}
 	return b
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+
+	"dlt645-mqtt/protocol/octet"
 )
 
 func TestChecksum(t *testing.T) {
@@ -146,10 +148,10 @@ func TestSplitFrame(t *testing.T) {
 	var stream []byte
 	var want []string
 	for _, v := range vectors(t) {
-		frame := trimWakeUp(unhex(t, v.Hex))
+		frame := octet.TrimWakeUp(unhex(t, v.Hex))
 		stream = append(stream, 0xFE, 0x68, 0x17, 0x00, 0x68, 0x16)
 		stream = append(stream, frame...)
-		want = append(want, hexOf(frame))
+		want = append(want, octet.Hex(frame))
 	}
 	for _, chunk := range []int{1, 7, 64, len(stream)} {
 		var got []string
@@ -164,7 +166,7 @@ func TestSplitFrame(t *testing.T) {
 				if token == nil {
 					break
 				}
-				got = append(got, hexOf(token))
+				got = append(got, octet.Hex(token))
 			}
 		}
 		if strings.Join(got, "\n") != strings.Join(want, "\n") {

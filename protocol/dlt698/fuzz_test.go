@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/octet"
 )
 
 func seedFrames(f *testing.F) {
@@ -24,10 +25,10 @@ func FuzzParseFrame(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if again, err := frame.AppendBinary(nil); err != nil || !bytes.Equal(again, trimWakeUp(b)) {
+		if again, err := frame.AppendBinary(nil); err != nil || !bytes.Equal(again, octet.TrimWakeUp(b)) {
 			t.Errorf("% X is written as % X (%v)", b, again, err)
 		}
-		if advance, token, _ := SplitFrame(b, true); advance != len(b) || !bytes.Equal(token, trimWakeUp(b)) {
+		if advance, token, _ := SplitFrame(b, true); advance != len(b) || !bytes.Equal(token, octet.TrimWakeUp(b)) {
 			t.Errorf("% X is cut out as % X", b, token)
 		}
 	})

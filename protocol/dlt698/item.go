@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/octet"
 )
 
 // An Item is one data item: what a concrete OAD holds, or what a row of a record does. It comes
@@ -217,7 +218,7 @@ func (f *field) decode(data *Data, zone *time.Location) (any, error) {
 		return nil, nil
 	case OctetString:
 		if data.Tag == OctetString {
-			return hexOf(data.Bytes), nil
+			return octet.Hex(data.Bytes), nil
 		}
 	case VisibleString:
 		if data.Tag == VisibleString || data.Tag == UTF8String || data.Tag == OctetString {

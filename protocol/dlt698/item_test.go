@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/octet"
 )
 
 var shanghai = time.FixedZone("", 8*3600)
@@ -223,7 +224,7 @@ func TestEncode(t *testing.T) {
 			t.Fatal(row.name)
 		}
 		data, err := item.Encode(decodeJSON(t, row.value), shanghai)
-		if got := data.Append(nil); err != nil || hexOf(got) != strings.ReplaceAll(row.wire, " ", "") {
+		if got := data.Append(nil); err != nil || octet.Hex(got) != strings.ReplaceAll(row.wire, " ", "") {
 			t.Errorf("%s %s: % X (%v), want %s", row.name, row.value, got, err, row.wire)
 		}
 	}

@@ -1,27 +1,13 @@
 package dlt698
 
-import "bytes"
+import "dlt645-mqtt/protocol/octet"
 
 // SplitFrame is a [bufio.SplitFunc] that cuts every valid frame out of a stream, whatever
 // stands between them; the token is the frame without wake-up bytes. The frames found do
 // not depend on how the stream was chopped: a start byte is given up only when the bytes
 // after it make no frame, or when the stream ends.
 func SplitFrame(data []byte, atEOF bool) (advance int, token []byte, err error) {
-	for i := 0; ; i++ {
-		next := bytes.IndexByte(data[i:], start)
-		if next < 0 {
-			return len(data), nil, nil
-		}
-		i += next
-		size := sizeOfFrame(data[i:])
-		switch {
-		case size == 0:
-		case size <= len(data)-i:
-			return i + size, data[i : i+size : i+size], nil
-		case !atEOF:
-			return i, nil, nil
-		}
-	}
+	return octet.CutFirst(data, atEOF, sizeOfFrame)
 }
 
 // sizeOfFrame returns how long the frame is that b begins with: more than len(b) if it may yet
@@ -52,7 +38,7 @@ func sizeOfFrame(b []byte) int {
 // Resembles reports whether bytes that are no sound frame look like a frame of DL/T 698.45 more than like one of
 // DL/T 645, whose eighth byte is 68H: the header is sound, or its length is right.
 func Resembles(b []byte) bool {
-	b = trimWakeUp(b)
+	b = octet.TrimWakeUp(b)
 	if len(b) <= placeOfAddress || b[0] != start {
 		return false
 	}

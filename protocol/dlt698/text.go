@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/octet"
 )
 
 // Value returns what a value is without a dictionary, as [protocol.Value] has it: numbers and
@@ -91,7 +92,7 @@ func (d Data) bitText() string {
 func textOf(b []byte) string {
 	text := strings.TrimRight(string(b), " \x00")
 	if !utf8.ValidString(text) || strings.ContainsFunc(text, func(c rune) bool { return c < ' ' || c == 0x7F }) {
-		return hexOf(b)
+		return octet.Hex(b)
 	}
 	return text
 }
@@ -104,7 +105,7 @@ func (d Data) composed(zone *time.Location) any {
 		return spanText(d.Bytes)
 	case TSA:
 		if len(d.Bytes) > 1 {
-			return hexOf(d.Bytes[1:]) // behind its flag, in reading order
+			return octet.Hex(d.Bytes[1:]) // behind its flag, in reading order
 		}
 	case ScalerUnit:
 		return map[string]any{"exponent": protocol.Decimal{Coefficient: int64(int8(d.Bytes[0]))}, "unit": unitText(d.Bytes[1])}
@@ -122,7 +123,7 @@ func (d Data) composed(zone *time.Location) any {
 		kind := r.byte("")
 		return map[string]any{"kind": protocol.Decimal{Coefficient: int64(kind)}, "from": r.data().Value(zone), "to": r.data().Value(zone)}
 	}
-	return hexOf(d.Bytes)
+	return octet.Hex(d.Bytes)
 }
 
 func columnText(c CSD) any {
@@ -155,7 +156,7 @@ func (s RSD) value(zone *time.Location) any {
 	case SelectLast:
 		value["last"] = protocol.Decimal{Coefficient: int64(s.Last)}
 	default:
-		value["rest"] = hexOf(s.Rest)
+		value["rest"] = octet.Hex(s.Rest)
 	}
 	return value
 }
@@ -165,7 +166,7 @@ func spanText(b []byte) string {
 	units := []string{"s", "min", "h", "d", "months", "years"}
 	n := binary.BigEndian.Uint16(b[1:])
 	if int(b[0]) >= len(units) {
-		return hexOf(b)
+		return octet.Hex(b)
 	}
 	return fmt.Sprintf("%d %s", n, units[b[0]])
 }

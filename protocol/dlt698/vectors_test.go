@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"dlt645-mqtt/protocol/octet"
 )
 
 // A vector is a frame of testdata/frames.jsonl: captures and frames of public documentation,
@@ -120,10 +122,10 @@ func TestVectorsParse(t *testing.T) {
 			var link vectorLink
 			v.part(t, "link", &link)
 			if f.Address.String() != link.SA || f.Address.Kind.String() != link.AddrType || f.Address.Logical != link.Logical ||
-				fmt.Sprintf("%02X", f.Client) != link.CA || f.Control.String() != link.C || len(trimWakeUp(frame)) != link.Len+2 {
+				fmt.Sprintf("%02X", f.Client) != link.CA || f.Control.String() != link.C || len(octet.TrimWakeUp(frame)) != link.Len+2 {
 				t.Errorf("read as %v of %s %s, client %02X; want %+v", f.Control, f.Address.Kind, f.Address, f.Client, link)
 			}
-			if again, err := f.AppendBinary(nil); err != nil || !bytes.Equal(again, trimWakeUp(frame)) {
+			if again, err := f.AppendBinary(nil); err != nil || !bytes.Equal(again, octet.TrimWakeUp(frame)) {
 				t.Errorf("written as % X (%v)", again, err)
 			}
 			a, err := ParseAPDU(f.Data)
@@ -159,7 +161,7 @@ func TestVectorsBuild(t *testing.T) {
 		address.Logical = link.Logical
 		f := Frame{Control: Control(unhex(t, link.C)[0]), Address: address, Client: unhex(t, link.CA)[0], Data: a.Append(nil)}
 		got, err := f.AppendBinary(nil)
-		if err != nil || hexOf(got) != strings.TrimLeft(v.Hex, "FE") {
+		if err != nil || octet.Hex(got) != strings.TrimLeft(v.Hex, "FE") {
 			t.Errorf("%s\nbuilt as %X (%v)\nwant     %s", v.Meaning, got, err, v.Hex)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"strconv"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/octet"
 )
 
 // The actions of the verb relay.
@@ -372,7 +373,7 @@ func checkRequest(f Frame) error {
 	case size > 4 && int(f.Data[4]) != size-5:
 		return fmt.Errorf("the byte count is %d, should be %d", f.Data[4], size-5)
 	case f.Function == WriteCoil && f.Data[3] != 0 || f.Function == WriteCoil && f.Data[2] != 0 && f.Data[2] != 0xFF:
-		return errors.New("function 05H writes FF00 or 0000, " + strconv.Quote(hexOf(f.Data[2:])) + " is neither")
+		return errors.New("function 05H writes FF00 or 0000, " + strconv.Quote(octet.Hex(f.Data[2:])) + " is neither")
 	}
 	return nil
 }

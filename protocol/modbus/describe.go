@@ -1,12 +1,11 @@
 package modbus
 
 import (
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"strings"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/octet"
 )
 
 // Name is the word for the protocol, and the one that models follow: "modbus/dtsu666".
@@ -31,7 +30,7 @@ func Describe(frame []byte) (Description, error) {
 	if err != nil {
 		return Description{}, err
 	}
-	d := Description{Hex: hexOf(frame), Frame: f, function: f.Function &^ refused}
+	d := Description{Hex: octet.Hex(frame), Frame: f, function: f.Function &^ refused}
 	data := f.Data
 	say := func(name string, value any) { d.Values = append(d.Values, protocol.Value{Name: name, Data: value}) }
 	number := func(at int) protocol.Decimal {
@@ -52,34 +51,31 @@ func Describe(frame []byte) (Description, error) {
 		if f.Function.readsBits() {
 			name = "bits"
 		}
-		say(name, hexOf(data[1:]))
+		say(name, octet.Hex(data[1:]))
 	case f.Function.isRead() && len(data) == 4:
-		say("register", hexOf(data[:2]))
+		say("register", octet.Hex(data[:2]))
 		say("count", number(2))
 	case (f.Function == WriteCoil || f.Function == WriteRegister) && len(data) == 4:
-		say("register", hexOf(data[:2]))
-		say("registers", hexOf(data[2:]))
+		say("register", octet.Hex(data[:2]))
+		say("registers", octet.Hex(data[2:]))
 	case (f.Function == WriteCoils || f.Function == WriteRegisters) && len(data) == 4:
 		d.Answer = true
-		say("register", hexOf(data[:2]))
+		say("register", octet.Hex(data[:2]))
 		say("count", number(2))
 	case (f.Function == WriteCoils || f.Function == WriteRegisters) && len(data) > 5 && len(data) == 5+int(data[4]):
-		say("register", hexOf(data[:2]))
+		say("register", octet.Hex(data[:2]))
 		say("count", number(2))
-		say("registers", hexOf(data[5:]))
+		say("registers", octet.Hex(data[5:]))
 	case functionNames[f.Function] == "":
-		say("data", hexOf(data))
+		say("data", octet.Hex(data))
 	default:
 		return wrong()
 	}
 	return d, nil
 }
 
-// hexOf returns bytes as upper-case digits in the order in which they travel.
-func hexOf(data []byte) string { return strings.ToUpper(hex.EncodeToString(data)) }
-
 // Redact returns bytes as upper-case hex. Modbus has no passwords that could be told by their place.
-func Redact(b []byte) string { return hexOf(b) }
+func Redact(b []byte) string { return octet.Hex(b) }
 
 // MarshalJSON writes the description as one object.
 func (d Description) MarshalJSON() ([]byte, error) {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/octet"
 )
 
 // seeds are streams to begin with.
@@ -35,7 +36,7 @@ func FuzzParseFrame(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if text, err := json.Marshal(d); err != nil || d.Hex != hexOf(b) {
+		if text, err := json.Marshal(d); err != nil || d.Hex != octet.Hex(b) {
 			t.Errorf("%X: %s, %v", b, text, err)
 		}
 	})

@@ -157,11 +157,15 @@ func TestMuteToItsPoints(t *testing.T) {
 			ctx, stop := context.WithCancel(p.t.Context())
 			defer stop()
 			go p.loop(ctx)
-			time.Sleep(3 * time.Minute)
-			p.events("main")
-			time.Sleep(4 * time.Minute) // not longer: each message has its place in the stage
-			if events := p.events("main"); len(events) > 0 {
-				t.Errorf("%q: %d events: %q", table, len(events), events)
+			for range 5 { // until it was asked for something that it knows
+				time.Sleep(3 * time.Minute)
+				p.events("main")
+			}
+			for range 10 { // in pieces: each message has its place in the stage
+				time.Sleep(3 * time.Minute)
+				if events := p.events("main"); len(events) > 0 {
+					t.Errorf("%q: %d events: %q", table, len(events), events)
+				}
 			}
 		})
 	}

@@ -60,14 +60,16 @@ func TestWhatCameIsSaid(t *testing.T) {
 	})
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
+		dead := false
 		l := start(t, Config{Log: slog.New(slog.NewTextHandler(&log, nil))}, func(request string) []arrival {
-			if request == "?av." {
+			if request == "?av." && !dead {
 				return prompt(request)
 			}
 			return nil
 		})
 		defer l.stop()
 		<-l.submit(advising("a", "v"))
+		dead = true
 		for range 2 {
 			<-l.submit(advising("a", "3"))
 		}

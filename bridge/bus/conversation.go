@@ -31,10 +31,10 @@ func (b *Bus) serve(ctx context.Context, t *task, nested bool) {
 		b.mu.Unlock()
 		return
 	}
-	if ask := b.proof(step); ask != nil {
+	if ask := b.proof(t); ask != nil {
 		b.mu.Unlock()
 		(&conversation{bus: b, step: ask, nested: nested}).run(ctx)
-		return // the command is still first in its lane, if its time is not over
+		return // the task is still first in its lane, if its time is not over
 	}
 	if may := t.job.May; may != nil && step.IsCommand() {
 		if err := may(); err != nil {

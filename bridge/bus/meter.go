@@ -24,7 +24,7 @@ type meter struct {
 	blocks     map[string]block
 	preamble   preamble
 	learned    map[string]string // by its answers: see protocol.Result
-	trial      *protocol.Step    // what it is probed with: the first read that it answered, else the first that it did not
+	trial      *protocol.Step    // what it is probed with: the first read that it answered since it came back, else the first that it did not
 	proven     bool              // it has answered the trial
 	presence
 }

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -41,6 +42,7 @@ type presence struct {
 	pause    time.Duration // between the last two probes
 	probe    time.Time     // when the next is due
 	probes   int           // so far
+	vouched  bool          // it was asked for its trial before the last of the timeouts that make it offline
 
 	wanted *protocol.Step // the last read that was not tried; every second probe is one
 	turn   bool           // of wanted
@@ -134,16 +136,33 @@ func (b *Bus) trial(now time.Time) *task {
 	return t
 }
 
-// proof returns what is to be read before a command, or nil: where the acknowledgement of a command
-// before may have been held back on its way, that of this one would prove nothing. An answer to
-// what comes later proves that nothing is held back.
-func (b *Bus) proof(step *protocol.Step) *protocol.Step {
+// proof returns what is to be read before the step of a task, or nil.
+func (b *Bus) proof(t *task) *protocol.Step {
+	step := t.step()
 	m := b.meters[step.Meter]
-	if !step.IsCommand() || !b.config.Packed || m == nil || !m.proven || !b.doubts.probeUnproven(step.Meter) {
+	if m == nil || !m.proven || !b.unproven(step) && !m.vouch(t) {
 		return nil
 	}
 	ask := *m.trial
 	return &ask
+}
+
+// unproven reports whether the acknowledgement of a command would prove nothing, for that of one before may
+// have been held back on its way. An answer to what comes later proves that nothing is held back.
+func (b *Bus) unproven(step *protocol.Step) bool {
+	return step.IsCommand() && b.config.Packed && b.doubts.probeUnproven(step.Meter)
+}
+
+// vouch reports whether a meter is to be asked for what it has answered before, once, as the next timeout
+// would make it offline. It may be there, and be silent to what it was asked of late and to the step of this task.
+func (m *meter) vouch(t *task) bool {
+	step := t.step()
+	if m.offline || m.vouched || m.timeouts < timeoutsToOffline-1 || !step.Repeatable || t.beginsCommand() ||
+		step.Class == protocol.ClassScan || step.Class == protocol.ClassRelay || bytes.Equal(step.First.Request, m.trial.First.Request) {
+		return false
+	}
+	m.vouched = true
+	return true
 }
 
 // present notes that a meter has answered, in which try, and how long it took to begin. short
@@ -161,8 +180,9 @@ func (b *Bus) present(step *protocol.Step, tries int, took time.Duration, short 
 		b.config.Log.Info("meter is online again", "meter", step.Meter.Text)
 	}
 	m.heard, b.suspected = time.Now(), false
+	returned := m.offline
 	m.presence = presence{}
-	if step.Repeatable && !m.proven {
+	if step.Repeatable && (!m.proven || returned) { // what it answered before it was away, it may be silent to now
 		trial := *step
 		m.trial, m.proven = &trial, true
 	}

@@ -192,24 +192,55 @@ func TestCommandLooksAtOfflineMeter(t *testing.T) {
 	})
 }
 
-// Some meters are silent where they should refuse. That must not make them look dead for
-// longer than it takes to ask for something that they know.
-func TestMeterIsProbedWithWhatItKnows(t *testing.T) {
+// Some meters are silent where they should refuse. That must not make them look dead: before the last
+// timeout that would, they are asked for something that they know, once.
+func TestMeterIsAskedForWhatItKnowsBeforeItIsOffline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		dead := false
 		l := start(t, Config{}, func(request string) []arrival {
-			if strings.HasPrefix(request, "?ax") {
+			if dead || strings.HasPrefix(request, "?ax") {
 				return nil
+			}
+			return prompt(request)
+		})
+		defer l.stop()
+		meter := l.bus.Meter(keyOf("a"))
+		<-l.submit(read("a", "v"))
+		for range 3 {
+			<-l.submit(read("a", "x"))
+			equal(t, "online though silent to x", meter.Online(), true)
+		}
+		equal(t, "sent", l.log(), "?av. ?ax. ?ax. ?av. ?ax. ?ax. ?av. ?ax. ?ax.")
+		dead = true
+		equal(t, "tried of a dead one", started(<-l.submit(read("a", "x"))), "-")
+		equal(t, "online after the third", meter.Online(), false)
+		equal(t, "sent last", strings.TrimPrefix(l.log(), "?av. ?ax. ?ax. ?av. ?ax. ?ax. ?av. ?ax. ?ax. "), "?av.")
+		dead = false
+		<-time.After(shortestProbePause + time.Second)
+		equal(t, "online after a probe", meter.Online(), true)
+	})
+}
+
+// Noise in place of what it knows proves nothing, and it is asked for that only once.
+func TestNoiseDoesNotVouch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		noisy := false
+		l := start(t, Config{}, func(request string) []arrival {
+			switch {
+			case strings.HasPrefix(request, "?ax"):
+				return nil
+			case noisy:
+				return after(valueTime, "#")
 			}
 			return prompt(request)
 		})
 		defer l.stop()
 		<-l.submit(read("a", "v"))
 		<-l.submit(read("a", "x"))
+		noisy = true
 		<-l.submit(read("a", "x"))
-		equal(t, "online after three", l.bus.Meter(keyOf("a")).Online(), false)
-		<-time.After(shortestProbePause + time.Second)
-		equal(t, "online after a probe", l.bus.Meter(keyOf("a")).Online(), true)
-		equal(t, "sent", l.log(), "?av. ?ax. ?ax. ?ax. ?av.")
+		equal(t, "online", l.bus.Meter(keyOf("a")).Online(), false)
+		equal(t, "sent", l.log(), "?av. ?ax. ?ax. ?av. ?av. ?ax.")
 	})
 }
 

@@ -70,7 +70,7 @@ func dictionaries() (all []dictionaryOf) {
 		return of698(r), family, found
 	}})
 	all = append(all, dictionaryOf{name: cjt188.Name, search: func(words ...string) (rows []itemRow) {
-		for _, r := range cjt188.Search(words...) {
+		for _, r := range cjt188.Matching(words...) {
 			rows = append(rows, itemRow{Name: r.Name, DI: r.DI, Ranges: r.Types, Picture: r.Picture, Unit: r.Unit, Access: r.Access, TextEN: r.TextEN, TextZH: r.TextZH})
 		}
 		return rows

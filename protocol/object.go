@@ -31,6 +31,18 @@ func (o *Object) Remove(name string) {
 	*o = slices.DeleteFunc(*o, func(m Member) bool { return m.Name == name })
 }
 
+// ValuesAndUnits returns values by their names, and the units of those that have one.
+func ValuesAndUnits(of []Value) (values, units Object) {
+	values, units = Object{}, Object{}
+	for _, value := range of {
+		values = append(values, Member{value.Name, value.Data})
+		if value.Unit != "" {
+			units = append(units, Member{value.Name, value.Unit})
+		}
+	}
+	return values, units
+}
+
 // MarshalJSON writes the members in order; no members make an empty object.
 func (o Object) MarshalJSON() ([]byte, error) {
 	b := []byte{'{'}

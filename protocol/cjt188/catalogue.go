@@ -224,16 +224,12 @@ type Row struct {
 	DI, Types, Name, Picture, Unit, Access, TextEN, TextZH string
 }
 
-// Search returns the values in which all of the words occur: in the name, the English or Chinese text,
+// Matching returns the values in which all of the words occur: in the name, the English or Chinese text,
 // or the identifier, in either case. A word that is a concrete name finds its row. Without words it returns
 // all rows.
-func Search(words ...string) (rows []Row) {
+func Matching(words ...string) (rows []Row) {
 	for _, row := range allRows() {
-		found := true
-		for _, word := range words {
-			found = found && row.has(strings.ToLower(word))
-		}
-		if found {
+		if protocol.HasWords(words, row.has) {
 			rows = append(rows, row)
 		}
 	}
@@ -242,10 +238,8 @@ func Search(words ...string) (rows []Row) {
 
 // has reports whether a word in lower case occurs in the row.
 func (r *Row) has(word string) bool {
-	for _, text := range []string{r.Name, r.DI, r.TextEN, r.TextZH} {
-		if strings.Contains(strings.ToLower(text), word) {
-			return true
-		}
+	if protocol.OccursIn(word, r.Name, r.DI, r.TextEN, r.TextZH) {
+		return true
 	}
 	return r.Name[len(r.Name)-1] == '1' && strings.HasPrefix(word, r.Name[:len(r.Name)-1]) && table().has(word)
 }

@@ -148,13 +148,7 @@ func (d Description) MarshalJSON() ([]byte, error) {
 	if d.DI != "" {
 		di = &d.DI
 	}
-	values, units := protocol.Object{}, protocol.Object{}
-	for _, value := range d.Values {
-		values = append(values, protocol.Member{Name: value.Name, Value: value.Data})
-		if value.Unit != "" {
-			units = append(units, protocol.Member{Name: value.Name, Value: value.Unit})
-		}
-	}
+	values, units := protocol.ValuesAndUnits(d.Values)
 	members := protocol.Object{
 		{Name: "hex", Value: d.Hex},
 		{Name: "protocol", Value: Name},

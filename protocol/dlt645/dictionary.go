@@ -2,10 +2,8 @@ package dlt645
 
 import (
 	_ "embed" // the tables
-	"encoding/csv"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 
 	"dlt645-mqtt/protocol"
@@ -97,7 +95,7 @@ func mustParse(v Version, table string) *Dictionary {
 }
 
 func parseDictionary(v Version, table string) (*Dictionary, error) {
-	lines, err := readTable(records2007, recordColumns)
+	lines, err := protocol.ReadTable(records2007, recordColumns)
 	if err != nil {
 		return nil, fmt.Errorf("records: %w", err)
 	}
@@ -105,7 +103,7 @@ func parseDictionary(v Version, table string) (*Dictionary, error) {
 	if err != nil {
 		return nil, err
 	}
-	if lines, err = readTable(table, columns); err != nil {
+	if lines, err = protocol.ReadTable(table, columns); err != nil {
 		return nil, err
 	}
 	d := &Dictionary{version: v, single: make(map[DI]*family), byHead: make(map[DI][]*family), letters: make(map[string]letter)}
@@ -126,17 +124,6 @@ func parseDictionary(v Version, table string) (*Dictionary, error) {
 	d.linkHolders()
 	d.vocabulary = sync.OnceValue(d.words)
 	return d, nil
-}
-
-// readTable reads a table without its heading.
-func readTable(table string, columns int) ([][]string, error) {
-	r := csv.NewReader(strings.NewReader(table))
-	r.FieldsPerRecord = columns
-	lines, err := r.ReadAll()
-	if err != nil {
-		return nil, err
-	}
-	return lines[1:], nil
 }
 
 // half returns the number of bits in half an identifier.

@@ -13,11 +13,7 @@ import (
 func (d *Dictionary) Matching(words ...string) []Row {
 	var rows []Row
 	for _, f := range d.families {
-		found := true
-		for _, word := range words {
-			found = found && f.hasWord(strings.ToLower(word))
-		}
-		if found {
+		if protocol.HasWords(words, f.hasWord) {
 			rows = append(rows, f.row)
 		}
 	}
@@ -93,10 +89,8 @@ func (d *Dictionary) words() *protocol.Vocabulary {
 // hasWord reports whether a word in lower case occurs in the row: in what it says of the
 // family, or of items that differ from the first in one letter.
 func (f *family) hasWord(word string) bool {
-	for _, text := range []string{f.row.DI, f.name.plain(), f.row.TextEN, f.row.TextZH} {
-		if strings.Contains(strings.ToLower(text), word) {
-			return true
-		}
+	if protocol.OccursIn(word, f.row.DI, f.name.plain(), f.row.TextEN, f.row.TextZH) {
+		return true
 	}
 	for k := range f.letters {
 		var at positions

@@ -2,11 +2,12 @@ package dlt698
 
 import (
 	_ "embed" // the tables
-	"encoding/csv"
 	"fmt"
 	"strconv"
 	"strings"
 	"sync"
+
+	"dlt645-mqtt/protocol"
 )
 
 // The table of data items. Each row is a family; the columns are
@@ -139,7 +140,7 @@ func parseDictionary(items, flags string) (*Dictionary, error) {
 	if d.flags, err = parseFlags(flags); err != nil {
 		return nil, err
 	}
-	lines, err := readTable(items, itemColumns)
+	lines, err := protocol.ReadTable(items, itemColumns)
 	if err != nil {
 		return nil, err
 	}
@@ -149,17 +150,6 @@ func parseDictionary(items, flags string) (*Dictionary, error) {
 		}
 	}
 	return d, nil
-}
-
-// readTable reads a table without its heading.
-func readTable(table string, columns int) ([][]string, error) {
-	r := csv.NewReader(strings.NewReader(table))
-	r.FieldsPerRecord = columns
-	lines, err := r.ReadAll()
-	if err != nil {
-		return nil, err
-	}
-	return lines[1:], nil
 }
 
 // addFamily adds the attributes of a row.

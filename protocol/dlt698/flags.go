@@ -19,7 +19,7 @@ type flag struct {
 }
 
 func parseFlags(table string) (map[string][]flag, error) {
-	lines, err := readTable(table, 7)
+	lines, err := protocol.ReadTable(table, 7)
 	if err != nil {
 		return nil, fmt.Errorf("flags: %w", err)
 	}

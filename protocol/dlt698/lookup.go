@@ -232,11 +232,7 @@ func (d *Dictionary) Matching(words ...string) (rows []Row) {
 		if a.row == last {
 			continue
 		}
-		found := true
-		for _, word := range words {
-			found = found && d.hasWord(a.row, strings.ToLower(word))
-		}
-		if found {
+		if protocol.HasWords(words, func(word string) bool { return d.hasWord(a.row, word) }) {
 			last = a.row
 			rows = append(rows, *a.row)
 		}
@@ -261,10 +257,8 @@ func (d *Dictionary) hasWord(row *Row, word string) bool {
 		if a.row != row {
 			continue
 		}
-		for _, text := range []string{a.base, a.en, a.zh, a.filled(a.en, a.first(), "en"), a.filled(a.zh, a.first(), "zh")} {
-			if strings.Contains(strings.ToLower(text), word) {
-				return true
-			}
+		if protocol.OccursIn(word, a.base, a.en, a.zh, a.filled(a.en, a.first(), "en"), a.filled(a.zh, a.first(), "zh")) {
+			return true
 		}
 		for k := range a.fields {
 			if strings.Contains(a.fields[k].name, word) {

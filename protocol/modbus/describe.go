@@ -83,10 +83,7 @@ func (d Description) MarshalJSON() ([]byte, error) {
 	if d.Answer {
 		direction = "response"
 	}
-	values := protocol.Object{}
-	for _, value := range d.Values {
-		values = append(values, protocol.Member{Name: value.Name, Value: value.Data})
-	}
+	values, units := protocol.ValuesAndUnits(d.Values)
 	members := protocol.Object{
 		{Name: "hex", Value: d.Hex},
 		{Name: "protocol", Value: Name},
@@ -96,7 +93,7 @@ func (d Description) MarshalJSON() ([]byte, error) {
 		{Name: "function", Value: d.function.Name()},
 		{Name: "di", Value: nil},
 		{Name: "values", Value: values},
-		{Name: "units", Value: protocol.Object{}},
+		{Name: "units", Value: units},
 		{Name: "more", Value: false},
 	}
 	if d.Refusal != nil {

@@ -2,7 +2,8 @@ package modbus
 
 import (
 	"fmt"
-	"strings"
+
+	"dlt645-mqtt/protocol"
 )
 
 // A Row is a value of a map, for people who look it up.
@@ -18,24 +19,16 @@ func (m *Map) Name() string { return Name + "/" + m.model }
 func (m *Map) Matching(words ...string) (rows []Row) {
 	for _, w := range m.rows {
 		row := w.row()
-		found := true
-		for _, word := range words {
-			found = found && row.has(strings.ToLower(word))
-		}
-		if found {
+		if protocol.HasWords(words, row.has) {
 			rows = append(rows, row)
 		}
 	}
 	return rows
 }
 
+// has reports whether a word in lower case occurs in the row.
 func (r *Row) has(word string) bool {
-	for _, text := range []string{r.Name, r.Register, r.TextEN, r.TextZH} {
-		if strings.Contains(strings.ToLower(text), word) {
-			return true
-		}
-	}
-	return false
+	return protocol.OccursIn(word, r.Name, r.Register, r.TextEN, r.TextZH)
 }
 
 // row shows the row: its type with the order, unless that is the usual one, and the scale.

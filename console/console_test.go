@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"dlt645-mqtt/wsstream"
 )
 
 // A testBroker takes connections and shows what comes and goes, byte for byte.
@@ -290,7 +292,7 @@ func TestBytesPassUnchanged(t *testing.T) {
 		if err != nil {
 			return
 		}
-		taken <- &stream{Conn: c}
+		taken <- wsstream.New(c)
 	}))
 	defer overWebSocket.Close()
 	for name, dial := range map[string]func() (string, func(*testing.T) net.Conn){

@@ -3,7 +3,6 @@ package console
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -14,6 +13,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"dlt645-mqtt/wsstream"
 )
 
 const (
@@ -184,44 +185,8 @@ func (c *Console) dialOne(ctx context.Context, u *url.URL) (net.Conn, error) {
 			}
 			return nil, err
 		}
-		return &stream{Conn: connection}, nil
+		return wsstream.New(connection), nil
 	default:
 		return nil, fmt.Errorf("the scheme %q leads nowhere", u.Scheme)
 	}
-}
-
-// A stream is a broker's WebSocket as the stream of bytes that it carries.
-type stream struct {
-	*websocket.Conn
-	message io.Reader // being read
-}
-
-func (s *stream) Read(b []byte) (int, error) {
-	for {
-		if s.message == nil {
-			_, message, err := s.NextReader()
-			if err != nil {
-				return 0, err
-			}
-			s.message = message
-		}
-		n, err := s.message.Read(b)
-		if errors.Is(err, io.EOF) {
-			s.message, err = nil, nil
-		}
-		if n > 0 || err != nil {
-			return n, err
-		}
-	}
-}
-
-func (s *stream) Write(b []byte) (int, error) {
-	if err := s.WriteMessage(websocket.BinaryMessage, b); err != nil {
-		return 0, err
-	}
-	return len(b), nil
-}
-
-func (s *stream) SetDeadline(t time.Time) error {
-	return errors.Join(s.SetReadDeadline(t), s.SetWriteDeadline(t))
 }

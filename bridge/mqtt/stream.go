@@ -20,6 +20,8 @@ import (
 	"github.com/eclipse/paho.golang/packets"
 	"github.com/gorilla/websocket"
 	"golang.org/x/net/proxy"
+
+	"dlt645-mqtt/wsstream"
 )
 
 const (
@@ -69,7 +71,7 @@ func (b *Broker) dialTransport(ctx context.Context, broker *url.URL) (net.Conn, 
 			return nil, fmt.Errorf("the WebSocket does not come about: %w", err)
 		}
 		_ = response.Body.Close() // it is empty
-		return &webSocket{Conn: socket}, nil
+		return wsstream.New(socket), nil
 	}
 	connection, err := dialThrough(ctx, proxy.FromEnvironmentUsing(direct), broker.Host) // directly, unless ALL_PROXY is set
 	if err != nil {
@@ -359,43 +361,4 @@ func (s *stream) Unlock() {
 	if s.out.Cap() > 16*streamBuffer { // of a rare large one
 		s.out = bytes.Buffer{}
 	}
-}
-
-// A webSocket is a WebSocket whose binary messages are a stream of bytes.
-type webSocket struct {
-	*websocket.Conn
-	message io.Reader // the one under way; nil: none
-}
-
-// Read reads on in the message under way, or in the next one.
-func (w *webSocket) Read(data []byte) (int, error) {
-	for {
-		if w.message == nil {
-			_, message, err := w.NextReader()
-			if err != nil {
-				return 0, err
-			}
-			w.message = message
-		}
-		n, err := w.message.Read(data)
-		if errors.Is(err, io.EOF) {
-			w.message, err = nil, nil
-		}
-		if n > 0 || err != nil {
-			return n, err
-		}
-	}
-}
-
-// Write sends a message of its own.
-func (w *webSocket) Write(data []byte) (int, error) {
-	if err := w.WriteMessage(websocket.BinaryMessage, data); err != nil {
-		return 0, err
-	}
-	return len(data), nil
-}
-
-// SetDeadline bounds reading and writing.
-func (w *webSocket) SetDeadline(at time.Time) error {
-	return errors.Join(w.SetReadDeadline(at), w.SetWriteDeadline(at))
 }

@@ -22,6 +22,8 @@ import (
 
 	"github.com/eclipse/paho.golang/packets"
 	"github.com/gorilla/websocket"
+
+	"dlt645-mqtt/wsstream"
 )
 
 // A oneWay is a connection that has been read and written from memory.
@@ -121,7 +123,7 @@ func TestPacketLargerThanAnnounced(t *testing.T) {
 			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				upgrader := websocket.Upgrader{Subprotocols: []string{"mqtt"}}
 				if socket, err := upgrader.Upgrade(w, r, nil); err == nil {
-					sockets <- &webSocket{Conn: socket}
+					sockets <- wsstream.New(socket)
 				}
 			}))
 			t.Cleanup(server.Close)

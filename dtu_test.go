@@ -77,7 +77,7 @@ func (d *dtu) come(broker *testBroker, account ...string) {
 		for {
 			select {
 			case p := <-c.messages:
-				d.take(line, p.Payload)
+				d.writeRequest(line, p.Payload)
 			case <-ctx.Done():
 				return
 			}
@@ -106,8 +106,8 @@ func (d *dtu) away() {
 	leave()
 }
 
-// take puts a request on the line.
-func (d *dtu) take(line io.Writer, message []byte) {
+// writeRequest puts a request on the line.
+func (d *dtu) writeRequest(line io.Writer, message []byte) {
 	d.mu.Lock()
 	d.request = append(d.request, string(message))
 	d.mu.Unlock()

@@ -271,13 +271,13 @@ func (k tick) step(address protocol.Address, body []byte, class protocol.Class) 
 				return len(data), data, nil
 			},
 			Take: func(answer []byte) (*protocol.Exchange, protocol.Result, error) {
-				return k.take(address, answer)
+				return k.parseAnswer(address, answer)
 			},
 		},
 	}
 }
 
-func (k tick) take(address protocol.Address, answer []byte) (*protocol.Exchange, protocol.Result, error) {
+func (k tick) parseAnswer(address protocol.Address, answer []byte) (*protocol.Exchange, protocol.Result, error) {
 	result := protocol.Result{Address: address, Frame: answer}
 	text := string(answer[3 : len(answer)-1])
 	if answer[1] == 'e' {

@@ -57,8 +57,8 @@ func newTestBroker(t *testing.T, wrap func(net.Listener) net.Listener) *testBrok
 	return b
 }
 
-// take returns the next connection.
-func (b *testBroker) take(t *testing.T) net.Conn {
+// accept returns the next connection.
+func (b *testBroker) accept(t *testing.T) net.Conn {
 	t.Helper()
 	select {
 	case c := <-b.accepted:
@@ -298,11 +298,11 @@ func TestBytesPassUnchanged(t *testing.T) {
 	for name, dial := range map[string]func() (string, func(*testing.T) net.Conn){
 		"mqtt": func() (string, func(*testing.T) net.Conn) {
 			b := newTestBroker(t, nil)
-			return "mqtt://" + b.Addr().String(), b.take
+			return "mqtt://" + b.Addr().String(), b.accept
 		},
 		"mqtts": func() (string, func(*testing.T) net.Conn) {
 			b := newTestBroker(t, secure)
-			return "mqtts://" + b.Addr().String(), b.take
+			return "mqtts://" + b.Addr().String(), b.accept
 		},
 		"ws": func() (string, func(*testing.T) net.Conn) {
 			return "ws" + strings.TrimPrefix(overWebSocket.URL, "http") + "/mqtt", func(*testing.T) net.Conn { return <-taken }
@@ -475,7 +475,7 @@ func TestMessageTooLong(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			connection := broker.take(t)
+			connection := broker.accept(t)
 			got := make(chan int64, 1)
 			go func() {
 				n, _ := io.Copy(io.Discard, io.LimitReader(connection, int64(try.length)))
@@ -550,7 +550,7 @@ func TestPageIsNotTheBridge(t *testing.T) {
 	if _, _, err := open(t, console, console.URL, ""); err != nil {
 		t.Fatal(err)
 	}
-	connection := broker.take(t).(*tls.Conn)
+	connection := broker.accept(t).(*tls.Conn)
 	if err := connection.HandshakeContext(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -575,7 +575,7 @@ func TestSocketsEndWithTheServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	connection := broker.take(t)
+	connection := broker.accept(t)
 	cancel()
 	if _, _, err := browser.ReadMessage(); err == nil {
 		t.Error("the page is still connected")
@@ -637,7 +637,7 @@ func TestSilentPagesAreClosed(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			connection := broker.take(t)
+			connection := broker.accept(t)
 			go speak(browser)
 			if _, err := io.Copy(io.Discard, connection); errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Errorf("it is still connected: %v", err)

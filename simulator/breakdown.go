@@ -34,15 +34,15 @@ func (b *Bus) Stall(until time.Time) {
 	}
 }
 
-// Hold makes all ports through which a master speaks now keep back what comes until a time, as a serial server does
+// HoldBack makes all ports through which a master speaks now keep back what comes until a time, as a serial server does
 // that has too much to do. All of it is let go at once when the master writes next.
-func (b *Bus) Hold(until time.Time) {
+func (b *Bus) HoldBack(until time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.hold(until)
+	b.holdBack(until)
 }
 
-func (b *Bus) hold(until time.Time) {
+func (b *Bus) holdBack(until time.Time) {
 	for port := range b.ports {
 		if port.wrote {
 			port.held, port.heldUntil = true, until
@@ -83,7 +83,7 @@ func (b *Bus) breakPorts(now time.Time) {
 		}
 	}
 	if g.strikes(FaultHeld) {
-		b.hold(now.Add(g.between(time.Second, 15*time.Second)))
+		b.holdBack(now.Add(g.between(time.Second, 15*time.Second)))
 	}
 	if g.strikes(FaultReset) {
 		b.failPorts(errReset)

@@ -70,7 +70,7 @@ func (m *Meter) highest(from, to time.Time) *maxima {
 		m.maxima[start] = x
 	}
 	for ; x.next+quarter <= end; x.next += quarter {
-		x.take(m.quarterly(x.next), x.next)
+		x.compare(m.quarterly(x.next), x.next)
 	}
 	return x
 }
@@ -93,8 +93,8 @@ func (m *Meter) quarterly(from instant) load {
 	return l
 }
 
-// take compares the load of a quarter of an hour with the maxima.
-func (x *maxima) take(l load, from instant) {
+// compare compares the load of a quarter of an hour with the maxima.
+func (x *maxima) compare(l load, from instant) {
 	tariff := 1 + tariffOf(int64(from)/hour%24)
 	for q, total := range l.total() {
 		for p := range l {

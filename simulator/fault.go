@@ -36,7 +36,7 @@ const (
 	FaultEchoPart    Fault = "echopart"    // only the beginning or the end of it does
 	FaultEchoGarbled Fault = "echogarbled" // it comes back with one to four bytes changed
 
-	// These strike the ports when a request is through: see Reset, Stall, Unplug and Hold of [Bus].
+	// These strike the ports when a request is through: see Reset, Stall, Unplug and HoldBack of [Bus].
 	FaultReset    Fault = "reset"    // connections break off
 	FaultHalfOpen Fault = "halfopen" // connections stay, but carry nothing for 5 to 60 s
 	FaultGone     Fault = "gone"     // the port is gone for 1 to 30 s; a pseudo terminal comes back under another name

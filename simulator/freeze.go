@@ -224,7 +224,7 @@ func (m *Meter) frozenPart(f freeze, kind, part byte) ([]byte, bool) {
 		b, _ := m.variable(di2Active, 0xFF, 0, f.at)
 		reactive, ok := m.variable(di2Reactive, 0xFF, 0, f.at)
 		if !ok {
-			reactive = absent((1 + phases) * 3)
+			reactive = noValue((1 + phases) * 3)
 		}
 		return append(b, reactive...), true
 	}

@@ -7,7 +7,7 @@ import (
 )
 
 // What is held back comes all at once when the master writes next, and nobody else has to wait for it.
-func TestHold(t *testing.T) {
+func TestHoldBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		line := newBus(t, BusOptions{Baud: 2400, Turnaround: 20 * time.Millisecond}, "1")
 		p, spy := line.Port(), line.Port()
@@ -20,7 +20,7 @@ func TestHold(t *testing.T) {
 			}
 		}
 		ask()
-		line.Hold(time.Now().Add(5 * time.Second))
+		line.HoldBack(time.Now().Add(5 * time.Second))
 		if b, _, _ := readAll(t, p, 4*time.Second); len(b) > 0 {
 			t.Errorf("% X while all is held back", b)
 		}

@@ -122,7 +122,7 @@ func (m *Meter) appendLoadClass(b []byte, class int, i instant) []byte {
 		for _, di2 := range kinds {
 			value, ok := m.variable(di2, 0xFF, 0, at)
 			if !ok {
-				value = absent(4 * sizesOfVariables[di2-1])
+				value = noValue(4 * sizesOfVariables[di2-1])
 			}
 			b = append(b, value...)
 		}
@@ -130,7 +130,7 @@ func (m *Meter) appendLoadClass(b []byte, class int, i instant) []byte {
 	energies := func(kinds ...byte) {
 		for _, kind := range kinds {
 			if _, _, ok := m.kindOfDI2(kind); !ok {
-				b = append(b, absent(4)...)
+				b = append(b, noValue(4)...)
 				continue
 			}
 			b = m.energy(b, kind, 0, 0, 0, at)

@@ -54,7 +54,7 @@ func Open(parameters url.Values) (*Bus, error) {
 		Seed:       uint64(p.number("seed", 1, 0, 1<<62)),
 	}
 	var err error
-	if o.Faults, err = ParseFaults(p.take("fault", "")); err != nil {
+	if o.Faults, err = ParseFaults(p.pop("fault", "")); err != nil {
 		p.complain(err)
 	}
 	meters, newer := p.meters(o.Seed), p.newer(o.Seed)
@@ -176,8 +176,8 @@ func (p *parameterReader) complain(err error) {
 	}
 }
 
-// take removes a parameter; one that is not there has the default value.
-func (p *parameterReader) take(name, missing string) string {
+// pop removes a parameter; one that is not there has the default value.
+func (p *parameterReader) pop(name, missing string) string {
 	values, ok := p.parameters[name]
 	delete(p.parameters, name)
 	if !ok || len(values) == 0 {
@@ -189,11 +189,11 @@ func (p *parameterReader) take(name, missing string) string {
 
 // list takes a list; one that is not there is empty.
 func (p *parameterReader) list(name string) []string {
-	return strings.FieldsFunc(p.take(name, ""), func(r rune) bool { return r == ',' })
+	return strings.FieldsFunc(p.pop(name, ""), func(r rune) bool { return r == ',' })
 }
 
 func (p *parameterReader) number(name string, missing, least, most int64) int64 {
-	text := p.take(name, strconv.FormatInt(missing, 10))
+	text := p.pop(name, strconv.FormatInt(missing, 10))
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || n < least || n > most {
 		p.complain(fmt.Errorf("%s is %q: write a whole number from %d to %d", name, text, least, most))
@@ -203,7 +203,7 @@ func (p *parameterReader) number(name string, missing, least, most int64) int64 
 }
 
 func (p *parameterReader) duration(name string, missing time.Duration) time.Duration {
-	text := p.take(name, missing.String())
+	text := p.pop(name, missing.String())
 	d, err := time.ParseDuration(text)
 	if err != nil || d < 0 {
 		p.complain(fmt.Errorf("%s is %q: write a duration with its unit, as in 20ms", name, text))
@@ -212,7 +212,7 @@ func (p *parameterReader) duration(name string, missing time.Duration) time.Dura
 }
 
 func (p *parameterReader) boolean(name string) bool {
-	text := p.take(name, "false")
+	text := p.pop(name, "false")
 	b, err := strconv.ParseBool(text)
 	if err != nil {
 		p.complain(fmt.Errorf("%s is %q: write true or false", name, text))
@@ -249,7 +249,7 @@ func (p *parameterReader) own(text string, typed bool) (mode protocol.Mode, meas
 	known := "baud, parity and stop"
 	if typed {
 		known = "baud, parity, stop and type"
-		if text := of.take("type", ""); text != "" {
+		if text := of.pop("type", ""); text != "" {
 			n, err := strconv.ParseUint(text, 16, 8)
 			if measures = cjt188.Type(n); err != nil || !measures.IsValid() {
 				of.complain(fmt.Errorf("type=%s: a type is two hex digits from 10 to 49: 10 cold water, 20 heat, 30 gas", text))
@@ -257,7 +257,7 @@ func (p *parameterReader) own(text string, typed bool) (mode protocol.Mode, meas
 		}
 	}
 	if len(of.parameters) > 0 {
-		mode = protocol.Mode{Baud: int(of.number("baud", 2400, protocol.LowestBaud, protocol.HighestBaud)), Parity: of.take("parity", "even"), Stop: int(of.number("stop", 1, 1, 2))}
+		mode = protocol.Mode{Baud: int(of.number("baud", 2400, protocol.LowestBaud, protocol.HighestBaud)), Parity: of.pop("parity", "even"), Stop: int(of.number("stop", 1, 1, 2))}
 		if err := protocol.CheckParity(mode.Parity); err != nil {
 			of.complain(err)
 		}
@@ -286,7 +286,7 @@ func (p *parameterReader) meters(seed uint64) (meters []planned) {
 	}
 	common := MeterOptions{
 		Seed:      seed,
-		Passwords: p.take("passwords", ""),
+		Passwords: p.pop("passwords", ""),
 		LockAfter: int(p.number("lock", 0, 0, 1000)),
 		Longest:   int(p.number("longest", mostData, leastData, mostData)),
 		Counting:  p.boolean("counting"),

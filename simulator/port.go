@@ -53,7 +53,7 @@ func (p *Port) Read(b []byte, wait time.Duration) (int, error) {
 	}
 	deadline := time.Now().Add(wait)
 	for {
-		n, arrival, err := p.take(b)
+		n, arrival, err := p.copyArrived(b)
 		if n > 0 || err != nil {
 			return n, err
 		}
@@ -74,9 +74,9 @@ func (p *Port) Read(b []byte, wait time.Duration) (int, error) {
 	}
 }
 
-// take copies the bytes that have arrived. If there are none it tells when one will, zero if
+// copyArrived copies the bytes that have arrived. If there are none it tells when one will, zero if
 // none is on its way.
-func (p *Port) take(b []byte) (n int, arrival time.Time, err error) {
+func (p *Port) copyArrived(b []byte) (n int, arrival time.Time, err error) {
 	p.bus.mu.Lock()
 	defer p.bus.mu.Unlock()
 	if p.broken != nil {

@@ -170,7 +170,7 @@ func (m *Meter) combined(word dlt645.DI, registers ...int64) (sum int64) {
 
 // drawn returns the energy that went through the meter since epoch.
 func (m *Meter) drawn(at instant) work {
-	return m.household.work(at).plus(-1, m.relay.missing(m.household, at))
+	return m.household.work(at).plus(-1, m.relay.undrawn(m.household, at))
 }
 
 // work returns what the meter has counted since it was cleared, and nothing of the time
@@ -253,7 +253,7 @@ func (m *Meter) variable(di2, di1, di0 byte, at time.Time) ([]byte, bool) {
 			found = true
 			continue
 		}
-		b = append(b, absent(size)...)
+		b = append(b, noValue(size)...)
 	}
 	return b, found
 }
@@ -391,8 +391,8 @@ func appendNumber(b []byte, n int64, size int) []byte {
 	return b
 }
 
-// absent returns bytes that hold no value.
-func absent(size int) []byte {
+// noValue returns bytes that hold no value.
+func noValue(size int) []byte {
 	b := make([]byte, size)
 	for i := range b {
 		b[i] = 0xFF

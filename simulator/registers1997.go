@@ -189,6 +189,6 @@ func (m *Meter) variable1997(item, last byte, at time.Time) ([]byte, bool) {
 		case single:
 			return nil, false
 		}
-		return absent(v.size), false
+		return noValue(v.size), false
 	})
 }

@@ -61,8 +61,8 @@ func (r *relay) move(h *household, open bool, at time.Time) {
 	r.outages = append(r.outages, next)
 }
 
-// missing returns the energy that was not drawn up to an instant.
-func (r *relay) missing(h *household, at instant) work {
+// undrawn returns the energy that was not drawn up to an instant.
+func (r *relay) undrawn(h *household, at instant) work {
 	i := sort.Search(len(r.outages), func(i int) bool { return r.outages[i].from >= at }) - 1
 	if i < 0 {
 		return work{}

@@ -36,8 +36,8 @@ func newCalls(u *Uplink) *calls { return &calls{Uplink: u, places: make(chan str
 
 func (c *calls) wait() { c.running.Wait() }
 
-// take begins a call. It never waits. received is when it came.
-func (c *calls) take(s *session, call dialect.Call, received time.Time) {
+// begin begins a call. It never waits. received is when it came.
+func (c *calls) begin(s *session, call dialect.Call, received time.Time) {
 	c.metrics.calls.Inc()
 	select {
 	case c.places <- struct{}{}:
@@ -58,12 +58,12 @@ func (c *calls) take(s *session, call dialect.Call, received time.Time) {
 
 // answer tells the cloud what has become of a call, if the connection is still the one it came over.
 func (c *calls) answer(s *session, call dialect.Call, outcome dialect.Outcome) {
-	ctx, cancel := context.WithTimeout(context.Background(), settlePatience)
+	ctx, cancel := context.WithTimeout(context.Background(), postPatience)
 	defer cancel()
 	for _, p := range c.dialect.Answer(call, outcome, time.Now()) {
 		sent, err := s.send(ctx, p)
 		if err == nil {
-			_, err = s.settle(ctx, sent, settlePatience)
+			_, err = s.awaitPosted(ctx, sent, postPatience)
 		}
 		if err != nil {
 			c.metrics.limited(c.log, "answer lost", "the answer to a call did not reach the cloud", "call", call.Name, "err", err)

@@ -238,7 +238,7 @@ func (c *cloud) receive(s *session, topic string, payload []byte, retained bool)
 		}
 	}
 	for _, call := range calls {
-		c.Uplink.calls.take(s, call, time.Now())
+		c.Uplink.calls.begin(s, call, time.Now())
 	}
 }
 
@@ -281,8 +281,8 @@ var (
 	errUnanswered = errors.New("the cloud does not answer")
 )
 
-// settle waits until the cloud has a post. reply is what it said, if the dialect awaits that.
-func (s *session) settle(ctx context.Context, p *posted, patience time.Duration) (reply *dialect.Reply, err error) {
+// awaitPosted waits until the cloud has a post. reply is what it said, if the dialect awaits that.
+func (s *session) awaitPosted(ctx context.Context, p *posted, patience time.Duration) (reply *dialect.Reply, err error) {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {

@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// settlePatience is how long the cloud may take to acknowledge and answer a post.
-	settlePatience = 20 * time.Second
+	// postPatience is how long the cloud may take to acknowledge and answer a post.
+	postPatience = 20 * time.Second
 
 	// window is how many posts are under way at a time.
 	window = 32
@@ -174,7 +174,7 @@ func (f *flow) tell(ctx context.Context, s *session, filler *backfill) error {
 		if err != nil {
 			return err
 		}
-		reply, err := s.settle(ctx, sent, settlePatience)
+		reply, err := s.awaitPosted(ctx, sent, postPatience)
 		switch {
 		case errors.Is(err, errUnanswered):
 			f.metrics.limited(f.log, "announce unanswered", "the cloud does not answer the announcement of devices; going on", "topic", p.Topic)
@@ -218,7 +218,7 @@ func (f *flow) deliver(ctx context.Context, s *session) error {
 			}
 			under = append(under, sent)
 		}
-		done, err := f.settle(ctx, s, batch, under)
+		done, err := f.awaitBatch(ctx, s, batch, under)
 		f.posts = append(done, f.posts[size:]...)
 		if err != nil {
 			return err
@@ -228,14 +228,14 @@ func (f *flow) deliver(ctx context.Context, s *session) error {
 	return nil
 }
 
-// settle waits for posts that are under way. It returns those that must be tried again.
-func (f *flow) settle(ctx context.Context, s *session, batch []*parcel, under []*posted) (again []*parcel, ended error) {
+// awaitBatch waits for the posts of a batch that are under way. It returns those that must be tried again.
+func (f *flow) awaitBatch(ctx context.Context, s *session, batch []*parcel, under []*posted) (again []*parcel, ended error) {
 	for i, p := range batch {
 		if i >= len(under) {
 			again, ended = append(again, p), errLost
 			continue
 		}
-		reply, err := s.settle(ctx, under[i], settlePatience)
+		reply, err := s.awaitPosted(ctx, under[i], postPatience)
 		switch {
 		case err == nil:
 			if reply != nil {

@@ -261,8 +261,8 @@ func (p *fakePort) say(delay time.Duration, a arrival) {
 	slices.SortStableFunc(p.queue, func(a, b arrival) int { return int(a.after - b.after) })
 }
 
-// take returns what has come in by now, or how long it takes until something does.
-func (p *fakePort) take(data []byte) (n int, wait time.Duration, err error) {
+// copyArrived returns what has come in by now, or how long it takes until something does.
+func (p *fakePort) copyArrived(data []byte) (n int, wait time.Duration, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
@@ -283,7 +283,7 @@ func (p *fakePort) take(data []byte) (n int, wait time.Duration, err error) {
 }
 
 func (p *fakePort) Read(data []byte, wait time.Duration) (int, error) {
-	n, next, err := p.take(data)
+	n, next, err := p.copyArrived(data)
 	if n > 0 || err != nil || wait <= 0 {
 		return n, err
 	}
@@ -293,7 +293,7 @@ func (p *fakePort) Read(data []byte, wait time.Duration) (int, error) {
 	}
 	timer := time.NewTimer(min(wait, next))
 	<-timer.C
-	n, _, err = p.take(data)
+	n, _, err = p.copyArrived(data)
 	return n, err
 }
 

@@ -23,8 +23,8 @@ func (*shelf) Again() {}
 
 func (*shelf) Holds(string) bool { return false }
 
-// take returns what was published since it was called last.
-func (s *shelf) take() (all []mqtt.Outgoing) {
+// drain returns what was published since it was called last.
+func (s *shelf) drain() (all []mqtt.Outgoing) {
 	all, s.messages = s.messages, nil
 	return all
 }
@@ -75,7 +75,7 @@ func TestClockDrift(t *testing.T) {
 		k.judgeClock(w, row.ahead, time.Now().Add(-row.age))
 		w.mu.Unlock()
 		got := ""
-		for _, m := range shelf.take() {
+		for _, m := range shelf.drain() {
 			var e struct {
 				Type string `json:"event_type"`
 			}
@@ -106,7 +106,7 @@ func TestAvailabilityOfAMeterThatHasLeft(t *testing.T) {
 	k.SetTable(nil)
 	put(false)
 	var got []string
-	for _, m := range shelf.take() {
+	for _, m := range shelf.drain() {
 		if m.Topic == "test/meter/7/availability" {
 			got = append(got, string(m.Payload))
 		}

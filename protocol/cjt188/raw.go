@@ -43,7 +43,9 @@ func (m *Meters) planRaw(request protocol.Request) (protocol.Plan, error) {
 	default:
 		step.First.Answer, step.First.Explain = answer.split, m.explainer(frame.Address)
 		step.First.Vague = func(answer []byte) bool { return isRefusal(answer) || !r.isRead() }
-		step.First.Take = func(answer []byte) (*protocol.Exchange, protocol.Result, error) { return m.takeRaw(answer, r.isRead()) }
+		step.First.Take = func(answer []byte) (*protocol.Exchange, protocol.Result, error) {
+			return m.forwardAnswer(answer, r.isRead())
+		}
 		if r.isRead() {
 			step.Kind, step.Repeatable, step.Key = protocol.KindValue, true, "raw "+string(step.First.Request)
 		}
@@ -114,7 +116,7 @@ func (r rawRequest) answer() *awaited {
 
 // takeRaw hands on the answer as it came. A refused command is a refusal besides; an error answer to a
 // read is the frame that the client asked for, and no more.
-func (m *Meters) takeRaw(answer []byte, read bool) (*protocol.Exchange, protocol.Result, error) {
+func (m *Meters) forwardAnswer(answer []byte, read bool) (*protocol.Exchange, protocol.Result, error) {
 	frame, err := parseAnswer(answer)
 	if err != nil {
 		return nil, protocol.Result{}, err

@@ -346,7 +346,7 @@ func (r *reader) step(w way, register register) protocol.Step {
 		First: protocol.Exchange{
 			Request: mustAppend(request), Answer: answer.split, Vague: isRefusal, Explain: r.explainer(r.address),
 			Take: func(answer []byte) (*protocol.Exchange, protocol.Result, error) {
-				return r.take(answer, register.di, w)
+				return r.parseValues(answer, register.di, w)
 			},
 		},
 	}
@@ -356,8 +356,8 @@ func (r *reader) step(w way, register register) protocol.Step {
 // the number of a request.
 func isRefusal(answer []byte) bool { return Control(answer[9]).Refused() }
 
-// take reads the answer to a read.
-func (r *reader) take(answer []byte, di DI, w way) (*protocol.Exchange, protocol.Result, error) {
+// parseValues reads the values in the answer to a read.
+func (r *reader) parseValues(answer []byte, di DI, w way) (*protocol.Exchange, protocol.Result, error) {
 	frame, err := parseAnswer(answer)
 	if err != nil {
 		return nil, protocol.Result{}, err

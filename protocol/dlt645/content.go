@@ -75,7 +75,7 @@ func (c *content) request() {
 	case FunctionClearEvents:
 		c.password("")
 		c.operatorCode()
-		if b := c.take("the identifier of the events", diSize(V2007)); b != nil {
+		if b := c.next("the identifier of the events", diSize(V2007)); b != nil {
 			c.add("event", diOf(b, V2007).Format(V2007))
 		}
 	case FunctionRelay:
@@ -213,7 +213,7 @@ func (c *content) written(di DI, level byte) {
 	if level == 0x98 {
 		c.hex("ciphertext", n)
 	} else {
-		c.item(di, c.take("the value", n))
+		c.item(di, c.next("the value", n))
 	}
 	c.hex("mac", 4)
 }
@@ -225,7 +225,7 @@ func (c *content) relay() {
 		c.hex("ciphertext", len(c.rest))
 		return
 	}
-	n := c.take("the command", 2)
+	n := c.next("the command", 2)
 	if n == nil {
 		return
 	}
@@ -239,7 +239,7 @@ func (c *content) relay() {
 }
 
 func (c *content) signal() {
-	b := c.take("the signal", 1)
+	b := c.next("the signal", 1)
 	if b == nil {
 		return
 	}

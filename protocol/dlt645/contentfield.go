@@ -11,7 +11,7 @@ import (
 )
 
 func (c *content) di() DI {
-	b := c.take("the identifier", diSize(c.Version))
+	b := c.next("the identifier", diSize(c.Version))
 	if b == nil {
 		return 0
 	}
@@ -21,14 +21,14 @@ func (c *content) di() DI {
 }
 
 func (c *content) seq() {
-	if b := c.take("SEQ", 1); b != nil {
+	if b := c.next("SEQ", 1); b != nil {
 		c.Seq = int(b[0])
 	}
 }
 
 // password reads PA and P0 to P2 and returns PA.
 func (c *content) password(prefix string) byte {
-	b := c.take("level and password", 4)
+	b := c.next("level and password", 4)
 	if b == nil {
 		return 0
 	}
@@ -38,20 +38,20 @@ func (c *content) password(prefix string) byte {
 }
 
 func (c *content) operatorCode() {
-	if b := c.take("the operator code", 4); b != nil {
+	if b := c.next("the operator code", 4); b != nil {
 		c.add("operator_code", hexOf(b))
 	}
 }
 
 func (c *content) address(name string) {
-	if b := c.take("the address", len(Address{})); b != nil {
+	if b := c.next("the address", len(Address{})); b != nil {
 		c.add(name, reversedAddress(b).String())
 	}
 }
 
 // baud reads a baud word: exactly one of the bits 1 to 6 is set.
 func (c *content) baud() {
-	b := c.take("the baud word", 1)
+	b := c.next("the baud word", 1)
 	if b == nil {
 		return
 	}
@@ -74,7 +74,7 @@ func speedOf(word byte) int64 {
 
 // count reads one byte of BCD.
 func (c *content) count(name string) {
-	b := c.take(name, 1)
+	b := c.next(name, 1)
 	if b == nil {
 		return
 	}
@@ -88,7 +88,7 @@ func (c *content) count(name string) {
 
 // digits reads n bytes of BCD, the lowest first, as the digits that they are.
 func (c *content) digits(name string, n int) {
-	b := c.take(name, n)
+	b := c.next(name, n)
 	if b == nil {
 		return
 	}
@@ -101,7 +101,7 @@ func (c *content) digits(name string, n int) {
 
 // moment reads a date and time of the given picture.
 func (c *content) moment(name, picture string, n int) {
-	b := c.take(name, n)
+	b := c.next(name, n)
 	if b == nil {
 		return
 	}
@@ -120,7 +120,7 @@ func (c *content) moment(name, picture string, n int) {
 
 // hex reads n bytes that have no other meaning than themselves, in wire order.
 func (c *content) hex(name string, n int) {
-	if b := c.take(name, n); b != nil {
+	if b := c.next(name, n); b != nil {
 		c.add(name, strings.ToUpper(hex.EncodeToString(b)))
 	}
 }
@@ -131,8 +131,8 @@ func (c *content) all() []byte {
 	return b
 }
 
-// take reads n bytes; it returns nil, and there is an error, if they are not there.
-func (c *content) take(what string, n int) []byte {
+// next reads n bytes; it returns nil, and there is an error, if they are not there.
+func (c *content) next(what string, n int) []byte {
 	switch {
 	case c.err != nil:
 		return nil

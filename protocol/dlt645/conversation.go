@@ -45,7 +45,7 @@ func (c *conversation) followUp(address Address, seq int, sofar []byte) *protoco
 // before it brought.
 func (c *conversation) exchange(address Address, function Function, data []byte, seq int, sofar []byte) protocol.Exchange {
 	answer := readAnswer(address, function, c.meters.version, data)
-	answer.anySeq = true // take says what is wrong with it
+	answer.anySeq = true // parsePart says what is wrong with it
 	request := Frame{Address: address, Control: Control(function), Data: data}
 	return protocol.Exchange{
 		Request: mustAppend(request),
@@ -53,7 +53,7 @@ func (c *conversation) exchange(address Address, function Function, data []byte,
 		Vague:   refusesVaguely(c.meters.version),
 		Explain: c.meters.explainer(request, c.meters.version),
 		Take: func(b []byte) (*protocol.Exchange, protocol.Result, error) {
-			return c.take(b, seq, sofar)
+			return c.parsePart(b, seq, sofar)
 		},
 	}
 }
@@ -61,8 +61,8 @@ func (c *conversation) exchange(address Address, function Function, data []byte,
 // buffers hold data while they are decoded; values never refer to them.
 var buffers = sync.Pool{New: func() any { return new([maximumData]byte) }}
 
-// take reads part seq of the register.
-func (c *conversation) take(answer []byte, seq int, sofar []byte) (*protocol.Exchange, protocol.Result, error) {
+// parsePart reads part seq of the register.
+func (c *conversation) parsePart(answer []byte, seq int, sofar []byte) (*protocol.Exchange, protocol.Result, error) {
 	buffer := buffers.Get().(*[maximumData]byte)
 	defer buffers.Put(buffer)
 	frame, err := parseFrame(answer, buffer[:])

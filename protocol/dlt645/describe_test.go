@@ -172,7 +172,7 @@ func BenchmarkDecode(b *testing.B) {
 			answer := wire("112233445566", 0x91, data...)
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, _, err := c.take(answer, 0, nil); err != nil {
+				if _, _, err := c.parsePart(answer, 0, nil); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -98,11 +98,11 @@ func (w *freezeHistory) read(record int, at time.Time) protocol.Plan {
 	if len(steps) == 0 {
 		return w.end(nil)
 	}
-	return w.then(w.take, steps...)
+	return w.then(w.addRecord, steps...)
 }
 
-// take makes a sample of the parts of a record, and goes on with the record behind it.
-func (w *freezeHistory) take(answers []protocol.Answer) protocol.Plan {
+// addRecord makes a sample of the parts of a record, and goes on with the record behind it.
+func (w *freezeHistory) addRecord(answers []protocol.Answer) protocol.Plan {
 	var behind time.Time
 	if w.record < w.last {
 		var err error

@@ -39,11 +39,11 @@ func (w *loadHistory) read() protocol.Plan {
 	if err != nil {
 		return w.done(w.samples, err)
 	}
-	return w.then(w.take, w.step(w.parts[0].item, data...))
+	return w.then(w.addPortion, w.step(w.parts[0].item, data...))
 }
 
-// take goes on behind the last block of a portion.
-func (w *loadHistory) take(answers []protocol.Answer) protocol.Plan {
+// addPortion takes in a portion, and goes on behind the last block of a portion.
+func (w *loadHistory) addPortion(answers []protocol.Answer) protocol.Plan {
 	answer := answers[0]
 	switch {
 	case hasNone(answer.Err) && w.portions > 0:

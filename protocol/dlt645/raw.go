@@ -54,7 +54,7 @@ func (m *Meters) planRaw(request protocol.Request) (protocol.Plan, error) {
 		step.First.Answer = answer.split
 		step.First.Vague = r.vague
 		step.First.Explain = m.explainer(r.Frame, r.version)
-		step.First.Take = r.take
+		step.First.Take = r.forwardAnswer
 		if r.isRead() {
 			step.Kind = r.kind()
 		}
@@ -199,9 +199,9 @@ func (r rawRequest) vague(answer []byte) bool {
 	return refusesVaguely(r.version)(answer) || !refuses(answer) && !r.isRead() && !(r.function == FunctionAuthenticate && r.version == V2007)
 }
 
-// take hands on the answer as it came. A refused command is a refusal besides; an error
+// forwardAnswer hands on the answer as it came. A refused command is a refusal besides; an error
 // answer to a read is the frame that the client asked for, and no more.
-func (r rawRequest) take(answer []byte) (*protocol.Exchange, protocol.Result, error) {
+func (r rawRequest) forwardAnswer(answer []byte) (*protocol.Exchange, protocol.Result, error) {
 	frame, err := parseAnswer(answer)
 	if err != nil {
 		return nil, protocol.Result{}, err

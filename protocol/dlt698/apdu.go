@@ -147,7 +147,7 @@ func ParseAPDU(b []byte) (APDU, error) { return parseAPDU(b, nil) }
 
 // parseAPDU reads an APDU and puts its entries into spare, if they fit.
 func parseAPDU(b []byte, spare []Entry) (APDU, error) {
-	r := reader{b: b, spare: spare}
+	r := cursor{b: b, spare: spare}
 	a := r.apdu()
 	if r.err == nil && len(r.b) > 0 {
 		r.fail("%d bytes are left behind the end of %s", len(r.b), a.Service)
@@ -158,7 +158,7 @@ func parseAPDU(b []byte, spare []Entry) (APDU, error) {
 	return a, nil
 }
 
-func (r *reader) apdu() (a APDU) {
+func (r *cursor) apdu() (a APDU) {
 	a.Service = Service(r.byte("the service"))
 	switch a.Service &^ Answered {
 	case Security:
@@ -184,10 +184,10 @@ func (r *reader) apdu() (a APDU) {
 	return a
 }
 
-func (r *reader) rest() []byte { return r.take(len(r.b), "the rest") }
+func (r *cursor) rest() []byte { return r.cut(len(r.b), "the rest") }
 
 // body reads what is between PIID and the end of a service and form that are known.
-func (r *reader) body(a *APDU) bool {
+func (r *cursor) body(a *APDU) bool {
 	var entry func(*Entry)
 	list := a.Choice == NormalList || a.Choice == ThenGet
 	least := 5
@@ -255,7 +255,7 @@ func (r *reader) body(a *APDU) bool {
 	return true
 }
 
-func (r *reader) entries(n int, entry func(*Entry)) []Entry {
+func (r *cursor) entries(n int, entry func(*Entry)) []Entry {
 	if r.err != nil {
 		return nil
 	}
@@ -275,34 +275,34 @@ func (r *reader) entries(n int, entry func(*Entry)) []Entry {
 }
 
 // asked reads an attribute that is wanted.
-func (r *reader) asked(e *Entry) { e.OAD = r.oad("an OAD") }
+func (r *cursor) asked(e *Entry) { e.OAD = r.oad("an OAD") }
 
 // selected reads which rows of a record are wanted.
-func (r *reader) selected(e *Entry) {
+func (r *cursor) selected(e *Entry) {
 	e.OAD = r.oad("an OAD")
 	e.RSD = r.rsd()
 	e.Columns = r.rcsd()
 }
 
 // given reads what is set, or the argument of a method.
-func (r *reader) given(e *Entry) {
+func (r *cursor) given(e *Entry) {
 	e.OAD = r.oad("an OAD or OMD")
 	e.Data = r.data()
 }
 
-func (r *reader) givenThenGet(e *Entry) {
+func (r *cursor) givenThenGet(e *Entry) {
 	r.given(e)
 	e.Then = &Entry{OAD: r.oad("the OAD to be read then")}
 	e.Delay = r.byte("the delay of what is read then")
 }
 
 // result reads an attribute and its value, or why there is none.
-func (r *reader) result(e *Entry) {
+func (r *cursor) result(e *Entry) {
 	e.OAD = r.oad("an OAD")
 	r.outcome(e)
 }
 
-func (r *reader) outcome(e *Entry) {
+func (r *cursor) outcome(e *Entry) {
 	switch choice := r.byte("the choice of a result"); choice {
 	case 0:
 		e.DAR = DAR(r.byte("the result of an access"))
@@ -315,7 +315,7 @@ func (r *reader) outcome(e *Entry) {
 }
 
 // rows reads a record: its columns, and the rows or why there are none.
-func (r *reader) rows(e *Entry) {
+func (r *cursor) rows(e *Entry) {
 	e.OAD = r.oad("an OAD")
 	e.Columns = r.rcsd()
 	switch choice := r.byte("the choice of rows"); choice {
@@ -342,19 +342,19 @@ func (r *reader) rows(e *Entry) {
 }
 
 // done reads how it went to set an attribute.
-func (r *reader) done(e *Entry) {
+func (r *cursor) done(e *Entry) {
 	e.OAD = r.oad("an OAD or OMD")
 	e.DAR = DAR(r.byte("the result of an access"))
 }
 
-func (r *reader) doneThenGet(e *Entry) {
+func (r *cursor) doneThenGet(e *Entry) {
 	r.done(e)
 	e.Then = new(Entry)
 	r.result(e.Then)
 }
 
 // acted reads how a method went, and what came back.
-func (r *reader) acted(e *Entry) {
+func (r *cursor) acted(e *Entry) {
 	r.done(e)
 	switch choice := r.byte("whether data came back"); choice {
 	case 0:
@@ -366,14 +366,14 @@ func (r *reader) acted(e *Entry) {
 	}
 }
 
-func (r *reader) actedThenGet(e *Entry) {
+func (r *cursor) actedThenGet(e *Entry) {
 	r.acted(e)
 	e.Then = new(Entry)
 	r.result(e.Then)
 }
 
 // next reads a request for a block, or a block.
-func (r *reader) next(a *APDU) {
+func (r *cursor) next(a *APDU) {
 	if a.Service&Answered == 0 {
 		a.Block = uint16(r.number(2, "the number of a block"))
 		return
@@ -394,7 +394,7 @@ func (r *reader) next(a *APDU) {
 }
 
 // follow reads what a meter reports behind its answer.
-func (r *reader) follow(a *APDU) {
+func (r *cursor) follow(a *APDU) {
 	switch choice := r.byte("whether a report follows"); choice {
 	case 0:
 		return
@@ -416,11 +416,11 @@ func (r *reader) follow(a *APDU) {
 // timeTagSize is a date_time_s, and a TI.
 const timeTagSize = 7 + 3
 
-func (r *reader) timeTag() []byte {
+func (r *cursor) timeTag() []byte {
 	switch choice := r.byte("whether a time tag follows"); choice {
 	case 0:
 	case 1:
-		return r.take(timeTagSize, "a time tag")
+		return r.cut(timeTagSize, "a time tag")
 	default:
 		r.fail("%d says neither that no time tag follows (0) nor that one does (1)", choice)
 	}
@@ -428,7 +428,7 @@ func (r *reader) timeTag() []byte {
 }
 
 // sealed reads what Security holds.
-func (r *reader) sealed(a *APDU) *Sealed {
+func (r *cursor) sealed(a *APDU) *Sealed {
 	s := new(Sealed)
 	switch choice := r.byte("the choice of a secured APDU"); {
 	case choice <= 1:
@@ -452,7 +452,7 @@ func (r *reader) sealed(a *APDU) *Sealed {
 	s.Check = r.byte("the choice of a check")
 	switch s.Check {
 	case CheckSIDMAC, CheckSID:
-		s.ID = r.take(4, "SID")
+		s.ID = r.cut(4, "SID")
 		s.Extra = r.octets("SID")
 	case CheckRN, CheckRNMAC:
 		s.RN = r.octets("a random number")

@@ -99,7 +99,7 @@ func (a *awaited) fits(frame []byte) fit {
 // the number of the request, and what was asked for. One that is wrong further on is the answer all
 // the same, for whoever takes it to say so.
 func (a *awaited) fitsAPDU(b []byte) fit {
-	r := reader{b: b}
+	r := cursor{b: b}
 	service := Service(r.byte(""))
 	if service == Security|Answered && (a.sealed || a.opaque) {
 		switch choice := r.byte(""); {

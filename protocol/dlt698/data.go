@@ -15,7 +15,7 @@ type Data struct {
 // ParseData reads one value, and returns what is behind it. The error wraps
 // [protocol.ErrGarbled].
 func ParseData(b []byte) (d Data, rest []byte, err error) {
-	r := reader{b: b}
+	r := cursor{b: b}
 	d = r.data()
 	if r.err != nil {
 		return Data{}, nil, r.err
@@ -24,7 +24,7 @@ func ParseData(b []byte) (d Data, rest []byte, err error) {
 }
 
 // data reads one value.
-func (r *reader) data() (d Data) {
+func (r *cursor) data() (d Data) {
 	d.Tag = Tag(r.byte("the type of a value"))
 	if r.err != nil {
 		return Data{}
@@ -37,7 +37,7 @@ func (r *reader) data() (d Data) {
 		d.Items = r.items(info.name)
 	case bits:
 		d.Bits = uint64(r.length(info.name))
-		d.Bytes = r.take(int(d.Bits+7)/8, info.name)
+		d.Bytes = r.cut(int(d.Bits+7)/8, info.name)
 	case natural:
 		d.Bits = r.number(info.size, info.name)
 	case whole:
@@ -46,7 +46,7 @@ func (r *reader) data() (d Data) {
 	case octets:
 		d.Bytes = r.octets(info.name)
 	case fixed:
-		d.Bytes = r.take(info.size, info.name)
+		d.Bytes = r.cut(info.size, info.name)
 	case constructed:
 		from := r.b
 		r.skip(d.Tag)
@@ -58,7 +58,7 @@ func (r *reader) data() (d Data) {
 }
 
 // items reads a count and so many values. A value takes a byte at least.
-func (r *reader) items(what string) []Data {
+func (r *cursor) items(what string) []Data {
 	if r.depth++; r.depth > mostDepth {
 		r.fail("values lie in each other more than %d deep", mostDepth)
 		return nil
@@ -78,7 +78,7 @@ func (r *reader) items(what string) []Data {
 }
 
 // skip passes over the content of a constructed type.
-func (r *reader) skip(t Tag) {
+func (r *cursor) skip(t Tag) {
 	switch t {
 	case TagROAD:
 		r.road()
@@ -91,10 +91,10 @@ func (r *reader) skip(t Tag) {
 	case MS:
 		r.meterSet()
 	case SID:
-		r.take(4, "SID")
+		r.cut(4, "SID")
 		r.octets("SID")
 	case SIDMAC:
-		r.take(4, "SID")
+		r.cut(4, "SID")
 		r.octets("SID")
 		r.octets("MAC")
 	case TagRCSD:

@@ -26,7 +26,7 @@
 //
 //	frame.go, address.go, control.go, checksum.go, fragment.go   a frame and its parts
 //	split.go, awaited.go           out of a stream: every frame; the one answer to a request
-//	apdu.go, apduappend.go, reader.go, dar.go                    an APDU out of bytes and back
+//	apdu.go, apduappend.go, cursor.go, dar.go                    an APDU out of bytes and back
 //	tag.go, data.go, selector.go, text.go, moment.go             values of every type
 //	describe.go, redact.go, explain.go                           a frame explained, or without passwords
 //

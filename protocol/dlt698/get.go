@@ -119,7 +119,7 @@ func (g *get) takeBlock(p part, t *talk, r reply, blocks int, last uint16) (*pro
 	if g.isWhole(&p, t, &r) {
 		return g.finish(p, r.Entries)
 	}
-	if err := p.take(g, r.Entries, isBlock); err != nil {
+	if err := p.place(g, r.Entries, isBlock); err != nil {
 		return nil, protocol.Result{}, t.unreadable(r.from, r.Append(nil), err)
 	}
 	if isBlock || r.parts > 1 {
@@ -262,8 +262,8 @@ func (p *part) learn(name, value string) {
 	p.learned = learned
 }
 
-// take puts entries to their places. The rows of a record may come in several blocks.
-func (p *part) take(g *get, entries []Entry, isBlock bool) error {
+// place puts entries to their places. The rows of a record may come in several blocks.
+func (p *part) place(g *get, entries []Entry, isBlock bool) error {
 	if p.came == nil {
 		p.came, p.here = slices.Clone(g.asked), make([]bool, len(g.asked))
 	} else {

@@ -346,7 +346,7 @@ func (h *history) readSpan() protocol.Plan {
 		if outside || len(samples) == 1 && end.Sub(h.next) > h.distance && !h.givesSeveral() {
 			return h.compare(outside)
 		}
-		return h.take(samples, end)
+		return h.addSamples(samples, end)
 	})
 }
 
@@ -371,8 +371,8 @@ func sorted(samples []protocol.Sample) []protocol.Sample {
 	return samples
 }
 
-// take takes in the samples of a span, and goes on behind it.
-func (h *history) take(samples []protocol.Sample, end time.Time) protocol.Plan {
+// addSamples takes in the samples of a span, and goes on behind it.
+func (h *history) addSamples(samples []protocol.Sample, end time.Time) protocol.Plan {
 	var last time.Time
 	for _, sample := range samples {
 		if sample.Time.Equal(last) {

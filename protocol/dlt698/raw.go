@@ -31,7 +31,7 @@ func (m Meters) planRaw(request protocol.Request) (protocol.Plan, error) {
 	case request.NoAnswer:
 		step.First.Rest, step.First.Stray = rest, awaited.split
 	default:
-		step.First.Answer, step.First.Take = awaited.split, r.take
+		step.First.Answer, step.First.Take = awaited.split, r.forwardAnswer
 		step.First.Explain = awaited.explainer(step.First.Request)
 		step.First.Vague = func(b []byte) bool { return !r.isRead() || isVague(b) }
 		if r.isRead() {
@@ -141,9 +141,9 @@ func (r *rawRequest) awaited() *awaited {
 	return a
 }
 
-// take hands on the answer as it came. A refused command is a refusal besides; an error answer to a read is the
+// forwardAnswer hands on the answer as it came. A refused command is a refusal besides; an error answer to a read is the
 // frame that the client asked for, and no more.
-func (r *rawRequest) take(answer []byte) (*protocol.Exchange, protocol.Result, error) {
+func (r *rawRequest) forwardAnswer(answer []byte) (*protocol.Exchange, protocol.Result, error) {
 	f, err := ParseFrame(answer)
 	if err != nil {
 		return nil, protocol.Result{}, garbled("%w", err)

@@ -21,7 +21,7 @@ func sameColumns(a, b []CSD) bool {
 	return slices.EqualFunc(a, b, func(a, b CSD) bool { return a.OAD == b.OAD && slices.Equal(a.Related, b.Related) })
 }
 
-func (r *reader) road() CSD {
+func (r *cursor) road() CSD {
 	c := CSD{OAD: r.oad("the OAD of a ROAD")}
 	c.Related = make([]OAD, r.count(4, "related OAD"))
 	for i := range c.Related {
@@ -30,7 +30,7 @@ func (r *reader) road() CSD {
 	return c
 }
 
-func (r *reader) csd() CSD {
+func (r *cursor) csd() CSD {
 	switch choice := r.byte("the choice of a column"); choice {
 	case 0:
 		return CSD{OAD: r.oad("a column")}
@@ -43,7 +43,7 @@ func (r *reader) csd() CSD {
 }
 
 // rcsd reads a list of columns.
-func (r *reader) rcsd() []CSD {
+func (r *cursor) rcsd() []CSD {
 	columns := make([]CSD, r.count(5, "columns"))
 	for i := range columns {
 		if columns[i] = r.csd(); r.err != nil {
@@ -85,7 +85,7 @@ type RSD struct {
 	Rest     []byte // of any other selector: what is behind its number, as it travels
 }
 
-func (r *reader) rsd() RSD {
+func (r *cursor) rsd() RSD {
 	s := RSD{Selector: r.byte("the selector of rows")}
 	from := r.b
 	switch s.Selector {
@@ -108,7 +108,7 @@ func (r *reader) rsd() RSD {
 }
 
 // skipSelector passes over what follows the numbers that concentrators have besides.
-func (r *reader) skipSelector(selector byte) {
+func (r *cursor) skipSelector(selector byte) {
 	switch selector {
 	case 3: // several ranges
 		for range r.count(7, "ranges of a selector") {
@@ -121,13 +121,13 @@ func (r *reader) skipSelector(selector byte) {
 			}
 		}
 	case 4, 5: // a time, and meters
-		r.take(7, "the time of a selector")
+		r.cut(7, "the time of a selector")
 		r.meterSet()
 	case 6, 7, 8: // from, to, interval, and meters
-		r.take(7+7+3, "the times of a selector")
+		r.cut(7+7+3, "the times of a selector")
 		r.meterSet()
 	case 10: // the last n rows of meters
-		r.take(1, "the number of a selector")
+		r.cut(1, "the number of a selector")
 		r.meterSet()
 	default:
 		r.fail("there is no selector %d of rows", selector)
@@ -152,24 +152,24 @@ func (s RSD) append(b []byte) []byte {
 }
 
 // region passes over a range: its kind, and two values.
-func (r *reader) region() {
+func (r *cursor) region() {
 	r.byte("the kind of a region")
 	r.data()
 	r.data()
 }
 
 // meterSet passes over a set of meters, as concentrators know it.
-func (r *reader) meterSet() {
+func (r *cursor) meterSet() {
 	switch choice := r.byte("the choice of meters"); choice {
 	case 0, 1: // none, all
 	case 2: // of these user types
-		r.take(r.count(1, "user types"), "user types")
+		r.cut(r.count(1, "user types"), "user types")
 	case 3: // of these addresses
 		for range r.count(1, "addresses") {
 			r.octets("an address")
 		}
 	case 4: // of these numbers
-		r.take(2*r.count(2, "meter numbers"), "meter numbers")
+		r.cut(2*r.count(2, "meter numbers"), "meter numbers")
 	case 5, 6, 7: // of these ranges of them
 		for range r.count(3, "ranges of meters") {
 			if r.region(); r.err != nil {

@@ -61,7 +61,7 @@ const (
 	whole                    // one with a sign
 	octets                   // a length, and so many bytes
 	fixed                    // bytes of a fixed number
-	constructed              // several parts without tags; see [reader.skip]
+	constructed              // several parts without tags; see [cursor.skip]
 )
 
 // A tagInfo is what is known of a type.

@@ -99,7 +99,7 @@ func textOf(b []byte) string {
 
 // composed returns what values say that have several parts.
 func (d Data) composed(zone *time.Location) any {
-	r := reader{b: d.Bytes}
+	r := cursor{b: d.Bytes}
 	switch d.Tag {
 	case TI:
 		return spanText(d.Bytes)

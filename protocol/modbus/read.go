@@ -151,7 +151,7 @@ func (r *reader) read(rows []*row) protocol.Plan {
 	spans := spansOf(all, r.known)
 	var apart []*row
 	for _, s := range spans {
-		for _, ratio := range s.missing(r.ratios) {
+		for _, ratio := range s.unreadRatios(r.ratios) {
 			if !slices.Contains(apart, ratio) {
 				apart = append(apart, ratio)
 			}
@@ -163,8 +163,8 @@ func (r *reader) read(rows []*row) protocol.Plan {
 	return r.readRatios(apart, rows)
 }
 
-// missing returns the ratios that rows of the span need, and that are neither known nor in it.
-func (s *span) missing(known map[*row]exact) (ratios []*row) {
+// unreadRatios returns the ratios that rows of the span need, and that are neither known nor in it.
+func (s *span) unreadRatios(known map[*row]exact) (ratios []*row) {
 	for _, w := range s.rows {
 		for _, ratio := range w.ratios {
 			if _, ok := known[ratio]; !ok && !slices.Contains(s.rows, ratio) {
@@ -259,7 +259,7 @@ func (r *reader) readSpans(spans []span) protocol.Plan {
 		}
 		var rows []*row
 		for _, half := range halves {
-			if len(half.missing(r.ratios)) > 0 { // the ratio is in the other half
+			if len(half.unreadRatios(r.ratios)) > 0 { // the ratio is in the other half
 				for _, s := range halves {
 					rows = append(rows, s.rows...)
 				}
@@ -319,7 +319,7 @@ func (r *reader) step(s *span) protocol.Step {
 			Vague:   func([]byte) bool { return true },
 			Explain: explainer(answer),
 			Take: func(answer []byte) (*protocol.Exchange, protocol.Result, error) {
-				return r.take(answer, s)
+				return r.parseValues(answer, s)
 			},
 		},
 	}
@@ -342,8 +342,8 @@ func (r *reader) step(s *span) protocol.Step {
 	return step
 }
 
-// take reads the answer to a read.
-func (r *reader) take(answer []byte, s *span) (*protocol.Exchange, protocol.Result, error) {
+// parseValues reads the values in the answer to a read.
+func (r *reader) parseValues(answer []byte, s *span) (*protocol.Exchange, protocol.Result, error) {
 	frame, err := ParseFrame(answer)
 	if err != nil {
 		return nil, protocol.Result{}, garbled("%w", err)

@@ -183,7 +183,7 @@ func (c *chaos) ofBus(at *site) []calamity {
 			at.line.Stall(time.Now().Add(between(random, time.Second, 20*time.Second)))
 		}},
 		{"holding back", func(_ context.Context, random *rand.Rand) {
-			at.line.Hold(time.Now().Add(between(random, time.Second, 15*time.Second)))
+			at.line.HoldBack(time.Now().Add(between(random, time.Second, 15*time.Second)))
 		}},
 		{"port gone", func(ctx context.Context, random *rand.Rand) {
 			at.line.Unplug(time.Now().Add(time.Hour))

@@ -58,7 +58,7 @@ func newDTU(ctx context.Context, line *simulator.Bus, broker string) (*dtu, erro
 		ClientConfig: paho.ClientConfig{
 			ClientID: fmt.Sprintf("dtu-%d", os.Getpid()),
 			OnPublishReceived: []func(paho.PublishReceived) (bool, error){func(p paho.PublishReceived) (bool, error) {
-				d.take(p.Packet.Payload)
+				d.writeRequest(p.Packet.Payload)
 				return true, nil
 			}},
 		},
@@ -92,8 +92,8 @@ func (d *dtu) serve(ctx context.Context) {
 	}
 }
 
-// take puts a request on the line.
-func (d *dtu) take(message []byte) {
+// writeRequest puts a request on the line.
+func (d *dtu) writeRequest(message []byte) {
 	d.mu.Lock()
 	in := d.requests
 	d.mu.Unlock()

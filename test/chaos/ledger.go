@@ -145,8 +145,8 @@ func (l *ledger) deliver(s *session, key string) *delivery {
 	return d
 }
 
-// take notes that a bridge has acknowledged a message.
-func (l *ledger) take(d *delivery) {
+// noteAcknowledged notes that a bridge has acknowledged a message.
+func (l *ledger) noteAcknowledged(d *delivery) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	d.taken = time.Now()

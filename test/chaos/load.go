@@ -197,7 +197,7 @@ func (l *load) run(ctx context.Context, out io.Writer) (ok bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	lost := l.settle(ctx)
+	lost := l.awaitReplies(ctx)
 	after, err := measure(ctx, l.http)
 	if err != nil {
 		return false, err
@@ -298,10 +298,10 @@ func (l *load) watch(ctx context.Context) {
 	}
 }
 
-// settle waits for the replies that are due and returns how many do not come. What the broker
+// awaitReplies waits for the replies that are due and returns how many do not come. What the broker
 // has given up, because more waited than it was told to keep, never reached the bridge or its
 // client.
-func (l *load) settle(ctx context.Context) int {
+func (l *load) awaitReplies(ctx context.Context) int {
 	missing := func() int { return l.account.open() - int(l.dropped.Load()) }
 	for deadline := time.Now().Add(loadTTL + time.Minute); missing() > 0 && time.Now().Before(deadline); {
 		pause(ctx, 100*time.Millisecond)

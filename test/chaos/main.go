@@ -122,7 +122,7 @@ func (c *chaos) run(ctx context.Context, out io.Writer) (ok bool, err error) {
 	c.tell("nothing goes wrong any more, but for the faults of the lines")
 	c.recover(serving)
 	stopUsers()
-	c.settle(serving)
+	c.awaitReplies(serving)
 	var grown error
 	for _, s := range c.sites {
 		if c.after[s], err = c.calmSample(serving, s); err != nil {
@@ -272,8 +272,8 @@ func (c *chaos) recover(ctx context.Context) {
 	pause(ctx, 10*time.Second)
 }
 
-// settle waits for the replies that are due.
-func (c *chaos) settle(ctx context.Context) {
+// awaitReplies waits for the replies that are due.
+func (c *chaos) awaitReplies(ctx context.Context) {
 	for deadline := time.Now().Add(2 * time.Minute); c.ledger.pending() > 0 && time.Now().Before(deadline); {
 		pause(ctx, 200*time.Millisecond)
 	}

@@ -182,7 +182,7 @@ func (p *passage) fromBridge(packet *packets.ControlPacket) {
 		p.replies[content.PacketID] = ledger.answer(p.session, p.site, tail, string(content.Properties.CorrelationData), content.Payload)
 	case *packets.Puback:
 		if d := p.requests[content.PacketID]; d != nil {
-			ledger.take(d)
+			ledger.noteAcknowledged(d)
 		}
 		ledger.hasRead(p.session, p.places[content.PacketID])
 		delete(p.requests, content.PacketID)

@@ -1,8 +1,8 @@
 package dlt698
 
-// A reader takes an APDU apart. After the first thing that is missing it gives zeros, and err
+// A cursor takes an APDU apart. After the first thing that is missing it gives zeros, and err
 // says what was missing.
-type reader struct {
+type cursor struct {
 	b     []byte  // what is left
 	depth int     // of data in data
 	spare []Entry // for the entries of an APDU, if they fit
@@ -13,15 +13,15 @@ type reader struct {
 const mostDepth = 16
 
 // fail notes what is wrong, unless something was before.
-func (r *reader) fail(format string, args ...any) {
+func (r *cursor) fail(format string, args ...any) {
 	if r.err == nil {
 		r.err = garbled(format, args...)
 	}
 	r.b = nil
 }
 
-// take returns the next n bytes, of what.
-func (r *reader) take(n int, what string) []byte {
+// cut returns the next n bytes, of what.
+func (r *cursor) cut(n int, what string) []byte {
 	if n > len(r.b) {
 		r.fail("%s takes %d bytes, %d are left", what, n, len(r.b))
 		return nil
@@ -32,20 +32,20 @@ func (r *reader) take(n int, what string) []byte {
 }
 
 // number reads an unsigned number of n bytes, highest first.
-func (r *reader) number(n int, what string) (value uint64) {
-	for _, c := range r.take(n, what) {
+func (r *cursor) number(n int, what string) (value uint64) {
+	for _, c := range r.cut(n, what) {
 		value = value<<8 | uint64(c)
 	}
 	return value
 }
 
-func (r *reader) byte(what string) byte { return byte(r.number(1, what)) }
+func (r *cursor) byte(what string) byte { return byte(r.number(1, what)) }
 
-func (r *reader) oad(what string) OAD { return OAD(r.number(4, what)) }
+func (r *cursor) oad(what string) OAD { return OAD(r.number(4, what)) }
 
 // length reads how many bytes or elements follow: one byte below 80H, else 81H and one, 82H and
 // two.
-func (r *reader) length(what string) int {
+func (r *cursor) length(what string) int {
 	n := int(r.byte(what))
 	switch {
 	case n < 0x80:
@@ -59,7 +59,7 @@ func (r *reader) length(what string) int {
 
 // count reads how many elements follow, each of which takes least bytes or more, so that nothing
 // is made ready for what cannot come.
-func (r *reader) count(least int, what string) int {
+func (r *cursor) count(least int, what string) int {
 	n := r.length(what)
 	if n*least > len(r.b) {
 		r.fail("%d %s take at least %d bytes, %d are left", n, what, n*least, len(r.b))
@@ -69,7 +69,7 @@ func (r *reader) count(least int, what string) int {
 }
 
 // octets reads a length and so many bytes.
-func (r *reader) octets(what string) []byte { return r.take(r.length(what), what) }
+func (r *cursor) octets(what string) []byte { return r.cut(r.length(what), what) }
 
 // appendLength appends a count or a length.
 func appendLength(b []byte, n int) []byte {

@@ -32,7 +32,25 @@ type dictionaryOf struct {
 // find returns the rows in which all words occur. Of a family of which one item is meant, by its name or
 // identifier, it is that item.
 func (d *dictionaryOf) find(words ...string) []itemRow {
-	rows := d.search(words...)
+	var rows []itemRow
+	for i, word := range words {
+		for _, names := range protocol.Everyday(word) {
+			rows = d.also(rows, words, i, names)
+		}
+	}
+	rows = d.also(rows, words, 0, words[:min(1, len(words))])
+	if len(words) == 0 {
+		rows = d.search()
+	}
+	if len(rows) == 0 {
+		usual := slices.Clone(words)
+		for i, word := range usual {
+			if protocol.IsChinese(word) {
+				usual[i] = protocol.UsualWords(word)
+			}
+		}
+		rows = d.search(usual...)
+	}
 	if d.member == nil {
 		return rows
 	}
@@ -46,6 +64,20 @@ func (d *dictionaryOf) find(words ...string) []itemRow {
 				row.Fields = rows[i].Fields
 				rows = append([]itemRow{row}, slices.Delete(rows, i, i+1)...)
 				break
+			}
+		}
+	}
+	return rows
+}
+
+// also returns rows with those in which the words occur if one of them stands for items that are called otherwise.
+func (d *dictionaryOf) also(rows []itemRow, words []string, which int, names []string) []itemRow {
+	for _, name := range names {
+		changed := slices.Clone(words)
+		changed[which] = name
+		for _, row := range d.search(changed...) {
+			if !slices.ContainsFunc(rows, func(other itemRow) bool { return other.Name == row.Name && other.DI == row.DI }) {
+				rows = append(rows, row)
 			}
 		}
 	}

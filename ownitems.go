@@ -19,6 +19,20 @@ import (
 // The columns of a table of one's own items.
 var itemColumns = []string{"protocol", "meter", "di", "name", "format", "unit", "decimals", "access", "text_en", "text_zh"}
 
+// chineseItemColumns gives these columns by what a Chinese header calls them.
+var chineseItemColumns = map[string]string{
+	"规约": "protocol", "协议": "protocol",
+	"电表": "meter", "表计": "meter", "仪表": "meter", "表地址": "meter", "通信地址": "meter",
+	"数据标识": "di", "标识": "di", "数据标识编码": "di",
+	"名称": "name", "数据项": "name", "英文名": "name",
+	"格式": "format", "数据格式": "format",
+	"单位":  "unit",
+	"小数位": "decimals", "小数位数": "decimals",
+	"读写": "access", "权限": "access", "读写权限": "access",
+	"英文": "text_en", "英文名称": "text_en", "英文说明": "text_en",
+	"中文": "text_zh", "中文名": "text_zh", "中文名称": "text_zh", "中文说明": "text_zh", "说明": "text_zh",
+}
+
 // ownName matches the names that an item may have: they are keys in JSON and ids of entities.
 var ownName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
 
@@ -192,6 +206,9 @@ func ownHeader(fields []string) ([]string, error) {
 	header := make([]string, len(fields))
 	for i, field := range fields {
 		header[i] = strings.ToLower(strings.TrimSpace(field))
+		if column := chineseItemColumns[header[i]]; column != "" {
+			header[i] = column
+		}
 		switch {
 		case !slices.Contains(itemColumns, header[i]):
 			return nil, fmt.Errorf("there is no column %q; there are %s", field, strings.Join(itemColumns, ", "))
@@ -224,7 +241,7 @@ func (row *ownRow) read(cells map[string]string, before []*ownRow, c *config) fu
 			bad("protocol", "%q is no protocol whose table can be added to; there are %s%s", row.protocol, extensibleNames(c), hint)
 		}
 		item := &row.item
-		*item = protocol.OwnItem{Identifier: strings.ToUpper(cells["di"]), Name: cells["name"], Unit: cells["unit"], Access: strings.ToUpper(cells["access"]), English: cells["text_en"], Chinese: cells["text_zh"]}
+		*item = protocol.OwnItem{Identifier: strings.ToUpper(cells["di"]), Name: cells["name"], Unit: cells["unit"], Access: protocol.ParseAccess(cells["access"]), English: cells["text_en"], Chinese: cells["text_zh"]}
 		if !ownName.MatchString(item.Name) {
 			bad("name", "%q is no name: lower case letters, digits and _, a letter first, at most 64", item.Name)
 		}

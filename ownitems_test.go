@@ -3,8 +3,13 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/text/encoding/simplifiedchinese"
 )
 
 // ownItems writes a table of one's own items and returns the name of the file.
@@ -49,6 +54,42 @@ func TestOwnItems(t *testing.T) {
 	}
 	if _, out, complaints := executeApart(t, variables, "meter,item,max\nmain,balance_cents,10\n", "points", "check", "-"); !strings.Contains(out, "balance_cents") {
 		t.Errorf("points check says %s%s", out, complaints)
+	}
+}
+
+// TestOwnItemsInChinese reads a table whose columns have Chinese names, in GB18030 as a spreadsheet in China writes it.
+func TestOwnItemsInChinese(t *testing.T) {
+	const english = "protocol,meter,di,name,format,unit,decimals,access,text_en,text_zh\n2007,main,04EE0001,balance_cents,i32,CNY,2,RW,balance,余额\n"
+	const chinese = "规约,电表,数据标识,名称,格式,单位,小数位数,读写,英文说明,中文说明\n2007,main,04EE0001,balance_cents,i32,CNY,2,读写,balance,余额\n"
+	c := config{protocols: newProtocols(time.UTC)}
+	var want, got ownTable
+	if problems := want.parse(english, &c); problems != nil {
+		t.Fatal(problems)
+	}
+	if problems := got.parse(chinese, &c); problems != nil {
+		t.Fatal(problems)
+	}
+	if !reflect.DeepEqual(got.rows, want.rows) || len(got.rows) != 1 {
+		t.Errorf("the Chinese table is %+v, the English one %+v", got.rows, want.rows)
+	}
+	for title, column := range chineseItemColumns {
+		if !slices.Contains(itemColumns, column) {
+			t.Errorf("%s is the column %s, which there is not", title, column)
+		}
+	}
+	var twice ownTable
+	if problems := twice.parse("规约,协议,数据标识,名称,格式\n", &c); len(problems) != 1 || !strings.Contains(problems[0].Error(), "the column protocol is there twice") {
+		t.Errorf("a column that is there twice: %v", problems)
+	}
+	file := filepath.Join(t.TempDir(), "items.csv")
+	text, err := simplifiedchinese.GB18030.NewEncoder().String(chinese)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, file, text)
+	setAll(t, map[string]string{"DLT645_ITEMS": file, "DLT645_METERS": "main=1"})
+	if _, out, stderr := execute(t, "", "items", "-json", "余额"); !strings.Contains(out, `"name":"balance_cents"`) {
+		t.Errorf("items 余额 prints %s%s", out, stderr)
 	}
 }
 

@@ -298,3 +298,17 @@ type Extensible interface {
 	// its identifier or its name. The error of each tells what is wrong with it; nil: nothing.
 	WithItems(items []OwnItem) (extended Protocol, wrong []error)
 }
+
+// ParseAccess returns what a cell of a table says of an access, R, W or RW, which Chinese words may stand for. What is
+// none of these comes back in capitals.
+func ParseAccess(text string) string {
+	switch text = strings.ToUpper(strings.TrimSpace(text)); text {
+	case "读", "只读":
+		return "R"
+	case "写", "只写":
+		return "W"
+	case "读写", "可读写":
+		return "RW"
+	}
+	return text
+}

@@ -11,6 +11,9 @@ import (
 // A Vocabulary is what items are called, for people who write Chinese or misspell a name. Once filled it may be
 // used by many goroutines.
 type Vocabulary struct {
+	// Known reports whether there is an item of a name. If it is nil these are those that were added.
+	Known func(name string) bool
+
 	names  []string
 	items  called
 	values called // of items: flags, and the parts of records
@@ -56,16 +59,41 @@ func (v *Vocabulary) AddValue(name, chinese string) {
 }
 
 // Name returns the name of the item that is called so in Chinese: blanks, the width of letters and brackets,
-// and the words for present, for total and for the moment do not matter. It reports whether there is one.
+// and the words for present, for total and for the moment do not matter. A short word of [Everyday] will do if it
+// means one item. It reports whether there is one.
 func (v *Vocabulary) Name(text string) (name string, found bool) {
+	if names := v.Names(text, 1); names != nil {
+		return names[0], true
+	}
+	return "", false
+}
+
+// Names is as Name, where a short word may mean up to so many items.
+func (v *Vocabulary) Names(text string, most int) []string {
 	if !IsChinese(text) {
-		return "", false
+		return nil
 	}
 	key := plain(text)
-	if name, found = v.items.find(key); !found {
-		name, found = v.values.find(key)
+	if name, found := v.items.find(key); found {
+		return []string{name}
 	}
-	return name, found
+	for _, names := range Everyday(text) {
+		if len(names) <= most && !slices.ContainsFunc(names, func(name string) bool { return !v.knows(name) }) {
+			return names
+		}
+	}
+	if name, found := v.values.find(key); found {
+		return []string{name}
+	}
+	return nil
+}
+
+// knows reports whether there is an item of the name.
+func (v *Vocabulary) knows(name string) bool {
+	if v.Known != nil {
+		return v.Known(name)
+	}
+	return slices.Contains(v.names, name)
 }
 
 // Hint asks in a part of a sentence, such as "; did you mean voltage_a?", whether the name is meant that is most like
@@ -87,7 +115,12 @@ func IsChinese(text string) bool {
 
 // plain returns a Chinese text as it is compared.
 func plain(text string) string {
-	text = strings.ToUpper(strings.Map(func(r rune) rune {
+	return strings.TrimPrefix(strings.ReplaceAll(width(text), "(当前)", ""), "当前")
+}
+
+// width returns a text in capitals of the usual width, without blanks.
+func width(text string) string {
+	return strings.ToUpper(strings.Map(func(r rune) rune {
 		switch {
 		case unicode.IsSpace(r):
 			return -1
@@ -96,16 +129,22 @@ func plain(text string) string {
 		}
 		return r
 	}, text))
-	return strings.TrimPrefix(strings.ReplaceAll(text, "(当前)", ""), "当前")
 }
 
-// loosely returns a plain text without what people leave out, but for the freeze of a moment.
+// loosely returns a plain text without what people leave out, but for the freeze of a moment, and in the words of
+// electricians.
 func loosely(text string) string {
 	const moment, freeze = "瞬时", "瞬时冻结"
 	if !strings.HasPrefix(text, freeze) {
 		text = strings.TrimPrefix(text, moment)
 	}
-	return strings.ReplaceAll(text, "总", "")
+	text = sameWords.Replace(text)
+	for _, meter := range []string{"电能表", "电表"} {
+		if rest := strings.TrimPrefix(text, meter); rest != "" {
+			text = rest
+		}
+	}
+	return text
 }
 
 // mostMistakes is by how many characters a word may differ from the one that is meant. Of a short one it is fewer.

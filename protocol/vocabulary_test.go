@@ -19,7 +19,7 @@ func TestVocabulary(t *testing.T) {
 		"正向有功电能": "energy", "正向有功总电能": "energy", "正向有功需量": "mode.demand",
 		"A相电压": "voltage_a", "a相 电压": "voltage_a", "Ａ相电压": "voltage_a", "（当前）A相电压": "voltage_a", "当前A相电压": "voltage_a",
 		"瞬时冻结": "freeze", "冻结": "", "总有功功率": "active_power", "有功功率": "active_power", "A相有功功率": "active_power_a",
-		"组合有功电能（高精度）": "energy_fine", "B相电压": "", "电压": "", "voltage_a": "", "": "", "总": "",
+		"组合有功电能（高精度）": "energy_fine", "B相电压": "", "电压": "voltage_a", "正向有功总电量": "energy", "正向有功电度": "energy", "电能表A相电压": "voltage_a", "电流": "", "voltage_a": "", "": "", "总": "", "电表": "",
 	} {
 		if got, found := v.Name(text); got != want || found != (want != "") {
 			t.Errorf("%s: %q, %t, want %q", text, got, found, want)

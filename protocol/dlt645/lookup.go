@@ -51,7 +51,10 @@ const (
 // words returns what the items are called, of items with several running parts those in which one of these is
 // not the first. It must not take long, nor much memory: anybody may ask for what there is not.
 func (d *Dictionary) words() *protocol.Vocabulary {
-	v := &protocol.Vocabulary{}
+	v := &protocol.Vocabulary{Known: func(name string) bool {
+		_, known := d.Named(name)
+		return known
+	}}
 	for _, kept := range d.families {
 		f := *kept
 		f.names = func() *names { return nil } // which would be kept for ever

@@ -176,8 +176,11 @@ var vocabulary = sync.OnceValue(words)
 
 // words gathers what the items are called. It must not take long, nor much memory: anybody may ask for what there is not.
 func words() *protocol.Vocabulary {
-	v := &protocol.Vocabulary{}
 	d := Items()
+	v := &protocol.Vocabulary{Known: func(name string) bool {
+		_, known := d.Named(name)
+		return known
+	}}
 	for _, a := range d.attributes {
 		elements := 0
 		for item := range d.all(a) {

@@ -73,7 +73,7 @@ func parseArea(text string) area {
 			return a
 		}
 	}
-	return noArea
+	return chineseAreas[text]
 }
 
 // A Map says what the registers of a model hold. It comes from a table in CSV.
@@ -155,6 +155,29 @@ var Columns = []string{
 	columnItem, columnArea, columnRegister, columnType, columnOrder, columnScale, columnOffset, columnUnit, columnRatio,
 	columnInvalid, columnAccess, columnRole, columnEN, columnZH, columnLongest, columnGap,
 }
+
+// chineseColumns gives these columns by what a Chinese header calls them.
+var chineseColumns = map[string]string{
+	"数据项": columnItem, "名称": columnItem, "英文名": columnItem,
+	"区": columnArea, "区域": columnArea, "寄存器区": columnArea, "存储区": columnArea,
+	"寄存器": columnRegister, "寄存器地址": columnRegister, "地址": columnRegister,
+	"类型": columnType, "数据类型": columnType,
+	"字节序": columnOrder, "字序": columnOrder,
+	"倍率": columnScale, "系数": columnScale,
+	"偏移": columnOffset, "偏移量": columnOffset,
+	"单位":  columnUnit,
+	"变比":  columnRatio,
+	"无效值": columnInvalid,
+	"读写":  columnAccess, "权限": columnAccess, "读写权限": columnAccess,
+	"用途": columnRole, "作用": columnRole,
+	"英文": columnEN, "英文名称": columnEN, "英文说明": columnEN,
+	"中文": columnZH, "中文名": columnZH, "中文名称": columnZH, "中文说明": columnZH, "说明": columnZH,
+	"单次最多": columnLongest, "最多寄存器数": columnLongest,
+	"间隔": columnGap, "最大间隔": columnGap,
+}
+
+// chineseAreas gives the areas by what they are called in Chinese.
+var chineseAreas = map[string]area{"线圈": coils, "离散输入": discretes, "离散量输入": discretes, "保持寄存器": holdings, "输入寄存器": inputs}
 
 // A Problem is one thing that is wrong with a map.
 type Problem struct {
@@ -311,6 +334,9 @@ func (p *mapParser) header(fields []string) []string {
 	header := make([]string, len(fields))
 	for i, field := range fields {
 		name := strings.ToLower(strings.TrimSpace(field))
+		if column := chineseColumns[name]; column != "" {
+			name = column
+		}
 		switch {
 		case name == "":
 		case !slices.Contains(Columns, name):
@@ -460,7 +486,7 @@ func (p *mapParser) marks(w *row) {
 
 // access reads what may be done with the value.
 func (p *mapParser) access(w *row) {
-	text := strings.ToUpper(p.cells[columnAccess])
+	text := protocol.ParseAccess(p.cells[columnAccess])
 	if text == "" {
 		text = "R"
 	}

@@ -2,6 +2,7 @@ package modbus
 
 import (
 	"errors"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -113,6 +114,33 @@ func TestParseMap(t *testing.T) {
 		if a, r, ok := conventional(row.text); !ok || a != row.area || r != row.register {
 			t.Errorf("%s is %v %d, %v", row.text, a, r, ok)
 		}
+	}
+}
+
+// TestParseMapInChinese reads the same map with Chinese words for columns, areas and accesses.
+func TestParseMapInChinese(t *testing.T) {
+	const english = "item,area,register,type,order,scale,offset,unit,ratio,invalid,access,role,text_en,text_zh,longest,gap\n" +
+		"pt,holding,7,u16,,0.1,,,,,R,,,,,\nvoltage_a,holding,0x2000,f32,CDAB,0.1,1,V,pt,FFFFFFFF,R,,voltage,电压,20,4\nswitch,coil,1,bool,,,,,,,RW,relay open=0 closed=1,,,,\nlevel,input,3,u16,,,,,,,R,,,,,\n"
+	const chinese = "数据项,寄存器区,寄存器地址,数据类型,字节序,倍率,偏移量,单位,变比,无效值,读写,用途,英文说明,中文说明,单次最多,间隔\n" +
+		"pt,保持寄存器,7,u16,,0.1,,,,,只读,,,,,\nvoltage_a,保持寄存器,0x2000,f32,CDAB,0.1,1,V,pt,FFFFFFFF,读,,voltage,电压,20,4\nswitch,线圈,1,bool,,,,,,,读写,relay open=0 closed=1,,,,\nlevel,输入寄存器,3,u16,,,,,,,只读,,,,,\n"
+	want, err := ParseMap("x", english)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := ParseMap("x", chinese)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("the Chinese table is %+v, the English one %+v", got, want)
+	}
+	for title, column := range chineseColumns {
+		if !slices.Contains(Columns, column) {
+			t.Errorf("%s is the column %s, which there is not", title, column)
+		}
+	}
+	if _, err := ParseMap("x", "数据项,名称,寄存器,类型\n"); err == nil || !strings.Contains(err.Error(), "column item: the column is there twice") {
+		t.Errorf("a column that is there twice: %v", err)
 	}
 }
 

@@ -110,11 +110,15 @@ func (m *Meters) Actions(verb protocol.Verb) []protocol.Action {
 // Match returns the names that a pattern matches. See [protocol.Catalogue].
 func (m *Meters) Match(pattern string) ([]string, error) {
 	if !strings.Contains(pattern, "*") {
-		w, err := m.find(pattern)
-		if err != nil {
-			return nil, err
+		var names []string
+		for _, text := range m.meant(pattern) {
+			w, err := m.find(text)
+			if err != nil {
+				return nil, err
+			}
+			names = append(names, w.item)
 		}
-		return []string{w.item}, nil
+		return names, nil
 	}
 	var names []string
 	like := protocol.ParsePattern(pattern)
@@ -129,6 +133,28 @@ func (m *Meters) Match(pattern string) ([]string, error) {
 	return names, nil
 }
 
+// vocabulary is what the items of the map are called.
+func (m *Meters) vocabulary() *protocol.Vocabulary {
+	v := &protocol.Vocabulary{}
+	for _, w := range m.model.rows {
+		v.Add(w.item, w.zh)
+	}
+	return v
+}
+
+// meant returns the items that a text asks for: of a word such as 电压 those of all phases, else the text.
+func (m *Meters) meant(text string) []string {
+	if _, known := m.model.byName[text]; !known {
+		if names := m.vocabulary().Names(text, phases); names != nil {
+			return names
+		}
+	}
+	return []string{text}
+}
+
+// phases is how many items of a map a short word may mean.
+const phases = 3
+
 // find returns the row of an item, or one of its own for registers that are named by their place, as in
 // holding:2006:2. The error wraps ErrUnknownItem.
 func (m *Meters) find(text string) (*row, error) {
@@ -138,10 +164,7 @@ func (m *Meters) find(text string) (*row, error) {
 	if w, ok := parseIdentifier(text); ok {
 		return w, nil
 	}
-	var vocabulary protocol.Vocabulary
-	for _, w := range m.model.rows {
-		vocabulary.Add(w.item, w.zh)
-	}
+	vocabulary := m.vocabulary()
 	if name, called := vocabulary.Name(text); called {
 		return m.model.byName[name], nil
 	}

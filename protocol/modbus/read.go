@@ -114,7 +114,11 @@ func (m *Meters) planRead(request protocol.Request, known protocol.Known) (proto
 		return protocol.Plan{}, fmt.Errorf("%w: Modbus has no samples that can be read from a moment on", protocol.ErrUnsupported)
 	}
 	var missing []protocol.ItemError
+	var items []string
 	for _, text := range request.Items {
+		items = append(items, m.meant(text)...)
+	}
+	for _, text := range items {
 		w, err := m.find(text)
 		switch {
 		case err != nil:

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
@@ -35,6 +36,7 @@ const (
 type cloud struct {
 	*Uplink
 	sessions chan *session // the present one, for the flow
+	ended    atomic.Int32  // connections in a row that ended under a message, and over which no values were taken
 }
 
 func newCloud(u *Uplink) *cloud { return &cloud{Uplink: u, sessions: make(chan *session)} }
@@ -47,6 +49,8 @@ type session struct {
 	once   sync.Once
 	pace   *rate.Limiter
 	start  time.Time // tells ids of calls of this connection from those of others
+
+	taken bool // posts were; of the flow's goroutine only
 
 	mu      sync.Mutex
 	waiting map[string]chan dialect.Reply
@@ -93,7 +97,7 @@ func (c *cloud) run(ctx context.Context) {
 		} else {
 			failures++
 		}
-		c.pause(ctx, failures, refusedIdentity(err))
+		c.pause(ctx, max(failures, int(c.ended.Load())), refusedIdentity(err))
 	}
 }
 
@@ -110,7 +114,7 @@ func pauseAfter(failures int, refused bool) time.Duration {
 
 // pause waits before the next attempt, longer each time, and longest for who is not let in.
 func (c *cloud) pause(ctx context.Context, failures int, refused bool) {
-	timer := time.NewTimer(pauseAfter(failures, refused))
+	timer := time.NewTimer(pauseAfter(failures, refused) / time.Duration(max(1, c.config.Hurry)))
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():

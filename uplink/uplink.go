@@ -7,6 +7,7 @@
 //	local.go     the two connections to the local broker
 //	cloud.go     the connection to the cloud (the only user of paho.mqtt.golang)
 //	flow.go      how messages become posts, and when they are acknowledged
+//	quarantine.go posts and devices at which the cloud ends the connection
 //	translate.go which readings of a state are new, and what they are called
 //	presence.go  which meters can be reached
 //	calls.go     what the cloud asks
@@ -51,6 +52,8 @@ type Config struct {
 	BackfillAfter time.Duration // the shortest gap after which it is read
 	HTTP          string        // address of /metrics and /healthz; empty: none
 	Log           *slog.Logger
+
+	Hurry int // for tests: pauses between attempts to connect are shorter by this factor
 }
 
 // An Uplink is one way to one cloud.

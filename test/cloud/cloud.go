@@ -1,7 +1,11 @@
 // Package cloud is a cloud for tests: an MQTT broker that is as strict as the platforms say that
-// they are. It takes version 3.1.1 and clean sessions only, recomputes the password, answers as the
-// platform does, and can be told to refuse, to stay silent and to throw its devices out. What it
-// believes of the platforms is held against their makers' own device SDKs, in sdks.
+// they are. It takes version 3.1.1 and clean sessions only, recomputes the password, holds devices to
+// limits of size and rate, answers as the platform does, and can be told to refuse, to stay silent, to
+// lose messages and to throw its devices out. What it believes of the platforms is held against their
+// makers' own device SDKs, in sdks.
+//
+//	cloud.go      the broker, and what it does to its devices
+//	platforms.go  passwords and answers of the platforms
 package cloud
 
 import (
@@ -12,6 +16,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"time"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/listeners"
@@ -30,7 +35,17 @@ type Config struct {
 	Address  string // where to listen; 127.0.0.1:0 unless set
 	Password func(clientID, username string) string
 	Answer   func(Message) []Message // what the platform publishes when a message comes
-	Kick     func(Message) bool      // whether the gateway is thrown out at a message
+	Kick     func(Message) bool      // whether the gateway is thrown out at a message, which is not acknowledged
+	Lose     func(Message) bool      // whether a message is lost: neither acknowledged nor answered
+
+	// Verify says why a login is refused, where the password cannot be told without the one that came.
+	Verify func(clientID, username, password string) (reason string)
+
+	// Limits, as the platforms have them: who exceeds one is thrown out, and it is noted among what was refused.
+	Largest      int           // bytes of a payload
+	PerSecond    int           // messages of a device
+	ConnectEvery time.Duration // the shortest time between two attempts to connect
+	Topics       int           // topics in one SUBSCRIBE
 
 	// What makers' own clients do, and the uplink does not.
 	Levels   []byte // MQTT versions by their number in CONNECT; 3.1.1 (4) unless set
@@ -51,7 +66,10 @@ type Cloud struct {
 	messages []Message
 	arrived  chan struct{}
 	connects int
+	attempts []time.Time // to connect, let in or not
 	refused  []string
+	recent   []time.Time // messages of the last second
+	topics   []string    // that were subscribed to
 }
 
 // Start starts a cloud.
@@ -82,6 +100,25 @@ func (c *Cloud) Call(topic, payload string) error {
 	return c.server.Publish(topic, []byte(payload), false, 1)
 }
 
+// CallRetained publishes a message that the platform keeps and gives to whoever subscribes.
+func (c *Cloud) CallRetained(topic, payload string) error {
+	return c.server.Publish(topic, []byte(payload), true, 1)
+}
+
+// Subscribed returns the topics that gateways have subscribed to, in their order.
+func (c *Cloud) Subscribed() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.topics)
+}
+
+// Attempts returns when gateways tried to connect, let in or not.
+func (c *Cloud) Attempts() []time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.attempts)
+}
+
 // Messages returns all that has come, and a channel that gets something when more comes.
 func (c *Cloud) Messages() ([]Message, <-chan struct{}) {
 	c.mu.Lock()
@@ -104,15 +141,20 @@ type hook struct {
 func (h *hook) ID() string { return "cloud" }
 
 func (h *hook) Provides(b byte) bool {
-	return bytes.Contains([]byte{mqtt.OnConnectAuthenticate, mqtt.OnACLCheck, mqtt.OnPublished, mqtt.OnSessionEstablished}, []byte{b})
+	return bytes.Contains([]byte{mqtt.OnConnectAuthenticate, mqtt.OnACLCheck, mqtt.OnPublish, mqtt.OnPublished, mqtt.OnSessionEstablished, mqtt.OnSubscribe}, []byte{b})
 }
 
 func (h *hook) OnConnectAuthenticate(cl *mqtt.Client, pk packets.Packet) bool {
 	c := h.cloud
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	now := time.Now()
+	early := len(c.attempts) > 0 && now.Sub(c.attempts[len(c.attempts)-1]) < c.config.ConnectEvery
+	c.attempts = append(c.attempts, now)
 	reason := ""
 	switch {
+	case early:
+		reason = "connects too often"
 	case !c.config.takes(cl.Properties.ProtocolVersion):
 		reason = fmt.Sprintf("protocol version %d", cl.Properties.ProtocolVersion)
 	case !pk.Connect.Clean && !c.config.Sessions:
@@ -123,6 +165,8 @@ func (h *hook) OnConnectAuthenticate(cl *mqtt.Client, pk packets.Packet) bool {
 		reason = "a will"
 	case c.config.Password != nil && !hmac.Equal([]byte(c.config.Password(cl.ID, string(pk.Connect.Username))), pk.Connect.Password):
 		reason = "wrong password"
+	case c.config.Verify != nil:
+		reason = c.config.Verify(cl.ID, string(pk.Connect.Username), string(pk.Connect.Password))
 	}
 	if reason != "" {
 		c.refused = append(c.refused, reason)
@@ -143,19 +187,36 @@ func (h *hook) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
 
 func (h *hook) OnACLCheck(*mqtt.Client, string, bool) bool { return true }
 
-func (h *hook) OnPublished(cl *mqtt.Client, pk packets.Packet) {
+// OnSubscribe notes the topics, and throws out who asks for too many at once.
+func (h *hook) OnSubscribe(cl *mqtt.Client, pk packets.Packet) packets.Packet {
+	c := h.cloud
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, filter := range pk.Filters {
+		c.topics = append(c.topics, filter.Filter)
+	}
+	if c.config.Topics > 0 && len(pk.Filters) > c.config.Topics {
+		c.refused = append(c.refused, fmt.Sprintf("%d topics in one SUBSCRIBE", len(pk.Filters)))
+		cl.Stop(packets.ErrProtocolViolation)
+	}
+	return pk
+}
+
+// OnPublish takes a message in, before it is acknowledged.
+func (h *hook) OnPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet, error) {
 	if cl.Net.Inline {
-		return
+		return pk, nil
 	}
 	c := h.cloud
 	c.mu.Lock()
 	m := Message{pk.TopicName, bytes.Clone(pk.Payload), len(c.messages) + 1}
 	c.messages = append(c.messages, m)
-	var answers []Message
-	if c.config.Answer != nil {
-		answers = c.config.Answer(m)
+	reason := c.exceeds(m, time.Now())
+	if reason != "" {
+		c.refused = append(c.refused, reason)
 	}
-	kick := c.config.Kick != nil && c.config.Kick(m)
+	kick := reason != "" || c.config.Kick != nil && c.config.Kick(m)
+	lost := kick || c.config.Lose != nil && c.config.Lose(m)
 	c.mu.Unlock()
 	select {
 	case c.arrived <- struct{}{}:
@@ -163,8 +224,37 @@ func (h *hook) OnPublished(cl *mqtt.Client, pk packets.Packet) {
 	}
 	if kick {
 		cl.Stop(packets.ErrProtocolViolation)
+	}
+	if lost {
+		return pk, packets.ErrRejectPacket
+	}
+	return pk, nil
+}
+
+// exceeds says which limit a message exceeds; empty if none. The caller holds the lock.
+func (c *Cloud) exceeds(m Message, now time.Time) string {
+	if c.config.Largest > 0 && len(m.Payload) > c.config.Largest {
+		return fmt.Sprintf("a message of %d bytes", len(m.Payload))
+	}
+	if c.config.PerSecond == 0 {
+		return ""
+	}
+	c.recent = append(slices.DeleteFunc(c.recent, func(t time.Time) bool { return now.Sub(t) > time.Second }), now)
+	if len(c.recent) > c.config.PerSecond {
+		return fmt.Sprintf("%d messages in a second", len(c.recent))
+	}
+	return ""
+}
+
+// OnPublished answers a message that has been acknowledged.
+func (h *hook) OnPublished(cl *mqtt.Client, pk packets.Packet) {
+	c := h.cloud
+	if cl.Net.Inline || c.config.Answer == nil {
 		return
 	}
+	c.mu.Lock()
+	answers := c.config.Answer(Message{Topic: pk.TopicName, Payload: bytes.Clone(pk.Payload)})
+	c.mu.Unlock()
 	for _, a := range answers {
 		_ = c.server.Publish(a.Topic, a.Payload, false, 1)
 	}

@@ -9,8 +9,11 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"hash"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 )
 
 var hashes = map[string]func() hash.Hash{"hmacmd5": md5.New, "hmacsha1": sha1.New, "hmacsha256": sha256.New}
@@ -200,6 +203,7 @@ func (a *Aliyun) Answer(m Message) []Message {
 type Tencent struct {
 	Product, Device, Secret string
 
+	Now    func() time.Time // the platform's clock; unset: this host's
 	online map[string]bool
 }
 
@@ -209,6 +213,8 @@ func (t *Tencent) Password(method string) func(clientID, username string) string
 		key, err := base64.StdEncoding.DecodeString(t.Secret)
 		if parts := strings.Split(username, ";"); err != nil || len(parts) != 4 || parts[0] != t.Product+t.Device || clientID != parts[0] || len(parts[2]) != 5 {
 			return "no such device"
+		} else if expiry, err := strconv.ParseInt(parts[3], 10, 64); err != nil || expiry < clock(t.Now).Unix() {
+			return "the signature has expired"
 		}
 		t.online = map[string]bool{t.Product + "/" + t.Device: true}
 		return sign(method, key, username) + ";" + method
@@ -273,6 +279,121 @@ func ThingsBoardAnswer(m Message) []Message {
 		return []Message{{Topic: "v1/devices/me/rpc/response/" + id, Payload: []byte(`{"maxPayloadSize":65536,"maxInflightMessages":100,"rateLimits":{}}`)}}
 	}
 	return nil
+}
+
+// clock reads a platform's clock.
+func clock(now func() time.Time) time.Time {
+	if now == nil {
+		return time.Now()
+	}
+	return now()
+}
+
+// Huawei is Huawei's platform with one gateway. It answers no reports.
+type Huawei struct{ Device, Secret string }
+
+// Password recomputes the password, whose key is the hour in the client id; for type 0 it may be any.
+func (h *Huawei) Password(clientID, username string) string {
+	hour, ok := strings.CutPrefix(clientID, h.Device+"_0_0_")
+	if _, err := time.Parse("2006010215", hour); !ok || err != nil || username != h.Device {
+		return "no such device"
+	}
+	return sign("hmacsha256", []byte(hour), h.Secret)
+}
+
+// OneNET is China Mobile's platform with one gateway. Sub-devices must have logged in.
+type OneNET struct {
+	Product, Device, Secret string
+
+	Now    func() time.Time // the platform's clock; unset: this host's
+	online map[string]bool
+}
+
+// Verify recomputes the signature of the token, and looks whether it has run out.
+func (o *OneNET) Verify(clientID, username, password string) string {
+	parameters, err := url.ParseQuery(password)
+	key, keyErr := base64.StdEncoding.DecodeString(o.Secret)
+	resource := "products/" + o.Product + "/devices/" + o.Device
+	until, numberErr := strconv.ParseInt(parameters.Get("et"), 10, 64)
+	switch {
+	case err != nil || keyErr != nil || numberErr != nil || clientID != o.Device || username != o.Product || parameters.Get("res") != resource:
+		return "no such device"
+	case until < clock(o.Now).Unix():
+		return "the token has run out"
+	}
+	method := parameters.Get("method")
+	signature, err := hex.DecodeString(sign("hmac"+method, key, parameters.Get("et")+"\n"+method+"\n"+resource+"\n2018-10-31"))
+	if err != nil || parameters.Get("sign") != base64.StdEncoding.EncodeToString(signature) {
+		return "wrong password"
+	}
+	o.online = map[string]bool{}
+	return ""
+}
+
+// Answer answers as the platform does.
+func (o *OneNET) Answer(m Message) []Message {
+	type device struct {
+		Product string `json:"productID"`
+		Name    string `json:"deviceName"`
+	}
+	var post struct {
+		ID     string          `json:"id"`
+		Params json.RawMessage `json:"params"`
+	}
+	kind, ok := strings.CutPrefix(m.Topic, "$sys/"+o.Product+"/"+o.Device+"/thing/")
+	if !ok || json.Unmarshal(m.Payload, &post) != nil || post.ID == "" || strings.HasSuffix(kind, "_reply") {
+		return nil
+	}
+	code, message := 200, "success"
+	switch kind {
+	case "sub/login", "sub/logout":
+		var d device
+		if json.Unmarshal(post.Params, &d) != nil || d.Name == "" {
+			code, message = 2400, "bad parameters"
+		}
+		o.online[d.Name] = kind == "sub/login"
+	case "pack/post", "history/post":
+		var pack []struct {
+			Identity device `json:"identity"`
+		}
+		if json.Unmarshal(post.Params, &pack) != nil {
+			code, message = 2400, "bad parameters"
+		}
+		for _, d := range pack {
+			if d.Identity.Name != o.Device && !o.online[d.Identity.Name] {
+				code, message = 2409, d.Identity.Name+" is not online"
+			}
+		}
+	case "property/post", "event/post":
+	default:
+		return nil
+	}
+	answer, err := json.Marshal(map[string]any{"id": post.ID, "code": code, "msg": message})
+	if err != nil {
+		return nil
+	}
+	return []Message{{Topic: m.Topic + "/reply", Payload: answer}}
+}
+
+// JetLinks is a JetLinks server with one gateway. It answers no reports.
+type JetLinks struct {
+	Product, Device, ID, Key string
+
+	Now func() time.Time // the platform's clock; unset: this host's
+}
+
+// Password recomputes the password. The time of the login may be five minutes from the platform's.
+func (j *JetLinks) Password(clientID, username string) string {
+	id, ms, _ := strings.Cut(username, "|")
+	at, err := strconv.ParseInt(ms, 10, 64)
+	switch {
+	case err != nil || id != j.ID || clientID != j.Device:
+		return "no such device"
+	case clock(j.Now).Sub(time.UnixMilli(at)).Abs() > 5*time.Minute:
+		return "the clocks differ"
+	}
+	sum := md5.Sum([]byte(username + "|" + j.Key))
+	return hex.EncodeToString(sum[:])
 }
 
 // levels are the MQTT versions that a cloud takes.

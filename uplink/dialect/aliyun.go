@@ -112,27 +112,36 @@ func (d *aliyun) Announce(devices []*Device, now time.Time, ids IDs) (posts []Po
 	if d.Flat() {
 		return d.states(devices, "1", now, ids)
 	}
+	// One device with a wrong secret has the platform refuse all that stand beside it.
 	for _, part := range chunks(devices, 30) {
-		var topo []object
-		for _, device := range part {
-			topo = append(topo, object(nil).set("productKey", device.Product).set("deviceName", device.Name).
-				set("clientId", clientID(device)).set("timestamp", signTime).set("signmethod", "hmacSha256").set("sign", signDevice(device)))
-		}
-		id := ids()
-		o := object(nil).set("id", id).set("version", "1.0").set("params", topo).set("method", "thing.topo.add")
-		posts = append(posts, Post{Topic: d.topic(nil, "thing/topo/add"), Payload: payload(o), QoS: 0, Reply: "topo:" + id})
+		posts = append(posts, splittable(part, func(part []*Device) Post { return d.topology(part, ids()) }))
 	}
 	for _, part := range chunks(devices, 50) {
-		var list []object
-		for _, device := range part {
-			list = append(list, object(nil).set("productKey", device.Product).set("deviceName", device.Name).
-				set("clientId", clientID(device)).set("timestamp", signTime).set("cleanSession", "true").set("sign", signDevice(device)))
-		}
-		id := ids()
-		o := object(nil).set("id", id).set("params", object(nil).set("signMethod", "hmacsha256").set("deviceList", list))
-		posts = append(posts, Post{Topic: d.session("batch_login"), Payload: payload(o), QoS: 0, Reply: "login:" + id})
+		posts = append(posts, splittable(part, func(part []*Device) Post { return d.logins(part, ids()) }))
 	}
 	return append(posts, d.states(devices, "1", now, ids)...)
+}
+
+// topology adds devices to those of the gateway.
+func (d *aliyun) topology(devices []*Device, id string) Post {
+	var list []object
+	for _, device := range devices {
+		list = append(list, object(nil).set("productKey", device.Product).set("deviceName", device.Name).
+			set("clientId", clientID(device)).set("timestamp", signTime).set("signmethod", "hmacSha256").set("sign", signDevice(device)))
+	}
+	o := object(nil).set("id", id).set("version", "1.0").set("params", list).set("method", "thing.topo.add")
+	return Post{Topic: d.topic(nil, "thing/topo/add"), Payload: payload(o), QoS: 0, Reply: "topo:" + id}
+}
+
+// logins logs devices in.
+func (d *aliyun) logins(devices []*Device, id string) Post {
+	var list []object
+	for _, device := range devices {
+		list = append(list, object(nil).set("productKey", device.Product).set("deviceName", device.Name).
+			set("clientId", clientID(device)).set("timestamp", signTime).set("cleanSession", "true").set("sign", signDevice(device)))
+	}
+	o := object(nil).set("id", id).set("params", object(nil).set("signMethod", "hmacsha256").set("deviceList", list))
+	return Post{Topic: d.session("batch_login"), Payload: payload(o), QoS: 0, Reply: "login:" + id}
 }
 
 func (d *aliyun) Withdraw(devices []*Device, now time.Time, ids IDs) []Post {

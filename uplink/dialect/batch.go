@@ -75,12 +75,25 @@ func fit(readings []Reading, limits Traits, build func([]Reading) Post) (posts [
 
 // halves makes posts of readings, halving them until each has no more bytes than most.
 func halves(readings []Reading, most int, build func([]Reading) Post) []Post {
-	post := build(readings)
-	if half := len(readings) / 2; half > 0 && most > 0 && len(post.Payload) > most {
+	post := splittable(readings, func(part []Reading) Post {
+		p := build(part)
+		p.Readings = part
+		return p
+	})
+	if post.Split != nil && most > 0 && len(post.Payload) > most {
+		half := len(readings) / 2
 		return append(halves(readings[:half], most, build), halves(readings[half:], most, build)...)
 	}
-	post.Values = len(readings)
 	return []Post{post}
+}
+
+// splittable makes a post of parts that can be written as two posts as well.
+func splittable[T any](parts []T, build func([]T) Post) Post {
+	p := build(parts)
+	if half := len(parts) / 2; half > 0 {
+		p.Split = func() []Post { return []Post{splittable(parts[:half], build), splittable(parts[half:], build)} }
+	}
+	return p
 }
 
 // chunks cuts devices into batches.

@@ -115,7 +115,11 @@ type Post struct {
 	// acknowledged the message.
 	Reply string
 
-	Values int // how many readings it carries
+	Readings []Reading // that it carries
+
+	// Split writes it anew as two, each with a part of what it carries: where a cloud takes the whole of
+	// it or nothing, one bad part keeps the rest from it. Nil if it carries one thing only.
+	Split func() []Post
 }
 
 // A Reply is the cloud's answer to a Post.

@@ -191,7 +191,7 @@ func TestSplits(t *testing.T) {
 			if limit := d.Traits().Bytes; len(p.Payload) > limit {
 				t.Errorf("%s: a message of %d bytes, of %d", cloud, len(p.Payload), limit)
 			}
-			values += p.Values
+			values += len(p.Readings)
 			all.Write(p.Payload)
 		}
 		if values != len(readings) {

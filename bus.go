@@ -94,16 +94,27 @@ func (r *reader) readTopics(c *config, isBridge bool) {
 
 // busConfig reads a bus URL, of simulated meters too.
 func busConfig(text string) (bus.Config, error) {
-	return bus.ParseURL(text, map[string]bus.OpenFunc{"sim": openSimulated})
+	severalModes := false
+	config, err := bus.ParseURL(text, map[string]bus.OpenFunc{"sim": func(settings *bus.Settings, parameters url.Values) (bus.Opener, error) {
+		line, err := openSimulated(settings, parameters)
+		if err != nil {
+			return nil, err
+		}
+		severalModes = line.HasModes()
+		return func(context.Context) (bus.Port, error) { return line.Port(), nil }, nil
+	}})
+	// Where all simulated meters have the mode of the line, a scan need not try others.
+	config.Tunable = config.Tunable || severalModes
+	return config, err
 }
 
 // openSimulated makes simulated meters for a bus URL such as sim://?meters=4.
-func openSimulated(settings *bus.Settings, parameters url.Values) (bus.Opener, error) {
+func openSimulated(settings *bus.Settings, parameters url.Values) (*simulator.Bus, error) {
 	parameters.Set("baud", strconv.Itoa(settings.Baud))
 	line, err := simulator.Open(parameters)
 	if err != nil {
 		return nil, err
 	}
 	line.SetMode(protocol.Mode{Baud: settings.Baud, Parity: settings.Parity, Stop: settings.Stop})
-	return func(context.Context) (bus.Port, error) { return line.Port(), nil }, nil
+	return line, nil
 }

@@ -22,7 +22,7 @@ func runScan(ctx context.Context, arguments []string, _ io.Reader, out, stderr i
 	url := flags.String("bus", "", "bus `URL`, instead of DLT645_BUS_URL")
 	asJSON := flags.Bool("json", false, "print the reply as it would be published")
 	meters := flags.Uint("meters", 0, "how `many` there are: the scan ends when they are found; without it all addresses are ruled out, which takes long")
-	protocols := flags.String("protocol", "", "`list` of protocols to look for, such as 2007,698; without it all that can ask many addresses at once")
+	protocols := flags.String("protocol", "", "`list` of protocols to look for, such as 2007,698; without it all that can ask many addresses at once, which modbus cannot")
 	speeds := flags.String("speeds", "", "`list` of speeds to try on a serial line, such as 2400,9600; without it that of the bus and 600 to 19200")
 	parities := flags.String("parities", "", "`list` of parities to try on a serial line, such as even; without it even,none")
 	if status, done := parseOptions(flags, arguments); done {
@@ -138,6 +138,7 @@ func printScan(reply []byte, c config, wanted int, asJSON bool, out, stderr io.W
 		Heard  []struct {
 			Message, Protocol, Parity string
 			Baud                      int
+			AtLeast                   int `json:"at_least"`
 		}
 		Stopped *struct{ Message string }
 	}
@@ -165,7 +166,9 @@ func printScan(reply []byte, c config, wanted int, asJSON bool, out, stderr io.W
 		table = append(table, []string{m.Address, m.Protocol, strconv.Itoa(m.Baud), m.Parity})
 	}
 	printColumns(out, table...)
+	alike := 0 // meters that nobody can tell apart by asking
 	for _, h := range shown.Heard {
+		alike += h.AtLeast
 		if wanted > 0 && len(shown.Meters) >= wanted {
 			break // what several meters that answer at once look like is no news any more
 		}
@@ -178,6 +181,8 @@ func printScan(reply []byte, c config, wanted int, asJSON bool, out, stderr io.W
 		sayf(stderr, "%d found; every other address has been ruled out\n", found)
 	case wanted > 0 && found >= wanted:
 		sayf(stderr, "all %d found\n", found)
+	case wanted > 0 && found+alike >= wanted:
+		sayf(stderr, "%d of %d found; the others answer at once, as said above\n", found, wanted)
 	case wanted > 0:
 		sayf(stderr, "%d of %d found; to what was asked nobody else has answered with an address: see that the others have power, and are wired and set as was tried. Meters of Modbus are asked one address after the other, and only with -protocol modbus\n", found, wanted)
 	default:

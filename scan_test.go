@@ -14,6 +14,9 @@ import (
 
 	"dlt645-mqtt/bridge"
 	"dlt645-mqtt/bridge/bus"
+	"dlt645-mqtt/bridge/search"
+	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/cjt188"
 	"dlt645-mqtt/protocol/dlt645"
 	"dlt645-mqtt/simulator"
 	"dlt645-mqtt/test/line"
@@ -418,5 +421,88 @@ func TestScanSaysWhatToCopy(t *testing.T) {
 				t.Errorf("%s: cannot be copied: %v", line, err)
 			}
 		}
+	}
+}
+
+// boilerRoom are the meters of one: heat and water by CJ/T 188, a DIN-rail meter by Modbus, and a meter of DL/T 645.
+func boilerRoom(t *testing.T, water ...cjt188.Type) (o simulator.BusOptions) {
+	t.Helper()
+	o = simulator.BusOptions{Baud: 2400, Turnaround: 20 * time.Millisecond, WakeUp: 4, Meters: line.Simulated(t, "000000000001")}
+	for i, of := range append(water, cjt188.Heat) {
+		m, err := simulator.NewMeter188(simulator.Meter188Options{Address: fmt.Sprint(20150001 + i), Type: of})
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.Devices = append(o.Devices, m)
+	}
+	rail, err := simulator.NewSlave(simulator.SlaveOptions{Address: "7", Mode: protocol.Mode{Baud: 9600, Parity: "none", Stop: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Devices = append(o.Devices, rail)
+	return o
+}
+
+// TestScanOfABoilerRoom looks for meters of three protocols on one line, as many as there are, in little more than the
+// questions take. Two water meters of one type answer at once whatever is asked: that is said, and ends the scan.
+func TestScanOfABoilerRoom(t *testing.T) {
+	const heat, heat2, electric = "00000020150003 188?type=20 2400 even", "00000020150002 188?type=20 2400 even", "000000000001 2007? 2400 even"
+	for _, test := range []struct {
+		name  string
+		water []cjt188.Type
+		body  string
+		most  time.Duration
+		want  []string
+		alike int
+	}{
+		{"one water meter", []cjt188.Type{cjt188.ColdWater}, `{"meters":3}`, 25 * time.Second, []string{electric, "00000020150001 188?type=10 2400 even", heat2}, 0},
+		{"of two types", []cjt188.Type{cjt188.ColdWater, cjt188.HotWater}, `{"meters":4}`, 25 * time.Second, []string{electric, "00000020150001 188?type=10 2400 even", "00000020150002 188?type=11 2400 even", heat}, 0},
+		{"of one type", []cjt188.Type{cjt188.ColdWater, cjt188.ColdWater}, `{"meters":4}`, 25 * time.Second, []string{electric, heat}, 2},
+		{"with Modbus", []cjt188.Type{cjt188.ColdWater, cjt188.ColdWater}, `{"meters":5,"protocols":["2007","188","modbus"]}`, 100 * time.Second, []string{electric, heat, "7 modbus? 9600 none"}, 2},
+		{"Modbus alone", []cjt188.Type{cjt188.ColdWater}, `{"meters":1,"protocols":["modbus"]}`, 20 * time.Second, []string{"7 modbus? 9600 none"}, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				v := line.NewSite(t, boilerRoom(t, test.water...), func(_ *simulator.Bus, c *bus.Config) { c.Tunable, c.Modes = true, true })
+				defer v.Stop()
+				begin := time.Now()
+				said := time.Duration(0) // at most, once several were heard
+				reply := v.Scan(t.Context(), []byte(test.body), func(p bridge.ScanProgress) {
+					if slices.ContainsFunc(p.Heard, func(r search.Riddle) bool { return strings.Contains(r.Message, "several") }) {
+						said = max(said, time.Duration(p.RemainingMS)*time.Millisecond)
+					}
+				})
+				if said > 2*test.most {
+					t.Errorf("%v are said to be left", said)
+				}
+				took := time.Since(begin)
+				var r struct {
+					Meters []struct {
+						Address, Protocol, Options, Parity string
+						Baud                               int
+					}
+					Heard []struct {
+						Message string
+						AtLeast int `json:"at_least"`
+					}
+				}
+				if err := json.Unmarshal(reply, &r); err != nil {
+					t.Fatal(err)
+				}
+				var got []string
+				for _, m := range r.Meters {
+					got = append(got, fmt.Sprintf("%s %s?%s %d %s", m.Address, m.Protocol, m.Options, m.Baud, m.Parity))
+				}
+				slices.Sort(got)
+				want := slices.Sorted(slices.Values(test.want))
+				alike := 0
+				for _, h := range r.Heard {
+					alike += h.AtLeast
+				}
+				if !slices.Equal(got, want) || alike != test.alike || took > test.most {
+					t.Errorf("in %v: %q, and %d alike; want %q and %d within %v: %s", took, got, alike, want, test.alike, test.most, reply)
+				}
+			})
+		})
 	}
 }

@@ -218,19 +218,34 @@ func (b *Bridge) scanRoots(finders []protocol.Finder, speeds []int, parities []s
 	return roots, nil
 }
 
-// modesToTry combines speeds and parities. Where none are given it takes that of the line and those
-// that are usual for a protocol.
+// modesToTry combines speeds and parities. Where none are given it takes those that are usual for a protocol, and first
+// the mode of the line. A parity further back counts for as much as two speeds.
 func modesToTry(own protocol.Mode, speeds []int, parities []string, finder protocol.Finder) (modes []protocol.Mode) {
 	usualSpeeds, usualParities := finder.UsualModes()
 	if len(speeds) == 0 {
-		speeds = append([]int{own.Baud}, usualSpeeds...)
+		speeds = usualSpeeds
+		if !slices.Contains(speeds, own.Baud) {
+			speeds = append([]int{own.Baud}, speeds...)
+		}
 	}
 	if len(parities) == 0 {
-		parities = append([]string{own.Parity}, usualParities...)
+		parities = usualParities
+		if !slices.Contains(parities, own.Parity) {
+			parities = append([]string{own.Parity}, parities...)
+		}
 	}
-	for _, parity := range parities {
-		for _, speed := range speeds {
-			if mode := (protocol.Mode{Baud: speed, Parity: parity, Stop: own.Stop}); !slices.Contains(modes, mode) {
+	for far := range len(speeds) + 2*len(parities) {
+		for p, parity := range parities {
+			s := far - 2*p
+			if s < 0 || s >= len(speeds) {
+				continue
+			}
+			mode := protocol.Mode{Baud: speeds[s], Parity: parity, Stop: own.Stop}
+			switch {
+			case slices.Contains(modes, mode):
+			case mode == own:
+				modes = append([]protocol.Mode{own}, modes...)
+			default:
 				modes = append(modes, mode)
 			}
 		}

@@ -29,6 +29,14 @@ type Question struct {
 	// Levels is how often the question can be narrowed until it is about one address.
 	Levels int
 
+	// Rank orders questions that nobody can be asked: those that they are narrowed to are asked by rising rank,
+	// over all modes of the line.
+	Rank int
+
+	// Alike says what to do where several meters answer to this question at once though it cannot be narrowed:
+	// a sentence. Empty: they have the same address.
+	Alike string
+
 	// Matches reports whether a meter with this address text is asked.
 	Matches func(address string) bool
 

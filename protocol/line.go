@@ -92,6 +92,11 @@ type Line struct {
 	// 0: as long as the bus waits at all.
 	Soonest, Latest time.Duration
 
+	// LatestSignal is how long a question of a scan waits for a meter to begin its answer; 0: Latest. Most
+	// questions are to nobody, so that a bound matters even where the protocol sets none. A meter that takes
+	// longer is read all the same once it is named.
+	LatestSignal time.Duration
+
 	// ByteGap is the longest silence between two bytes of one answer; 0: 100 ms.
 	ByteGap time.Duration
 

@@ -91,6 +91,11 @@ func (b *Bus) SetMode(mode protocol.Mode) {
 	b.mode = mode
 }
 
+// HasModes reports whether any meter of the line has a mode of its own.
+func (b *Bus) HasModes() bool {
+	return slices.ContainsFunc(b.devices, func(d Device) bool { return d.listensAt() != protocol.Mode{} })
+}
+
 // Meters returns the meters of DL/T 645 on the line.
 func (b *Bus) Meters() []*Meter { return slices.Clone(b.options.Meters) }
 

@@ -29,6 +29,14 @@ func (n needs) latest(timeout time.Duration) time.Duration {
 	return n.Latest
 }
 
+// latestSignal is how long a scan waits for a meter to begin its answer.
+func (n needs) latestSignal(timeout time.Duration) time.Duration {
+	if n.LatestSignal == 0 {
+		return n.latest(timeout)
+	}
+	return n.LatestSignal
+}
+
 // quiet is the silence that the line must have had before a request.
 func (n needs) quiet(mode protocol.Mode) time.Duration {
 	if n.Quiet == nil {

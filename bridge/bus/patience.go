@@ -75,10 +75,10 @@ func (t *turnaround) patience(guess time.Duration) time.Duration {
 // always get the longest time, since they cannot be tried again, and so does the last try of
 // a read, in which the answer to the first may still come.
 func (b *Bus) patience(step *protocol.Step, tries int) time.Duration {
-	guess := needsOf(step).latest(b.config.Timeout)
 	if step.Class == protocol.ClassScan {
-		return min(guess+firstByte, b.config.Timeout)
+		return min(needsOf(step).latestSignal(b.config.Timeout)+firstByte, b.config.Timeout)
 	}
+	guess := needsOf(step).latest(b.config.Timeout)
 	if !step.Repeatable || step.Kind == protocol.KindCommand || tries > 1 {
 		return b.config.Timeout
 	}

@@ -43,8 +43,17 @@ type Search struct {
 	heard     []Riddle       // what was understood and is no meter that was found
 	questions int            // asked so far
 	spent     time.Duration
-	pace      map[protocol.Mode]pace // of the questions at each mode
+	pace      map[place]pace // of the questions of each protocol at each mode
+	alike     []Riddle       // where several answer whom no question tells apart
 }
+
+// A place is a protocol and a mode of the line.
+type place struct {
+	protocol string
+	mode     protocol.Mode
+}
+
+func (r Root) place() place { return place{r.Finder.Name(), r.Mode} }
 
 // A pace is how long questions took.
 type pace struct {
@@ -69,6 +78,9 @@ type Riddle struct {
 	Protocol string `json:"protocol"`
 	Baud     int    `json:"baud"`
 	Parity   string `json:"parity"`
+
+	// AtLeast is how many meters must be there, where several answer whom no question tells apart.
+	AtLeast int `json:"at_least,omitempty"`
 }
 
 // mostHeard bounds what a scan tells beside the meters that it found.
@@ -81,16 +93,18 @@ const fruitless = 3
 // Hear takes note of something that was understood in a mode.
 func (s *Search) Hear(mode protocol.Mode, message string) {
 	finder := s.current.Finder.Name()
-	h := Riddle{message, finder, mode.Baud, mode.Parity}
+	h := Riddle{Message: message, Protocol: finder, Baud: mode.Baud, Parity: mode.Parity}
 	if message != "" && len(s.heard) < mostHeard && !slices.Contains(s.heard, h) {
 		s.heard = append(s.heard, h)
 	}
 }
 
-// Riddles returns what was heard of meters that were not found. A late answer of one that was is none.
+// Riddles returns what was heard of meters that were not found, first where several answer whom no question tells
+// apart. A late answer of one that was found is none.
 func (s *Search) Riddles() (left []Riddle) {
+	left = slices.Clone(s.alike)
 	for _, h := range s.heard {
-		if !slices.ContainsFunc(s.found, func(f Meter) bool { return strings.Contains(h.Message, f.Address) }) {
+		if len(left) < mostHeard && !slices.ContainsFunc(s.found, func(f Meter) bool { return strings.Contains(h.Message, f.Address) }) {
 			left = append(left, h)
 		}
 	}
@@ -103,6 +117,7 @@ type branch struct {
 	Root
 	width   int // questions that one is narrowed to
 	garbled bool
+	several bool                // each time that it was asked
 	heard   []protocol.MeterKey // who answered
 	all     bool                // the question is about all meters
 }
@@ -115,6 +130,54 @@ type Root struct {
 
 func (b *branch) silent() bool { return !b.garbled && len(b.heard) == 0 }
 
+// isUnasked reports whether a branch is narrowed without a question.
+func (b *branch) isUnasked() bool { return len(b.Steps) == 0 && b.Levels > 0 }
+
+// open returns how many questions it takes to find whom a branch is about, if that is one meter.
+func (b *branch) open() int {
+	if b.isUnasked() {
+		return b.width
+	}
+	return b.Levels * b.width
+}
+
+// likely is open where so many meters are looked for as there are: among those whom nobody can ask at once they are
+// expected at the usual addresses, of this rank.
+func (b *branch) likely(rank int) int {
+	switch {
+	case !b.isUnasked():
+		return b.open()
+	case b.Rank > rank:
+		return 0
+	}
+	if first := b.Narrow()[0]; len(first.Steps) == 0 && first.Levels > 0 {
+		return widthOf(first)
+	}
+	return b.width
+}
+
+// lowestRank returns the lowest rank of what is narrowed without a question.
+func (s *Search) lowestRank() (rank int) {
+	first := true
+	for _, b := range append(slices.Clone(s.roots), s.pending...) {
+		if b.isUnasked() && (first || b.Rank < rank) {
+			rank, first = b.Rank, false
+		}
+	}
+	return rank
+}
+
+// widthOf returns how many questions one is narrowed to, with those to which unasked ones are narrowed in turn.
+func widthOf(q protocol.Question) (width int) {
+	for _, part := range q.Narrow() {
+		if len(part.Steps) == 0 {
+			width += widthOf(part)
+		}
+		width += len(part.Steps)
+	}
+	return width
+}
+
 // Run searches. It returns whether no other meter can be there, as far as asking tells.
 func (s *Search) Run(roots []Root) (sure bool, err error) {
 	for _, r := range roots {
@@ -122,7 +185,7 @@ func (s *Search) Run(roots []Root) (sure bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		s.roots = append(s.roots, branch{Question: question, Root: r, width: len(question.Narrow()), all: true})
+		s.roots = append(s.roots, branch{Question: question, Root: r, width: widthOf(question), all: true})
 	}
 	for len(s.roots) > 0 {
 		s.current, s.roots = s.roots[0], s.roots[1:]
@@ -139,7 +202,7 @@ func (s *Search) Run(roots []Root) (sure bool, err error) {
 	for len(s.pending) > 0 || len(s.spared) > 0 && !s.enough() {
 		ask := s.narrow
 		if len(s.pending) > 0 {
-			s.current = s.next()
+			s.current = s.take(s.next())
 		} else { // there must be more meters
 			s.current, ask = s.spared[0], s.askOdd
 			s.spared = s.spared[1:]
@@ -155,26 +218,44 @@ func (s *Search) Run(roots []Root) (sure bool, err error) {
 	return !s.doubtful && len(s.found) >= s.Wanted, nil
 }
 
-func (s *Search) enough() bool { return s.Wanted > 0 && len(s.found) >= s.Wanted }
+func (s *Search) enough() bool { return s.Wanted > 0 && s.missing() <= 0 }
+
+// missing returns how many of the meters that are wanted are neither found, nor known to be where nobody can tell
+// them apart.
+func (s *Search) missing() int {
+	missing := s.Wanted - len(s.found)
+	for _, riddle := range s.alike {
+		missing -= riddle.AtLeast
+	}
+	return missing
+}
 
 func (s *Search) skips(mode protocol.Mode) bool { return s.only != nil && *s.only != mode }
 
-// next takes the branch that promises most: where more than one meter must be, then where
-// most addresses are.
-func (s *Search) next() branch {
-	best := 0
+// next returns the place of the branch that promises most: where more than one meter must be, then where nobody
+// has been asked yet, then where most addresses are.
+func (s *Search) next() (best int) {
 	for i, b := range s.pending {
-		if better := cmp.Or(cmp.Compare(promise(b.garbled), promise(s.pending[best].garbled)), cmp.Compare(b.Levels, s.pending[best].Levels)); better > 0 {
+		than := &s.pending[best]
+		if better := cmp.Or(cmp.Compare(b.promise(), than.promise()), cmp.Compare(than.Rank, b.Rank), cmp.Compare(b.Levels, than.Levels)); better > 0 {
 			best = i
 		}
 	}
-	b := s.pending[best]
-	s.pending = slices.Delete(s.pending, best, best+1)
+	return best
+}
+
+// take takes a branch out of those that are pending.
+func (s *Search) take(i int) branch {
+	b := s.pending[i]
+	s.pending = slices.Delete(s.pending, i, i+1)
 	return b
 }
 
-func promise(garbled bool) int {
-	if garbled {
+func (b *branch) promise() int {
+	switch {
+	case b.garbled:
+		return 2
+	case b.isUnasked():
 		return 1
 	}
 	return 0
@@ -186,11 +267,10 @@ func (s *Search) follow() error {
 	begin, found := s.questions, len(s.found)
 	for len(s.pending) > 0 {
 		next := s.next()
-		if !next.garbled || s.questions-begin > fruitless*next.width {
-			s.pending = append(s.pending, next)
+		if b := &s.pending[next]; !b.garbled || s.questions-begin > fruitless*b.width {
 			return nil
 		}
-		s.current = next
+		s.current = s.take(next)
 		if err := s.narrow(&s.current); err != nil || s.enough() {
 			return err
 		}
@@ -209,7 +289,7 @@ func (s *Search) notice(b *branch) {
 	if b.garbled || len(b.heard) > 1 {
 		message = "several meters answer at " + at
 	}
-	s.signals = append(s.signals, Riddle{message, b.Finder.Name(), b.Mode.Baud, b.Mode.Parity})
+	s.signals = append(s.signals, Riddle{Message: message, Protocol: b.Finder.Name(), Baud: b.Mode.Baud, Parity: b.Mode.Parity})
 	if s.Noticed != nil {
 		s.Noticed()
 	}
@@ -233,7 +313,11 @@ func (s *Search) narrow(b *branch) error {
 	}
 	parts := make([]branch, 0, b.width)
 	for _, question := range b.Narrow() {
-		parts = append(parts, branch{Question: question, Root: b.Root, width: b.width})
+		part := branch{Question: question, Root: b.Root, width: b.width}
+		if part.isUnasked() {
+			part.width = widthOf(question)
+		}
+		parts = append(parts, part)
 	}
 	for _, key := range b.heard {
 		// Where the address of a meter is itself a pattern, like the short ones of 1997, it answers
@@ -244,10 +328,10 @@ func (s *Search) narrow(b *branch) error {
 	}
 	rounds := max(1, expected)
 	for range rounds {
-		s.rest = len(parts)
+		s.rest = b.width
 		for i := range parts {
-			s.rest--
 			part := &parts[i]
+			s.rest -= len(part.Steps)
 			// Who answered to the whole must be in one of the parts.
 			known := slices.ContainsFunc(b.heard, func(key protocol.MeterKey) bool { return part.Matches(key.Text) })
 			for try := 0; part.silent() && (try == 0 || known && try < signalTries); try++ {
@@ -256,6 +340,7 @@ func (s *Search) narrow(b *branch) error {
 				}
 			}
 		}
+		s.tellAlike(parts)
 		count := 0
 		for _, part := range parts {
 			count += len(part.heard)
@@ -272,6 +357,30 @@ func (s *Search) narrow(b *branch) error {
 	}
 	s.doubtful = true // noise, or meters that answer to some patterns only
 	return s.askOdd(b)
+}
+
+// tellAlike takes note of questions to which several have answered each time though they cannot be narrowed. On a line
+// that garbles everything that means nothing: half of all questions at least must have been left unanswered.
+func (s *Search) tellAlike(parts []branch) {
+	silent := 0
+	for _, part := range parts {
+		if part.silent() {
+			silent++
+		}
+	}
+	for _, part := range parts {
+		if part.Levels > 0 || !part.several || 2*silent < len(parts) {
+			continue
+		}
+		message := part.Alike
+		if message == "" {
+			message = fmt.Sprintf("several meters answer at once to the address %s: no two may have the same", part.Pattern)
+		}
+		told := slices.ContainsFunc(s.alike, func(r Riddle) bool { return r.Message == message && r.Protocol == part.Finder.Name() })
+		if !told && len(s.alike) < mostHeard { // a port without modes has the same ones at each
+			s.alike = append(s.alike, Riddle{message, part.Finder.Name(), part.Mode.Baud, part.Mode.Parity, 2})
+		}
+	}
 }
 
 // askOdd asks for the meters of a branch whose addresses are none that a meter should have.
@@ -294,11 +403,12 @@ func (s *Search) askOdd(b *branch) error {
 // inquire asks the question of a branch in every way. If anything comes the branch is to be
 // narrowed, unless it is about one address; also if there is no way to ask it.
 func (s *Search) inquire(b *branch) error {
-	if len(b.Steps) == 0 && b.Levels > 0 && !s.skips(b.Mode) {
+	if b.isUnasked() && !s.skips(b.Mode) {
 		s.pending = append(s.pending, *b)
 		return nil
 	}
 	for try := 0; try == 0 || b.Levels == 0 && b.garbled && len(b.heard) == 0 && try < signalTries; try++ {
+		garbled := false
 		for _, step := range b.Steps {
 			if s.skips(b.Mode) {
 				return nil
@@ -306,7 +416,7 @@ func (s *Search) inquire(b *branch) error {
 			address, err := s.question(b.Mode, step)
 			switch {
 			case errors.Is(err, protocol.ErrGarbled):
-				b.garbled = true
+				b.garbled, garbled = true, true
 			case errors.Is(err, protocol.ErrSilent):
 			case errors.Is(err, protocol.ErrUnsupported):
 				s.doubtful = true // nobody knows who would have answered
@@ -320,16 +430,18 @@ func (s *Search) inquire(b *branch) error {
 				}
 			}
 		}
-	}
-	if b.all && !b.silent() && !s.skips(b.Mode) {
-		s.notice(b)
+		b.several = garbled && len(b.heard) == 0 && (try == 0 || b.several)
 	}
 	switch {
 	case b.silent() || s.skips(b.Mode):
+		return nil
 	case b.Levels > 0:
 		s.pending = append(s.pending, *b)
 	case len(b.heard) == 0:
 		s.doubtful = true // two meters of one address, or a line that garbles everything
+	}
+	if b.all { // with a forecast that knows of it
+		s.notice(b)
 	}
 	return nil
 }
@@ -380,9 +492,10 @@ func (s *Search) question(mode protocol.Mode, step protocol.Step) (address proto
 	s.questions++
 	s.spent += took
 	if s.pace == nil {
-		s.pace = map[protocol.Mode]pace{}
+		s.pace = map[place]pace{}
 	}
-	s.pace[mode] = pace{s.pace[mode].questions + 1, s.pace[mode].spent + took}
+	at := place{s.current.Finder.Name(), mode}
+	s.pace[at] = pace{s.pace[at].questions + 1, s.pace[at].spent + took}
 	if s.Asked != nil {
 		s.Asked()
 	}
@@ -392,18 +505,18 @@ func (s *Search) question(mode protocol.Mode, step protocol.Step) (address proto
 // Left guesses how many questions are still to be asked: each branch leads to one more meter. Of a search that ends
 // when enough are found it is those until then.
 func (s *Search) Left() (left int) {
-	s.eachLeft(func(_ protocol.Mode, questions int) { left += questions })
+	s.eachLeft(func(_ Root, questions int) { left += questions })
 	return left
 }
 
-// Remaining guesses how long the search will still take: questions at a mode as long as those before, and where
+// Remaining guesses how long the search will still take: questions of a protocol at a mode as long as those before, and where
 // there were none, as those at all modes.
 func (s *Search) Remaining() (remaining time.Duration) {
 	if s.questions == 0 {
 		return 0
 	}
-	s.eachLeft(func(mode protocol.Mode, questions int) {
-		p, known := s.pace[mode]
+	s.eachLeft(func(at Root, questions int) {
+		p, known := s.pace[at.place()]
 		if !known {
 			p = pace{s.questions, s.spent}
 		}
@@ -412,55 +525,65 @@ func (s *Search) Remaining() (remaining time.Duration) {
 	return remaining
 }
 
-// eachLeft calls yield with a guess of how many questions are still to be asked, by mode.
-func (s *Search) eachLeft(yield func(mode protocol.Mode, questions int)) {
+// eachLeft calls yield with a guess of how many questions are still to be asked, by protocol and mode.
+func (s *Search) eachLeft(yield func(at Root, questions int)) {
 	if s.Wanted == 0 {
-		s.eachOpen(yield)
+		s.eachOpen(yield, (*branch).open)
 		return
 	}
-	missing := s.Wanted - len(s.found)
+	missing := s.missing()
 	if missing <= 0 {
 		return
 	}
 	// Of so many meters that are anywhere among the answers to so many questions, the last answers to this one.
-	until := func(mode protocol.Mode, questions int) { yield(mode, (questions*missing+missing)/(missing+1)) }
+	until := func(at Root, questions int) { yield(at, (questions*missing+missing)/(missing+1)) }
 	several := false // are known to be somewhere: there the missing ones are, of which each answers to another part
 	if s.current.garbled && s.narrowing {
 		several = true
-		until(s.current.Mode, s.rest)
+		until(s.current.Root, s.rest)
 	}
 	for _, b := range s.pending {
 		if b.garbled {
 			several = true
-			until(b.Mode, b.width)
+			until(b.Root, b.width)
 		}
 	}
 	if !several {
-		s.eachOpen(until)
+		rank := s.lowestRank()
+		s.eachOpen(until, func(b *branch) int { return b.likely(rank) })
 		if missing > 1 && len(s.roots) > 0 {
-			until(s.current.Mode, s.current.width) // several at once are heard, and then asked for
+			until(s.current.Root, s.current.width) // several at once are heard, and then asked for
 		}
 		return
 	}
 	for _, b := range s.roots { // they come before the several
 		if b.Mode == s.current.Mode {
-			yield(b.Mode, len(b.Steps))
+			yield(b.Root, len(b.Steps))
 		}
 	}
 }
 
-// eachOpen calls yield with the questions that all that is still open would take, by mode.
-func (s *Search) eachOpen(yield func(mode protocol.Mode, questions int)) {
+// eachOpen calls yield with the questions that all that is still open would take, by protocol and mode: of a branch
+// as many as open returns.
+func (s *Search) eachOpen(yield func(at Root, questions int), open func(b *branch) int) {
 	for _, b := range s.roots {
-		if !s.skips(b.Mode) {
-			yield(b.Mode, len(b.Steps))
+		switch {
+		case s.skips(b.Mode):
+		case b.isUnasked():
+			yield(b.Root, open(&b))
+		default:
+			yield(b.Root, len(b.Steps))
 		}
 	}
 	if s.rest > 0 {
-		yield(s.current.Mode, s.rest+(s.current.Levels-1)*s.current.width)
+		questions := s.rest
+		if !s.current.isUnasked() {
+			questions += (s.current.Levels - 1) * s.current.width
+		}
+		yield(s.current.Root, questions)
 	}
 	for _, b := range s.pending {
-		yield(b.Mode, b.Levels*b.width)
+		yield(b.Root, open(&b))
 	}
 }
 

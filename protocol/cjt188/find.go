@@ -1,6 +1,10 @@
 package cjt188
 
-import "dlt645-mqtt/protocol"
+import (
+	"fmt"
+
+	"dlt645-mqtt/protocol"
+)
 
 // searchTypes are the types that are looked for singly where more than one meter answers: those of the
 // standard, for each may have an answer of its own.
@@ -31,6 +35,7 @@ func (m *Meters) Find(pattern string) (protocol.Question, error) {
 			questions = append(questions, protocol.Question{
 				Pattern: Anyone.String(),
 				Steps:   []protocol.Step{m.signal(Anyone, way{t, AsWritten}, AddressData), m.signal(Anyone, way{t, LowFirst}, CurrentData)},
+				Alike:   fmt.Sprintf("several meters of type %s answer at once, and CJ/T 188 has no question that only one of them answers: take their addresses from their plates, and name each as ADDRESS@188?type=%s", t, t),
 				// Which meters it is about is told by their types, which no address shows.
 				Matches: func(string) bool { return false },
 				Narrow:  func() []protocol.Question { return nil },
@@ -71,7 +76,7 @@ func (m *Meters) signal(to Address, w way, di DI) protocol.Step {
 		request.Control = ReadAddress
 	}
 	answer := answerTo(request, di, ser)
-	answer.anySer = m.options.anySer
+	answer.anySer = true // a late answer is a sign of life as well
 	return protocol.Step{
 		Meter: m.key(to), Line: &line, Class: protocol.ClassScan, Kind: protocol.KindValue, Repeatable: true,
 		First: protocol.Exchange{

@@ -66,7 +66,9 @@ func (m *Meters) Family() string { return Name }
 var line = protocol.Line{
 	WakeUp: wakeUp, WakeUps: 4, Leading: 4,
 	Soonest: 20 * time.Millisecond, ByteGap: 550 * time.Millisecond,
-	Longest: 4 + minimumSize + 100,
+	// A meter that the first question of a scan has only woken answers one of the others.
+	LatestSignal: 500 * time.Millisecond,
+	Longest:      4 + minimumSize + 100,
 }
 
 // key returns the key of the meter at an address, as it is configured.

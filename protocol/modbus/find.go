@@ -6,8 +6,12 @@ import (
 	"dlt645-mqtt/protocol"
 )
 
+// lastOfRank are the last addresses of each rank: makers deliver slaves at 1 or another low address, and few lines
+// have many.
+var lastOfRank = []int{16, 64, lastAddress}
+
 // Find returns the question whether slaves are there. The protocol has no question to all slaves that
-// they would answer, so that each address is asked by itself.
+// they would answer, so that each address is asked by itself, those that are usual first.
 func (m *Meters) Find(pattern string) (protocol.Question, error) {
 	if pattern != "" {
 		address, err := ParseAddress(pattern)
@@ -17,16 +21,36 @@ func (m *Meters) Find(pattern string) (protocol.Question, error) {
 		return m.question(address), nil
 	}
 	return protocol.Question{
-		Levels:  1,
+		Levels:  2,
 		Matches: func(string) bool { return true },
-		Narrow: func() []protocol.Question {
-			questions := make([]protocol.Question, 0, lastAddress)
-			for address := firstAddress; address <= lastAddress; address++ {
+		Narrow: func() (ranks []protocol.Question) {
+			from := firstAddress
+			for rank, last := range lastOfRank {
+				ranks = append(ranks, m.among(from, last, rank))
+				from = last + 1
+			}
+			return ranks
+		},
+	}, nil
+}
+
+// among returns the question for slaves of these addresses, which is narrowed to one for each.
+func (m *Meters) among(from, last, rank int) protocol.Question {
+	return protocol.Question{
+		Pattern: fmt.Sprintf("%d-%d", from, last),
+		Levels:  1,
+		Rank:    rank,
+		Matches: func(text string) bool {
+			address, err := ParseAddress(text)
+			return err == nil && from <= int(address) && int(address) <= last
+		},
+		Narrow: func() (questions []protocol.Question) {
+			for address := from; address <= last; address++ {
 				questions = append(questions, m.question(byte(address)))
 			}
 			return questions
 		},
-	}, nil
+	}
 }
 
 // question asks one slave for a register that every map has: its first. An exception is a sign of life

@@ -55,6 +55,8 @@ var line = protocol.Line{
 		return mode.Duration(7) / 2
 	},
 	Soonest: 5 * time.Millisecond, ByteGap: 100 * time.Millisecond, Longest: mostFrame,
+	// Manuals promise 50 to 200 ms; each address has to be asked.
+	LatestSignal: 300 * time.Millisecond,
 }
 
 func (m *Meters) key(address byte) protocol.MeterKey {

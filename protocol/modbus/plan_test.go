@@ -591,7 +591,24 @@ func TestFind(t *testing.T) {
 		t.Fatal(question, err)
 	}
 	found := 0
-	for _, part := range question.Narrow() {
+	var parts []protocol.Question
+	asked := map[string]bool{}
+	for rank, among := range question.Narrow() {
+		if among.Rank != rank || len(among.Steps) != 0 || among.Levels != 1 {
+			t.Errorf("%+v at %d", among, rank)
+		}
+		for _, part := range among.Narrow() {
+			if asked[part.Pattern] || !among.Matches(part.Pattern) {
+				t.Errorf("%s is asked twice, or not where it belongs", part.Pattern)
+			}
+			asked[part.Pattern] = true
+			parts = append(parts, part)
+		}
+	}
+	if len(parts) != 247 || parts[0].Pattern != "1" || parts[246].Pattern != "247" {
+		t.Errorf("%d addresses are asked, %s to %s", len(parts), parts[0].Pattern, parts[len(parts)-1].Pattern)
+	}
+	for _, part := range parts {
 		token := trickle(t, part.Steps[0].First.Answer, s.answer(t, part.Steps[0].First.Request))
 		if token == nil {
 			continue

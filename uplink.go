@@ -221,7 +221,7 @@ func runUplink(ctx context.Context, arguments []string, _ io.Reader, out, stderr
 // uplinkFlags are the options that model and check share.
 type uplinkFlags struct {
 	*flag.FlagSet
-	cloud, table, keys *string
+	cloud, table, keys, devices *string
 }
 
 func newUplinkFlags(name, text string, stderr io.Writer) uplinkFlags {
@@ -231,56 +231,77 @@ func newUplinkFlags(name, text string, stderr io.Writer) uplinkFlags {
 		f, f.String("cloud", e.Cloud, "the `cloud`, instead of DLT645_UPLINK_CLOUD"),
 		f.String("points", readEnvironment().Points, "the point table, a CSV `file` or basic, instead of DLT645_POINTS"),
 		f.String("keys", e.Keys, "the `file` item,key, instead of DLT645_UPLINK_KEYS"),
+		f.String("devices", e.Devices, "the `file` of the devices, instead of DLT645_UPLINK_DEVICES: where it has prefixes, each key has its meter's"),
 	}
 }
 
 // properties reads the items of the point table as properties of a thing model.
-func (f *uplinkFlags) properties() ([]dialect.Property, uplink.Keys, config, error) {
+func (f *uplinkFlags) properties() ([]dialect.Property, config, error) {
 	var keys uplink.Keys
+	var devices []dialect.Device
+	if *f.devices != "" {
+		roots := strings.Split(readUplinkEnvironment().Roots, ",")
+		data, err := os.ReadFile(*f.devices)
+		if err == nil {
+			devices, err = uplink.ReadDevices(data, roots)
+		}
+		if err != nil {
+			return nil, config{}, fmt.Errorf("%s: %w", *f.devices, err)
+		}
+	}
 	if *f.keys != "" {
 		data, err := os.ReadFile(*f.keys)
 		if err == nil {
 			keys, err = uplink.ReadKeys(data)
 		}
 		if err != nil {
-			return nil, nil, config{}, fmt.Errorf("%s: %w", *f.keys, err)
+			return nil, config{}, fmt.Errorf("%s: %w", *f.keys, err)
 		}
 	}
-	if err := f.nameMeters(); err != nil {
-		return nil, nil, config{}, err
+	if err := f.nameMeters(devices); err != nil {
+		return nil, config{}, err
 	}
 	if os.Getenv("DLT645_BUS_URL") == "" {
 		if err := os.Setenv("DLT645_BUS_URL", "sim://"); err != nil { // it is not opened
-			return nil, nil, config{}, err
+			return nil, config{}, err
 		}
 	}
 	if err := os.Setenv("DLT645_POINTS", *f.table); err != nil {
-		return nil, nil, config{}, err
+		return nil, config{}, err
 	}
 	c, err := readConfig(false)
 	if err != nil {
-		return nil, nil, config{}, err
+		return nil, config{}, err
 	}
-	return uplink.Properties(items(c), keys), keys, c, nil
+	return uplink.Properties(*f.cloud, polled(c), devices, keys), c, nil
 }
 
-// nameMeters sets DLT645_METERS, unless it is set, to the names in the point table, with addresses
-// that nobody asks: a model is about items.
-func (f *uplinkFlags) nameMeters() error {
+// nameMeters sets DLT645_METERS, unless it is set, to the names in the point table and the devices file, with
+// addresses that nobody asks: a model is about items.
+func (f *uplinkFlags) nameMeters(devices []dialect.Device) error {
 	if os.Getenv("DLT645_METERS") != "" {
 		return nil
 	}
-	names := []string{"meter"}
+	var names []string
+	add := func(name string) {
+		if meterName.MatchString(name) && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	for _, d := range devices {
+		add(d.Meter)
+	}
 	if *f.table != points.BasicText && *f.table != points.OffText {
 		data, err := os.ReadFile(*f.table)
 		if err != nil {
 			return err
 		}
 		for _, name := range points.Meters(data) {
-			if meterName.MatchString(name) {
-				names = append(names, name)
-			}
+			add(name)
 		}
+	}
+	if names == nil {
+		names = []string{"meter"}
 	}
 	for i, name := range names {
 		names[i] = fmt.Sprintf("%s=%012d", name, i+1)
@@ -288,23 +309,26 @@ func (f *uplinkFlags) nameMeters() error {
 	return os.Setenv("DLT645_METERS", strings.Join(names, ","))
 }
 
-// items returns what is known of each item of the point table, once each, in its order.
-func items(c config) (all []protocol.Description) {
-	seen := map[string]bool{}
+// polled returns what the point table has of each meter, in its order.
+func polled(c config) (all []uplink.Polled) {
+	relays := map[string]string{} // the items that say how the relays of meters are
+	for _, m := range c.meters {
+		if catalogue, ok := m.Protocol.(protocol.Catalogue); ok {
+			relays[m.Name] = catalogue.Playing(protocol.RoleRelay)
+		}
+	}
 	for _, p := range c.points.Points {
-		if seen[p.Item] {
-			continue
+		i := slices.IndexFunc(all, func(of uplink.Polled) bool { return of.Meter == p.Meter })
+		if i < 0 {
+			i = len(all)
+			all = append(all, uplink.Polled{Meter: p.Meter})
 		}
-		seen[p.Item] = true
-		description := protocol.Description{Name: p.Item, Form: protocol.FormText}
-		for _, name := range []string{c.protocol.Name()} {
-			if catalogue, ok := c.protocols[name].(protocol.Catalogue); ok {
-				if known, ok := catalogue.Describe(p.Item); ok {
-					description = known
-				}
-			}
+		description := p.Description
+		description.Name = p.Item
+		all[i].Items = append(all[i].Items, description)
+		if relay := relays[p.Meter]; relay != "" && (relay == p.Item || strings.HasPrefix(relay, p.Item+".")) {
+			all[i].Relay = true
 		}
-		all = append(all, description)
 	}
 	return all
 }
@@ -316,7 +340,7 @@ func runUplinkModel(arguments []string, out, stderr io.Writer) int {
 	if status, done := parseOptions(f.FlagSet, arguments); done {
 		return status
 	}
-	properties, _, c, err := f.properties()
+	properties, c, err := f.properties()
 	if err != nil {
 		complain(stderr, "the configuration cannot be used", err)
 		return statusConfiguration
@@ -336,7 +360,7 @@ func runUplinkCheck(arguments []string, out, stderr io.Writer) int {
 	if status, done := parseOptions(f.FlagSet, arguments); done {
 		return status
 	}
-	properties, _, _, err := f.properties()
+	properties, _, err := f.properties()
 	if err != nil {
 		complain(stderr, "the configuration cannot be used", err)
 		return statusConfiguration
@@ -387,7 +411,7 @@ func runUplinkSign(arguments []string, out, stderr io.Writer) int {
 		complain(stderr, "the configuration cannot be used", err)
 		return statusConfiguration
 	}
-	d, err := dialect.New(u.Cloud, u.Options)
+	d, err := uplink.NewDialect(u)
 	if err != nil {
 		complain(stderr, "uplink sign", err)
 		return statusConfiguration

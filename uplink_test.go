@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -206,6 +207,48 @@ func TestUplinkFromMeterToCloud(t *testing.T) {
 	}
 }
 
+// TestUplinkStateAsEvent has a model in which the state of a meter is an event, as that of an LS-D3000: the
+// event comes at each change, and not again with a new connection.
+func TestUplinkStateAsEvent(t *testing.T) {
+	b := startMosquitto(t, freeAddress(t), "allow_anonymous true")
+	config := aliyunCloud(nil)
+	config.Kick = func(m cloud.Message) bool { return strings.Contains(string(m.Payload), `"2_ua":{"value":221`) }
+	c := startCloud(t, config)
+	publisher := bridgeClient(t, b, "dlt645", "main", "shop")
+	variables := aliyunGateway(t, b.address, c.Address, "dlt645", "meter,prefix\nmain,1_\nshop,2_\n")
+	keys := filepath.Join(t.TempDir(), "keys.csv")
+	writeFile(t, keys, "item,key\nvoltage_a,ua\ndev_state,event:{prefix}state\n")
+	variables["DLT645_UPLINK_KEYS"] = keys
+	startUplink(t, variables)
+	retained := func(p *paho.Publish) { p.Retain = true }
+	voltage := func(meter string, value, second int) {
+		publisher.publish("dlt645/meter/"+meter+"/state", fmt.Sprintf(`{"voltage_a":%d,"time":"2026-11-20T18:00:%02d+08:00"}`, value, second), retained)
+	}
+	voltage("main", 220, 1)
+	awaitMessage(t, c, 0, has("property/post", `"1_ua":{"value":220`))
+	publisher.publish("dlt645/meter/shop/availability", "offline", retained)
+	awaitMessage(t, c, 0, has("thing/event/2_state/post", `"value":{"2_dev_state":0}`))
+	voltage("shop", 221, 2) // ends the connection
+	awaitMessage(t, c, 0, has("property/post", `"2_ua":{"value":221`))
+	publisher.publish("dlt645/meter/shop/availability", "online", retained)
+	awaitMessage(t, c, 0, has("thing/event/2_state/post", `"value":{"2_dev_state":1}`))
+	if connects, _ := c.Connects(); connects < 2 {
+		t.Errorf("%d connections, so that nothing was shown", connects)
+	}
+	all, _ := c.Messages()
+	events := ""
+	for _, m := range all {
+		if strings.Contains(m.Topic, "state/post") {
+			_, value, _ := strings.Cut(string(m.Payload), `"value":`)
+			value, _, _ = strings.Cut(value, "}")
+			events += value + "}"
+		}
+	}
+	if want := `{"2_dev_state":0}{"2_dev_state":1}`; events != want {
+		t.Errorf("the events are %s, want %s", events, want)
+	}
+}
+
 // bridgeClient publishes as a bridge does.
 func bridgeClient(t *testing.T, b *testBroker, root string, meters ...string) *client {
 	t.Helper()
@@ -354,7 +397,7 @@ func TestUplinkModelAndCheck(t *testing.T) {
 	if status != 0 {
 		t.Fatalf("status %d: %s", status, stderr)
 	}
-	for _, want := range []string{`"productKey": "a1Meter"`, `"identifier": "voltage_a"`, `"name": "A相电压"`, `"step": "0.1"`, `"unit": "V"`, `"identifier": "relay"`, `"thing.service.relay"`} {
+	for _, want := range []string{`"productKey": "a1Meter"`, `"identifier": "voltage_a"`, `"name": "A相电压"`, `"step": "0.1"`, `"unit": "V"`, `"identifier": "relay"`, `"thing.service.relay"`, `"identifier": "online"`} {
 		if !strings.Contains(model, want) {
 			t.Errorf("the model has no %s", want)
 		}
@@ -371,6 +414,73 @@ func TestUplinkModelAndCheck(t *testing.T) {
 	}
 }
 
+// TestUplinkChecksFlatMode holds the model of an LS-D3000's customer against point table, devices and keys: each
+// meter's keys with its prefix, its state as the output of an event, the relay only where it is read.
+func TestUplinkChecksFlatMode(t *testing.T) {
+	const tsl = `{"properties":[
+		{"identifier":"1_ua","dataType":{"type":"double"}},{"identifier":"1_ep","dataType":{"type":"double"}},{"identifier":"2_ua","dataType":{"type":"text"}}],
+		"events":[{"identifier":"post","outputData":[{"identifier":"1_ua"}]},
+		{"identifier":"state","outputData":[{"identifier":"1_dev_state"},{"identifier":"2_dev_state"}]}]}`
+	directory := t.TempDir()
+	file := func(name, content string) string {
+		path := filepath.Join(directory, name)
+		writeFile(t, path, content)
+		return path
+	}
+	table := file("points.csv", "meter,item,interval\nmain,voltage_a,10s\nmain,forward_active_energy,15m\nshop,voltage_a,10s\n")
+	devices, model := file("devices.csv", "meter,prefix\nmain,1_\nshop,2_\n"), file("tsl.json", tsl)
+	for _, row := range []struct {
+		name, table, keys string
+		want              []string
+	}{
+		{"no keys", table, "item,key\n", []string{
+			"voltage_a: the model has no property 1_voltage_a; line for the keys file: voltage_a,IDENTIFIER, without the 1_ in front",
+			"forward_active_energy: the model has no property 1_forward_active_energy; line for the keys file: forward_active_energy,IDENTIFIER, without the 1_ in front",
+			"dev_state: the model has 1_dev_state as an output of an event; line for the keys file: dev_state,event:state",
+			"voltage_a: the model has no property 2_voltage_a; line for the keys file: voltage_a,IDENTIFIER, without the 2_ in front",
+			"dev_state: the model has 2_dev_state as an output of an event; line for the keys file: dev_state,event:state",
+		}},
+		{"keys, and one of another type", table, "item,key\nvoltage_a,ua\nforward_active_energy,ep\ndev_state,event:state\n", []string{
+			"voltage_a: the model's property 2_ua is of type text, which does not take a number",
+		}},
+		{"a wrong event", table, "item,key\nvoltage_a,ua\nforward_active_energy,ep\ndev_state,event:{prefix}state\n", []string{
+			"dev_state: the model has no event 1_state with an output 1_dev_state",
+			"voltage_a: the model's property 2_ua is of type text, which does not take a number",
+			"dev_state: the model has no event 2_state with an output 2_dev_state",
+		}},
+		{"the relay is read", file("relay.csv", "meter,item\nmain,status_3.relay_open\n"), "item,key\nstatus_3.relay_open,ep\ndev_state,event:state\n", []string{
+			"relay: the model has no property 1_relay; line for the keys file: relay,IDENTIFIER, without the 1_ in front",
+		}},
+	} {
+		status, out, stderr := execute(t, "", "uplink", "check", "-cloud", "aliyun", "-points", row.table, "-devices", devices, "-keys", file("keys.csv", row.keys), "-model", model)
+		if got := strings.Split(strings.TrimSpace(out), "\n"); status != 1 || !slices.Equal(got, row.want) {
+			t.Errorf("%s: status %d, %s\n%s\nwant\n%s", row.name, status, stderr, out, strings.Join(row.want, "\n"))
+		}
+	}
+	// The model that is made for them has the same prefixes, and the state as a property unless it is an event.
+	for _, row := range []struct {
+		keys string
+		want bool
+	}{{"item,key\nvoltage_a,ua\n", true}, {"item,key\ndev_state,event:state\n", false}} {
+		status, out, stderr := execute(t, "", "uplink", "model", "-cloud", "aliyun", "-points", table, "-devices", devices, "-keys", file("keys.csv", row.keys))
+		if status != 0 || !strings.Contains(out, `"1_forward_active_energy"`) || strings.Contains(out, `"2_dev_state"`) != row.want {
+			t.Errorf("the model with the keys %q: status %d, %s%s", row.keys, status, stderr, out)
+		}
+	}
+}
+
+// TestUplinkModelKnowsEachProtocol has a meter of another protocol than the usual: its numbers are numbers.
+func TestUplinkModelKnowsEachProtocol(t *testing.T) {
+	setAll(t, map[string]string{"DLT645_METERS": "main=000000000001,rail=7@modbus/dtsu666"})
+	table := filepath.Join(t.TempDir(), "points.csv")
+	writeFile(t, table, "meter,item\nmain,forward_active_energy\nrail,voltage_ab\n")
+	status, out, stderr := execute(t, "", "uplink", "model", "-cloud", "jetlinks", "-points", table)
+	_, voltage, _ := strings.Cut(out, `"voltage_ab"`)
+	if voltage, _, _ = strings.Cut(voltage, "expands"); status != 0 || !strings.Contains(voltage, `"double"`) {
+		t.Errorf("status %d, %s: voltage_ab is %s", status, stderr, voltage)
+	}
+}
+
 // TestUplinkSignHidesSecrets shows all that a login carries but the secret ones.
 func TestUplinkSignHidesSecrets(t *testing.T) {
 	for cloudName, variables := range map[string]map[string]string{
@@ -383,7 +493,12 @@ func TestUplinkSignHidesSecrets(t *testing.T) {
 		if status != 0 || strings.Contains(out+stderr, "SECRETSECRET") || !strings.Contains(out, "characters") {
 			t.Errorf("%s: status %d: %s%s", cloudName, status, out, stderr)
 		}
-		if _, out, _ = execute(t, "", "uplink", "sign", "-show"); strings.Contains(out, "characters") {
+		if cloudName == "aliyun" { // prefixes do not hinder it
+			devices := filepath.Join(t.TempDir(), "devices.csv")
+			writeFile(t, devices, "meter,prefix\nmain,1_\n")
+			t.Setenv("DLT645_UPLINK_DEVICES", devices)
+		}
+		if _, out, _ = execute(t, "", "uplink", "sign", "-show"); !strings.Contains(out, "password") || strings.Contains(out, "characters") {
 			t.Errorf("%s: -show does not show: %s", cloudName, out)
 		}
 	}

@@ -90,13 +90,16 @@ func newDevices(rows []dialect.Device) *devices {
 // flat reports whether rows of the devices file mean flat mode.
 func flat(rows []dialect.Device) bool { return len(rows) == 0 || rows[0].Name == "" }
 
+// defaultPrefix is what the keys of a meter begin with that the devices file does not name.
+func defaultPrefix(meter string) string { return dialect.Key(meter) + "_" }
+
 // of returns the device of a meter, or nil if the cloud is not to hear of it.
 func (d *devices) of(id meterID) *dialect.Device {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	device := d.list[id]
 	if device == nil && d.open {
-		device = &dialect.Device{Root: id.root, Meter: id.meter, Prefix: dialect.Key(id.meter) + "_"}
+		device = &dialect.Device{Root: id.root, Meter: id.meter, Prefix: defaultPrefix(id.meter)}
 		d.list[id] = device
 	}
 	return device

@@ -176,11 +176,17 @@ func (f *flow) add(posts []dialect.Post) {
 func (f *flow) tell(ctx context.Context, s *session, filler *backfill) error {
 	come, gone := f.presence.news(f.meters)
 	told := s.taken
+	_, event := f.config.Keys.state(f.devices.open)
 	for _, news := range []struct {
+		online  bool
 		devices []*dialect.Device
 		write   func([]*dialect.Device, time.Time, dialect.IDs) []dialect.Post
-	}{{gone, f.dialect.Withdraw}, {come, f.dialect.Announce}} {
-		for _, group := range f.groups(news.devices) {
+	}{{false, gone, f.dialect.Withdraw}, {true, come, f.dialect.Announce}} {
+		devices := news.devices
+		if event != "" {
+			devices = f.presence.moved(devices, news.online)
+		}
+		for _, group := range f.groups(devices) {
 			err := f.postNews(ctx, s, news.write(group, time.Now(), f.id))
 			f.noteTold(group, errors.Is(err, errLost) && ctx.Err() == nil, told)
 			if err != nil {
@@ -188,6 +194,7 @@ func (f *flow) tell(ctx context.Context, s *session, filler *backfill) error {
 			}
 			told = true
 		}
+		f.presence.mark(news.devices, news.online)
 	}
 	filler.begin(ctx)
 	return nil

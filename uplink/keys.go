@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"dlt645-mqtt/uplink/dialect"
 )
@@ -35,6 +36,19 @@ func ReadKeys(data []byte) (Keys, error) {
 	return keys, errors.Join(complaints...)
 }
 
+// eventMark stands before the name of an event that says the state of a meter, in the place of a property.
+const eventMark = "event:"
+
+// state returns the key, or the event, that says whether a meter can be reached; empty ones where the file
+// does not say.
+func (k Keys) state(flat bool) (key, event string) {
+	key = k[dialect.StateItem(flat)]
+	if event, ok := strings.CutPrefix(key, eventMark); ok {
+		return "", event
+	}
+	return key, ""
+}
+
 // of returns the key of an item.
 func (k Keys) of(item string) string {
 	if key := k[item]; key != "" {
@@ -47,7 +61,11 @@ func (k Keys) of(item string) string {
 func (k Keys) check(rule dialect.Rule) error {
 	var complaints []error
 	for _, item := range slices.Sorted(maps.Keys(k)) {
-		if err := rule.Check(k[item]); err != nil {
+		key := k[item]
+		if event, ok := strings.CutPrefix(key, eventMark); ok && (item == dialect.StateItem(true) || item == dialect.StateItem(false)) {
+			key = strings.ReplaceAll(event, "{prefix}", "")
+		}
+		if err := rule.Check(key); err != nil {
 			complaints = append(complaints, fmt.Errorf("item %s: %w (DLT645_UPLINK_KEYS)", item, err))
 		}
 	}

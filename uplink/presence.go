@@ -20,6 +20,8 @@ type presence struct {
 	told    map[meterID]bool // what this connection to the cloud has been told
 	retired map[meterID]bool // meters that a bridge has removed
 
+	marked map[meterID]bool // the last state that went out as an event
+
 	away map[meterID]time.Time // since when, of meters that cannot be reached
 	gaps []gap                 // that have ended
 }
@@ -33,7 +35,7 @@ type gap struct {
 func newPresence(d *devices) *presence {
 	return &presence{
 		devices: d, changed: make(chan struct{}, 1),
-		bridges: map[string]bool{}, meters: map[meterID]bool{}, told: map[meterID]bool{}, retired: map[meterID]bool{}, away: map[meterID]time.Time{},
+		bridges: map[string]bool{}, meters: map[meterID]bool{}, told: map[meterID]bool{}, retired: map[meterID]bool{}, marked: map[meterID]bool{}, away: map[meterID]time.Time{},
 	}
 }
 
@@ -96,6 +98,28 @@ func (p *presence) wake() {
 	select {
 	case p.changed <- struct{}{}:
 	default:
+	}
+}
+
+// moved returns those devices whose state is another than the one last marked: an event is for a change, and not
+// for each new connection. That a meter is there at first is no news, that it is not is.
+func (p *presence) moved(devices []*dialect.Device, online bool) (moved []*dialect.Device) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, device := range devices {
+		if before, known := p.marked[meterID{device.Root, device.Meter}]; known && before != online || !known && !online {
+			moved = append(moved, device)
+		}
+	}
+	return moved
+}
+
+// mark notes the state that the cloud has been told by an event.
+func (p *presence) mark(devices []*dialect.Device, online bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, device := range devices {
+		p.marked[meterID{device.Root, device.Meter}] = online
 	}
 }
 

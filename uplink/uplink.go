@@ -73,11 +73,7 @@ type Uplink struct {
 
 // New returns an uplink that does nothing yet. The error says what the dialect misses.
 func New(config Config) (*Uplink, error) {
-	options := config.Options
-	if flat(options.Devices) {
-		options.Devices = nil // they name prefixes only
-	}
-	d, err := dialect.New(config.Cloud, options)
+	d, err := NewDialect(config)
 	if err != nil {
 		return nil, err
 	}
@@ -102,6 +98,21 @@ func New(config Config) (*Uplink, error) {
 	u.local = newLocal(u)
 	u.calls = newCalls(u)
 	return u, nil
+}
+
+// NewDialect returns the dialect of a configuration, with what its devices and keys say. The error says what
+// the dialect misses.
+func NewDialect(config Config) (dialect.Dialect, error) {
+	options := config.Options
+	inFlat := flat(options.Devices)
+	if inFlat {
+		options.Devices = nil // they name prefixes only
+	}
+	options.State, options.StateEvent = config.Keys.state(inFlat)
+	if options.StateEvent != "" && (config.Cloud != "aliyun" || !inFlat) {
+		return nil, fmt.Errorf("the state of a meter is an event (%s in the keys file) with aliyun in flat mode only", eventMark)
+	}
+	return dialect.New(config.Cloud, options)
 }
 
 // Run connects both sides and works until ctx ends. It returns an error only if it cannot begin.

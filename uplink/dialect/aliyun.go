@@ -161,15 +161,18 @@ func (d *aliyun) Withdraw(devices []*Device, now time.Time, ids IDs) []Post {
 	return posts
 }
 
-// states reports whether meters can be reached, as a property.
-func (d *aliyun) states(devices []*Device, state string, now time.Time, ids IDs) []Post {
+// states reports whether meters can be reached, as a property, or as the event of a model that has it so.
+func (d *aliyun) states(devices []*Device, state string, now time.Time, ids IDs) (posts []Post) {
+	if d.StateEvent != "" {
+		for _, device := range devices {
+			value := object{{d.stateKey(device), json.RawMessage(state)}}
+			posts = append(posts, d.event(device, strings.ReplaceAll(d.StateEvent, "{prefix}", device.Prefix), value, now, ids))
+		}
+		return posts
+	}
 	var readings []Reading
 	for _, device := range devices {
-		key := "online"
-		if d.Flat() {
-			key = device.Prefix + "dev_state"
-		}
-		readings = append(readings, Reading{Device: device, Key: key, Value: json.RawMessage(state), Time: now})
+		readings = append(readings, Reading{Device: device, Key: d.stateKey(device), Value: json.RawMessage(state), Time: now})
 	}
 	return d.Report(readings, false, ids)
 }
@@ -237,11 +240,14 @@ func (d *aliyun) histories(readings []Reading) (list []object) {
 }
 
 func (d *aliyun) Event(n Notice, ids IDs) []Post {
+	return []Post{d.event(n.Device, n.Type, eventOutputs(n, d.Flat()), n.Time, ids)}
+}
+
+func (d *aliyun) event(device *Device, name string, value object, at time.Time, ids IDs) Post {
 	id := ids()
-	value := eventOutputs(n, d.Flat())
 	o := object(nil).set("id", id).set("version", "1.0").set("sys", object(nil).set("ack", 1)).
-		set("params", object(nil).set("value", value).set("time", n.Time.UnixMilli())).set("method", "thing.event."+n.Type+".post")
-	return []Post{{Topic: d.topic(n.Device, "thing/event/"+n.Type+"/post"), Payload: payload(o), QoS: 1, Reply: n.Type + ":" + id}}
+		set("params", object(nil).set("value", value).set("time", at.UnixMilli())).set("method", "thing.event."+name+".post")
+	return Post{Topic: d.topic(device, "thing/event/"+name+"/post"), Payload: payload(o), QoS: 1, Reply: name + ":" + id}
 }
 
 // eventOutputs renames what platforms reserve: value and time are words of their own. In flat mode

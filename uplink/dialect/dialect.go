@@ -56,10 +56,34 @@ type Options struct {
 	Topic      string   // json: the topic of reports, in which {device} stands for the device
 	TimeForm   string   // json: ms, s, text or none
 	Constants  []Member // json: members that every report has
+
+	State      string // the key that says whether a meter can be reached; empty: online, in flat mode dev_state behind the prefix
+	StateEvent string // aliyun: the event that says it instead, with that key as its output; {prefix} stands for the meter's
 }
 
 // Flat reports whether the gateway carries the values of all meters as its own.
 func (o *Options) Flat() bool { return len(o.Devices) == 0 }
+
+// stateKey returns the key that says whether a meter can be reached.
+func (o *Options) stateKey(device *Device) string {
+	switch {
+	case o.Flat() && o.State == "":
+		return device.Prefix + StateItem(true)
+	case o.Flat():
+		return device.Prefix + o.State
+	case o.State == "":
+		return StateItem(false)
+	}
+	return o.State
+}
+
+// StateItem is what the keys file calls the state of a meter, online or not.
+func StateItem(flat bool) string {
+	if flat {
+		return "dev_state"
+	}
+	return "online"
+}
 
 // Allows reports whether calls of this kind are to be served.
 func (o *Options) Allows(command string) bool { return slices.Contains(o.Commands, command) }

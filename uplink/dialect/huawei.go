@@ -72,7 +72,7 @@ func (d *huawei) presence(devices []*Device, status, state string, now time.Time
 	if d.Flat() {
 		var readings []Reading
 		for _, device := range devices {
-			readings = append(readings, Reading{Device: device, Key: device.Prefix + "dev_state", Value: json.RawMessage(state), Time: now})
+			readings = append(readings, Reading{Device: device, Key: d.stateKey(device), Value: json.RawMessage(state), Time: now})
 		}
 		return d.Report(readings, false, ids)
 	}

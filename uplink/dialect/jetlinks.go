@@ -86,7 +86,7 @@ func (d *jetLinks) Withdraw(devices []*Device, now time.Time, ids IDs) (posts []
 func (d *jetLinks) presence(devices []*Device, word, state string, now time.Time, ids IDs) (posts []Post) {
 	for _, device := range devices {
 		if d.Flat() {
-			posts = append(posts, d.report(nil, []Reading{{Key: device.Prefix + "dev_state", Value: json.RawMessage(state)}}, now, ids))
+			posts = append(posts, d.report(nil, []Reading{{Key: d.stateKey(device), Value: json.RawMessage(state)}}, now, ids))
 			continue
 		}
 		o := object(nil).set("timestamp", now.UnixMilli()).set("messageId", ids())

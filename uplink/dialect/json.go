@@ -39,6 +39,9 @@ func newJSON(o Options) (Dialect, error) {
 	if err := requireDevices(o.Devices, false, false); err != nil {
 		return nil, err
 	}
+	if o.State == "" {
+		o.State = StateItem(true) // in both modes: it is what DTUs say
+	}
 	return &plain{o}, nil
 }
 
@@ -104,7 +107,7 @@ func (d *plain) Withdraw(devices []*Device, now time.Time, _ IDs) []Post {
 // states reports whether meters can be reached, as a DTU does: 1 yes, 0 no.
 func (d *plain) states(devices []*Device, state string, now time.Time) (posts []Post) {
 	for _, device := range devices {
-		o := append(d.stamp(now), Member{device.Prefix + "dev_state", json.RawMessage(state)})
+		o := append(d.stamp(now), Member{d.stateKey(device), json.RawMessage(state)})
 		posts = append(posts, Post{Topic: d.topic(device, ""), Payload: payload(o), QoS: 1})
 	}
 	return posts

@@ -16,16 +16,19 @@ const (
 	FormFlag   Form = "flag"
 	FormText   Form = "text"
 	FormRelay  Form = "relay" // open or closed
+	FormState  Form = "state" // 1 or 0: the meter can be reached, or not
 )
 
 // A Property is a value of a meter, to be written into a thing model.
 type Property struct {
 	Item, Key        string
+	Prefix           string // flat mode: what Key begins with, since it is one meter's of several
 	English, Chinese string
 	Unit             string
 	Form             Form
-	Decimals, Digits int  // of a number: behind the point, and in all
-	Counter          bool // a number that is never below 0
+	Event            string // it is an output of this event, and no property
+	Decimals, Digits int    // of a number: behind the point, and in all
+	Counter          bool   // a number that is never below 0
 }
 
 // A Model is what a cloud should know of the meters of one product.
@@ -81,6 +84,12 @@ var writers = map[string]func(*Model) any{
 	"aliyun": aliyunModel, "tencent": tencentModel, "huawei": huaweiModel, "onenet": oneNETModel, "jetlinks": jetLinksModel,
 }
 
+// HasState reports whether a cloud gets the state of a meter, online or not, as a property: in flat mode all
+// do, else those do that have no better way, or beside it.
+func HasState(cloud string, flat bool) bool {
+	return flat || cloud == "aliyun" || cloud == "tencent" || cloud == "onenet" || cloud == "thingsboard" || cloud == "json"
+}
+
 // Models returns the clouds that have thing models.
 func Models() []string {
 	var names []string
@@ -96,6 +105,17 @@ func WriteModel(cloud string, m Model) ([]byte, error) {
 	writer := writers[cloud]
 	if writer == nil {
 		return nil, fmt.Errorf("%s has no thing model; there are %s", cloud, strings.Join(Models(), ", "))
+	}
+	m.Properties = slices.DeleteFunc(slices.Clone(m.Properties), func(p Property) bool { return p.Event != "" })
+	for i := range m.Properties {
+		p := &m.Properties[i]
+		if p.Form != FormState {
+			continue
+		}
+		if p.Form = FormNumber; cloud == "aliyun" || cloud == "tencent" { // whose flags are 1 and 0
+			p.Form = FormFlag
+		}
+		p.Digits, p.Counter = 1, true
 	}
 	return json.MarshalIndent(writer(&m), "", "  ")
 }
@@ -312,8 +332,7 @@ func oneNETModel(m *Model) any {
 		return object(nil).set("identifier", p.Key).set("name", m.name(p.English, p.Chinese)).set("dataType", kind(p))
 	}
 	properties, events, services := []object{}, []object{}, []object{}
-	online := Property{Key: "online", English: "Online", Chinese: "在线", Form: FormFlag}
-	for _, p := range append(slices.Clone(m.Properties), online) {
+	for _, p := range m.Properties {
 		properties = append(properties, append(field(p)[:2:2], object(nil).set("functionType", "u").set("accessMode", "r").
 			set("functionMode", "property").set("desc", "").set("dataType", kind(p))...))
 	}
@@ -425,13 +444,40 @@ func Identifiers(cloud string, model []byte) (map[string]string, error) {
 	return keys, nil
 }
 
+// Outputs reads which events of an exported model have which outputs: the event's identifier by that of the output.
+func Outputs(model []byte) map[string]string {
+	var m struct {
+		Events []struct {
+			Identifier string `json:"identifier"`
+			Outputs    []struct {
+				Identifier string `json:"identifier"`
+			} `json:"outputData"`
+		} `json:"events"`
+	}
+	events := map[string]string{}
+	if json.Unmarshal(model, &m) != nil {
+		return events
+	}
+	for _, e := range m.Events {
+		if e.Identifier == "post" { // the report of all properties, which stands among the events
+			continue
+		}
+		for _, output := range e.Outputs {
+			if events[output.Identifier] == "" {
+				events[output.Identifier] = e.Identifier
+			}
+		}
+	}
+	return events
+}
+
 // Suits reports whether values of this form go into a model's property of that type.
 func (f Form) Suits(kind string) bool {
 	number := []string{"int", "int32", "int64", "long", "float", "double", "decimal"}
 	switch f {
 	case FormNumber:
 		return slices.Contains(number, kind)
-	case FormFlag:
+	case FormFlag, FormState:
 		return slices.Contains([]string{"bool", "boolean", "enum"}, kind) || slices.Contains(number, kind)
 	case FormRelay:
 		return slices.Contains([]string{"bool", "enum", "string", "text"}, kind) || slices.Contains(number, kind)

@@ -93,14 +93,14 @@ func (d *oneNET) session(devices []*Device, kind string, ids IDs) (posts []Post)
 func (d *oneNET) states(devices []*Device, online string, now time.Time, ids IDs) []Post {
 	var readings []Reading
 	for _, device := range devices {
-		key, value := "online", json.RawMessage(online)
+		value := json.RawMessage(online)
 		if d.Flat() {
-			key, value = device.Prefix+"dev_state", json.RawMessage("0")
+			value = json.RawMessage("0")
 			if online == "true" {
 				value = json.RawMessage("1")
 			}
 		}
-		readings = append(readings, Reading{Device: device, Key: key, Value: value, Time: now})
+		readings = append(readings, Reading{Device: device, Key: d.stateKey(device), Value: value, Time: now})
 	}
 	return d.Report(readings, false, ids)
 }

@@ -116,11 +116,7 @@ func (d *tencent) session(devices []*Device, kind string) (posts []Post) {
 func (d *tencent) states(devices []*Device, state string, now time.Time, ids IDs) []Post {
 	var readings []Reading
 	for _, device := range devices {
-		key := "online"
-		if d.Flat() {
-			key = device.Prefix + "dev_state"
-		}
-		readings = append(readings, Reading{Device: device, Key: key, Value: json.RawMessage(state), Time: now})
+		readings = append(readings, Reading{Device: device, Key: d.stateKey(device), Value: json.RawMessage(state), Time: now})
 	}
 	return d.Report(readings, false, ids)
 }

@@ -51,14 +51,14 @@ func (d *thingsBoard) Subscriptions() []string {
 func (d *thingsBoard) online(devices []*Device, online bool, now time.Time) []Post {
 	var readings []Reading
 	for _, device := range devices {
-		key, value := "online", json.RawMessage(strconv.FormatBool(online))
+		value := json.RawMessage(strconv.FormatBool(online))
 		if d.Flat() {
-			key, value = device.Prefix+"dev_state", json.RawMessage("0")
+			value = json.RawMessage("0")
 			if online {
 				value = json.RawMessage("1")
 			}
 		}
-		readings = append(readings, Reading{Device: device, Key: key, Value: value, Time: now})
+		readings = append(readings, Reading{Device: device, Key: d.stateKey(device), Value: value, Time: now})
 	}
 	return fit(readings, d.Traits(), d.telemetry)
 }
@@ -115,14 +115,22 @@ func (d *thingsBoard) Report(readings []Reading, _ bool, _ IDs) []Post {
 	return fit(readings, d.Traits(), d.telemetry)
 }
 
-// Event writes an event as telemetry, under its own name: ThingsBoard has no events from outside.
+// Event writes an event as telemetry, under its own name: ThingsBoard has no events from outside. An alarm
+// rule compares values that stay, so that a limit has one beside it: voltage_a_limit_passed, true or false.
 func (d *thingsBoard) Event(n Notice, _ IDs) []Post {
-	key := n.Type
+	prefix := ""
 	if d.Flat() && n.Device != nil {
-		key = n.Device.Prefix + key
+		prefix = n.Device.Prefix
 	}
-	value := payload(object(n.Members))
-	return []Post{d.telemetry([]Reading{{Device: n.Device, Key: key, Value: value, Time: n.Time}})}
+	readings := []Reading{{Device: n.Device, Key: prefix + n.Type, Value: payload(object(n.Members)), Time: n.Time}}
+	if passed := n.Type == "limit_passed"; passed || n.Type == "limit_cleared" {
+		for _, m := range n.Members {
+			if item, ok := text(m.Value); ok && m.Name == "item" {
+				readings = append(readings, Reading{Device: n.Device, Key: prefix + Key(item) + "_limit_passed", Value: payload(passed), Time: n.Time})
+			}
+		}
+	}
+	return []Post{d.telemetry(readings)}
 }
 
 func (d *thingsBoard) Receive(topic string, data []byte) ([]Reply, []Call) {

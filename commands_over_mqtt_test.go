@@ -126,45 +126,48 @@ func TestClockOverMQTT(t *testing.T) {
 	t.Parallel()
 	b := startMochi(t)
 	for _, lacks := range []string{"", "0400010C"} {
-		line, busURL := serveMeters(t, url.Values{"addresses": {"000000000001", "2@1997"}, "lacks": {lacks}})
-		variables := allowAll(b, busURL)
-		root, stop := startBridge(t, variables)
-		c := newClient(t, dial(t, b.address), root+"/reply/#")
-		c.ready(root)
-		for i, meter := range []string{"main", "old"} {
-			r := c.command(root, "maintenance/"+meter, "sync_clock")
-			if r.code() == "refused" && strings.Contains(r.Error.Message, "23:50") {
-				t.Skip("no clock is set around midnight, which it is in China")
+		t.Run("lacks "+lacks, func(t *testing.T) {
+			t.Parallel()
+			line, busURL := serveMeters(t, url.Values{"addresses": {"000000000001", "2@1997"}, "lacks": {lacks}})
+			variables := allowAll(b, busURL)
+			root, stop := startBridge(t, variables)
+			c := newClient(t, dial(t, b.address), root+"/reply/#")
+			c.ready(root)
+			for i, meter := range []string{"main", "old"} {
+				r := c.command(root, "maintenance/"+meter, "sync_clock")
+				if r.code() == "refused" && strings.Contains(r.Error.Message, "23:50") {
+					t.Skip("no clock is set around midnight, which it is in China")
+				}
+				if r.Result != "verified" || r.DriftBefore == "" || r.DriftAfter == "" {
+					t.Errorf("%s (lacks %q): %+v %+v", meter, lacks, r, r.Error)
+				}
+				if line.Meters()[i].Counts().Writes == 0 {
+					t.Errorf("%s wrote nothing", meter)
+				}
 			}
-			if r.Result != "verified" || r.DriftBefore == "" || r.DriftAfter == "" {
-				t.Errorf("%s (lacks %q): %+v %+v", meter, lacks, r, r.Error)
+			if r := c.command(root, "broadcast", "time"); r.Result != "sent" || !r.OK {
+				t.Errorf("broadcast: %+v %+v", r, r.Error)
 			}
-			if line.Meters()[i].Counts().Writes == 0 {
-				t.Errorf("%s wrote nothing", meter)
+			if n := line.Meters()[0].Counts().ClockSets; n != 1 {
+				t.Errorf("the broadcast set the clock %d times", n)
 			}
-		}
-		if r := c.command(root, "broadcast", "time"); r.Result != "sent" || !r.OK {
-			t.Errorf("broadcast: %+v %+v", r, r.Error)
-		}
-		if n := line.Meters()[0].Counts().ClockSets; n != 1 {
-			t.Errorf("the broadcast set the clock %d times", n)
-		}
-		stop()
+			stop()
 
-		// After a restart nothing is known of the clocks, and one is wrong by then.
-		now := time.Now().In(time.FixedZone("", 8*60*60)).Add(-6 * time.Minute)
-		_, stop = startBridge(t, variables)
-		c.await(root+"/bridge/status", func(payload string) bool { return payload == "online" })
-		if r := c.command(root, "write/main", fmt.Sprintf(`{"item":"clock_time","value":%q}`, now.Format("15:04:05"))); !r.OK && r.Result != "acknowledged" {
-			t.Errorf("a clock made wrong: %+v %+v", r, r.Error)
-		}
-		if r := c.command(root, "broadcast", "time"); r.code() != "refused" || !strings.Contains(r.Error.Message, "main is -6m") {
-			t.Errorf("a broadcast to a clock that is too far off: %+v %+v", r, r.Error)
-		}
-		if n := line.Meters()[0].Counts().ClockSets; n != 1 {
-			t.Errorf("the broadcast set the clock %d times", n)
-		}
-		stop()
+			// After a restart nothing is known of the clocks, and one is wrong by then.
+			now := time.Now().In(time.FixedZone("", 8*60*60)).Add(-6 * time.Minute)
+			_, stop = startBridge(t, variables)
+			c.await(root+"/bridge/status", func(payload string) bool { return payload == "online" })
+			if r := c.command(root, "write/main", fmt.Sprintf(`{"item":"clock_time","value":%q}`, now.Format("15:04:05"))); !r.OK && r.Result != "acknowledged" {
+				t.Errorf("a clock made wrong: %+v %+v", r, r.Error)
+			}
+			if r := c.command(root, "broadcast", "time"); r.code() != "refused" || !strings.Contains(r.Error.Message, "main is -6m") {
+				t.Errorf("a broadcast to a clock that is too far off: %+v %+v", r, r.Error)
+			}
+			if n := line.Meters()[0].Counts().ClockSets; n != 1 {
+				t.Errorf("the broadcast set the clock %d times", n)
+			}
+			stop()
+		})
 	}
 }
 
@@ -175,24 +178,27 @@ func TestAddressOverMQTT(t *testing.T) {
 	b := startMochi(t)
 	const body = `{"action":"set_address","address":"4711","confirm":"000000000001"}`
 	for _, meters := range []string{"1", "2"} {
-		line, busURL := serveMeters(t, url.Values{"meters": {meters}})
-		root, stop := startBridge(t, allowAll(b, busURL))
-		c := newClient(t, dial(t, b.address), root+"/reply/#")
-		c.ready(root)
-		r := c.command(root, "maintenance/main", body)
-		if meters == "2" {
-			if r.code() != "refused" || line.Meters()[0].Counts().Addresses+line.Meters()[1].Counts().Addresses > 0 {
-				t.Errorf("two meters on the wire: %+v %+v", r, r.Error)
+		t.Run(meters+" meters", func(t *testing.T) {
+			t.Parallel()
+			line, busURL := serveMeters(t, url.Values{"meters": {meters}})
+			root, stop := startBridge(t, allowAll(b, busURL))
+			c := newClient(t, dial(t, b.address), root+"/reply/#")
+			c.ready(root)
+			r := c.command(root, "maintenance/main", body)
+			if meters == "2" {
+				if r.code() != "refused" || line.Meters()[0].Counts().Addresses+line.Meters()[1].Counts().Addresses > 0 {
+					t.Errorf("two meters on the wire: %+v %+v", r, r.Error)
+				}
+			} else {
+				if r.Result != "verified" || !strings.Contains(r.Message, "DLT645_METERS") {
+					t.Errorf("%+v %+v", r, r.Error)
+				}
+				if read := c.ask(root, "read/000000004711", "voltage_a"); !read.OK {
+					t.Errorf("the meter at its new address: %+v", read)
+				}
 			}
-		} else {
-			if r.Result != "verified" || !strings.Contains(r.Message, "DLT645_METERS") {
-				t.Errorf("%+v %+v", r, r.Error)
-			}
-			if read := c.ask(root, "read/000000004711", "voltage_a"); !read.OK {
-				t.Errorf("the meter at its new address: %+v", read)
-			}
-		}
-		stop()
+			stop()
+		})
 	}
 }
 
@@ -305,7 +311,7 @@ func TestReplyOfCommandAfterOutage(t *testing.T) {
 	t.Parallel()
 	b := startMochi(t)
 	g, m := openGate(t, b.address), newSlowMeter(t)
-	variables := allowAll(b, "tcp://"+m.address+"?timeout=10s")
+	variables := allowAll(b, "tcp://"+m.address+"?timeout=5s")
 	variables["DLT645_MQTT_URL"] = "mqtt://" + g.address
 	variables["DLT645_METERS"] = "" // only what is asked for here reaches the meter
 	root, _ := startBridge(t, variables)

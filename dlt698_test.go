@@ -34,6 +34,7 @@ func Test698OverMQTT(t *testing.T) {
 	b := startMochi(t)
 	for _, secured := range []bool{false, true} {
 		t.Run(fmt.Sprintf("secured %v", secured), func(t *testing.T) {
+			t.Parallel()
 			_, busURL := serveMeters(t, url.Values{
 				"addresses": {"000000000010@698,000000000001,000000000011@698"}, "secured": {fmt.Sprint(secured)}, "fragment": {"90"},
 			})

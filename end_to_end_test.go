@@ -225,7 +225,7 @@ func TestReplyAfterOutage(t *testing.T) {
 	eachBroker(t, func(t *testing.T, b *testBroker) {
 		g, m := openGate(t, b.address), newSlowMeter(t)
 		root, _ := startBridge(t, map[string]string{
-			"DLT645_MQTT_URL": "mqtt://" + g.address, "DLT645_BUS_URL": "tcp://" + m.address + "?timeout=10s",
+			"DLT645_MQTT_URL": "mqtt://" + g.address, "DLT645_BUS_URL": "tcp://" + m.address + "?timeout=5s",
 		})
 		c := newClient(t, dial(t, b.address), root+"/reply/#")
 		c.ready(root)

@@ -15,7 +15,8 @@ import (
 // quickMeters are simulated ones on a fast line, so that tests are fast.
 const quickMeters = "sim://?baud=115200&turnaround=1ms"
 
-// serveMeters serves simulated meters over TCP and returns them with the bus URL that reaches them.
+// serveMeters serves simulated meters over TCP and returns them with the bus URL that reaches them. A bus that
+// begins listens for two timeouts first, and one of these tests begins often.
 func serveMeters(t *testing.T, parameters url.Values) (*simulator.Bus, string) {
 	t.Helper()
 	parameters.Set("baud", "115200")
@@ -35,7 +36,7 @@ func serveMeters(t *testing.T, parameters url.Values) (*simulator.Bus, string) {
 			t.Error(err)
 		}
 	})
-	return line, "tcp://" + listener.Addr().String() + "?baud=115200&latency=10ms"
+	return line, "tcp://" + listener.Addr().String() + "?baud=115200&latency=10ms&timeout=1s"
 }
 
 // serveMetersOnPTY serves simulated meters on a pseudo terminal, whose path it returns, or skips

@@ -18,6 +18,7 @@ func TestGoneMetersLeaveNothing(t *testing.T) {
 		"with points": {"*,voltage_a,1s\n", "homeassistant"}, "without points": {"main,voltage_a,1s\n", "off"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			b := startMochi(t)
 			table := filepath.Join(t.TempDir(), "points.csv")
 			writeFile(t, table, "meter,item,interval\n"+row.points)

@@ -33,7 +33,7 @@ func startSite(t *testing.T, binary, folder, site string, variables ...string) {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), binary)
 	command.Env = append(environmentWith(nil), strings.Fields(readFile(t, filepath.Join(folder, "sites", site+".env")))...)
-	command.Env = append(command.Env, "DLT645_BUS_URL="+quickMeters, "DLT645_METERS=main=1", "DLT645_LOG_LEVEL=error", "DLT645_ALLOW=read,config")
+	command.Env = append(command.Env, isProgram+"=yes", "DLT645_BUS_URL="+quickMeters, "DLT645_METERS=main=1", "DLT645_LOG_LEVEL=error", "DLT645_ALLOW=read,config")
 	command.Env = append(command.Env, variables...)
 	command.Stderr = os.Stderr
 	if err := command.Start(); err != nil {
@@ -84,7 +84,7 @@ func TestSiteAccounts(t *testing.T) {
 		return newClientAs(t, dial(t, address), account, secret(account), filters...)
 	}
 	all := as("fleet", "+/bridge/status")
-	binary := buildBinary(t)
+	binary := testProgram(t)
 	startSite(t, binary, folder, one)
 	startSite(t, binary, folder, two)
 	// The third is known by its certificate: it has no password.

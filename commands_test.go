@@ -90,7 +90,7 @@ func TestItems(t *testing.T) {
 
 func TestReadCommand(t *testing.T) {
 	t.Parallel()
-	bus := quickMeters + "&meters=1"
+	bus := quickMeters + "&meters=1&timeout=500ms"
 	status, out, stderr := executeApart(t, nil, "", "read", "-bus", bus, "AAAAAAAAAAAA", "voltage_a,forward_active_energy")
 	if table := regexp.MustCompile(`^voltage_a +\d+\.\d +V\nforward_active_energy +\d+\.\d\d +kWh\n$`); status != 0 || !table.MatchString(out) {
 		t.Errorf("status %d, output %q, errors %q", status, out, stderr)

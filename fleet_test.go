@@ -19,7 +19,7 @@ func startFleet(t *testing.T, binary string, b *testBroker, many int, variables 
 		roots = append(roots, root)
 		command := exec.CommandContext(t.Context(), binary)
 		command.Env = append(environmentWith(nil), append([]string{
-			"DLT645_MQTT_URL=mqtt://" + b.address, "DLT645_TOPIC=" + root, "DLT645_BUS_URL=" + quickMeters, "DLT645_METERS=main=1,shop=2",
+			isProgram + "=yes", "DLT645_MQTT_URL=mqtt://" + b.address, "DLT645_TOPIC=" + root, "DLT645_BUS_URL=" + quickMeters, "DLT645_METERS=main=1,shop=2",
 			"DLT645_POINTS=off", "DLT645_DISCOVERY=off", "DLT645_ALLOW=read,config", "DLT645_LOG_LEVEL=error", fmt.Sprintf("DLT645_SITE=site %d", i),
 		}, variables...)...)
 		command.Stderr = os.Stderr
@@ -37,7 +37,7 @@ func startFleet(t *testing.T, binary string, b *testBroker, many int, variables 
 // TestFleet lists, asks and gives tables to several bridges, one of which has another meter, over real brokers.
 func TestFleet(t *testing.T) {
 	t.Parallel()
-	binary := buildBinary(t)
+	binary := testProgram(t)
 	eachBroker(t, func(t *testing.T, b *testBroker) {
 		roots := startFleet(t, binary, b, 3)
 		variables := map[string]string{"DLT645_MQTT_URL": "mqtt://" + b.address}

@@ -96,6 +96,17 @@ func setAsTheyAre(variables map[string]string) (err error) {
 	return err
 }
 
+// testProgram is the program in the test binary, without the time that it takes to build one. It wants the variable
+// isProgram, which the binary of a release does not mind.
+func testProgram(t *testing.T) string {
+	t.Helper()
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return program
+}
+
 // environmentWith is the environment of a process that has these variables of ours, and no others.
 func environmentWith(variables map[string]string) []string {
 	all := slices.DeleteFunc(os.Environ(), ours)
@@ -157,11 +168,7 @@ func execute(t *testing.T, in string, arguments ...string) (status int, out, std
 // executeApart does so in a process of its own with these variables, for tests that run beside others.
 func executeApart(t *testing.T, variables map[string]string, in string, arguments ...string) (status int, out, stderr string) {
 	t.Helper()
-	program, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	command := exec.CommandContext(t.Context(), program, arguments...)
+	command := exec.CommandContext(t.Context(), testProgram(t), arguments...)
 	command.Env = append(environmentWith(variables), isProgram+"=yes")
 	var o, e bytes.Buffer
 	command.Stdin, command.Stdout, command.Stderr = strings.NewReader(in), &o, &e

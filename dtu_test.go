@@ -265,7 +265,7 @@ func TestCommandsOnDTU(t *testing.T) {
 			{"0", "nothing at all has come in the topic nobody/up since"},
 			{"1", "nobody"}, // a broker may say that nobody has subscribed, but need not
 		} {
-			status, out, stderr := executeApart(t, variables, "", "read", "-bus", "mqtt:?up=nobody/up&down=nobody/down&timeout=100ms&latency=100ms&qos="+test.qos, "1", "voltage_a")
+			status, out, stderr := executeApart(t, variables, "", "read", "-bus", "mqtt:?up=nobody/up&down=nobody/down&baud=115200&timeout=100ms&latency=100ms&qos="+test.qos, "1", "voltage_a")
 			if status != 1 || !strings.Contains(stderr, test.want) {
 				t.Errorf("qos=%s: status %d: %s%s", test.qos, status, out, stderr)
 			}

@@ -2,7 +2,6 @@ package bus
 
 import (
 	"context"
-	"errors"
 	"time"
 )
 
@@ -87,8 +86,7 @@ func (b *Bus) fail(err error) {
 		b.down = now
 	}
 	b.state.LastError = err.Error()
-	var lasting *lastingError
-	b.hopeless = b.config.Impatient && errors.As(err, &lasting)
+	b.hopeless = b.config.Impatient && lasts(err)
 	b.queue.sweep = now // how long a job may wait depends on the port
 	b.mu.Unlock()
 	if b.toldDown.IsZero() || now.Sub(b.toldDown) >= logEvery { // however often it comes and goes

@@ -300,8 +300,14 @@ func TestWriteErrorRepeatsAReadOnly(t *testing.T) {
 	})
 }
 
-// TestImpatientBus asks by a port that does not open: for want of a permission, which nobody is to wait for, or for
-// a while.
+// A refusal is what a broker says to who wants to reach a DTU.
+type refusal struct{ lasting bool }
+
+func (*refusal) Error() string   { return "the broker refuses the connection" }
+func (r *refusal) Lasting() bool { return r.lasting }
+
+// TestImpatientBus asks by a port that does not open: for want of a permission or a password, which nobody is to wait for,
+// or for a while.
 func TestImpatientBus(t *testing.T) {
 	for _, test := range []struct {
 		impatient bool
@@ -311,6 +317,8 @@ func TestImpatientBus(t *testing.T) {
 		{true, serialError("/dev/ttyUSB0", fs.ErrPermission), 0},
 		{true, errUnplugged, 10 * time.Second},
 		{false, serialError("/dev/ttyUSB0", fs.ErrPermission), 10 * time.Second},
+		{true, fmt.Errorf("open mqtt: %w", &refusal{lasting: true}), 0},
+		{true, fmt.Errorf("open mqtt: %w", &refusal{}), 10 * time.Second},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			l := &lineTest{t: t, begin: time.Now(), answer: prompt, openErr: test.err}

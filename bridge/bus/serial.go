@@ -56,6 +56,15 @@ type lastingError struct{ message string }
 
 func (e *lastingError) Error() string { return e.message }
 
+// Lasting is how errors of other packages say so as well.
+func (*lastingError) Lasting() bool { return true }
+
+// lasts reports whether a port does not open for a reason that somebody must do something about.
+func lasts(err error) bool {
+	var e interface{ Lasting() bool }
+	return errors.As(err, &e) && e.Lasting()
+}
+
 func lastingf(format string, arguments ...any) error {
 	return &lastingError{fmt.Sprintf(format, arguments...)}
 }

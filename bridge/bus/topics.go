@@ -31,7 +31,8 @@ type Topics struct {
 	Expiry   time.Duration // how long a request is worth anything
 
 	// Connect connects to the broker for these topics. hear is given what comes in Up from then on; lost is told why
-	// the connection is gone, unless it is closed. Both return at once.
+	// the connection is gone, unless it is closed. Both return at once. An error with a method Lasting that returns true
+	// says that somebody must do something before it can succeed.
 	Connect func(ctx context.Context, hear func(message []byte), lost func(error)) (Carrier, error)
 
 	mu       sync.Mutex

@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -37,7 +38,8 @@ type Pipe struct {
 	stayAway time.Time // until when not to connect
 }
 
-// Open connects and subscribes. It tries the addresses of the broker in order. hear is given what comes from then on, and lost
+// Open connects and subscribes. It tries the addresses of the broker in order; an error has a method Lasting, which
+// says whether it is in vain to try again. hear is given what comes from then on, and lost
 // is told, once, why the connection has ended, unless it is closed.
 func (p *Pipe) Open(ctx context.Context, hear func(message []byte), lost func(error)) (*PipeConnection, error) {
 	p.mu.Lock()
@@ -47,15 +49,29 @@ func (p *Pipe) Open(ctx context.Context, hear func(message []byte), lost func(er
 		return nil, fmt.Errorf("%w; trying again in %v", p.takenOver(), pause.Round(time.Second))
 	}
 	var failures []error
+	lasting := true // as long as every broker has refused
 	for _, u := range p.Broker.URLs {
 		c, err := p.open(ctx, u, hear, lost)
 		if err == nil {
 			return c, nil
 		}
+		var r *refusal
+		lasting = lasting && errors.As(err, &r) && r.lasting
 		failures = append(failures, fmt.Errorf("broker %s: %w", u.Redacted(), err))
 	}
-	return nil, errors.Join(failures...)
+	return nil, &refusal{errors.Join(failures...), lasting}
 }
+
+// A refusal says why a broker does not let a pipe in.
+type refusal struct {
+	error
+	lasting bool
+}
+
+// Lasting reports whether it will be the same until somebody does something about it, such as another password.
+func (r *refusal) Lasting() bool { return r.lasting }
+
+func (r *refusal) Unwrap() error { return r.error }
 
 func (p *Pipe) takenOver() error {
 	return fmt.Errorf("another client has taken the client id %s of this connection: %s", p.ClientID, p.Apart)
@@ -110,6 +126,7 @@ func (p *Pipe) open(ctx context.Context, u *url.URL, hear func([]byte), lost fun
 		return c, nil
 	case granted != nil:
 		err = fmt.Errorf("the broker does not grant the subscription to %s (%02XH): the bridge's account must be allowed to read it", p.In, granted.Reasons)
+		err = &refusal{err, bytes.Equal(granted.Reasons, []byte{packets.SubackNotauthorized})}
 	default:
 		err = fmt.Errorf("subscribe to %s: %w", p.In, err)
 	}
@@ -143,7 +160,11 @@ func refusedBy(connack *paho.Connack) error {
 		words = connack.Properties.ReasonString
 	}
 	reason, advice := refusalOf(connack.ReasonCode, words)
-	return fmt.Errorf("the broker refuses the connection: %s: %s", reason, advice)
+	code := connack.ReasonCode
+	return &refusal{
+		fmt.Errorf("the broker refuses the connection: %s: %s", reason, advice),
+		code == packets.ConnackBadUsernameOrPassword || code == packets.ConnackNotAuthorized || code == packets.ConnackInvalidClientID || code == packets.ConnackBanned,
+	}
 }
 
 // A PipeConnection is one connection of a Pipe.

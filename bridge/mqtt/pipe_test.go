@@ -98,6 +98,17 @@ func send(connection net.Conn, payload string, retain bool) {
 	_, _ = p.WriteTo(connection)
 }
 
+// nobody is an address that nothing listens on.
+func nobody(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = listener.Close()
+	return listener.Addr().String()
+}
+
 func TestPipe(t *testing.T) {
 	b := newStrictBroker(t)
 	b.after = func(connection net.Conn) {
@@ -105,13 +116,7 @@ func TestPipe(t *testing.T) {
 		send(connection, "new", false)
 	}
 	go b.serve()
-	// The first address is of nobody.
-	nobody, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = nobody.Close()
-	p := b.pipe(&url.URL{Scheme: "mqtt", Host: nobody.Addr().String()})
+	p := b.pipe(&url.URL{Scheme: "mqtt", Host: nobody(t)})
 	heard, lost := make(chan string, 10), make(chan error, 10)
 	c, err := p.Open(t.Context(), func(m []byte) { heard <- string(m) }, func(err error) { lost <- err })
 	if err != nil {
@@ -152,10 +157,12 @@ func TestPipeSaysWhy(t *testing.T) {
 		name       string
 		broker     strictBroker
 		open       string // the error of Open, Send or lost
+		lasting    bool   // that of Open
 		send, lost string
 	}{
-		{name: "bad password", broker: strictBroker{connack: packets.ConnackBadUsernameOrPassword}, open: "86H so it is: check DLT645_MQTT_USERNAME"},
-		{name: "no subscription", broker: strictBroker{suback: packets.SubackNotauthorized}, open: "does not grant the subscription to up (87H)"},
+		{name: "bad password", broker: strictBroker{connack: packets.ConnackBadUsernameOrPassword}, lasting: true, open: "86H so it is: check DLT645_MQTT_USERNAME"},
+		{name: "no subscription", broker: strictBroker{suback: packets.SubackNotauthorized}, lasting: true, open: "does not grant the subscription to up (87H)"},
+		{name: "busy", broker: strictBroker{connack: packets.ConnackServerBusy}, open: "89H so it is: see the broker's log"},
 		{name: "nobody there", broker: strictBroker{puback: packets.PubackNoMatchingSubscribers}, send: "nobody has subscribed to down"},
 		{name: "no right to publish", broker: strictBroker{puback: packets.PubackNotAuthorized}, send: "does not let the bridge's account publish to down"},
 		{name: "too much", broker: strictBroker{puback: packets.PubackQuotaExceeded}, send: "does not take a message for down (97H)"},
@@ -172,6 +179,15 @@ func TestPipeSaysWhy(t *testing.T) {
 			if test.open != "" {
 				if err == nil || !strings.Contains(err.Error(), test.open) || strings.Contains(err.Error(), "secret") {
 					t.Errorf("got %v, want %q", err, test.open)
+				}
+				var e interface{ Lasting() bool }
+				if !errors.As(err, &e) || e.Lasting() != test.lasting {
+					t.Errorf("%v: lasting is not %t", err, test.lasting)
+				}
+				// Another broker of the list may yet come.
+				_, err := b.pipe(&url.URL{Scheme: "mqtt", Host: nobody(t)}).Open(t.Context(), func([]byte) {}, func(error) {})
+				if !errors.As(err, &e) || e.Lasting() {
+					t.Errorf("beside a broker that is away: %v is lasting", err)
 				}
 				return
 			}

@@ -73,7 +73,7 @@ type suggester struct {
 // add suggests a word if it begins with what is typed, once.
 func (s *suggester) add(word, about string) {
 	if strings.HasPrefix(word, s.word) && !slices.ContainsFunc(s.all, func(other suggestion) bool { return other.word == word }) {
-		s.all = append(s.all, suggestion{word, about})
+		s.all = append(s.all, suggestion{word, sayHelp(about)})
 	}
 }
 
@@ -129,8 +129,9 @@ func suggest(ctx context.Context, line []string) []suggestion {
 			hyphens = "--"
 		}
 		flags.VisitAll(func(f *flag.Flag) {
+			f.Usage = sayHelp(f.Usage)
 			_, usage := flag.UnquoteUsage(f)
-			about, _, _ := strings.Cut(usage, ";")
+			about, _, _ := strings.Cut(strings.ReplaceAll(usage, "；", ";"), ";")
 			s.add(hyphens+f.Name, about)
 		})
 		s.add(hyphens+"help", "explain the command")

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 )
 
@@ -14,18 +15,36 @@ func newFlags(name, arguments, text string, stderr io.Writer) *flag.FlagSet {
 	if asked, ok := stderr.(*flagsWriter); ok {
 		asked.flags = flags
 	}
-	flags.SetOutput(stderr)
+	flags.SetOutput(sayingWriter{stderr})
 	flags.Usage = func() {
 		options := ""
-		flags.VisitAll(func(*flag.Flag) { options = "[options]" })
-		fmt.Fprintf(stderr, "%s\n\n%s\n", collapse("Usage: dlt645-mqtt "+name+" "+options+" "+arguments), text)
+		flags.VisitAll(func(*flag.Flag) { options = sayHelp("[options]") })
+		fmt.Fprintf(stderr, "%s%s\n\n%s\n", sayHelp("Usage: "), collapse("dlt645-mqtt "+name+" "+options+" "+sayHelp(arguments)), sayHelp(text))
 		if options != "" {
-			fmt.Fprintln(stderr, "\nOptions:")
-			flags.PrintDefaults()
+			fmt.Fprintf(stderr, "\n%s\n", sayHelp("Options:"))
+			printOptions(stderr, flags)
 		}
 	}
 	return flags
 }
+
+// printOptions prints what the options mean.
+func printOptions(w io.Writer, flags *flag.FlagSet) {
+	var text strings.Builder
+	before := flags.Output()
+	flags.SetOutput(&text)
+	flags.VisitAll(func(f *flag.Flag) { f.Usage = sayHelp(f.Usage) })
+	flags.PrintDefaults()
+	flags.SetOutput(before)
+	said := text.String()
+	if inChinese() {
+		said = byDefault.ReplaceAllString(said, "（默认 $1）")
+	}
+	fmt.Fprint(w, said)
+}
+
+// byDefault is how package flag tells the value of an option that is not given.
+var byDefault = regexp.MustCompile(`(?m) \(default (.*)\)$`)
 
 // parseFlags parses and reports whether the command is over already, and with which status.
 func parseFlags(flags *flag.FlagSet, arguments []string) (status int, done bool) {

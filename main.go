@@ -244,8 +244,7 @@ const exitStatuses = `Exit status:
   0     it is done; a bridge, demo, uplink or simulate was told to stop
   1     it failed, and standard error says why: no answer, a frame or a table with mistakes, nothing found, a bridge that is not healthy
   2     the command line is not understood. A crash ends with 2 as well
-  78    the configuration cannot be used: a variable, or an option that takes its place. Starting again will not help
-`
+  78    the configuration cannot be used: a variable, or an option that takes its place. Starting again will not help`
 
 // runHelp prints the help of all, or that of the command which the arguments name, by its option -help.
 func runHelp(ctx context.Context, arguments []string, in io.Reader, out, stderr io.Writer) int {
@@ -256,11 +255,11 @@ func runHelp(ctx context.Context, arguments []string, in io.Reader, out, stderr 
 		}
 		return c.run(ctx, append(slices.Clone(arguments[1:]), "-help"), in, out, stderr)
 	}
-	fmt.Fprint(out, "dlt645-mqtt "+version+": a bridge between MQTT and a bus of DL/T 645 electricity meters\n\nUsage:\n  dlt645-mqtt\n        run the bridge, configured by the environment\n")
+	fmt.Fprintf(out, "dlt645-mqtt %s: %s\n\n%s\n  dlt645-mqtt\n        %s\n", version, sayHelp("a bridge between MQTT and a bus of DL/T 645 electricity meters"), sayHelp("Usage:"), sayHelp("run the bridge, configured by the environment"))
 	for _, c := range commands() {
-		fmt.Fprintf(out, "  %s\n        %s\n", strings.TrimSpace("dlt645-mqtt "+c.name+" "+c.arguments), c.summary)
+		fmt.Fprintf(out, "  %s\n        %s\n", strings.TrimSpace("dlt645-mqtt "+c.name+" "+sayHelp(c.arguments)), sayHelp(c.summary))
 	}
-	fmt.Fprint(out, "\nEach command says more with -help, or as dlt645-mqtt help COMMAND.\n\n"+exitStatuses+"\nVariables:\n")
+	fmt.Fprintf(out, "\n%s\n\n%s\n\n%s\n", sayHelp("Each command says more with -help, or as dlt645-mqtt help COMMAND."), sayHelp(exitStatuses), sayHelp("Variables:"))
 	if err := usage(out); err != nil {
 		complain(stderr, "help", err)
 		return 1

@@ -73,20 +73,41 @@ func variables() []string {
 
 // usage writes the table of all variables, and that of the parameters of one.
 func usage(w io.Writer) error {
-	const template = "{{range .}}  {{usage_key .}}{{with usage_default .}} (default {{.}}){{end}}\n        {{usage_description .}}\n{{end}}"
-	if err := envconfig.Usagef(prefix, &environment{}, w, template); err != nil {
+	if err := usageOf(w, prefix, &environment{}); err != nil {
 		return err
 	}
-	fmt.Fprint(w, "\nOf the uplink, beside those of DLT645_MQTT_…, DLT645_LOG_LEVEL and DLT645_LOG_FORMAT:\n")
-	if err := envconfig.Usagef(uplinkPrefix, &uplinkEnvironment{}, w, template); err != nil {
+	fmt.Fprintf(w, "\n%s\n", sayHelp("Of the uplink, beside those of DLT645_MQTT_…, DLT645_LOG_LEVEL and DLT645_LOG_FORMAT:"))
+	if err := usageOf(w, uplinkPrefix, &uplinkEnvironment{}); err != nil {
 		return err
 	}
-	fmt.Fprint(w, "\nParameters of DLT645_BUS_URL, as in 'serial:///dev/ttyUSB0?baud=9600&parity=none':\n")
+	fmt.Fprintf(w, "\n%s\n", sayHelp("Parameters of DLT645_BUS_URL, as in 'serial:///dev/ttyUSB0?baud=9600&parity=none':"))
 	for _, p := range busParameters {
-		if p.byDefault != "" {
-			p.name += " (default " + p.byDefault + ")"
-		}
-		fmt.Fprintf(w, "  %s\n        %s\n", p.name, strings.ReplaceAll(p.text, "`", ""))
+		explain(w, p.name, sayHelp(p.byDefault), p.text)
 	}
 	return nil
+}
+
+// usageOf writes the table of the variables that a struct has.
+func usageOf(w io.Writer, prefix string, variables any) error {
+	var rows bytes.Buffer
+	if err := envconfig.Usagef(prefix, variables, &rows, "{{range .}}{{usage_key .}}\t{{usage_default .}}\t{{usage_description .}}\n{{end}}"); err != nil {
+		return err
+	}
+	for row := range strings.Lines(rows.String()) {
+		cells := strings.SplitN(strings.TrimSuffix(row, "\n"), "\t", 3)
+		explain(w, cells[0], cells[1], cells[2])
+	}
+	return nil
+}
+
+// explain writes what a variable or a parameter means.
+func explain(w io.Writer, name, byDefault, text string) {
+	if byDefault != "" {
+		form := " (default %s)"
+		if inChinese() {
+			form = "（默认 %s）"
+		}
+		name += fmt.Sprintf(form, byDefault)
+	}
+	fmt.Fprintf(w, "  %s\n        %s\n", name, strings.ReplaceAll(sayHelp(strings.ReplaceAll(text, "`", "")), "`", ""))
 }

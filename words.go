@@ -24,6 +24,22 @@ func say(text string) string {
 	return text
 }
 
+// sayHelp puts a text of help into the language that people want.
+func sayHelp(text string) string {
+	if inChinese() {
+		return chinese.Help(text)
+	}
+	return text
+}
+
+// A sayingWriter puts lines into the language that people want, one or several with each call.
+type sayingWriter struct{ io.Writer }
+
+func (w sayingWriter) Write(text []byte) (int, error) {
+	_, err := io.WriteString(w.Writer, say(string(text)))
+	return len(text), err
+}
+
 // sayf prints a message for people.
 func sayf(w io.Writer, format string, arguments ...any) {
 	fmt.Fprint(w, say(fmt.Sprintf(format, arguments...)))

@@ -1,9 +1,10 @@
 // Package chinese says in Chinese what the program says in English.
 //
 // Sentences are made where something is known, deep in packages that know of no language, and reach people in few places: the log,
-// the terminal, the replies. There they are looked up: messages.txt has the English formats, as they stand in the code, and
+// the terminal, the replies. There they are looked up ([Translate]): messages.txt has the English formats, as they stand in the code, and
 // what they are in Chinese. What stands in place of a verb is translated in turn, for errors wrap each other. Names, codes,
-// numbers and what nobody has translated stay as they are.
+// numbers and what nobody has translated stay as they are. What help prints is longer, and the same each time: it stands in help.txt
+// whole ([Help]).
 package chinese
 
 import (

@@ -14,6 +14,9 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 )
 
+// The library's examples of packets are for its own tests, and take 370 kB as long as something refers to them.
+func init() { packets.TPacketData = nil }
+
 // An embeddedBroker is an MQTT broker inside the binary, for the demo and for trying out. It
 // lets everyone in, and so listens on this machine only.
 type embeddedBroker struct {

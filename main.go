@@ -155,10 +155,10 @@ func serveConfig(ctx context.Context, c config, stderr io.Writer, ready func(con
 			return
 		case <-time.After(startTakes):
 		}
+		debug.FreeOSMemory()
 		if _, err := forgetStart(); err != nil {
 			log.Debug("what only the start needed stays in memory", "err", err)
 		}
-		debug.FreeOSMemory()
 		if tuned {
 			watchGarbage(running)
 		}

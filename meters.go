@@ -21,7 +21,10 @@ import (
 	"dlt645-mqtt/protocol/dlt645"
 )
 
-var meterName = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,31}$`)
+var meterName = regexp.MustCompile(`^[a-z][a-z0-9_-]*$`)
+
+// isMeterName reports whether a meter may have the name. A pattern that counts takes ten times the memory.
+func isMeterName(name string) bool { return len(name) <= 32 && meterName.MatchString(name) }
 
 // readMeters reads the meters that have names. No two may have the same name, or be the same meter.
 func (r *reader) readMeters(c *config) {
@@ -36,11 +39,11 @@ func (r *reader) readMeters(c *config) {
 		case !named:
 			r.complain("METERS", "%q has no name: write name=%s", entry, entry)
 			continue
-		case severalMeters.MatchString(rest):
+		case severalMeters().MatchString(rest):
 			r.complain("METERS", "%q are several meters: there must be a comma between them", entry)
 			continue
 		}
-		if !meterName.MatchString(name) {
+		if !isMeterName(name) {
 			r.complain("METERS", "%q is no meter name: lower case letters, digits, _ and -, a letter first, at most 32", name)
 		}
 		m, err := c.meter(name, rest)
@@ -68,7 +71,7 @@ func (r *reader) readMeters(c *config) {
 func typed(text string) string { return strings.ReplaceAll(width.Fold.String(text), "、", ",") }
 
 // severalMeters matches what stands behind the name of a meter if another one follows without a comma.
-var severalMeters = regexp.MustCompile(`[^&?\s]\s+[^\s=&?@]+\s*=`)
+var severalMeters = compiledOnce(`[^&?\s]\s+[^\s=&?@]+\s*=`)
 
 // mostDisplayed is how many characters the name may have by which people call a meter.
 const mostDisplayed = 64

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,9 +31,6 @@ var chineseItemColumns = map[string]string{
 	"英文": "text_en", "英文名称": "text_en", "英文说明": "text_en",
 	"中文": "text_zh", "中文名": "text_zh", "中文名称": "text_zh", "中文说明": "text_zh", "说明": "text_zh",
 }
-
-// ownName matches the names that an item may have: they are keys in JSON and ids of entities.
-var ownName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
 
 // An ownRow is a row of the table of one's own items.
 type ownRow struct {
@@ -242,7 +238,7 @@ func (row *ownRow) read(cells map[string]string, before []*ownRow, c *config) fu
 		}
 		item := &row.item
 		*item = protocol.OwnItem{Identifier: strings.ToUpper(cells["di"]), Name: cells["name"], Unit: cells["unit"], Access: protocol.ParseAccess(cells["access"]), English: cells["text_en"], Chinese: cells["text_zh"]}
-		if !ownName.MatchString(item.Name) {
+		if !protocol.IsItemName(item.Name) {
 			bad("name", "%q is no name: lower case letters, digits and _, a letter first, at most 64", item.Name)
 		}
 		if protocol.IsReserved(item.Name) {

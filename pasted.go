@@ -6,19 +6,25 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 	"unicode/utf8"
 )
 
 var (
 	// pastedTime matches dates and times of logs, which are no bytes: 2026-11-29, 29/11/2026, 06:11:33.123,
 	// 2026-11-29T06:11:33+08:00.
-	pastedTime = regexp.MustCompile(`(^|[\s\[(,;"'])(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}|\d{1,2}:\d{2}(:\d{2})?([.,:]\d{3,9})?)([T ]\d{1,2}:\d{2}(:\d{2})?([.,:]\d{3,9})?)?(Z|[+-]\d{2}:?\d{2})?($|[\s\]),;"'])`)
+	pastedTime = compiledOnce(`(^|[\s\[(,;"'])(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}|\d{1,2}:\d{2}(:\d{2})?([.,:]\d{3,9})?)([T ]\d{1,2}:\d{2}(:\d{2})?([.,:]\d{3,9})?)?(Z|[+-]\d{2}:?\d{2})?($|[\s\]),;"'])`)
 
 	// pastedMark matches what programs write around a byte: 0x68, \x68, 68H.
-	pastedMark   = regexp.MustCompile(`(?:0[xX]|\\[xX])([0-9a-fA-F]{1,2})`)
-	pastedSuffix = regexp.MustCompile(`\b([0-9a-fA-F]{1,2})[hH]\b`)
-	pastedHex    = regexp.MustCompile(`^[0-9a-fA-F]+$`)
+	pastedMark   = compiledOnce(`(?:0[xX]|\\[xX])([0-9a-fA-F]{1,2})`)
+	pastedSuffix = compiledOnce(`\b([0-9a-fA-F]{1,2})[hH]\b`)
+	pastedHex    = compiledOnce(`^[0-9a-fA-F]+$`)
 )
+
+// compiledOnce compiles a pattern when it is first needed: a bridge never needs those of its commands.
+func compiledOnce(pattern string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })
+}
 
 // fewestPasted is how many bytes must stand beside each other in a text to be taken for a part of a frame.
 const fewestPasted = 4
@@ -28,9 +34,9 @@ const fewestPasted = 4
 func parseHex(text string) (data []byte, pasted bool, err error) {
 	plain := text
 	for again := ""; again != plain; { // two that share the blank between them
-		again, plain = plain, pastedTime.ReplaceAllString(plain, "$1 $9")
+		again, plain = plain, pastedTime().ReplaceAllString(plain, "$1 $9")
 	}
-	plain = pastedSuffix.ReplaceAllString(pastedMark.ReplaceAllString(plain, " $1 "), " $1 ")
+	plain = pastedSuffix().ReplaceAllString(pastedMark().ReplaceAllString(plain, " $1 "), " $1 ")
 	if data, err = parseDigits(plain); err == nil {
 		return data, false, nil
 	}
@@ -88,7 +94,7 @@ func pastedBytes(text string) (data []byte) {
 		}
 		for _, word := range strings.FieldsFunc(line, func(c rune) bool { return isSeparator(c) || strings.ContainsRune(`"'()[]{}<>|=，；：【】`, c) }) {
 			switch {
-			case pastedHex.MatchString(word) && (len(word) <= 2 || len(word)%2 == 0 && strings.ContainsAny(word, "0123456789")):
+			case pastedHex().MatchString(word) && (len(word) <= 2 || len(word)%2 == 0 && strings.ContainsAny(word, "0123456789")):
 				if len(word) > 2 { // a frame in one piece, or the offset of a dump before single bytes
 					flush()
 					run = []string{word}

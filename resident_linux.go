@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"fmt"
 	"os"
 	"strings"
@@ -17,26 +16,30 @@ func forgetStart() (asked int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	maps, err := os.Open("/proc/self/maps")
+	maps, err := os.ReadFile("/proc/self/maps")
 	if err != nil {
 		return 0, err
 	}
-	defer maps.Close()
-	for lines := bufio.NewScanner(maps); lines.Scan(); {
-		line := lines.Text()
-		var from, to uintptr
+	type part struct{ from, to uintptr }
+	var parts []part
+	for line := range strings.Lines(string(maps)) {
+		var p part
 		var rights string
-		if _, err := fmt.Sscanf(line, "%x-%x %4s", &from, &to, &rights); err != nil || !strings.HasSuffix(line, " "+program) {
+		if _, err := fmt.Sscanf(line, "%x-%x %4s", &p.from, &p.to, &rights); err != nil || !strings.HasSuffix(line, " "+program+"\n") {
 			continue
 		}
 		if rights[0] != 'r' || rights[1] == 'w' || rights[3] != 'p' {
 			continue // what was written there would be lost
 		}
-		// Code and constants are where they are for as long as the process lives.
-		if _, _, failure := unix.Syscall(unix.SYS_MADVISE, from, to-from, unix.MADV_DONTNEED); failure != 0 {
+		parts = append(parts, p)
+	}
+	// All at once, for what reads the list is not needed again either: the kernel maps sixteen pages for each
+	// that is looked at. Code and constants are where they are for as long as the process lives.
+	for _, p := range parts {
+		if _, _, failure := unix.Syscall(unix.SYS_MADVISE, p.from, p.to-p.from, unix.MADV_DONTNEED); failure != 0 {
 			return asked, failure
 		}
-		asked += int(to - from)
+		asked += int(p.to - p.from)
 	}
 	return asked, nil
 }

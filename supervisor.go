@@ -13,7 +13,6 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -71,7 +70,7 @@ type appOptions struct {
 }
 
 // variable matches an entry of the option variables.
-var variable = regexp.MustCompile(`^\s*(` + prefix + `_[A-Z0-9_]+)\s*=\s*(.*?)\s*$`)
+var variable = compiledOnce(`^\s*(` + prefix + `_[A-Z0-9_]+)\s*=\s*(.*?)\s*$`)
 
 // readOptions reads what the user has set for the app, and what follows from being one, into variables that
 // are not set. It does nothing where no Supervisor has started us.
@@ -132,7 +131,7 @@ func (o *appOptions) variables() (map[string]string, error) {
 		values["DLT645_BUS_URL"] = (&url.URL{Scheme: "serial", Path: o.Port, RawQuery: line.Encode()}).String()
 	}
 	for _, entry := range o.Variables {
-		match := variable.FindStringSubmatch(entry)
+		match := variable().FindStringSubmatch(entry)
 		if match == nil {
 			return nil, fmt.Errorf("the option variables has %q, which is not of the form DLT645_NAME=value", entry)
 		}

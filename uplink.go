@@ -284,7 +284,7 @@ func (f *uplinkFlags) nameMeters(devices []dialect.Device) error {
 	}
 	var names []string
 	add := func(name string) {
-		if meterName.MatchString(name) && !slices.Contains(names, name) {
+		if isMeterName(name) && !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}

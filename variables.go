@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -37,7 +36,7 @@ func setVariables(values map[string]string) error {
 }
 
 // kubernetes matches what Kubernetes sets for services whose names begin with dlt645.
-var kubernetes = regexp.MustCompile(`^` + prefix + `_(.*_)?(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
+var kubernetes = compiledOnce(`^` + prefix + `_(.*_)?(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
 
 // checkNames complains about variables that do not exist, and about empty ones that must not be.
 func (r *reader) checkNames() {
@@ -45,7 +44,7 @@ func (r *reader) checkNames() {
 	for _, entry := range os.Environ() {
 		name, value, _ := strings.Cut(entry, "=")
 		short, ours := strings.CutPrefix(name, prefix+"_")
-		if !ours || kubernetes.MatchString(name) {
+		if !ours || kubernetes().MatchString(name) {
 			continue
 		}
 		switch {

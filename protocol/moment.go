@@ -3,6 +3,7 @@ package protocol
 import (
 	"errors"
 	"regexp"
+	"sync"
 	"time"
 )
 
@@ -11,11 +12,13 @@ var ErrMoment = errors.New("not a moment as in RFC 3339, such as 2026-11-20T18:0
 
 // moment is the form of a date-time of RFC 3339 with the bounds that package time does not hold it
 // to: that takes a decimal comma, an hour of one digit, and offsets of a day and more.
-var moment = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$`)
+var moment = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$`)
+})
 
 // ParseMoment reads a moment as RFC 3339 has it, to the letter, with T and Z as capitals.
 func ParseMoment(text string) (time.Time, error) {
-	if !moment.MatchString(text) {
+	if !moment().MatchString(text) {
 		return time.Time{}, ErrMoment
 	}
 	t, err := time.Parse(time.RFC3339Nano, text)

@@ -11,3 +11,14 @@ var reserved = []string{
 
 // IsReserved reports whether the bridge calls something of its own by a name, so that no item can be called so.
 func IsReserved(name string) bool { return slices.Contains(reserved, name) }
+
+// IsItemName reports whether an item that somebody adds may have the name, which is a key in JSON and the id of an
+// entity: 64 lower case letters, digits and _ at most, a letter first.
+func IsItemName(name string) bool {
+	for i, c := range []byte(name) {
+		if (c < 'a' || c > 'z') && (i == 0 || c != '_' && (c < '0' || c > '9')) {
+			return false
+		}
+	}
+	return name != "" && len(name) <= 64
+}

@@ -212,16 +212,15 @@ func (p Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// itemName matches the names that an item may have: they are keys in JSON and ids of entities.
-var itemName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
+// modelName matches the names that a map may have, of longestModel bytes at most.
+var modelName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`)
 
-// modelName matches the names that a map may have.
-var modelName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,31}$`)
+const longestModel = 32
 
 // ParseMap reads the table of a model, in UTF-8. The error is Problems: all of them.
 func ParseMap(model, table string) (*Map, error) {
 	p := &mapParser{m: &Map{model: model, byName: make(map[string]*row)}, longest: defaultLongest, gap: defaultGap}
-	if !modelName.MatchString(model) {
+	if len(model) > longestModel || !modelName.MatchString(model) {
 		p.complain(0, "", "%q is no name of a model: lower case letters, digits, _ and -, at most 32", model)
 	}
 	p.read(strings.TrimPrefix(table, "\uFEFF"))
@@ -361,7 +360,7 @@ func (p *mapParser) row() {
 	switch {
 	case w.item == "":
 		p.bad(columnItem, "is empty")
-	case !itemName.MatchString(w.item):
+	case !protocol.IsItemName(w.item):
 		p.bad(columnItem, "%q is no name: lower case letters, digits and _, a letter first, at most 64", w.item)
 	case protocol.IsReserved(w.item):
 		p.bad(columnItem, "%s is what the bridge itself calls something of a meter; choose another name", w.item)

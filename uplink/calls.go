@@ -2,6 +2,8 @@ package uplink
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,6 +25,9 @@ const (
 
 	freshValues = 5 * time.Second // what a read from the cloud takes without asking the meter
 	mostCalls   = 16              // at a time
+
+	// mostRefusals is how many calls that came beyond that wait to be answered so.
+	mostRefusals = 64
 )
 
 // calls carries out what the cloud asks, by way of the bridges' request topics.
@@ -30,9 +35,13 @@ type calls struct {
 	*Uplink
 	running sync.WaitGroup
 	places  chan struct{}
+
+	refusals chan struct{} // for answers to calls that found no place
 }
 
-func newCalls(u *Uplink) *calls { return &calls{Uplink: u, places: make(chan struct{}, mostCalls)} }
+func newCalls(u *Uplink) *calls {
+	return &calls{Uplink: u, places: make(chan struct{}, mostCalls), refusals: make(chan struct{}, mostRefusals)}
+}
 
 func (c *calls) wait() { c.running.Wait() }
 
@@ -42,16 +51,22 @@ func (c *calls) begin(s *session, call dialect.Call, received time.Time) {
 	select {
 	case c.places <- struct{}{}:
 	default:
-		c.running.Go(func() {
-			c.answer(s, call, failed("busy", "too many calls at a time; try again later"))
-		})
+		select {
+		case c.refusals <- struct{}{}:
+			c.running.Go(func() {
+				defer func() { <-c.refusals }()
+				c.answer(s, call, failed("busy", "too many calls at a time; try again later"))
+			})
+		default:
+			c.metrics.limited(c.log, "call flood", "the cloud sends more calls than can be answered; some are not")
+		}
 		return
 	}
 	c.running.Go(func() {
 		defer func() { <-c.places }()
 		outcome := c.carryOut(s, call, received)
-		c.log.Info("call from the cloud", "cloud", c.config.Cloud, "call", call.Name, "device", call.Device, "meter", call.Meter,
-			"action", call.Action, "ok", outcome.OK, "result", outcome.Result, "code", outcome.Code, "why", outcome.Message)
+		c.log.Info("call from the cloud", "cloud", c.config.Cloud, "call", clip(call.Name), "device", clip(call.Device), "meter", clip(call.Meter),
+			"action", clip(call.Action), "ok", outcome.OK, "result", outcome.Result, "code", outcome.Code, "why", outcome.Message)
 		c.answer(s, call, outcome)
 	})
 }
@@ -66,7 +81,7 @@ func (c *calls) answer(s *session, call dialect.Call, outcome dialect.Outcome) {
 			_, err = s.awaitPosted(ctx, sent, postPatience)
 		}
 		if err != nil {
-			c.metrics.limited(c.log, "answer lost", "the answer to a call did not reach the cloud", "call", call.Name, "err", err)
+			c.metrics.limited(c.log, "answer lost", "the answer to a call did not reach the cloud", "call", clip(call.Name), "err", err)
 			return
 		}
 	}
@@ -79,6 +94,9 @@ func failed(code, format string, arguments ...any) dialect.Outcome {
 // carryOut does what a call asks, and says what is known of it.
 func (c *calls) carryOut(s *session, call dialect.Call, received time.Time) dialect.Outcome {
 	o := &c.config.Options
+	if call.Unsure != "" {
+		return failed("bad_request", "%s; nothing was done", call.Unsure)
+	}
 	switch call.Verb {
 	case dialect.VerbSet:
 		return failed("not_allowed", "nothing of a meter is set as a property; the relay is a service of its own")
@@ -136,6 +154,9 @@ func (c *calls) relay(s *session, call dialect.Call, received time.Time) dialect
 	if !slices.Contains([]string{"trip", "close", "permit_close", "alarm", "alarm_off", "keep_power", "keep_power_off", "valve_open", "valve_close"}, call.Action) {
 		return failed("bad_request", "%q is no action: trip (0) or close (1)", clip(call.Action))
 	}
+	if call.ID == "" {
+		return failed("bad_request", "the call has no id, by which a repeat of it would be known")
+	}
 	left, no := c.validity(s, call, received)
 	if no != nil {
 		return *no
@@ -176,7 +197,12 @@ func (c *calls) commandID(s *session, call dialect.Call) string {
 	case !call.Sent.IsZero():
 		moment = call.Sent
 	}
-	return c.config.Cloud + ":" + strconv.FormatInt(moment.UnixMilli(), 10) + ":" + clip(call.Device) + ":" + clip(call.ID)
+	id := call.ID
+	if len(id) > 64 { // the bridge takes 512 bytes in all
+		sum := sha256.Sum256([]byte(id))
+		id = hex.EncodeToString(sum[:16])
+	}
+	return c.config.Cloud + ":" + strconv.FormatInt(moment.UnixMilli(), 10) + ":" + clip(call.Device) + ":" + id
 }
 
 // A bridgeReply is what matters of a bridge's reply.

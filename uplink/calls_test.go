@@ -84,7 +84,9 @@ func TestUplinkCallsNeedPermission(t *testing.T) {
 		{"no such meter", []string{"relay"}, dialect.Call{Verb: dialect.VerbRelay, Meter: "other", Action: "trip", Expires: soon}, "unknown_meter"},
 		{"which of two", []string{"relay"}, dialect.Call{Verb: dialect.VerbRelay, Action: "trip", Expires: soon}, "unknown_meter"},
 		{"no such action", []string{"relay"}, dialect.Call{Verb: dialect.VerbRelay, Meter: "main", Action: "explode", Expires: soon}, "bad_request"},
-		{"the local broker is away", []string{"relay"}, dialect.Call{Verb: dialect.VerbRelay, Meter: "main", Action: "trip", Expires: soon}, "bus_down"},
+		{"no id", []string{"relay"}, dialect.Call{Verb: dialect.VerbRelay, Meter: "main", Action: "trip", Expires: soon}, "bad_request"},
+		{"ambiguous", []string{"relay"}, dialect.Call{ID: "7", Unsure: "a key twice", Verb: dialect.VerbRelay, Meter: "main", Action: "trip", Expires: soon}, "bad_request"},
+		{"the local broker is away", []string{"relay"}, dialect.Call{ID: "7", Verb: dialect.VerbRelay, Meter: "main", Action: "trip", Expires: soon}, "bus_down"},
 	} {
 		u := newTestUplink(t, func(c *Config) { c.Options.Commands = row.commands })
 		u.devices.of(meterID{"dlt645", "main"})

@@ -2,8 +2,11 @@ package uplink
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"io"
 	"math/rand/v2"
+	"net"
 	"net/url"
 	"sync"
 	"sync/atomic"
@@ -11,6 +14,7 @@ import (
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
 	"github.com/eclipse/paho.mqtt.golang/packets"
+	"golang.org/x/net/proxy"
 	"golang.org/x/time/rate"
 
 	"dlt645-mqtt/uplink/dialect"
@@ -25,6 +29,9 @@ const (
 
 	// longLife is how long a connection must have held for the next attempt to come at once.
 	longLife = time.Minute
+
+	largestFromCloud = 2 << 20 // bytes of a packet
+	longestID        = 256     // of a call
 
 	connectPatience   = 20 * time.Second
 	subscribePatience = 20 * time.Second
@@ -47,6 +54,7 @@ type session struct {
 	began  time.Time // when it was subscribed
 	lost   chan struct{}
 	once   sync.Once
+	why    atomic.Pointer[error] // it was lost
 	pace   *rate.Limiter
 	start  time.Time // tells ids of calls of this connection from those of others
 
@@ -59,6 +67,14 @@ type session struct {
 
 // end closes the session; the flow notices by lost.
 func (s *session) end() { s.once.Do(func() { close(s.lost) }) }
+
+// reason returns why the session was lost; nil if we ended it.
+func (s *session) reason() error {
+	if why := s.why.Load(); why != nil {
+		return *why
+	}
+	return nil
+}
 
 // run connects for ever until ctx ends.
 func (c *cloud) run(ctx context.Context) {
@@ -77,7 +93,7 @@ func (c *cloud) run(ctx context.Context) {
 			select {
 			case <-s.lost:
 				if ctx.Err() == nil {
-					c.metrics.limited(c.log, "cloud lost", "lost the connection to the cloud; reconnecting", "held", time.Since(began).Round(time.Second))
+					c.metrics.limited(c.log, "cloud lost", "lost the connection to the cloud; reconnecting", "held", time.Since(began).Round(time.Second), "err", s.reason())
 				}
 			case <-ctx.Done():
 			}
@@ -122,8 +138,63 @@ func (c *cloud) pause(ctx context.Context, failures int, refused bool) {
 	}
 }
 
+// refusedIdentity reports whether an attempt ended because of who we are. Some platforms say so, others just
+// close the connection instead of answering.
 func refusedIdentity(err error) bool {
-	return errors.Is(err, packets.ErrorRefusedBadUsernameOrPassword) || errors.Is(err, packets.ErrorRefusedNotAuthorised) || errors.Is(err, packets.ErrorRefusedIDRejected)
+	var code codeError
+	return errors.As(err, &code) && code.identity() || errors.Is(err, packets.ErrorRefusedBadUsernameOrPassword) || errors.Is(err, packets.ErrorRefusedNotAuthorised) ||
+		errors.Is(err, packets.ErrorRefusedIDRejected) || errors.Is(err, io.EOF)
+}
+
+// advice says what to look at after a failed attempt to connect.
+func (c *cloud) advice(err error) string {
+	var certificate *tls.CertificateVerificationError
+	switch {
+	case refusedIdentity(err) && c.traits.Clock > 0:
+		return "check DLT645_UPLINK_PRODUCT, DLT645_UPLINK_DEVICE and DLT645_UPLINK_SECRET (uplink sign shows what is sent), and this host's clock, " +
+			time.Now().Format(time.RFC3339) + ": it may be " + c.traits.Clock.String() + " from the platform's at most"
+	case refusedIdentity(err):
+		return "check DLT645_UPLINK_PRODUCT, DLT645_UPLINK_DEVICE and DLT645_UPLINK_SECRET; uplink sign shows what is sent"
+	case errors.As(err, &certificate):
+		return "name the platform's authority in DLT645_UPLINK_CA_FILE, and check this host's clock, " + time.Now().Format(time.RFC3339)
+	}
+	return "check DLT645_UPLINK_URL, and that this host reaches it"
+}
+
+// dial opens a connection as the library does, over a proxy if the environment names one. It takes no packet
+// larger than largestFromCloud: the library would make room for whatever a header claims.
+func (c *cloud) dial(u *url.URL, o mqtt.ClientOptions) (net.Conn, error) {
+	var connection net.Conn
+	var err error
+	switch u.Scheme {
+	case "ws":
+		connection, err = mqtt.NewWebsocket(u.String(), nil, o.ConnectTimeout, nil, o.WebsocketOptions)
+	case "wss":
+		connection, err = mqtt.NewWebsocket(u.String(), o.TLSConfig, o.ConnectTimeout, nil, o.WebsocketOptions)
+	default:
+		connection, err = proxy.FromEnvironmentUsing(&net.Dialer{Timeout: o.ConnectTimeout}).Dial("tcp", u.Host)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if u.Scheme == "ssl" {
+		config := &tls.Config{MinVersion: tls.VersionTLS12}
+		if o.TLSConfig != nil {
+			config = o.TLSConfig.Clone()
+		}
+		if config.ServerName == "" {
+			config.ServerName = u.Hostname()
+		}
+		secure := tls.Client(connection, config)
+		ctx, cancel := context.WithTimeout(context.Background(), o.ConnectTimeout)
+		defer cancel()
+		if err := secure.HandshakeContext(ctx); err != nil {
+			_ = connection.Close()
+			return nil, err
+		}
+		connection = secure
+	}
+	return &bounded{Conn: connection, most: largestFromCloud}, nil
 }
 
 // connect makes a session: connected and subscribed.
@@ -137,17 +208,18 @@ func (c *cloud) connect(ctx context.Context) (*session, error) {
 		SetClientID(login.ClientID).SetUsername(login.Username).SetPassword(login.Password).
 		SetProtocolVersion(4).SetCleanSession(true).SetKeepAlive(login.KeepAlive).
 		SetAutoReconnect(false).SetConnectRetry(false).SetConnectTimeout(connectPatience).SetWriteTimeout(connectPatience).
-		SetConnectionLostHandler(func(mqtt.Client, error) { s.end() }).
+		SetCustomOpenConnectionFn(c.dial).
+		SetConnectionLostHandler(func(_ mqtt.Client, err error) {
+			s.why.Store(&err)
+			s.end()
+		}).
 		SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) { c.receive(s, m.Topic(), m.Payload(), m.Retained()) })
 	if c.config.TLS != nil {
 		options.SetTLSConfig(c.config.TLS)
 	}
 	s.client = mqtt.NewClient(options)
 	if err := wait(ctx, s.client.Connect(), connectPatience); err != nil {
-		advice := "check DLT645_UPLINK_URL, and that this host reaches it"
-		if refusedIdentity(err) {
-			advice = "check DLT645_UPLINK_PRODUCT, DLT645_UPLINK_DEVICE and DLT645_UPLINK_SECRET; uplink sign shows what is sent"
-		}
+		advice := c.advice(err)
 		if ctx.Err() == nil {
 			c.metrics.limited(c.log, "cloud connect", "the cloud cannot be reached, or does not let this gateway in; trying again", "url", c.config.URL.Redacted(), "err", err, "advice", advice)
 		}
@@ -228,10 +300,14 @@ func (c *cloud) receive(s *session, topic string, payload []byte, retained bool)
 	}
 	defer func() {
 		if fault := recover(); fault != nil {
-			c.metrics.limited(c.log, "dialect fault", "a message of the cloud could not be read", "topic", topic, "fault", fault)
+			c.metrics.limited(c.log, "dialect fault", "a message of the cloud could not be read", "topic", clip(topic), "fault", fault)
 		}
 	}()
 	replies, calls := c.dialect.Receive(topic, payload)
+	unsure := ""
+	if len(calls) > 0 {
+		unsure = ambiguous(payload)
+	}
 	for _, r := range replies {
 		s.mu.Lock()
 		waiting := s.waiting[r.ID]
@@ -242,6 +318,11 @@ func (c *cloud) receive(s *session, topic string, payload []byte, retained bool)
 		}
 	}
 	for _, call := range calls {
+		if len(call.ID) > longestID || len(call.RawID) > longestID {
+			c.metrics.limited(c.log, "call id", "a call from the cloud has an id that is too long to be one; it is not answered", "topic", clip(topic), "bytes", len(call.ID))
+			continue
+		}
+		call.Unsure = unsure
 		c.Uplink.calls.begin(s, call, time.Now())
 	}
 }

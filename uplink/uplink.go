@@ -6,6 +6,7 @@
 //	uplink.go    the Uplink and its life
 //	local.go     the two connections to the local broker
 //	cloud.go     the connection to the cloud (the only user of paho.mqtt.golang)
+//	bounded.go   how large and how ambiguous a message of the cloud may be
 //	flow.go      how messages become posts, and when they are acknowledged
 //	quarantine.go posts and devices at which the cloud ends the connection
 //	translate.go which readings of a state are new, and what they are called

@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -97,12 +98,12 @@ func (c *Cloud) Close() { c.once.Do(func() { _ = c.server.Close() }) }
 
 // Call publishes a message to the gateway.
 func (c *Cloud) Call(topic, payload string) error {
-	return c.server.Publish(topic, []byte(payload), false, 1)
+	return c.server.Publish(inside(topic), []byte(payload), false, 1)
 }
 
 // CallRetained publishes a message that the platform keeps and gives to whoever subscribes.
 func (c *Cloud) CallRetained(topic, payload string) error {
-	return c.server.Publish(topic, []byte(payload), true, 1)
+	return c.server.Publish(inside(topic), []byte(payload), true, 1)
 }
 
 // Subscribed returns the topics that gateways have subscribed to, in their order.
@@ -141,7 +142,7 @@ type hook struct {
 func (h *hook) ID() string { return "cloud" }
 
 func (h *hook) Provides(b byte) bool {
-	return bytes.Contains([]byte{mqtt.OnConnectAuthenticate, mqtt.OnACLCheck, mqtt.OnPublish, mqtt.OnPublished, mqtt.OnSessionEstablished, mqtt.OnSubscribe}, []byte{b})
+	return bytes.Contains([]byte{mqtt.OnConnectAuthenticate, mqtt.OnACLCheck, mqtt.OnPublish, mqtt.OnPublished, mqtt.OnSessionEstablished, mqtt.OnSubscribe, mqtt.OnPacketRead, mqtt.OnPacketEncode}, []byte{b})
 }
 
 func (h *hook) OnConnectAuthenticate(cl *mqtt.Client, pk packets.Packet) bool {
@@ -181,11 +182,41 @@ func (h *hook) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
 		return
 	}
 	for _, topic := range h.cloud.config.Subscribed(cl.ID) {
-		h.cloud.server.Topics.Subscribe(cl.ID, packets.Subscription{Filter: topic, Qos: 1})
+		h.cloud.server.Topics.Subscribe(cl.ID, packets.Subscription{Filter: inside(topic), Qos: 1})
 	}
 }
 
 func (h *hook) OnACLCheck(*mqtt.Client, string, bool) bool { return true }
+
+// The broker keeps $sys, as OneNET begins its topics, for itself, so that inside they begin otherwise.
+func inside(topic string) string {
+	if rest, ok := strings.CutPrefix(topic, "$sys/"); ok {
+		return "inside-sys/" + rest
+	}
+	return topic
+}
+
+func outside(topic string) string {
+	if rest, ok := strings.CutPrefix(topic, "inside-sys/"); ok {
+		return "$sys/" + rest
+	}
+	return topic
+}
+
+// OnPacketRead has topics begin as they do inside.
+func (h *hook) OnPacketRead(_ *mqtt.Client, pk packets.Packet) (packets.Packet, error) {
+	pk.TopicName = inside(pk.TopicName)
+	for i := range pk.Filters {
+		pk.Filters[i].Filter = inside(pk.Filters[i].Filter)
+	}
+	return pk, nil
+}
+
+// OnPacketEncode has topics begin as they do outside.
+func (h *hook) OnPacketEncode(_ *mqtt.Client, pk packets.Packet) packets.Packet {
+	pk.TopicName = outside(pk.TopicName)
+	return pk
+}
 
 // OnSubscribe notes the topics, and throws out who asks for too many at once.
 func (h *hook) OnSubscribe(cl *mqtt.Client, pk packets.Packet) packets.Packet {
@@ -193,7 +224,7 @@ func (h *hook) OnSubscribe(cl *mqtt.Client, pk packets.Packet) packets.Packet {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, filter := range pk.Filters {
-		c.topics = append(c.topics, filter.Filter)
+		c.topics = append(c.topics, outside(filter.Filter))
 	}
 	if c.config.Topics > 0 && len(pk.Filters) > c.config.Topics {
 		c.refused = append(c.refused, fmt.Sprintf("%d topics in one SUBSCRIBE", len(pk.Filters)))
@@ -209,7 +240,7 @@ func (h *hook) OnPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet, er
 	}
 	c := h.cloud
 	c.mu.Lock()
-	m := Message{pk.TopicName, bytes.Clone(pk.Payload), len(c.messages) + 1}
+	m := Message{outside(pk.TopicName), bytes.Clone(pk.Payload), len(c.messages) + 1}
 	c.messages = append(c.messages, m)
 	reason := c.exceeds(m, time.Now())
 	if reason != "" {
@@ -253,9 +284,9 @@ func (h *hook) OnPublished(cl *mqtt.Client, pk packets.Packet) {
 		return
 	}
 	c.mu.Lock()
-	answers := c.config.Answer(Message{Topic: pk.TopicName, Payload: bytes.Clone(pk.Payload)})
+	answers := c.config.Answer(Message{Topic: outside(pk.TopicName), Payload: bytes.Clone(pk.Payload)})
 	c.mu.Unlock()
 	for _, a := range answers {
-		_ = c.server.Publish(a.Topic, a.Payload, false, 1)
+		_ = c.server.Publish(inside(a.Topic), a.Payload, false, 1)
 	}
 }

@@ -354,25 +354,28 @@ func (d *aliyun) reply(kind, id string, code *json.Number, message string, data 
 		return nil
 	}
 	r := Reply{ID: kind + ":" + id, OK: *code == "200", Code: code.String(), Message: message}
-	r.Rejected = rejections(data, "")
+	r.Rejected = rejections(data, "", mostLevels)
 	return []Reply{r}
 }
 
+// mostLevels is how deep rejections may lie: those of a pack stand below a list of devices and one of properties.
+const mostLevels = 5
+
 // rejections finds in the data of a reply the members that were refused: strings by key, also
 // where the devices of a pack stand around them.
-func rejections(data json.RawMessage, key string) (all []Rejection) {
+func rejections(data json.RawMessage, key string, levels int) (all []Rejection) {
 	if reason, ok := text(data); ok && key != "" {
 		return []Rejection{{key, reason}}
 	}
 	var members map[string]json.RawMessage
-	if !decode(data, &members) {
+	if levels == 0 || !decode(data, &members) {
 		return nil
 	}
 	for name, member := range members {
 		if name == "productKey" || name == "deviceName" || len(all) >= 200 {
 			continue
 		}
-		all = append(all, rejections(member, name)...)
+		all = append(all, rejections(member, name, levels-1)...)
 	}
 	return all
 }

@@ -101,6 +101,7 @@ type Traits struct {
 	Bytes     int           // of a payload at most
 	PerSecond int           // messages a second at most
 	Patience  time.Duration // how long the cloud waits for the answer to a call
+	Clock     time.Duration // how far this host's clock may be from the cloud's at a login; 0: as far as it likes
 	Host      string        // URL of the cloud, made from the identity; empty: the user must name it
 
 	Identifier Rule // for keys
@@ -186,7 +187,10 @@ type Call struct {
 	Expires time.Time // zero: the call does not say
 	Sent    time.Time // zero: the message has no time of its own
 
-	Topic string // where the call came, for the answer
+	Topic string          // where the call came, for the answer
+	RawID json.RawMessage // thingsboard: the id as it was written
+
+	Unsure string // set by who receives it: why it is not sure what the call says
 }
 
 // An Outcome is what became of a call.

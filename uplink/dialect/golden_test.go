@@ -238,28 +238,47 @@ func TestSameKeyTwice(t *testing.T) {
 	}
 }
 
-func FuzzReceive(f *testing.F) {
+// FuzzCloud has each dialect, as a gateway and flat, read anything as a message of the cloud, and answer whatever
+// call that is, in all ways that a call can end.
+func FuzzCloud(f *testing.F) {
 	for cloud, calls := range relayCalls {
 		for _, call := range calls {
-			f.Add(cloud, call[0], []byte(call[1]))
+			f.Add(cloud, true, call[0], []byte(call[1]))
+			f.Add(cloud, false, call[0], []byte(call[1]))
 		}
 	}
-	f.Add("aliyun", "/sys/a1Gateway/site7/thing/event/property/post_reply", []byte(`{"code":200,"data":{"a":{"b":{"c":"d"}}},"id":"12"}`))
-	f.Fuzz(func(t *testing.T, cloud, topic string, payload []byte) {
+	f.Add("aliyun", true, "/sys/a1Gateway/site7/thing/event/property/post_reply", []byte(`{"code":200,"data":{"a":{"b":{"c":"d"}}},"id":"12"}`))
+	f.Add("thingsboard", false, "v1/gateway/rpc", []byte(`{"device":"d","data":{"id":"x","method":"relay"}}`))
+	f.Add("thingsboard", false, "v1/gateway/rpc", []byte(`{"device":"d","data":{"id":{"a":[]},"method":"read","params":{"keys":["a"]}}}`))
+	f.Add("jetlinks", false, "/gw/site7/child/000000000001/properties/read", []byte(`{"messageId":7,"properties":["a"]}`))
+	f.Add("onenet", false, "$sys/gwpid/site7/thing/sub/property/get", []byte(`{"id":"7","params":{"productID":"p","deviceName":"d","params":["a"]}}`))
+	f.Add("huawei", false, "$oc/devices/65af_site7/sys/properties/get/request_id=7", []byte(`{"object_device_id":"d"}`))
+	f.Add("tencent", true, "$thing/down/property/GATEWAYPID/site7", []byte(`{"method":"control","clientToken":"1","params":{"relay":1}}`))
+	device := &Device{Meter: "main", Product: "product", Name: "000000000001", Secret: "secret", Prefix: "1_"}
+	outcomes := []Outcome{
+		{Code: "refused", Message: "no"}, {OK: true, Result: "verified", Relay: "open"}, {Code: "unknown", Result: "unknown"},
+		{OK: true, Values: []Reading{{Device: device, Item: "relay", Key: "relay", Value: json.RawMessage(`"open"`), Time: time.UnixMilli(1)}}},
+	}
+	f.Fuzz(func(t *testing.T, cloud string, flat bool, topic string, payload []byte) {
 		o, ok := identities[cloud]
 		if !ok {
 			return
 		}
 		o.Commands = commands
+		if !flat {
+			o.Devices = []Device{*device}
+		}
 		d, err := New(cloud, o)
 		if err != nil {
 			t.Fatal(err)
 		}
 		_, calls := d.Receive(topic, payload)
 		for _, c := range calls {
-			for _, p := range d.Answer(c, Outcome{Code: "refused", Message: "no"}, time.UnixMilli(0)) {
-				if !json.Valid(p.Payload) {
-					t.Errorf("the answer to %s %s is %s", topic, payload, p.Payload)
+			for _, out := range outcomes {
+				for _, p := range d.Answer(c, out, time.UnixMilli(0)) {
+					if !json.Valid(p.Payload) {
+						t.Errorf("the answer to %s %s is %s", topic, payload, p.Payload)
+					}
 				}
 			}
 		}

@@ -35,7 +35,7 @@ func newJetLinks(o Options) (Dialect, error) {
 func (d *jetLinks) Name() string { return "jetlinks" }
 
 func (d *jetLinks) Traits() Traits {
-	return Traits{Meters: 1, Bytes: 64 << 10, PerSecond: 50, Patience: 10 * time.Second, Identifier: rules[d.Name()]}
+	return Traits{Meters: 1, Bytes: 64 << 10, PerSecond: 50, Patience: 10 * time.Second, Clock: 5 * time.Minute, Identifier: rules[d.Name()]}
 }
 
 // Login signs with the present time, from which the platform's clock may differ by five minutes.

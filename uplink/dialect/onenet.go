@@ -181,7 +181,7 @@ func (d *oneNET) Receive(topic string, data []byte) ([]Reply, []Call) {
 		if id == "" || m.Code == nil {
 			return nil, nil
 		}
-		return []Reply{{ID: kind + ":" + id, OK: *m.Code == "200", Code: m.Code.String(), Message: m.Msg, Rejected: rejections(m.Data, "")}}, nil
+		return []Reply{{ID: kind + ":" + id, OK: *m.Code == "200", Code: m.Code.String(), Message: m.Msg, Rejected: rejections(m.Data, "", mostLevels)}}, nil
 	}
 	call := Call{ID: id, Topic: topic, Name: tail}
 	sub, child := strings.CutPrefix(tail, "sub/")

@@ -154,7 +154,7 @@ func (d *thingsBoard) Receive(topic string, data []byte) ([]Reply, []Call) {
 		if topic != "v1/gateway/rpc" || !decode(data, &of) || !decode(of.Data, &rpc) || rpc.Method == "" {
 			return nil, nil
 		}
-		call.Device, call.ID = of.Device, scalar(rpc.ID)
+		call.Device, call.ID, call.RawID = of.Device, scalar(rpc.ID), rpc.ID
 	}
 	call.Name = rpc.Method
 	switch rpc.Method {
@@ -190,6 +190,10 @@ func (d *thingsBoard) Answer(c Call, out Outcome, _ time.Time) []Post {
 	if id, own := strings.CutPrefix(c.Topic, "v1/devices/me/rpc/request/"); own {
 		return []Post{{Topic: "v1/devices/me/rpc/response/" + id, Payload: payload(result), QoS: 1}}
 	}
-	o := object(nil).set("device", c.Device).set("id", json.RawMessage(c.ID)).set("data", result)
+	o := object(nil).set("device", c.Device)
+	if len(c.RawID) > 0 {
+		o = o.set("id", c.RawID)
+	}
+	o = o.set("data", result)
 	return []Post{{Topic: "v1/gateway/rpc", Payload: payload(o), QoS: 1}}
 }

@@ -234,6 +234,9 @@ type Step struct {
 	Key string
 	// Repeatable steps may be tried twice. A command never is.
 	Repeatable bool
+	// Proof, unless nil, may be asked before a command whose answer is the same as its request: only what else
+	// the line brings tells whether it sends back what is sent.
+	Proof *Step
 	// Expected is about how many bytes the answer has, wake-up bytes aside; 0: not known.
 	Expected int
 

@@ -49,7 +49,7 @@ func (b *Bus) connected(ctx context.Context, o opened) {
 		}
 		return
 	}
-	b.line.port, b.line.mode = o.port, b.config.mode()
+	b.line.port, b.line.mode, b.line.mirror = o.port, b.config.mode(), mirror{}
 	if b.config.Successor && b.since.IsZero() {
 		b.quiet = time.Now().Add(2 * b.ceiling()) // as conversation.over, for a request of just before
 	}

@@ -292,6 +292,9 @@ func (c *conversation) judge(e *protocol.Exchange, h *hearing, answer []byte) ve
 	if c.late {
 		return verdict{}
 	}
+	if !h.ours && b.line.mirror.isFeared() && bytes.Equal(answer, e.Request) {
+		return verdict{ours: true}
+	}
 	if !h.stale.IsZero() {
 		if c.step.Repeatable {
 			c.dubious = fmt.Sprintf("this program or its machine was stopped meanwhile, and when the answer came is not known better than that it was after %s", h.stale.Format(time.RFC3339))

@@ -44,6 +44,7 @@
 // Answers that are not what they seem, and meters that give none:
 //
 //	copies.go        answers that come twice
+//	mirror.go        answers that look like our own request
 //	doubt.go         answers that come too late, or were held back
 //	meter.go         what is known of each meter
 //	offline.go       which meters do not answer, and when they are tried again

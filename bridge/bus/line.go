@@ -33,10 +33,11 @@ const (
 type line struct {
 	port     Port
 	settings Settings
-	mode     protocol.Mode       // of the port now; without a speed: not known
-	active   time.Time           // when a byte was last sent or heard
-	free     time.Time           // when the next request may go
-	echo     bool                // the last exchange heard its own request
+	mode     protocol.Mode // of the port now; without a speed: not known
+	active   time.Time     // when a byte was last sent or heard
+	free     time.Time     // when the next request may go
+	echo     bool          // the last exchange heard its own request
+	mirror   mirror
 	turn     func(now time.Time) // is called while the line listens, at least once in idleTurn
 	heed     func(data []byte)   // is given what came while nobody was waited for
 	buffer   [4096]byte
@@ -49,6 +50,7 @@ type hearing struct {
 	answer  []byte        // nil: none
 	came    time.Time     // when the last byte heard arrived
 	ignored []byte        // what else was heard, as far as it is kept
+	ours    bool          // a cut frame was our own request
 	garbled bool          // something else was heard, and it was more than our own echo
 	strays  []byte        // of what was ignored, all but cut frames
 	doubted [][]byte      // the cut frames that were doubtful
@@ -60,6 +62,7 @@ type hearing struct {
 
 // A verdict is what a cut frame is worth.
 type verdict struct {
+	ours     bool // it is the request, sent back by the line: nothing at all
 	doubtful bool
 	until    time.Time // if it is doubtful: the line listens at least until then for a better one
 }
@@ -103,6 +106,9 @@ func (l *line) exchange(e *protocol.Exchange, n needs, preamble int, wait time.D
 	if !h.came.IsZero() {
 		l.echo = bytes.Contains(h.ignored, e.Request)
 		l.active = h.came
+	}
+	if err == nil {
+		l.mirror.learn(l.echo && !h.came.IsZero(), repeatsRequest(e))
 	}
 	h.garbled = len(n.remainder(h.ignored, e.Request)) > 0
 	if h.answer != nil {
@@ -170,6 +176,11 @@ func (l *line) listen(h *hearing, needs needs, split bufio.SplitFunc, latest tim
 			}
 			h.took = h.came.Sub(h.sent)
 			v := judge(h, token)
+			if v.ours {
+				h.ignore(token)
+				h.ours = true
+				continue
+			}
 			if !v.doubtful {
 				h.answer = bytes.Clone(token)
 				h.full += l.mode.Duration(len(token))

@@ -140,6 +140,17 @@ func (b *Bus) trial(now time.Time) *task {
 func (b *Bus) proof(t *task) *protocol.Step {
 	step := t.step()
 	m := b.meters[step.Meter]
+	if step.IsCommand() && repeatsRequest(&step.First) && b.line.mirror.mustBeProven() {
+		switch {
+		case step.Proof != nil:
+			ask := *step.Proof
+			ask.Mode = step.Mode
+			return &ask
+		case m != nil && m.trial != nil:
+			ask := *m.trial
+			return &ask
+		}
+	}
 	if m == nil || !m.proven || !b.unproven(step) && !m.vouch(t) {
 		return nil
 	}

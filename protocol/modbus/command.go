@@ -77,10 +77,17 @@ func (c *commander) send(w *row, data []byte) protocol.Step {
 					return nil, protocol.Result{}, garbled("%w", err)
 				}
 				result := protocol.Result{Address: c.named(frame.Address)}
-				if frame.Function&refused != 0 {
-					return nil, result, refusalOf(frame.Data[0])
+				if frame.Function&refused == 0 {
+					return nil, result, nil
 				}
-				return nil, result, nil
+				switch code := frame.Data[0]; code {
+				case acknowledges: // it takes long, and was taken on
+					return nil, result, nil
+				case gatewayTarget:
+					return nil, protocol.Result{}, fmt.Errorf("%w: the gateway passed the command on, and nothing came back from slave %d", protocol.ErrSilent, c.address)
+				default:
+					return nil, result, refusalOf(code)
+				}
 			},
 		},
 	}
@@ -116,7 +123,12 @@ func (c *commander) planWrite() (protocol.Plan, error) {
 	if err != nil {
 		return protocol.Plan{}, badRequest("%s: %v", w.item, err)
 	}
-	plan := c.plan(c.send(w, data))
+	send := c.send(w, data)
+	if w.access.read {
+		proof := c.look(w)
+		send.Proof = &proof
+	}
+	plan := c.plan(send)
 	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
 		was := protocol.OutcomeOf(answers[0])
 		switch {
@@ -287,7 +299,9 @@ func (c *commander) planRelay() (protocol.Plan, error) {
 			return protocol.Plan{}, err
 		}
 	}
-	plan := c.plan(c.send(w, data))
+	send, proof := c.send(w, data), c.look(c.model.relayState())
+	send.Proof = &proof
+	plan := c.plan(send)
 	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
 		if answer := answers[0]; protocol.OutcomeOf(answer).MayBeDone() {
 			return c.watchRelay(want).Begin(answer), nil

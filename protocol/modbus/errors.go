@@ -23,6 +23,8 @@ const (
 	illegalAddress  = 0x02
 	illegalValue    = 0x03
 	deviceFailure   = 0x04
+	acknowledges    = 0x05
+	gatewayTarget   = 0x0B
 )
 
 // exceptionWords are the reasons of a refusal by the code of the exception.
@@ -31,11 +33,11 @@ var exceptionWords = map[byte]string{
 	illegalAddress:  "illegal_address",
 	illegalValue:    "illegal_value",
 	deviceFailure:   "device_failure",
-	0x05:            "acknowledge",
+	acknowledges:    "acknowledge",
 	0x06:            "busy",
 	0x08:            "memory_parity",
 	0x0A:            "gateway_path",
-	0x0B:            "gateway_target",
+	gatewayTarget:   "gateway_target",
 }
 
 // refusalOf returns what an exception says.

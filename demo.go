@@ -103,7 +103,7 @@ func runDemo(ctx context.Context, arguments []string, _ io.Reader, out, stderr i
 	}
 	return serveConfig(ctx, c, stderr, func(ctx context.Context, c config, broker *embeddedBroker) {
 		if c.console {
-			fmt.Fprintf(out, "http://%s/  opens the console in a browser: see, read and switch the meters\n", c.http)
+			sayf(out, "http://%s/  opens the console in a browser: see, read and switch the meters\n", c.http)
 		}
 		if broker != nil {
 			firstReading(ctx, out, c, broker)
@@ -160,7 +160,7 @@ func firstReading(ctx context.Context, out io.Writer, c config, broker *embedded
 		err = broker.subscribe(c.root+"/reply/"+topic, 2, offer)
 	}
 	if err != nil {
-		fmt.Fprintln(out, "demo:", err)
+		fmt.Fprintln(out, "demo:", say(err.Error()))
 		return
 	}
 	select {
@@ -170,15 +170,16 @@ func firstReading(ctx context.Context, out io.Writer, c config, broker *embedded
 	}
 	request := `{"id":"demo","items":["voltage_a"],"trace":true}`
 	if err := broker.server.Publish(c.root+"/request/"+topic, []byte(request), false, 1); err != nil {
-		fmt.Fprintln(out, "demo:", err)
+		fmt.Fprintln(out, "demo:", say(err.Error()))
 		return
 	}
-	fmt.Fprintf(out, "\nA first reading, over MQTT:\n\n  publish   %s/request/%s\n            %s\n", c.root, topic, request)
+	sayf(out, "\nA first reading, over MQTT:\n\n")
+	fmt.Fprintf(out, "  publish   %s/request/%s\n            %s\n", c.root, topic, request)
 	select {
 	case reply := <-replies:
 		printReading(out, c.root+"/reply/"+topic, reply)
 	case <-ctx.Done():
-		fmt.Fprintln(out, "  no reply came; what the bridge reports stands above")
+		sayf(out, "  no reply came; what the bridge reports stands above\n")
 	}
 }
 
@@ -211,7 +212,7 @@ func printTry(out io.Writer, c config) {
 		server = ""
 	}
 	m := demoMeter(c)
-	fmt.Fprintf(out, "\nThe bridge is running. In another terminal try (from Debian's package mosquitto-clients):\n\n")
+	sayf(out, "\nThe bridge is running. In another terminal try (from Debian's package mosquitto-clients):\n\n")
 	for _, try := range []struct{ what, command string }{
 		{"one value, MQTT 5 request and response", fmt.Sprintf("mosquitto_rr %s -V 5 -q 1 -t %s/request/read/%s -e %s/reply/cli/1 -D publish correlation-data 42 -m voltage_a -W 5", server, c.root, m, c.root)},
 		{"watch everything", fmt.Sprintf("mosquitto_sub %s -v -t '%s/#'", server, c.root)},
@@ -220,7 +221,7 @@ func printTry(out io.Writer, c config) {
 		{"poll something else, with a limit that is passed; an empty message goes back to what the demo began with", fmt.Sprintf(`mosquitto_pub %s -t %s/request/config -m '{"points":[{"meter":"%s","item":"voltage_block","interval":"2s","max":200.0}]}'`, server, c.root, m)},
 		{"a frame of your own", fmt.Sprintf("mosquitto_rr %s -V 5 -q 1 -t %s/request/raw -e %s/reply/cli/1 -m %s -W 5", server, c.root, c.root, demoFrame(c))},
 	} {
-		fmt.Fprintf(out, "  # %s\n  %s\n", try.what, collapse(try.command))
+		fmt.Fprintf(out, "  # %s\n  %s\n", say(try.what), collapse(try.command))
 	}
-	fmt.Fprintln(out, "\nWhat else a meter can be asked: dlt645-mqtt items voltage. All topics: topics.md. Ctrl-C stops.")
+	sayf(out, "\nWhat else a meter can be asked: dlt645-mqtt items voltage. All topics: topics.md. Ctrl-C stops.\n")
 }

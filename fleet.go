@@ -12,7 +12,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"dlt645-mqtt/bridge/points"
@@ -170,8 +169,28 @@ func readTable(word string, in io.Reader) (string, error) {
 	return text, err
 }
 
-// table returns a writer of columns.
-func (r *fleetRun) table() *tabwriter.Writer { return tabwriter.NewWriter(r.out, 0, 8, 2, ' ', 0) }
+// A fleetTable gathers rows, whose cells stand apart by tabs, to be printed in columns.
+type fleetTable struct {
+	out  io.Writer
+	rows [][]string
+}
+
+// table begins a table with its header, unless JSON is wanted.
+func (r *fleetRun) table(header string) *fleetTable {
+	t := &fleetTable{out: r.out}
+	if !r.asJSON {
+		t.add("%s", say(header))
+	}
+	return t
+}
+
+// add adds a row.
+func (t *fleetTable) add(format string, cells ...any) {
+	t.rows = append(t.rows, strings.Split(fmt.Sprintf(format, cells...), "\t"))
+}
+
+// print prints what was added.
+func (t *fleetTable) print() { printColumns(t.out, t.rows...) }
 
 // print prints one JSON object.
 func (r *fleetRun) print(object any) {
@@ -185,10 +204,7 @@ func (r *fleetRun) print(object any) {
 // list prints the bridges, and reports whether all are online.
 func (r *fleetRun) list(bridges []fleet.Bridge) (all bool) {
 	all = true
-	w := r.table()
-	if !r.asJSON {
-		fmt.Fprintln(w, "ROOT\tSTATUS\tSITE\tHOST\tVERSION\tBUS\tMETERS\tTABLE\tERRORS\tSTARTED")
-	}
+	w := r.table("ROOT\tSTATUS\tSITE\tHOST\tVERSION\tBUS\tMETERS\tTABLE\tERRORS\tSTARTED")
 	for _, b := range bridges {
 		all = all && b.Online
 		if r.asJSON {
@@ -201,14 +217,14 @@ func (r *fleetRun) list(bridges []fleet.Bridge) (all bool) {
 		}
 		status := map[bool]string{true: "online", false: "offline"}[b.Online]
 		if b.Info == nil {
-			fmt.Fprintf(w, "%s\t%s\t-\t-\t-\t-\t-\t-\t-\t-\n", b.Root, status)
+			w.add("%s\t%s\t-\t-\t-\t-\t-\t-\t-\t-", b.Root, status)
 			continue
 		}
 		i := b.Info
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d/%d\t%s\t%d\t%s\n", b.Root, status, cmp.Or(i.Site, "-"), i.Host, i.Version, i.Bus.State,
+		w.add("%s\t%s\t%s\t%s\t%s\t%s\t%d/%d\t%s\t%d\t%s", b.Root, status, cmp.Or(i.Site, "-"), i.Host, i.Version, i.Bus.State,
 			i.OnlineMeters(), len(i.Meters), shortHash(i.Table), i.Counters.Errors, i.Started.Local().Format("2006-01-02 15:04"))
 	}
-	_ = w.Flush()
+	w.print()
 	return all
 }
 
@@ -299,12 +315,12 @@ func (r *fleetRun) ask(ctx context.Context, bridges []fleet.Bridge, meter string
 		switch {
 		case !b.Online:
 			all = false
-			fmt.Fprintf(r.stderr, "%s is offline and was not asked\n", b.Root)
+			sayf(r.stderr, "%s is offline and was not asked\n", b.Root)
 		case meter != "all":
 			questions = append(questions, fleetQuestion{b.Root, meter, "read/" + meter})
 		case b.Info == nil:
 			all = false
-			fmt.Fprintf(r.stderr, "%s has not said which meters it has (bridge/info), and was not asked\n", b.Root)
+			sayf(r.stderr, "%s has not said which meters it has (bridge/info), and was not asked\n", b.Root)
 		default:
 			for _, m := range b.Info.Meters {
 				questions = append(questions, fleetQuestion{b.Root, m.Name, "read/" + m.Name})
@@ -312,10 +328,7 @@ func (r *fleetRun) ask(ctx context.Context, bridges []fleet.Bridge, meter string
 		}
 	}
 	answers := r.askAll(ctx, questions, map[string]any{"items": items})
-	w := r.table()
-	if !r.asJSON {
-		fmt.Fprintln(w, "ROOT\tMETER\tITEM\tVALUE\tUNIT")
-	}
+	w := r.table("ROOT\tMETER\tITEM\tVALUE\tUNIT")
 	for i, q := range questions {
 		a := &answers[i]
 		problem := a.problem()
@@ -334,18 +347,18 @@ func (r *fleetRun) ask(ctx context.Context, bridges []fleet.Bridge, meter string
 			r.print(object)
 			continue
 		case problem != "":
-			fmt.Fprintf(w, "%s\t%s\t-\t%s\t\n", q.root, q.meter, problem)
+			w.add("%s\t%s\t-\t%s\t", q.root, q.meter, say(problem))
 			continue
 		}
 		for _, item := range slices.Sorted(maps.Keys(a.reply.Values)) {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", q.root, q.meter, item, a.reply.Values[item], a.reply.Units[item])
+			w.add("%s\t%s\t%s\t%s\t%s", q.root, q.meter, item, a.reply.Values[item], a.reply.Units[item])
 		}
 		for _, item := range slices.Sorted(maps.Keys(a.reply.Errors)) {
 			problem := a.reply.Errors[item]
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t\n", q.root, q.meter, item, problem.String())
+			w.add("%s\t%s\t%s\t%s\t", q.root, q.meter, item, say(problem.String()))
 		}
 	}
-	_ = w.Flush()
+	w.print()
 	return all
 }
 
@@ -356,7 +369,7 @@ func (r *fleetRun) push(ctx context.Context, bridges []fleet.Bridge, table, labe
 	for _, b := range bridges {
 		if !b.Online {
 			all = false
-			fmt.Fprintf(r.stderr, "%s is offline\n", b.Root)
+			sayf(r.stderr, "%s is offline\n", b.Root)
 			continue
 		}
 		questions = append(questions, fleetQuestion{root: b.Root, tail: "config"})
@@ -376,13 +389,13 @@ func (r *fleetRun) push(ctx context.Context, bridges []fleet.Bridge, table, labe
 	r.report(questions, answers, map[bool]string{true: "would change", false: "the same"})
 	switch {
 	case !all:
-		fmt.Fprintln(r.stderr, "nothing was changed: not all bridges can take this table; name those that shall have it (-roots)")
+		sayf(r.stderr, "nothing was changed: not all bridges can take this table; name those that shall have it (-roots)\n")
 		return false
 	case !apply:
-		fmt.Fprintf(r.stderr, "nothing was changed: %d of %d bridges would get another table with -apply\n", len(differ), len(questions))
+		sayf(r.stderr, "nothing was changed: %d of %d bridges would get another table with -apply\n", len(differ), len(questions))
 		return true
 	case len(differ) == 0:
-		fmt.Fprintln(r.stderr, "nothing was changed: all have this table")
+		sayf(r.stderr, "nothing was changed: all have this table\n")
 		return true
 	}
 	delete(payload, "dry_run")
@@ -394,16 +407,13 @@ func (r *fleetRun) push(ctx context.Context, bridges []fleet.Bridge, table, labe
 		}
 	}
 	r.report(differ, answers, map[bool]string{true: "changed", false: "the same"})
-	fmt.Fprintf(r.stderr, "%d of %d bridges have the table now\n", len(questions)-len(differ)+changed, len(questions))
+	sayf(r.stderr, "%d of %d bridges have the table now\n", len(questions)-len(differ)+changed, len(questions))
 	return changed == len(differ)
 }
 
 // report prints what bridges say of a point table.
 func (r *fleetRun) report(questions []fleetQuestion, answers []fleetAnswer, words map[bool]string) {
-	w := r.table()
-	if !r.asJSON {
-		fmt.Fprintln(w, "ROOT\tTABLE\tPOINTS\tWIRE\tAT WORST\tHASH")
-	}
+	w := r.table("ROOT\tTABLE\tPOINTS\tWIRE\tAT WORST\tHASH")
 	for i, q := range questions {
 		a := &answers[i]
 		switch problem := a.problem(); {
@@ -418,10 +428,10 @@ func (r *fleetRun) report(questions []fleetQuestion, answers []fleetAnswer, word
 			}
 			r.print(object)
 		case problem != "":
-			fmt.Fprintf(w, "%s\t%s\t\t\t\t\n", q.root, problem)
+			w.add("%s\t%s\t\t\t\t", q.root, say(problem))
 		default:
-			fmt.Fprintf(w, "%s\t%s\t%d\t%.1f %%\t%.1f %%\t%s\n", q.root, words[a.reply.Changed], a.reply.Points, 100*a.reply.Budget, 100*a.reply.Worst, shortHash(a.reply.Hash))
+			w.add("%s\t%s\t%d\t%.1f %%\t%.1f %%\t%s", q.root, say(words[a.reply.Changed]), a.reply.Points, 100*a.reply.Budget, 100*a.reply.Worst, shortHash(a.reply.Hash))
 		}
 	}
-	_ = w.Flush()
+	w.print()
 }

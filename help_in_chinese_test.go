@@ -103,3 +103,34 @@ func TestPunctuationOfHelp(t *testing.T) {
 		}
 	}
 }
+
+// TestFleetAndUplinkInChinese says in Chinese what is wrong with what the fleet and the uplink are to do. Codes and commands stay.
+func TestFleetAndUplinkInChinese(t *testing.T) {
+	for _, test := range []struct {
+		arguments []string
+		variables map[string]string
+		status    int
+		want      []string
+	}{
+		{[]string{"fleet", "list"}, map[string]string{"DLT645_MQTT_URL": ""}, 78, []string{"DLT645_MQTT_URL："}},
+		{[]string{"fleet", "-roots", "a/#", "list"}, nil, 78, []string{`-roots：a/# 既不是根主题`, `-roots："a/#" 既不是根主题`}},
+		{[]string{"fleet", "-at-once", "5000", "list"}, nil, 2, []string{"dlt645-mqtt: fleet: -wait 必须大于 0s，-at-once 必须是 1 至 1000"}},
+		{[]string{"uplink"}, map[string]string{"DLT645_UPLINK_CLOUD": "nosuch"}, 78, []string{`DLT645_UPLINK_CLOUD：没有云平台 "nosuch"；可用的有 `}},
+		{[]string{"uplink"}, map[string]string{"DLT645_UPLINK_CLOUD": "json", "DLT645_UPLINK_MIN_INTERVAL": "x"}, 78, []string{`DLT645_UPLINK_MIN_INTERVAL："x" 不是 0s 至 24h 的时长`}},
+		{[]string{"uplink", "sign", "-cloud", "thingsboard"}, map[string]string{"DLT645_UPLINK_SECRET": "x", "DLT645_UPLINK_URL": "mqtts://cloud"}, 0, []string{"地址       mqtts://cloud:8883\n", "客户端标识 ", "密码       ", "MQTT       3.1.1，清除会话\n"}},
+	} {
+		variables := map[string]string{"DLT645_LANGUAGE": "zh", "DLT645_MQTT_URL": "mqtt://127.0.0.1"}
+		for name, value := range test.variables {
+			variables[name] = value
+		}
+		setAll(t, variables)
+		status, out, stderr := execute(t, "", test.arguments...)
+		found := slices.ContainsFunc(test.want, func(want string) bool { return strings.Contains(out+stderr, want) })
+		if test.status == 0 {
+			found = !slices.ContainsFunc(test.want, func(want string) bool { return !strings.Contains(out, want) })
+		}
+		if status != test.status || !found {
+			t.Errorf("%v: status %d, want %d: %s%s", test.arguments, status, test.status, out, stderr)
+		}
+	}
+}

@@ -150,7 +150,7 @@ func runItems(_ context.Context, arguments []string, _ io.Reader, out, stderr io
 	}
 	rows := dictionary.find(words...)
 	if len(rows) == 0 {
-		fmt.Fprintf(stderr, "dlt645-mqtt: items: nothing found; try fewer or other words, such as voltage, 电压 or 0201%s\n", hintOf(dictionary, words))
+		sayf(stderr, "dlt645-mqtt: items: nothing found; try fewer or other words, such as voltage, 电压 or 0201%s\n", hintOf(dictionary, words))
 		return 1
 	}
 	if *asJSON {

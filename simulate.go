@@ -112,14 +112,14 @@ on demand. Faults, each with a probability from 0 to 1:
 	}
 
 	for _, meter := range line.Devices() {
-		fmt.Fprintf(out, "meter %s, %s\n", meter.Address(), spokenBy(meter.Protocol()))
+		sayf(out, "meter %s, %s\n", meter.Address(), spokenBy(meter.Protocol()))
 	}
 	for _, bus := range buses {
 		if baud := parameters.Get("baud"); baud != "" && baud != "0" {
 			bus += "?baud=" + baud
 		}
 		first := line.Devices()[0]
-		fmt.Fprintf(out, "read it: dlt645-mqtt read -bus '%s'%s %s %s\n", bus, protocolOption(first.Protocol()), first.Address(), firstItem(first.Protocol()))
+		sayf(out, "read it: dlt645-mqtt read -bus '%s'%s %s %s\n", bus, protocolOption(first.Protocol()), first.Address(), firstItem(first.Protocol()))
 	}
 
 	select {

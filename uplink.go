@@ -378,12 +378,12 @@ func runUplinkCheck(arguments []string, out, stderr io.Writer) int {
 		return 1
 	}
 	for _, complaint := range found {
-		fmt.Fprintln(out, complaint)
+		fmt.Fprintln(out, say(fmt.Sprint(complaint)))
 	}
 	if len(found) > 0 {
 		return 1
 	}
-	fmt.Fprintf(out, "%d items, nothing that %s would refuse\n", len(properties), *f.cloud)
+	sayf(out, "%d items, nothing that %s would refuse\n", len(properties), *f.cloud)
 	return 0
 }
 
@@ -428,7 +428,7 @@ func runUplinkSign(arguments []string, out, stderr io.Writer) int {
 	if *show {
 		password = login.Password
 	}
-	fmt.Fprintf(out, "address    %s\nclient id  %s\nuser name  %s\npassword   %s\nkeep alive %s\nMQTT       3.1.1, clean session\n", address, login.ClientID, shownUser(u.Cloud, login.Username, *show), password, login.KeepAlive)
+	sayf(out, "address    %s\nclient id  %s\nuser name  %s\npassword   %s\nkeep alive %s\nMQTT       3.1.1, clean session\n", address, login.ClientID, shownUser(u.Cloud, login.Username, *show), password, login.KeepAlive)
 	return 0
 }
 

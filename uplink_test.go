@@ -409,7 +409,7 @@ func TestUplinkModelAndCheck(t *testing.T) {
 	}
 	writeFile(t, file, strings.NewReplacer(`"identifier": "voltage_a"`, `"identifier": "ua"`).Replace(model))
 	status, out, _ := execute(t, "", "uplink", "check", "-cloud", "aliyun", "-points", "examples/points.csv", "-model", file)
-	if status != 1 || !strings.Contains(out, "voltage_a: the model has no property voltage_a; line for the keys file: voltage_a,") {
+	if status != 1 || !strings.Contains(out, "voltage_a：物模型里没有属性 voltage_a；对照文件里写一行：voltage_a,标识符") {
 		t.Errorf("status %d: %s", status, out)
 	}
 }

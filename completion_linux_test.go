@@ -22,8 +22,8 @@ type typist struct {
 	screen   bytes.Buffer
 }
 
-// newTypist starts a shell on a terminal of its own, in a folder where dlt645-mqtt is the only program that it needs.
-func newTypist(t *testing.T, binary string, shell ...string) *typist {
+// newTypist starts a shell on a terminal of its own. The folder programs has dlt645-mqtt, which is the only one that it needs.
+func newTypist(t *testing.T, programs string, shell ...string) *typist {
 	t.Helper()
 	path, err := exec.LookPath(shell[0])
 	if err != nil {
@@ -40,7 +40,7 @@ func newTypist(t *testing.T, binary string, shell ...string) *typist {
 	command := exec.CommandContext(t.Context(), path, shell[1:]...)
 	command.Dir = t.TempDir()
 	command.Env = []string{
-		"PATH=" + filepath.Dir(binary) + ":" + os.Getenv("PATH"), "HOME=" + command.Dir, "TERM=dumb", "PS1=ready>", "LC_ALL=C.UTF-8",
+		"PATH=" + programs + ":" + os.Getenv("PATH"), isProgram + "=yes", "HOME=" + command.Dir, "TERM=dumb", "PS1=ready>", "LC_ALL=C.UTF-8",
 		"DLT645_BUS_URL=sim://", "DLT645_METERS=main=1,shop=2@1997", "DLT645_METER_NAMES=main=总表",
 	}
 	command.Stdin, command.Stdout, command.Stderr = far, far, far
@@ -102,10 +102,13 @@ func (p *typist) sees(shown string) {
 // TestCompletionInShells types the beginning of words and the tabulator in the shells that are installed.
 func TestCompletionInShells(t *testing.T) {
 	t.Parallel()
-	binary := buildBinary(t)
+	programs := t.TempDir()
+	if err := os.Symlink(testProgram(t), filepath.Join(programs, "dlt645-mqtt")); err != nil {
+		t.Fatal(err)
+	}
 	const anew = "\x15" // Ctrl-U
 	t.Run("bash", func(t *testing.T) {
-		p := newTypist(t, binary, "bash", "--norc", "--noprofile", "-i")
+		p := newTypist(t, programs, "bash", "--norc", "--noprofile", "-i")
 		p.sees("ready>")
 		p.types("stty sane; bind 'set enable-bracketed-paste off'; source <(dlt645-mqtt completion bash); echo load''ed\n", "loaded")
 		p.types("dlt645-mqtt re\t", "dlt645-mqtt read ")
@@ -119,7 +122,7 @@ func TestCompletionInShells(t *testing.T) {
 		p.types("dlt645-mqtt points ch\tta\t", "check table.csv ")
 	})
 	t.Run("zsh", func(t *testing.T) {
-		p := newTypist(t, binary, "zsh", "-f", "-i", "-o", "no_prompt_cr", "-o", "no_prompt_sp")
+		p := newTypist(t, programs, "zsh", "-f", "-i", "-o", "no_prompt_cr", "-o", "no_prompt_sp")
 		p.sees("ready>")
 		p.types("stty sane; autoload -U compinit && compinit -u -D; source <(dlt645-mqtt completion zsh); echo load''ed\n", "loaded")
 		p.types("dlt645-mqtt re\t", "ad ")
@@ -139,7 +142,7 @@ func TestCompletionInShells(t *testing.T) {
 			"dlt645-mqtt completion fish | source; complete -C 'dlt645-mqtt re'; complete -C 'dlt645-mqtt read '; complete -C 'dlt645-mqtt scan -protocol 2007,69'; touch points.csv; complete -C 'dlt645-mqtt points check poi'")
 		command.Dir = t.TempDir()
 		command.Env = []string{
-			"PATH=" + filepath.Dir(binary) + ":" + os.Getenv("PATH"), "HOME=" + command.Dir, "LC_ALL=C.UTF-8",
+			"PATH=" + programs + ":" + os.Getenv("PATH"), isProgram + "=yes", "HOME=" + command.Dir, "LC_ALL=C.UTF-8",
 			"DLT645_BUS_URL=sim://", "DLT645_METERS=main=1,shop=2@1997", "DLT645_METER_NAMES=main=总表",
 		}
 		out, err := command.CombinedOutput()

@@ -210,6 +210,7 @@ func TestUplinkFromMeterToCloud(t *testing.T) {
 // TestUplinkStateAsEvent has a model in which the state of a meter is an event, as that of an LS-D3000: the
 // event comes at each change, and not again with a new connection.
 func TestUplinkStateAsEvent(t *testing.T) {
+	t.Parallel()
 	b := startMosquitto(t, freeAddress(t), "allow_anonymous true")
 	config := aliyunCloud(nil)
 	config.Kick = func(m cloud.Message) bool { return strings.Contains(string(m.Payload), `"2_ua":{"value":221`) }

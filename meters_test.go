@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"encoding/json"
 	"net"
 	"net/url"
 	"strconv"
@@ -92,4 +93,26 @@ func newSlowMeter(t *testing.T) *slowMeter {
 		}
 	}()
 	return m
+}
+
+// TestSlaveWithoutMap names a Modbus meter as a scan finds it, without a register map. It has no points, and is read by
+// its registers.
+func TestSlaveWithoutMap(t *testing.T) {
+	b := startMochi(t)
+	root, _ := startBridge(t, map[string]string{
+		"DLT645_MQTT_URL": "mqtt://" + b.address, "DLT645_BUS_URL": quickMeters + "&addresses=7@modbus,000000000001", "DLT645_METERS": "rail=7@modbus,main=000000000001",
+		"DLT645_POINTS": "basic",
+	})
+	c := newClient(t, dial(t, b.address), root+"/reply/#", root+"/meter/main/state")
+	c.ready(root)
+	c.await(root+"/meter/main/state", nil) // the meter has been looked for by then
+	c.publish(root+"/request/read/rail", "holding:2006:2", nil)
+	var r struct {
+		OK     bool
+		Values map[string]string
+	}
+	reply := c.await(root+"/reply/read/rail", nil).Payload
+	if err := json.Unmarshal(reply, &r); err != nil || !r.OK || len(r.Values["holding:2006:2"]) != 8 {
+		t.Errorf("%s, %v", reply, err)
+	}
 }

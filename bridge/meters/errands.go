@@ -64,7 +64,7 @@ func (k *Keeper) runErrands() {
 func (k *Keeper) runErrand(e errand) {
 	err := e.do()
 	if (err == nil || errors.Is(err, ErrNotAll)) && e.record.undecided() {
-		err = k.readItems(e.record, e.record.trial())
+		err = k.try(e.record)
 	}
 	if err != nil && !errors.Is(err, ErrNotAll) && !errors.Is(err, bus.ErrStopping) {
 		k.limited.Warn("poll", "a round of polls is put off", "meter", e.record.Name, "err", err)
@@ -103,11 +103,20 @@ func (k *Keeper) Read(name string, items []string) error {
 	return nil
 }
 
+// try reads what shows whether a meter is there, if anything is known that does.
+func (k *Keeper) try(w *record) error {
+	items := w.trial()
+	if len(items) == 0 {
+		return nil
+	}
+	return k.readItems(w, items)
+}
+
 // probe asks a meter for anything, to see whether it is there. If that has told nothing, for the port was
 // away or there was noise, refreshPresence asks again.
 func (k *Keeper) probe(w *record) {
 	k.addErrand(w, func() error {
-		err := k.readItems(w, w.trial())
+		err := k.try(w)
 		if err != nil {
 			w.mu.Lock()
 			defer w.mu.Unlock()

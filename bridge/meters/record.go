@@ -93,7 +93,8 @@ func (w *record) trial() []string {
 		return w.order[:1]
 	}
 	if catalogue, ok := w.Protocol.(protocol.Catalogue); ok {
-		return catalogue.Basic()[:1]
+		basic := catalogue.Basic()
+		return basic[:min(1, len(basic))] // of a slave of Modbus without a map nothing is known
 	}
 	return nil
 }

@@ -44,7 +44,7 @@ func frame(t testing.TB, address string, control byte, data string) string {
 }
 
 // askSite carries a request out and reads its reply.
-func askSite(t testing.TB, site *line.Site, tail, payload string) readReply {
+func askSite(t testing.TB, site *line.Setup, tail, payload string) readReply {
 	t.Helper()
 	return parseReply(t, site.Ask(tail, []byte(payload)))
 }

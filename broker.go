@@ -16,7 +16,7 @@ import (
 var brokerPorts = map[string]string{"mqtt": "1883", "mqtts": "8883", "ws": "80", "wss": "443", "embedded": "1883"}
 
 // readBroker reads where the broker is, and what opens it.
-func (r *reader) readBroker(c *config) {
+func (r *configReader) readBroker(c *config) {
 	password := r.secret("MQTT_PASSWORD", r.MQTT.Password, r.MQTT.PasswordFile)
 	c.broker = mqtt.Broker{Username: r.MQTT.Username, Password: password, ClientID: r.MQTT.ClientID}
 	if password != "" && r.MQTT.Username == "" {
@@ -62,7 +62,7 @@ func (r *reader) readBroker(c *config) {
 
 // brokerURL reads the address of one broker; nil if it cannot be understood. several says that it is
 // one of a list.
-func (r *reader) brokerURL(text string, several bool) *url.URL {
+func (r *configReader) brokerURL(text string, several bool) *url.URL {
 	u, err := url.Parse(text)
 	if err != nil {
 		// The error may show a password that somebody wrote into the URL.
@@ -104,7 +104,7 @@ func (r *reader) brokerURL(text string, several bool) *url.URL {
 }
 
 // tls returns how to know a broker, by the name in its address, and be known by it.
-func (r *reader) tls() *tls.Config {
+func (r *configReader) tls() *tls.Config {
 	t := &tls.Config{MinVersion: tls.VersionTLS12}
 	if file := r.MQTT.CAFile; file != "" {
 		pem, err := os.ReadFile(file)

@@ -40,7 +40,7 @@ var busParameters = []busParameter{
 }
 
 // readBus reads where the meters are, and how many requests may wait for them.
-func (r *reader) readBus(c *config) {
+func (r *configReader) readBus(c *config) {
 	queue, err := strconv.Atoi(r.Queue)
 	if err != nil || queue < 1 || queue > 1_000_000 {
 		r.complain("QUEUE", "%q is no whole number from 1 to 1000000", r.Queue)
@@ -62,7 +62,7 @@ var commandClasses = []protocol.Permission{protocol.PermitWrite, protocol.Permit
 
 // readTopics sees that the topics of a DTU are its own, and says how to reach the broker that has them. A bridge has
 // a name of its own there, so that it has one connection; a command does not throw it out.
-func (r *reader) readTopics(c *config, isBridge bool) {
+func (r *configReader) readTopics(c *config, isBridge bool) {
 	t := c.bus.Topics
 	for _, topic := range []struct{ name, text string }{{"up", t.Up}, {"down", t.Down}} {
 		if strings.HasPrefix(topic.text+"/", r.Topic+"/") {

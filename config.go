@@ -117,21 +117,21 @@ type config struct {
 	logFormat  string
 }
 
-// A reader turns variables into a config and collects every complaint on the way.
-type reader struct {
+// A configReader turns variables into a config and collects every complaint on the way.
+type configReader struct {
 	environment
 	complaints []error
 }
 
 // complain notes what is wrong with a variable, whose prefix it adds.
-func (r *reader) complain(variable, format string, arguments ...any) {
+func (r *configReader) complain(variable, format string, arguments ...any) {
 	r.complaints = append(r.complaints, fmt.Errorf("%s_%s: %w", prefix, variable, fmt.Errorf(format, arguments...)))
 }
 
 // readConfig reads the environment; needBroker says whether the command speaks MQTT. The
 // error has all complaints, one a line.
 func readConfig(needBroker bool) (config, error) {
-	r := reader{environment: readEnvironment()}
+	r := configReader{environment: readEnvironment()}
 	r.checkNames()
 	c := config{}
 	c.zone = r.zone()
@@ -213,14 +213,14 @@ func inOrder(protocols map[string]protocol.Protocol) []string {
 
 func (c *config) protocolNames() string { return strings.Join(inOrder(c.protocols), ", ") }
 
-func (r *reader) oneOf(variable, value string, allowed ...string) string {
+func (r *configReader) oneOf(variable, value string, allowed ...string) string {
 	if !slices.Contains(allowed, value) {
 		r.complain(variable, "%q is none of %s", value, strings.Join(allowed, ", "))
 	}
 	return value
 }
 
-func (r *reader) truth(variable, value string) bool {
+func (r *configReader) truth(variable, value string) bool {
 	v, err := strconv.ParseBool(value)
 	if err != nil {
 		r.complain(variable, "%q is neither true nor false", value)
@@ -229,7 +229,7 @@ func (r *reader) truth(variable, value string) bool {
 }
 
 // secret returns a secret that stands either in the variable or in the file that its twin names.
-func (r *reader) secret(variable, value, file string) string {
+func (r *configReader) secret(variable, value, file string) string {
 	if file == "" {
 		return value
 	}
@@ -243,7 +243,7 @@ func (r *reader) secret(variable, value, file string) string {
 	return strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")
 }
 
-func (r *reader) zone() *time.Location {
+func (r *configReader) zone() *time.Location {
 	zone, err := time.LoadLocation(r.MeterTimezone)
 	if err != nil || r.MeterTimezone == "" {
 		r.complain("METER_TIMEZONE", "%q is no time zone such as Asia/Shanghai", r.MeterTimezone)
@@ -252,7 +252,7 @@ func (r *reader) zone() *time.Location {
 	return zone
 }
 
-func (r *reader) root() string {
+func (r *configReader) root() string {
 	if !isTopic(r.Topic) {
 		r.complain("TOPIC", "%q is no topic root: no wildcards, spaces, control characters or empty levels, and no $ in front", r.Topic)
 	}
@@ -260,7 +260,7 @@ func (r *reader) root() string {
 }
 
 // http returns where health and metrics are served; empty: nowhere.
-func (r *reader) http() string {
+func (r *configReader) http() string {
 	if r.HTTP == "" {
 		return ""
 	}
@@ -275,7 +275,7 @@ func (r *reader) http() string {
 }
 
 // discovery returns the prefix of Home Assistant's topics; empty: it is told nothing.
-func (r *reader) discovery() string {
+func (r *configReader) discovery() string {
 	const off = "off"
 	switch prefix := r.Discovery; {
 	case prefix == off:
@@ -289,7 +289,7 @@ func (r *reader) discovery() string {
 }
 
 // site returns what people call the place.
-func (r *reader) site() string {
+func (r *configReader) site() string {
 	if len(r.Site) > 100 || !utf8.ValidString(r.Site) || strings.ContainsFunc(r.Site, unicode.IsControl) {
 		r.complain("SITE", "%q is no name for people: at most 100 bytes of text", r.Site)
 	}
@@ -306,7 +306,7 @@ func isTopic(text string) bool {
 }
 
 // orFile names the file with the meters' passwords, if there is one, to whoever misses a password.
-func (r *reader) orFile() string {
+func (r *configReader) orFile() string {
 	if r.MeterPasswordFile == "" {
 		return ""
 	}
@@ -314,7 +314,7 @@ func (r *reader) orFile() string {
 }
 
 // readAllow reads the classes of requests. It needs the passwords, which come before it.
-func (r *reader) readAllow(c *config) {
+func (r *configReader) readAllow(c *config) {
 	c.allow = map[string]bool{}
 	for class := range strings.SplitSeq(r.Allow, ",") {
 		if class = strings.TrimSpace(class); class == "" {

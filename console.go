@@ -12,7 +12,7 @@ import (
 
 // readConsole reads whether the console is served, and by which names. It needs broker and HTTP,
 // which come before it.
-func (r *reader) readConsole(c *config) {
+func (r *configReader) readConsole(c *config) {
 	c.console = r.truth("CONSOLE", r.Console)
 	for host := range strings.SplitSeq(r.ConsoleHosts, ",") {
 		if host = strings.ToLower(strings.TrimSpace(host)); host == "" {

@@ -106,7 +106,7 @@ func runDecode(_ context.Context, arguments []string, in io.Reader, out, stderr 
 		complain(stderr, "decode", err)
 		return 2
 	}
-	r := reader{environment: readEnvironment()}
+	r := configReader{environment: readEnvironment()}
 	zone := r.zone()
 	if err := errors.Join(r.complaints...); err != nil {
 		complain(stderr, "the configuration cannot be used", err)

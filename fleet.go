@@ -109,7 +109,7 @@ func runFleet(ctx context.Context, arguments []string, in io.Reader, out, stderr
 
 // fleetConfig reads where the broker is. The bridge's other variables have no say.
 func fleetConfig(roots, account string, stderr io.Writer) (fleet.Config, error) {
-	r := reader{environment: readEnvironment()}
+	r := configReader{environment: readEnvironment()}
 	c := config{root: "fleet"}
 	r.checkNames()
 	r.readBroker(&c)

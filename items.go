@@ -284,7 +284,7 @@ func hintOf(d dictionaryOf, words []string) string {
 // dictionaryNamed returns the dictionary of a protocol; of a register map also one of one's own.
 func dictionaryNamed(name string) (dictionaryOf, error) {
 	var names []string
-	r := reader{environment: readEnvironment()}
+	r := configReader{environment: readEnvironment()}
 	if model, ok := strings.CutPrefix(name, modbus.Name+"/"); ok && r.ModbusMaps != "" {
 		if m, err := readModbusMap(model, r.mapFile(model)); err == nil {
 			return mapOf(m), nil

@@ -27,7 +27,7 @@ var meterName = regexp.MustCompile(`^[a-z][a-z0-9_-]*$`)
 func isMeterName(name string) bool { return len(name) <= 32 && meterName.MatchString(name) }
 
 // readMeters reads the meters that have names. No two may have the same name, or be the same meter.
-func (r *reader) readMeters(c *config) {
+func (r *configReader) readMeters(c *config) {
 	names, meters := map[string]bool{}, map[protocol.MeterKey]string{}
 	for entry := range strings.SplitSeq(typed(r.Meters), ",") {
 		if entry = strings.TrimSpace(entry); entry == "" {
@@ -77,7 +77,7 @@ var severalMeters = compiledOnce(`[^&?\s]\s+[^\s=&?@]+\s*=`)
 const mostDisplayed = 64
 
 // readMeterNames reads what people call the meters. Behind the sign = stands text, which is left as it is.
-func (r *reader) readMeterNames(c *config) {
+func (r *configReader) readMeterNames(c *config) {
 	for entry := range strings.FieldsFuncSeq(r.MeterNames, func(c rune) bool { return strings.ContainsRune(",，、", c) }) {
 		if entry = strings.TrimSpace(entry); entry == "" {
 			continue
@@ -288,7 +288,7 @@ func number(text string, to *int, least, most int) error {
 }
 
 // points reads the point table: basic, off, or a file.
-func (r *reader) points(c *config) *points.Table {
+func (r *configReader) points(c *config) *points.Table {
 	text, where := []byte(r.Points), ""
 	if r.Points != points.BasicText && r.Points != points.OffText {
 		var err error

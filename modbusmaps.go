@@ -12,7 +12,7 @@ import (
 
 // readModbusMaps reads the register maps of one's own. One with the name of a built-in map takes its
 // place.
-func (r *reader) readModbusMaps(c *config) {
+func (r *configReader) readModbusMaps(c *config) {
 	if r.ModbusMaps == "" {
 		return
 	}
@@ -65,7 +65,7 @@ func readModbusMap(model, path string) (*modbus.Map, error) {
 }
 
 // mapFile is where a map of one's own is.
-func (r *reader) mapFile(model string) string { return filepath.Join(r.ModbusMaps, model+".csv") }
+func (r *configReader) mapFile(model string) string { return filepath.Join(r.ModbusMaps, model+".csv") }
 
 // modelOf is the name of the model that a file is the map of.
 func modelOf(path string) string {

@@ -49,7 +49,7 @@ type ownTable struct {
 
 // readOwnItems reads the items that a user adds to the tables, and gives those for every meter to their
 // protocols.
-func (r *reader) readOwnItems(c *config) {
+func (r *configReader) readOwnItems(c *config) {
 	if r.Items == "" {
 		return
 	}
@@ -139,7 +139,7 @@ func (t *ownTable) of(name, address string, spoken protocol.Protocol) (protocol.
 }
 
 // complainOfUnused complains of rows for meters that there are not.
-func (r *reader) complainOfUnused(c *config) {
+func (r *configReader) complainOfUnused(c *config) {
 	if c.ownItems == nil {
 		return
 	}
@@ -296,8 +296,8 @@ func extensibleNames(c *config) string {
 
 // ownRows lists the items that a user has added to the table of a protocol; what is wrong with the table is
 // told where it is used.
-func (r *reader) ownRows(name string) (rows []itemRow) {
-	quiet := reader{environment: r.environment}
+func (r *configReader) ownRows(name string) (rows []itemRow) {
+	quiet := configReader{environment: r.environment}
 	c := config{protocols: newProtocols(time.UTC)}
 	quiet.readOwnItems(&c)
 	if c.ownItems == nil {

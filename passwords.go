@@ -14,7 +14,7 @@ import (
 
 // readPasswords reads the meters' passwords and operator codes: level to digits, by meter, and
 // under the zero key those of all.
-func (r *reader) readPasswords(c *config) {
+func (r *configReader) readPasswords(c *config) {
 	c.passwords = map[protocol.MeterKey]map[string]string{}
 	c.operators = map[protocol.MeterKey]string{}
 	general, operator, err := parsePasswords(r.secret("METER_PASSWORD", r.MeterPassword, r.MeterPasswordFile))

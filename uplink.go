@@ -63,7 +63,7 @@ func readUplinkEnvironment() (e uplinkEnvironment) {
 // uplinkConfig reads what the uplink needs of the environment. needBroker is false for what works
 // without connecting. The error has all complaints.
 func uplinkConfig(needBroker bool) (uplink.Config, config, error) {
-	r := reader{environment: readEnvironment()}
+	r := configReader{environment: readEnvironment()}
 	r.checkNames()
 	e := readUplinkEnvironment()
 	c := config{root: "uplink"}
@@ -120,7 +120,7 @@ func uplinkConfig(needBroker bool) (uplink.Config, config, error) {
 }
 
 // readUplinkURL reads where the cloud is.
-func (r *reader) readUplinkURL(u *uplink.Config, e uplinkEnvironment) {
+func (r *configReader) readUplinkURL(u *uplink.Config, e uplinkEnvironment) {
 	ports := map[string]string{"mqtt": "1883", "mqtts": "8883", "ws": "80", "wss": "443"}
 	if e.URL != "" {
 		address, err := url.Parse(e.URL)
@@ -142,7 +142,7 @@ func (r *reader) readUplinkURL(u *uplink.Config, e uplinkEnvironment) {
 	}
 	if e.CAFile != "" {
 		// The same files, checks and messages as those of the local broker.
-		other := reader{environment: r.environment}
+		other := configReader{environment: r.environment}
 		other.MQTT.CAFile, other.MQTT.CertFile, other.MQTT.KeyFile = e.CAFile, "", ""
 		u.TLS = other.tls()
 		for _, err := range other.complaints {
@@ -152,7 +152,7 @@ func (r *reader) readUplinkURL(u *uplink.Config, e uplinkEnvironment) {
 }
 
 // readUplinkFiles reads the devices and the keys.
-func (r *reader) readUplinkFiles(u *uplink.Config, e uplinkEnvironment) {
+func (r *configReader) readUplinkFiles(u *uplink.Config, e uplinkEnvironment) {
 	if e.Devices != "" {
 		data, err := os.ReadFile(e.Devices)
 		if err == nil {

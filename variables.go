@@ -39,7 +39,7 @@ func setVariables(values map[string]string) error {
 var kubernetes = compiledOnce(`^` + prefix + `_(.*_)?(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
 
 // checkNames complains about variables that do not exist, and about empty ones that must not be.
-func (r *reader) checkNames() {
+func (r *configReader) checkNames() {
 	known := variables()
 	for _, entry := range os.Environ() {
 		name, value, _ := strings.Cut(entry, "=")

@@ -116,7 +116,7 @@ func (b *Bridge) audit(r *request, a *reply) {
 }
 
 // firstSent returns the first frame that we sent, or nil.
-func firstSent(frames []bus.Frame) *bus.Frame {
+func firstSent(frames []bus.Transfer) *bus.Transfer {
 	for i := range frames {
 		if frames[i].Sent {
 			return &frames[i]

@@ -16,7 +16,7 @@ type tracedFrame struct {
 }
 
 // tracedFrames lists what a step said and heard, secrets masked.
-func (b *Bridge) tracedFrames(p protocol.Protocol, frames []bus.Frame) []tracedFrame {
+func (b *Bridge) tracedFrames(p protocol.Protocol, frames []bus.Transfer) []tracedFrame {
 	var list []tracedFrame
 	for _, f := range frames {
 		direction := "received"
@@ -33,7 +33,7 @@ func (b *Bridge) tracedFrames(p protocol.Protocol, frames []bus.Frame) []tracedF
 
 // redact spells a frame that went or came for a step of a protocol, its secrets masked. What is no part of
 // an answer may be a frame of any protocol that is spoken here.
-func (b *Bridge) redact(p protocol.Protocol, f bus.Frame) string {
+func (b *Bridge) redact(p protocol.Protocol, f bus.Transfer) string {
 	text := []byte(p.Redact(f.Bytes))
 	if !f.Ignored {
 		return string(text)
@@ -88,7 +88,7 @@ func (b *Bridge) publishFrames(ctx context.Context) {
 			if spoken == nil {
 				spoken = b.config.Protocol
 			}
-			for _, traced := range b.tracedFrames(spoken, []bus.Frame{f.Frame}) {
+			for _, traced := range b.tracedFrames(spoken, []bus.Transfer{f.Transfer}) {
 				if payload, err := encodeJSON(traced); err == nil { // a struct of strings always encodes
 					b.outbox.Pass(ctx, mqtt.Outgoing{Topic: b.topics.join(topicFrame), Payload: payload, ContentType: mqtt.JSON})
 				}

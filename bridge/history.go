@@ -6,9 +6,9 @@ import (
 	"dlt645-mqtt/protocol"
 )
 
-// A history is what a read of stored samples brought. Only such a read has it, and it always
+// A storedSamples is what a read of stored samples brought. Only such a read has it, and it always
 // has.
-type history struct {
+type storedSamples struct {
 	Samples []sample `json:"samples"`        // the oldest first
 	Next    string   `json:"next,omitempty"` // the "from" of the request that reads on
 }
@@ -53,8 +53,8 @@ func (r *request) historyKeys(in *body) error {
 
 // historyOf writes a history down; units go where those of a read go. The times of samples are
 // written like other moments of the meter's own, in its zone.
-func (b *Bridge) historyOf(read *protocol.History, units *protocol.Object) *history {
-	h := &history{Samples: []sample{}}
+func (b *Bridge) historyOf(read *protocol.History, units *protocol.Object) *storedSamples {
+	h := &storedSamples{Samples: []sample{}}
 	if read == nil {
 		return h
 	}

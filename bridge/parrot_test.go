@@ -93,8 +93,8 @@ func (parrot) Template() []protocol.TemplateRow { return nil }
 func (parrot) Match(pattern string) ([]string, error) { return []string{pattern}, nil }
 
 // Describe says that everything is a number, and what counts.
-func (parrot) Describe(name string) (protocol.Description, bool) {
-	return protocol.Description{Name: name, Unit: "V", Form: protocol.FormNumber, Decimals: 2, Digits: 8, Counter: name == "energy"}, true
+func (parrot) Describe(name string) (protocol.ItemDescription, bool) {
+	return protocol.ItemDescription{Name: name, Unit: "V", Form: protocol.FormNumber, Decimals: 2, Digits: 8, Counter: name == "energy"}, true
 }
 
 func (parrot) Redact(frame []byte) string {

@@ -145,7 +145,7 @@ func (b *Bridge) finishRead(r *request, points bool, c account) {
 		a.Time = b.stamp(newest)
 	}
 	if !r.from.IsZero() {
-		a.history = b.historyOf(c.history, &a.Units)
+		a.storedSamples = b.historyOf(c.history, &a.Units)
 	}
 	for _, e := range c.errors {
 		if e.Err == nil {

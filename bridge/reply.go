@@ -25,7 +25,7 @@ type reply struct {
 	*reading
 
 	// Only a read of history has these, and it always has samples.
-	*history
+	*storedSamples
 
 	// Only a scan that asked somebody has these.
 	*finding
@@ -88,7 +88,7 @@ func (b *Bridge) newReply(r *request) *reply {
 		a.reading = &reading{}
 	}
 	if !r.from.IsZero() {
-		a.history = &history{Samples: []sample{}}
+		a.storedSamples = &storedSamples{Samples: []sample{}}
 	}
 	return a
 }
@@ -146,7 +146,7 @@ func (a *reply) ending() string {
 		return a.Result
 	case a.OK:
 		return "ok"
-	case a.reading != nil && len(a.Values) == 0 && (a.history == nil || len(a.Samples) == 0):
+	case a.reading != nil && len(a.Values) == 0 && (a.storedSamples == nil || len(a.Samples) == 0):
 		return string(a.Errors[0].Value.(*problem).Code)
 	}
 	return "partial"

@@ -97,8 +97,8 @@ type command struct {
 	action, item  string
 	value         json.RawMessage
 	retryPassword bool
-	remembered    *remembered // where its answer is kept; nil: not yet, or nothing of it was sent
-	frames        []bus.Frame // of what was to change something
+	remembered    *remembered    // where its answer is kept; nil: not yet, or nothing of it was sent
+	frames        []bus.Transfer // of what was to change something
 	answered      time.Time
 }
 

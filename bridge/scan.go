@@ -33,7 +33,7 @@ type ScanProgress struct {
 	Asked       int             `json:"asked"`   // questions so far
 	Left        int             `json:"left"`    // questions still to come, a guess
 	RemainingMS int64           `json:"remaining_ms"`
-	Meters      []search.Meter  `json:"meters"`
+	Meters      []search.Found  `json:"meters"`
 	Heard       []search.Riddle `json:"heard,omitempty"` // where somebody has answered to a question about all meters
 }
 
@@ -42,7 +42,7 @@ func (p ScanProgress) Share() float64 { return float64(p.Asked) / float64(max(1,
 
 // A finding is what a scan brought. Only the reply to a scan has it.
 type finding struct {
-	Meters  []search.Meter  `json:"meters"`
+	Meters  []search.Found  `json:"meters"`
 	Sure    bool            `json:"sure"`
 	Heard   []search.Riddle `json:"heard,omitempty"`   // what was understood and is none of the meters
 	Stopped *problem        `json:"stopped,omitempty"` // why the scan ended early

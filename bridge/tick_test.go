@@ -37,13 +37,13 @@ var tickMode = protocol.Mode{Baud: 9600, Parity: "none", Stop: 2}
 // The items, by their letters.
 var tickItems = []struct {
 	letter      byte
-	description protocol.Description
+	description protocol.ItemDescription
 }{
-	{'l', protocol.Description{Name: "level", Unit: "m", Form: protocol.FormNumber, Decimals: 2, Digits: 4, English: "level", Chinese: "液位"}},
-	{'t', protocol.Description{Name: "throughput", Unit: "kWh", Form: protocol.FormNumber, Decimals: 1, Digits: 9, Counter: true, English: "throughput", Chinese: "累计量"}},
-	{'p', protocol.Description{Name: "pump_stopped", Form: protocol.FormFlag, Role: protocol.RoleRelay, English: "pump stopped", Chinese: "泵停"}},
-	{'c', protocol.Description{Name: "starts", Form: protocol.FormNumber, Role: protocol.RolePowerFailures, English: "starts", Chinese: "启动次数"}},
-	{'x', protocol.Description{Name: "exhaust", Unit: "°C", Form: protocol.FormNumber, English: "exhaust", Chinese: "排气"}},
+	{'l', protocol.ItemDescription{Name: "level", Unit: "m", Form: protocol.FormNumber, Decimals: 2, Digits: 4, English: "level", Chinese: "液位"}},
+	{'t', protocol.ItemDescription{Name: "throughput", Unit: "kWh", Form: protocol.FormNumber, Decimals: 1, Digits: 9, Counter: true, English: "throughput", Chinese: "累计量"}},
+	{'p', protocol.ItemDescription{Name: "pump_stopped", Form: protocol.FormFlag, Role: protocol.RoleRelay, English: "pump stopped", Chinese: "泵停"}},
+	{'c', protocol.ItemDescription{Name: "starts", Form: protocol.FormNumber, Role: protocol.RolePowerFailures, English: "starts", Chinese: "启动次数"}},
+	{'x', protocol.ItemDescription{Name: "exhaust", Unit: "°C", Form: protocol.FormNumber, English: "exhaust", Chinese: "排气"}},
 }
 
 func (k tick) Name() string   { return strings.TrimSuffix(k.family, "s") }
@@ -113,13 +113,13 @@ func (tick) Match(pattern string) (names []string, err error) {
 	return names, nil
 }
 
-func (tick) Describe(name string) (protocol.Description, bool) {
+func (tick) Describe(name string) (protocol.ItemDescription, bool) {
 	for _, item := range tickItems {
 		if item.description.Name == name {
 			return item.description, true
 		}
 	}
-	return protocol.Description{}, false
+	return protocol.ItemDescription{}, false
 }
 
 func (tick) Playing(role protocol.Role) string {
@@ -183,7 +183,7 @@ func (k tick) Plan(request protocol.Request, _ protocol.Known) (protocol.Plan, e
 	for _, name := range request.Items {
 		i := slices.IndexFunc(tickItems, func(item struct {
 			letter      byte
-			description protocol.Description
+			description protocol.ItemDescription
 		},
 		) bool {
 			return item.description.Name == name

@@ -351,10 +351,10 @@ func TestTraceOfAnotherProtocol(t *testing.T) {
 			t.Errorf("bridge/frame shows %v, want %v", published, want)
 		}
 		// What is no part of an answer may be a parrot's, with a secret in it.
-		if masked := u.redact(tick{family: "ticks"}, bus.Frame{Ignored: true, Bytes: []byte("xpasswordx")}); masked != "78****************78" {
+		if masked := u.redact(tick{family: "ticks"}, bus.Transfer{Ignored: true, Bytes: []byte("xpasswordx")}); masked != "78****************78" {
 			t.Errorf("noise with a parrot's password is shown as %s", masked)
 		}
-		if plain := u.redact(tick{family: "ticks"}, bus.Frame{Bytes: []byte("xpasswordx")}); plain != fmt.Sprintf("%X", "xpasswordx") {
+		if plain := u.redact(tick{family: "ticks"}, bus.Transfer{Bytes: []byte("xpasswordx")}); plain != fmt.Sprintf("%X", "xpasswordx") {
 			t.Errorf("a frame of a tick is masked by the rules of parrots: %s", plain)
 		}
 	})

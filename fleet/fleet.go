@@ -64,11 +64,11 @@ type Info struct {
 	Bus struct {
 		URL, State string
 	} `json:"bus"`
-	Meters []Meter `json:"meters"`
+	Meters []MeterInfo `json:"meters"`
 }
 
-// A Meter is one of bridge/info.
-type Meter struct {
+// A MeterInfo is one of bridge/info.
+type MeterInfo struct {
 	Name   string `json:"name"`
 	Online bool   `json:"online"`
 }

@@ -17,7 +17,7 @@ type Catalogue interface {
 
 	// Describe returns what is known of the item, or of the value of an item, that has this
 	// name. It reports whether there is one.
-	Describe(name string) (Description, bool)
+	Describe(name string) (ItemDescription, bool)
 
 	// Playing returns the name of the item, or of the value of an item, that has a role; empty if
 	// the meters have none.
@@ -77,8 +77,8 @@ const (
 	MediumGas   Medium = "gas"
 )
 
-// A Description says what a data item is.
-type Description struct {
+// An ItemDescription says what a data item is.
+type ItemDescription struct {
 	Name     string
 	Unit     string // as in "kWh"; empty if there is none
 	Form     Form

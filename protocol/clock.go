@@ -74,7 +74,7 @@ func ReportClock(before ClockReading) (r Report) {
 }
 
 // CompareClock reports what a clock shows after the command to set it has ended so, or why that is not known.
-func CompareClock(before ClockReading, set Outcome, after ClockReading, err error) Report {
+func CompareClock(before ClockReading, set Ending, after ClockReading, err error) Report {
 	r := ReportClock(before)
 	if err != nil {
 		r.Note = "The clock could not be read again: " + err.Error() + "."

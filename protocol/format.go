@@ -104,7 +104,7 @@ func (f Format) String() string {
 func (f Format) Size() int { return f.size }
 
 // Describe says what its data look like: number, decimals, digits in all.
-func (f Format) Describe(d *Description) {
+func (f Format) Describe(d *ItemDescription) {
 	switch {
 	case !f.decimal:
 		d.Form = FormText

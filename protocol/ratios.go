@@ -140,7 +140,7 @@ func (p *Primary) Words(name string) []Word {
 
 // Describe returns what is known of an item. Digits are those of the register, which is on the secondary
 // side.
-func (p *Primary) Describe(name string) (Description, bool) {
+func (p *Primary) Describe(name string) (ItemDescription, bool) {
 	d, ok := p.Catalogue.Describe(name)
 	d.Decimals += int(p.ratios.of(d.Ratio).Scale)
 	return d, ok

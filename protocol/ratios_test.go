@@ -48,9 +48,9 @@ func (m *metering) Name() string { return "metering" }
 
 func (m *metering) Basic() []string { return []string{"power"} }
 
-func (m *metering) Describe(name string) (Description, bool) {
+func (m *metering) Describe(name string) (ItemDescription, bool) {
 	ratio := map[string]Ratio{"volts": RatioVoltage, "amperes": RatioCurrent, "power": RatioPower}[name]
-	return Description{Name: name, Decimals: 1, Digits: 8, Ratio: ratio}, ratio != RatioNone || name == "list" || name == "record"
+	return ItemDescription{Name: name, Decimals: 1, Digits: 8, Ratio: ratio}, ratio != RatioNone || name == "list" || name == "record"
 }
 
 func (m *metering) FieldRatio(_, field string) Ratio {

@@ -57,7 +57,7 @@ func LookTimes(within time.Duration) (times []time.Duration) {
 // Begin plans the first look after a command that the meter has acknowledged or not answered.
 func (w Watch) Begin(command Answer) Plan {
 	w.since = command.Came
-	if OutcomeOf(command) == Unanswered {
+	if EndingOf(command) == Unanswered {
 		w.Lost, w.since = true, time.Time{}
 		w.Times = w.Times[:min(len(w.Times), looksAfterSilence)]
 	}

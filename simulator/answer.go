@@ -31,8 +31,8 @@ const (
 	leastData = 64
 )
 
-// A reply is what a meter makes of a request.
-type reply struct {
+// A response is what a meter makes of a request.
+type response struct {
 	data        []byte
 	more        bool // follow-up frames are there
 	refused     bool // data is ERR
@@ -40,9 +40,9 @@ type reply struct {
 	readdressed bool // the answer comes from the new address
 }
 
-var silence = reply{silent: true}
+var silence = response{silent: true}
 
-func refuse(err byte) reply { return reply{data: []byte{err}, refused: true} }
+func refuse(err byte) response { return response{data: []byte{err}, refused: true} }
 
 // A record is what was read last, as far as follow-ups may ask for it.
 type record struct {
@@ -62,7 +62,7 @@ func (m *Meter) Answer(request dlt645.Frame, at time.Time) (answer dlt645.Frame,
 		!request.Address.IsBroadcast() && !request.Address.Matches(from) {
 		return dlt645.Frame{}, false
 	}
-	var r reply
+	var r response
 	if m.version == dlt645.V1997 {
 		r = m.answer1997(request, at)
 	} else {
@@ -94,17 +94,17 @@ func identifier(data []byte, size int) (di dlt645.DI) {
 }
 
 // carriedOut reports a command to who wants to know of it, and acknowledges it.
-func (m *Meter) carriedOut(command dlt645.Frame, count *int, data ...byte) reply {
+func (m *Meter) carriedOut(command dlt645.Frame, count *int, data ...byte) response {
 	*count++
 	if m.onCommand != nil {
 		m.onCommand(command)
 	}
-	return reply{data: data}
+	return response{data: data}
 }
 
 // answerRecord sends the first part of what was read under an identifier, which the answer
 // repeats.
-func (m *Meter) answerRecord(di dlt645.DI, value []byte) reply {
+func (m *Meter) answerRecord(di dlt645.DI, value []byte) response {
 	data := di.Append(nil, m.version)
 	if m.counting {
 		m.stamp(di, value)
@@ -112,5 +112,5 @@ func (m *Meter) answerRecord(di dlt645.DI, value []byte) reply {
 	room := m.longest - len(data)
 	m.record = record{di: di, data: value, sent: min(room, len(value))}
 	m.counts.Reads++
-	return reply{data: append(data, value[:m.record.sent]...), more: len(value) > room}
+	return response{data: append(data, value[:m.record.sent]...), more: len(value) > room}
 }

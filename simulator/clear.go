@@ -9,7 +9,7 @@ import (
 
 // answerClearDemand answers functions 19H, PA P0 P1 P2 and C0 C1 C2 C3, and 10H of 1997,
 // which has no operator: the maximum demands of the current month begin anew.
-func (m *Meter) answerClearDemand(request dlt645.Frame, at time.Time) reply {
+func (m *Meter) answerClearDemand(request dlt645.Frame, at time.Time) response {
 	data := request.Data
 	c := clearing{at: at, ahead: m.clock}
 	if m.version == dlt645.V2007 {
@@ -32,7 +32,7 @@ func (m *Meter) answerClearDemand(request dlt645.Frame, at time.Time) reply {
 
 // answerClearMeter answers function 1AH, PA P0 P1 P2 and C0 C1 C2 C3: energies, demands,
 // freezes, load records and events begin anew. The record of this stays.
-func (m *Meter) answerClearMeter(request dlt645.Frame, at time.Time) reply {
+func (m *Meter) answerClearMeter(request dlt645.Frame, at time.Time) response {
 	data := request.Data
 	if len(data) != 8 {
 		return refuse(errorOther)
@@ -57,7 +57,7 @@ func (m *Meter) answerClearMeter(request dlt645.Frame, at time.Time) reply {
 
 // answerClearEvents answers function 1BH, PA P0 P1 P2, C0 C1 C2 C3 and the events: all, or
 // the identifier of one kind with FFH in place of DI0. The record of this stays.
-func (m *Meter) answerClearEvents(request dlt645.Frame, at time.Time) reply {
+func (m *Meter) answerClearEvents(request dlt645.Frame, at time.Time) response {
 	data := request.Data
 	if len(data) != 12 {
 		return refuse(errorOther)

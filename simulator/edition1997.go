@@ -9,7 +9,7 @@ import (
 
 // answer1997 answers a frame by the rules of DL/T 645-1997. A meter of this edition answers
 // reads to the address of all meters too.
-func (m *Meter) answer1997(request dlt645.Frame, at time.Time) reply {
+func (m *Meter) answer1997(request dlt645.Frame, at time.Time) response {
 	data := request.Data
 	function := request.Control.Function()
 	switch function {
@@ -47,7 +47,7 @@ func (m *Meter) answer1997(request dlt645.Frame, at time.Time) reply {
 
 // answerRead1997 answers function 01H, which begins at the first byte whatever was read
 // before.
-func (m *Meter) answerRead1997(data []byte, at time.Time) reply {
+func (m *Meter) answerRead1997(data []byte, at time.Time) response {
 	m.record = record{}
 	if len(data) != 2 {
 		return refuse(errorOther)
@@ -62,7 +62,7 @@ func (m *Meter) answerRead1997(data []byte, at time.Time) reply {
 
 // answerFollowUp1997 answers function 02H with the bytes that come next: the meter itself
 // keeps the position.
-func (m *Meter) answerFollowUp1997(data []byte) reply {
+func (m *Meter) answerFollowUp1997(data []byte) response {
 	if len(data) != 2 {
 		return refuse(errorOther)
 	}
@@ -73,12 +73,12 @@ func (m *Meter) answerFollowUp1997(data []byte) reply {
 	size := min(m.longest-len(data), len(part))
 	m.record.sent += size
 	m.counts.FollowUps++
-	return reply{data: slices.Concat(data, part[:size]), more: size < len(part)}
+	return response{data: slices.Concat(data, part[:size]), more: size < len(part)}
 }
 
 // answerReadAgain answers function 03H with what was sent last. The request is empty or
 // repeats the identifier.
-func (m *Meter) answerReadAgain(data []byte) reply {
+func (m *Meter) answerReadAgain(data []byte) response {
 	if len(m.last.data) < 2 || m.last.refused || len(data) > 0 && !slices.Equal(data, m.last.data[:2]) {
 		return refuse(errorNoSuchData)
 	}

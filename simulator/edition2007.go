@@ -8,7 +8,7 @@ import (
 )
 
 // answer2007 answers a frame by the rules of DL/T 645-2007, clause 7, and its amendments.
-func (m *Meter) answer2007(request dlt645.Frame, at time.Time) reply {
+func (m *Meter) answer2007(request dlt645.Frame, at time.Time) response {
 	data := request.Data
 	function := request.Control.Function()
 	if request.Address.IsBroadcast() {
@@ -27,7 +27,7 @@ func (m *Meter) answer2007(request dlt645.Frame, at time.Time) reply {
 		return m.answerFollowUp2007(data)
 	case dlt645.FunctionReadAddress:
 		m.counts.Reads++
-		return reply{data: m.addressData()}
+		return response{data: m.addressData()}
 	case dlt645.FunctionWriteAddress:
 		if request.Address != dlt645.Anyone {
 			return silence
@@ -39,7 +39,7 @@ func (m *Meter) answer2007(request dlt645.Frame, at time.Time) reply {
 	}
 	switch function {
 	case dlt645.FunctionAuthenticate:
-		return reply{data: []byte{0x01, 0x00}, refused: true} // SERR other error: there is no security module
+		return response{data: []byte{0x01, 0x00}, refused: true} // SERR other error: there is no security module
 	case dlt645.FunctionWrite:
 		return m.answerWrite2007(request, at)
 	case dlt645.FunctionFreeze:
@@ -64,7 +64,7 @@ func (m *Meter) answer2007(request dlt645.Frame, at time.Time) reply {
 
 // answerRead2007 answers function 11H: an identifier; for load records maybe the number of
 // blocks, and the time of the first one.
-func (m *Meter) answerRead2007(data []byte, at time.Time) reply {
+func (m *Meter) answerRead2007(data []byte, at time.Time) response {
 	if len(data) != 4 && len(data) != 5 && len(data) != 10 {
 		return refuse(errorOther)
 	}
@@ -80,7 +80,7 @@ func (m *Meter) answerRead2007(data []byte, at time.Time) reply {
 }
 
 // answerFollowUp2007 answers function 12H with the part of the record that SEQ names.
-func (m *Meter) answerFollowUp2007(data []byte) reply {
+func (m *Meter) answerFollowUp2007(data []byte) response {
 	if len(data) != 5 || data[4] == 0 {
 		return refuse(errorOther)
 	}
@@ -92,12 +92,12 @@ func (m *Meter) answerFollowUp2007(data []byte) reply {
 	part := m.record.data[from:]
 	isMore := len(part) > size
 	m.counts.FollowUps++
-	return reply{data: bytes.Join([][]byte{data[:4], part[:min(size, len(part))], data[4:]}, nil), more: isMore}
+	return response{data: bytes.Join([][]byte{data[:4], part[:min(size, len(part))], data[4:]}, nil), more: isMore}
 }
 
 // answerOutput answers function 1DH, the signal on the multifunction terminal: 00H second
 // pulse of the clock, 01H demand period, 02H switching of tariff periods.
-func (m *Meter) answerOutput(request dlt645.Frame) reply {
+func (m *Meter) answerOutput(request dlt645.Frame) response {
 	if len(request.Data) != 1 || request.Data[0] > 2 {
 		return refuse(errorOther)
 	}
@@ -107,7 +107,7 @@ func (m *Meter) answerOutput(request dlt645.Frame) reply {
 // answerRelay answers function 1CH: PA P0 P1 P2, C0 C1 C2 C3, N1 N2, ss mm hh DD MM YY. A
 // meter says no more than "not authorised" if the deadline has passed or if it must keep
 // the power on.
-func (m *Meter) answerRelay(request dlt645.Frame, at time.Time) reply {
+func (m *Meter) answerRelay(request dlt645.Frame, at time.Time) response {
 	data := request.Data
 	if len(data) != 16 {
 		return refuse(errorOther)

@@ -119,7 +119,7 @@ func (p freezePattern) latest(upTo time.Time) time.Time {
 
 // answerFreeze answers function 16H, mm hh DD MM: at once, or from now on at the moments of
 // a pattern.
-func (m *Meter) answerFreeze(request dlt645.Frame, at time.Time) reply {
+func (m *Meter) answerFreeze(request dlt645.Frame, at time.Time) response {
 	if len(request.Data) != 4 {
 		return refuse(errorOther)
 	}

@@ -17,7 +17,7 @@ const (
 // record DI2, 00H for all; DI0 = 00H the earliest blocks, 01H those from a time on, 02H the
 // latest. Behind the identifier may stand how many blocks, and then the time, mm hh DD MM YY.
 // If there is no such block the answer is the identifier alone.
-func (m *Meter) answerLoadRecords(di dlt645.DI, request []byte, at time.Time) reply {
+func (m *Meter) answerLoadRecords(di dlt645.DI, request []byte, at time.Time) response {
 	count, from := 1, epoch
 	if len(request) > 0 {
 		n, ok := fromBCD(request[0])

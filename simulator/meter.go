@@ -77,7 +77,7 @@ type Meter struct {
 	frozen       []freeze            // at once, newest last
 	timed        []timedFreeze       // newest last
 	record       record              // what a follow-up continues
-	last         reply               // what function 03H of 1997 repeats
+	last         response            // what function 03H of 1997 repeats
 	offUntil     time.Time
 }
 

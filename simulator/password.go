@@ -64,7 +64,7 @@ const diPasswords dlt645.DI = 0x04000C00
 
 // answerSetPassword2007 answers function 18H: DI of the password, PA P0 P1 P2 of the old one
 // or one of more rights, PA P0 P1 P2 of the new one.
-func (m *Meter) answerSetPassword2007(request dlt645.Frame, at time.Time) reply {
+func (m *Meter) answerSetPassword2007(request dlt645.Frame, at time.Time) response {
 	data := request.Data
 	if len(data) != 12 {
 		return refuse(errorOther)
@@ -80,14 +80,14 @@ func (m *Meter) answerSetPassword2007(request dlt645.Frame, at time.Time) reply 
 }
 
 // answerSetPassword1997 answers function 0FH: PA P0 P1 P2 of the old password and of the new.
-func (m *Meter) answerSetPassword1997(request dlt645.Frame, at time.Time) reply {
+func (m *Meter) answerSetPassword1997(request dlt645.Frame, at time.Time) response {
 	if len(request.Data) != 8 {
 		return refuse(errorOther)
 	}
 	return m.changePassword(request, request.Data[:4], request.Data[4:], at)
 }
 
-func (m *Meter) changePassword(request dlt645.Frame, from, to []byte, at time.Time) reply {
+func (m *Meter) changePassword(request dlt645.Frame, from, to []byte, at time.Time) response {
 	if !m.authorised(from, to[0], at) {
 		return refuse(errorNotAuthorised)
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 // answerWrite2007 answers function 14H: DI, PA P0 P1 P2, C0 C1 C2 C3, value.
-func (m *Meter) answerWrite2007(request dlt645.Frame, at time.Time) reply {
+func (m *Meter) answerWrite2007(request dlt645.Frame, at time.Time) response {
 	data := request.Data
 	if len(data) < 13 {
 		return refuse(errorOther)
@@ -18,7 +18,7 @@ func (m *Meter) answerWrite2007(request dlt645.Frame, at time.Time) reply {
 }
 
 // answerWrite1997 answers function 04H: DI, PA P0 P1 P2, value.
-func (m *Meter) answerWrite1997(request dlt645.Frame, at time.Time) reply {
+func (m *Meter) answerWrite1997(request dlt645.Frame, at time.Time) response {
 	data := request.Data
 	if len(data) < 7 {
 		return refuse(errorOther)
@@ -27,7 +27,7 @@ func (m *Meter) answerWrite1997(request dlt645.Frame, at time.Time) reply {
 }
 
 // program writes an item and enters that in the records.
-func (m *Meter) program(request dlt645.Frame, di dlt645.DI, password []byte, operator [4]byte, value []byte, at time.Time) reply {
+func (m *Meter) program(request dlt645.Frame, di dlt645.DI, password []byte, operator [4]byte, value []byte, at time.Time) response {
 	if !m.authorised(password, levelOfProgramming, at) {
 		return refuse(errorNotAuthorised)
 	}
@@ -51,7 +51,7 @@ func (m *Meter) program(request dlt645.Frame, di dlt645.DI, password []byte, ope
 
 // answerWriteAddress answers functions 15H and 0AH, the new address. A meter that cannot
 // have it is silent.
-func (m *Meter) answerWriteAddress(request dlt645.Frame) reply {
+func (m *Meter) answerWriteAddress(request dlt645.Frame) response {
 	if len(request.Data) != len(m.address) {
 		return silence
 	}
@@ -80,7 +80,7 @@ const (
 // answerSetBaud answers functions 17H and 0CH, the speed word Z. The meter remembers the
 // speed and tells it in the answer and, in 2007, in the speed word of port 1; the simulated
 // line keeps its own.
-func (m *Meter) answerSetBaud(request dlt645.Frame, highest byte) reply {
+func (m *Meter) answerSetBaud(request dlt645.Frame, highest byte) response {
 	if len(request.Data) != 1 {
 		return refuse(errorOther)
 	}

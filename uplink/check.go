@@ -12,7 +12,7 @@ import (
 // A Polled is what a point table has of one meter.
 type Polled struct {
 	Meter string
-	Items []protocol.Description
+	Items []protocol.ItemDescription
 	Relay bool // one of them says how the relay is
 }
 

@@ -30,12 +30,12 @@ type flow struct {
 	translator translator
 	ids        atomic.Uint64
 
-	letters []letter  // that the posts were made of
-	meters  []meterID // that the posts are about, in gateway mode
-	posts   []*parcel // not yet taken by the cloud, in order
-	parcels uint64    // so many were made
-	taken   uint64    // so many posts the cloud has taken
-	alone   bool      // one at a time: an earlier connection ended under several
+	letters []bridgeMessage // that the posts were made of
+	meters  []meterID       // that the posts are about, in gateway mode
+	posts   []*parcel       // not yet taken by the cloud, in order
+	parcels uint64          // so many were made
+	taken   uint64          // so many posts the cloud has taken
+	alone   bool            // one at a time: an earlier connection ended under several
 	history chan []dialect.Reading
 
 	quarantine // posts and devices under which connections end

@@ -31,8 +31,8 @@ const (
 	localPatience = 10 * time.Second
 )
 
-// A letter is a message of a bridge that the cloud does not have yet.
-type letter struct {
+// A bridgeMessage is a message of a bridge that the cloud does not have yet.
+type bridgeMessage struct {
 	root  string
 	meter string
 	kind  string // state or event
@@ -49,7 +49,7 @@ type local struct {
 	callsUp atomic.Pointer[mqtt.Connection]
 
 	mu      sync.Mutex
-	inbox   []letter
+	inbox   []bridgeMessage
 	arrived chan struct{} // has one in it when the inbox is not empty
 	replies map[string]chan []byte
 	number  uint64
@@ -135,7 +135,7 @@ func (l *local) receiveData(m mqtt.Message, ack func()) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.inbox = append(l.inbox, letter{root, parts[1], parts[2], m.Payload, ack})
+	l.inbox = append(l.inbox, bridgeMessage{root, parts[1], parts[2], m.Payload, ack})
 	select {
 	case l.arrived <- struct{}{}:
 	default:
@@ -143,7 +143,7 @@ func (l *local) receiveData(m mqtt.Message, ack func()) {
 }
 
 // collect returns all that waits.
-func (l *local) collect() []letter {
+func (l *local) collect() []bridgeMessage {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	all := l.inbox

@@ -9,8 +9,8 @@ import (
 	"dlt645-mqtt/uplink/dialect"
 )
 
-// presence knows which meters can be reached: those that are online at a bridge that is online.
-type presence struct {
+// reachability knows which meters can be reached: those that are online at a bridge that is online.
+type reachability struct {
 	devices *devices
 	changed chan struct{} // has one in it when there is something to tell the cloud
 
@@ -32,15 +32,15 @@ type gap struct {
 	from, to time.Time
 }
 
-func newPresence(d *devices) *presence {
-	return &presence{
+func newPresence(d *devices) *reachability {
+	return &reachability{
 		devices: d, changed: make(chan struct{}, 1),
 		bridges: map[string]bool{}, meters: map[meterID]bool{}, told: map[meterID]bool{}, retired: map[meterID]bool{}, marked: map[meterID]bool{}, away: map[meterID]time.Time{},
 	}
 }
 
 // bridge takes in whether a bridge is there.
-func (p *presence) bridge(root string, online bool) {
+func (p *reachability) bridge(root string, online bool) {
 	p.mu.Lock()
 	p.bridges[root] = online
 	for id := range p.meters {
@@ -53,7 +53,7 @@ func (p *presence) bridge(root string, online bool) {
 }
 
 // meter takes in the availability of a meter; an empty one means that the bridge has it no more.
-func (p *presence) meter(id meterID, availability string) {
+func (p *reachability) meter(id meterID, availability string) {
 	p.mu.Lock()
 	if availability == "" {
 		delete(p.meters, id)
@@ -70,7 +70,7 @@ func (p *presence) meter(id meterID, availability string) {
 
 // note takes down since when a meter is away, or that it has come back. The caller holds the lock. It
 // happens when the bridge says so, not when the cloud is told, which may be away itself.
-func (p *presence) note(id meterID) {
+func (p *reachability) note(id meterID) {
 	bridge, known := p.bridges[id.root]
 	since := p.away[id]
 	switch {
@@ -86,7 +86,7 @@ func (p *presence) note(id meterID) {
 }
 
 // ended returns the gaps that have ended since the last call.
-func (p *presence) ended() []gap {
+func (p *reachability) ended() []gap {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	all := p.gaps
@@ -94,7 +94,7 @@ func (p *presence) ended() []gap {
 	return all
 }
 
-func (p *presence) wake() {
+func (p *reachability) wake() {
 	select {
 	case p.changed <- struct{}{}:
 	default:
@@ -103,7 +103,7 @@ func (p *presence) wake() {
 
 // moved returns those devices whose state is another than the one last marked: an event is for a change, and not
 // for each new connection. That a meter is there at first is no news, that it is not is.
-func (p *presence) moved(devices []*dialect.Device, online bool) (moved []*dialect.Device) {
+func (p *reachability) moved(devices []*dialect.Device, online bool) (moved []*dialect.Device) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, device := range devices {
@@ -115,7 +115,7 @@ func (p *presence) moved(devices []*dialect.Device, online bool) (moved []*diale
 }
 
 // mark notes the state that the cloud has been told by an event.
-func (p *presence) mark(devices []*dialect.Device, online bool) {
+func (p *reachability) mark(devices []*dialect.Device, online bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, device := range devices {
@@ -124,7 +124,7 @@ func (p *presence) mark(devices []*dialect.Device, online bool) {
 }
 
 // begin forgets what the cloud has been told: it is a new connection.
-func (p *presence) begin() {
+func (p *reachability) begin() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	clear(p.told)
@@ -134,7 +134,7 @@ func (p *presence) begin() {
 // They count as told from now on; after a lost connection begin makes them news again. Meters of
 // which there is something to post have come, wherever they are now, for a platform takes nothing
 // of a device that has not logged in; they are gone at the next call.
-func (p *presence) news(posting []meterID) (come, gone []*dialect.Device) {
+func (p *reachability) news(posting []meterID) (come, gone []*dialect.Device) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	tell := func(id meterID, online bool) {

@@ -66,7 +66,7 @@ type Uplink struct {
 	metrics *counters
 	log     *slog.Logger
 
-	presence *presence
+	presence *reachability
 	calls    *calls
 	cloud    *cloud
 	local    *local

@@ -735,10 +735,10 @@ func TestLongExchangeIsNotDeath(t *testing.T) {
 func TestFramesAreTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var seen []string
-		spell := func(f Frame) string {
+		spell := func(f Transfer) string {
 			return fmt.Sprintf("%s sent=%t ignored=%t %v", f.Bytes, f.Sent, f.Ignored, time.Until(f.Time))
 		}
-		config := Config{OnFrame: func(e FrameEvent) { seen = append(seen, e.Meter.Text+" "+spell(e.Frame)) }}
+		config := Config{OnFrame: func(e FrameEvent) { seen = append(seen, e.Meter.Text+" "+spell(e.Transfer)) }}
 		config.FixedWakeUps, config.WakeUps = true, 2
 		l := start(t, config, func(request string) []arrival {
 			return after(70*time.Millisecond, "..."+prompt(request)[0].text)

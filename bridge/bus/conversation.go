@@ -488,19 +488,19 @@ func (c *conversation) note(e *protocol.Exchange, h *hearing) {
 		return
 	}
 	c.reply.Started = true
-	c.frame(Frame{Sent: true, Time: h.sent, Bytes: e.Request})
+	c.frame(Transfer{Sent: true, Time: h.sent, Bytes: e.Request})
 	if len(h.ignored) > 0 && !needsOf(c.step).isWakeUp(h.ignored) { // which are no news before an answer
-		c.frame(Frame{Ignored: true, Time: h.came, Bytes: h.ignored})
+		c.frame(Transfer{Ignored: true, Time: h.came, Bytes: h.ignored})
 	}
 	if h.answer != nil {
-		c.frame(Frame{Time: h.came, Bytes: h.answer})
+		c.frame(Transfer{Time: h.came, Bytes: h.answer})
 	}
 }
 
-func (c *conversation) frame(f Frame) {
+func (c *conversation) frame(f Transfer) {
 	c.reply.Frames = append(c.reply.Frames, f)
 	if c.bus.config.OnFrame != nil {
-		c.bus.config.OnFrame(FrameEvent{Meter: c.step.Meter, Frame: f})
+		c.bus.config.OnFrame(FrameEvent{Meter: c.step.Meter, Transfer: f})
 	}
 }
 

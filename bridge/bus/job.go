@@ -52,13 +52,13 @@ type Report struct {
 // done; started, with ErrSilent or ErrGarbled, means that nobody knows.
 type Reply struct {
 	protocol.Answer
-	Started    bool    // something of the step reached the wire
-	Unreadable bool    // Err is about the content of the meter's own answer: the frame was sound
-	Frames     []Frame // what went and came for the step, oldest first
+	Started    bool       // something of the step reached the wire
+	Unreadable bool       // Err is about the content of the meter's own answer: the frame was sound
+	Frames     []Transfer // what went and came for the step, oldest first
 }
 
-// A Frame is what went over the wire in one direction at one time.
-type Frame struct {
+// A Transfer is what went over the wire in one direction at one time.
+type Transfer struct {
 	Sent    bool      // by us; otherwise received
 	Ignored bool      // received, but no part of an answer: noise, echo, foreign and unfinished frames
 	Time    time.Time // when its first byte was sent, or its last received
@@ -68,7 +68,7 @@ type Frame struct {
 // A FrameEvent is a frame as [Config].OnFrame sees it, at the time it passes.
 type FrameEvent struct {
 	Meter protocol.MeterKey // Step.Meter of the step for whose sake it was sent or heard
-	Frame
+	Transfer
 }
 
 // The errors of the arbiter. They are matched with errors.Is.

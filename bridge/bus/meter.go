@@ -117,17 +117,17 @@ func (m *meter) setBlock(name string, seen block) {
 	m.blocks[name] = seen
 }
 
-// A Meter is a view of what the bus has learned of one meter. It is a protocol.Known.
-type Meter struct {
+// A KnownMeter is a view of what the bus has learned of one meter. It is a protocol.Known.
+type KnownMeter struct {
 	bus *Bus
 	key protocol.MeterKey
 }
 
 // Meter returns what the bus has learned of a meter, and goes on to learn. It is never nil.
-func (b *Bus) Meter(key protocol.MeterKey) *Meter { return &Meter{b, key} }
+func (b *Bus) Meter(key protocol.MeterKey) *KnownMeter { return &KnownMeter{b, key} }
 
 // known returns what is kept of the meter at this moment.
-func (m *Meter) known() meter {
+func (m *KnownMeter) known() meter {
 	m.bus.mu.Lock()
 	defer m.bus.mu.Unlock()
 	if known := m.bus.meters[m.key]; known != nil {
@@ -138,7 +138,7 @@ func (m *Meter) known() meter {
 
 // Lacks reports whether the meter has refused this block twice in a row within the last day
 // because it has no such data, or Avoid has said so, and it was not offline since.
-func (m *Meter) Lacks(name string) bool {
+func (m *KnownMeter) Lacks(name string) bool {
 	m.bus.mu.Lock()
 	defer m.bus.mu.Unlock()
 	known := m.bus.meters[m.key]
@@ -146,7 +146,7 @@ func (m *Meter) Lacks(name string) bool {
 }
 
 // Learned returns what an answer of the meter has taught under a name, unless it was offline since.
-func (m *Meter) Learned(name string) string {
+func (m *KnownMeter) Learned(name string) string {
 	m.bus.mu.Lock()
 	defer m.bus.mu.Unlock()
 	if known := m.bus.meters[m.key]; known != nil {
@@ -173,7 +173,7 @@ func (b *Bus) learn(step *protocol.Step, result *protocol.Result) {
 
 // Avoid has a block not read of the meter for a day, unless it is offline meanwhile: it is known
 // otherwise that it has no such data, as by being silent to nothing else.
-func (m *Meter) Avoid(name string) {
+func (m *KnownMeter) Avoid(name string) {
 	m.bus.mu.Lock()
 	defer m.bus.mu.Unlock()
 	m.bus.meter(m.key).setBlock(name, block{refusalsOfBlock, time.Now().Add(blockRetry)})
@@ -181,15 +181,15 @@ func (m *Meter) Avoid(name string) {
 
 // Online reports whether the meter answers, as far as is known: a meter that was never asked
 // counts as online.
-func (m *Meter) Online() bool { return !m.known().offline }
+func (m *KnownMeter) Online() bool { return !m.known().offline }
 
 // Answered reports whether the meter has ever answered, as far as is remembered.
-func (m *Meter) Answered() bool { return !m.known().heard.IsZero() }
+func (m *KnownMeter) Answered() bool { return !m.known().heard.IsZero() }
 
 // Turnaround returns how long the meter takes to begin its answer to the reading of a
 // register, the slowest of late, and whether that is known. It is 0 where a serial server
 // brings whole answers sooner than the line at its speed would.
-func (m *Meter) Turnaround() (slowest time.Duration, known bool) {
+func (m *KnownMeter) Turnaround() (slowest time.Duration, known bool) {
 	t := m.known().turnaround[protocol.KindValue]
 	return t.slowest, t.known
 }

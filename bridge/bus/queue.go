@@ -36,10 +36,10 @@ type task struct {
 	steps    int // as in Report
 	wire     time.Duration
 
-	running bool    // on the wire now, or rides with a task that is
-	began   bool    // the step whose turn it is has been on the wire before the port broke
-	breaks  int     // how often the port broke under that step
-	frames  []Frame // what went and came for it until then
+	running bool       // on the wire now, or rides with a task that is
+	began   bool       // the step whose turn it is has been on the wire before the port broke
+	breaks  int        // how often the port broke under that step
+	frames  []Transfer // what went and came for it until then
 
 	lane  *lane
 	place *list.Element // in lane.tasks

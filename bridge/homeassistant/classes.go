@@ -51,7 +51,7 @@ var icons = map[string]string{
 func disabled() *bool { return new(bool) }
 
 // special reports whether most people do not need a value: reactive and apparent ones of single phases.
-func special(d protocol.Description) bool {
+func special(d protocol.ItemDescription) bool {
 	single := strings.HasSuffix(d.Name, "_a") || strings.HasSuffix(d.Name, "_b") || strings.HasSuffix(d.Name, "_c")
 	return single && (strings.Contains(d.Name, "reactive") || strings.Contains(d.Name, "apparent"))
 }
@@ -99,7 +99,7 @@ func oneOf(c *component, item string, words []protocol.Word, language string) {
 	c.ValueTemplate = fmt.Sprintf("{{ {%s}.get(%s.get('%s')) }}", strings.Join(names, ", "), state, item)
 }
 
-func number(c *component, d protocol.Description) {
+func number(c *component, d protocol.ItemDescription) {
 	c.Unit, c.Precision, c.DeviceClass = d.Unit, &d.Decimals, deviceClasses[d.Unit]
 	if d.Medium != "" && d.Unit == "m³" {
 		c.DeviceClass = string(d.Medium) // as the energy page counts it; volume alone it does not

@@ -29,7 +29,7 @@ const patience = 60
 var commandTemplate = fmt.Sprintf(`{"action":"{{ value }}","expires":"{{ (now() + timedelta(seconds=%d)).isoformat() }}"}`, patience)
 
 // Meter is the config of a meter.
-func (s *Site) Meter(m Meter) *Config {
+func (s *Site) Meter(m ShownMeter) *Config {
 	topics := s.Root + "/meter/" + m.Name
 	display := m.Display
 	if display == "" {
@@ -100,7 +100,7 @@ func (s *Site) Meter(m Meter) *Config {
 }
 
 // describe says what the device is, as far as the meter has said so itself.
-func (b *builder) describe(m Meter) {
+func (b *builder) describe(m ShownMeter) {
 	d := &b.config.Device
 	d.SerialNumber, d.Via = m.Address, b.BridgeID()
 	d.Manufacturer, d.Version, d.Hardware = m.Manufacturer, m.Software, m.Hardware
@@ -111,7 +111,7 @@ func (b *builder) describe(m Meter) {
 
 // relay adds what switches the relay. It cuts the supply: a command to all that is in an area, or to a voice
 // assistant, leaves out what is for configuration.
-func (b *builder) relay(m Meter) {
+func (b *builder) relay(m ShownMeter) {
 	if !b.Relay {
 		return
 	}

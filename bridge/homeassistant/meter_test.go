@@ -19,13 +19,13 @@ import (
 var update = flag.Bool("update", false, "write the golden files anew")
 
 func numeric(name, unit string, decimals int, counter bool, english, chinese string) points.Point {
-	return points.Point{Item: name, Description: protocol.Description{
+	return points.Point{Item: name, Description: protocol.ItemDescription{
 		Name: name, Form: protocol.FormNumber, Unit: unit, Decimals: decimals, Counter: counter, English: english, Chinese: chinese,
 	}}
 }
 
 func other(name string, form protocol.Form, english, chinese string) points.Point {
-	return points.Point{Item: name, Description: protocol.Description{Name: name, Form: form, English: english, Chinese: chinese}}
+	return points.Point{Item: name, Description: protocol.ItemDescription{Name: name, Form: form, English: english, Chinese: chinese}}
 }
 
 // all are points of every kind.
@@ -57,7 +57,7 @@ func all() []points.Point {
 		other("status_3.relay_open", protocol.FormFlag, "relay open", "继电器断开"),
 		alarm,
 		other("software_version", protocol.FormText, "manufacturer software version", "厂家软件版本号"),
-		{Item: "04999999", Description: protocol.Description{Form: protocol.FormText}},
+		{Item: "04999999", Description: protocol.ItemDescription{Form: protocol.FormText}},
 	}
 }
 
@@ -73,12 +73,12 @@ func site() *Site {
 func TestPayloads(t *testing.T) {
 	chinese := &Site{Root: "site/2", Prefix: "ha", Language: Chinese, Read: true}
 	for name, config := range map[string]*Config{
-		"meter": site().Meter(Meter{
+		"meter": site().Meter(ShownMeter{
 			ID: site().MeterID("000000000001"), Name: "main", Address: "000000000001", Relay: Switch, Clock: true, Drift: true, Points: all(), Words: words, Flagged: map[string]bool{"status_3": true},
 			Edition: "DL/T 645-2007", Manufacturer: "Maker", Model: "DTZ1", Software: "V2", Hardware: "V1", Tariffs: 4,
 		}),
-		"buttons": site().Meter(Meter{ID: site().MeterID("000000000002"), Name: "shop", Display: "Shop on the corner", Address: "000000000002", Relay: Buttons, Close: "permit_close", Edition: "DL/T 645-2007"}),
-		"reading": chinese.Meter(Meter{ID: chinese.MeterID("AAAAAAAAAA12"), Name: "AAAAAAAAAA12", Address: "AAAAAAAAAA12", Relay: Switch, Clock: true, Points: all()[:1]}),
+		"buttons": site().Meter(ShownMeter{ID: site().MeterID("000000000002"), Name: "shop", Display: "Shop on the corner", Address: "000000000002", Relay: Buttons, Close: "permit_close", Edition: "DL/T 645-2007"}),
+		"reading": chinese.Meter(ShownMeter{ID: chinese.MeterID("AAAAAAAAAA12"), Name: "AAAAAAAAAA12", Address: "AAAAAAAAAA12", Relay: Switch, Clock: true, Points: all()[:1]}),
 		"bridge":  site().Bridge(),
 	} {
 		var got bytes.Buffer
@@ -107,7 +107,7 @@ func TestPayloads(t *testing.T) {
 // What Home Assistant wants of every entity, whatever the point.
 func TestComponents(t *testing.T) {
 	s := site()
-	config := s.Meter(Meter{ID: s.MeterID("000000000001"), Name: "main-2", Address: "000000000001", Relay: Switch, Clock: true, Drift: true, Points: all()})
+	config := s.Meter(ShownMeter{ID: s.MeterID("000000000001"), Name: "main-2", Address: "000000000001", Relay: Switch, Clock: true, Drift: true, Points: all()})
 	id := regexp.MustCompile(`^[a-z0-9_]+$`)
 	seen := map[string]bool{}
 	for key, c := range config.Components {
@@ -135,18 +135,18 @@ func TestOffered(t *testing.T) {
 	for _, row := range []struct {
 		name string
 		site Site
-		has  Meter
+		has  ShownMeter
 		want []string // beside connection and turnaround
 	}{
-		{"nothing allowed", Site{}, Meter{Relay: Switch, Clock: true}, nil},
-		{"reading", Site{Read: true}, Meter{}, []string{keyRead}},
-		{"relay", Site{Relay: true}, Meter{Relay: Switch}, []string{keyRelay}},
-		{"relay that cannot be seen", Site{Relay: true}, Meter{Relay: Buttons}, []string{KeyTrip, keyClose}},
-		{"relay of a meter without", Site{Relay: true}, Meter{}, nil},
-		{"maintenance", Site{Maintenance: true}, Meter{Clock: true}, []string{keySetClock}},
-		{"maintenance of a meter without", Site{Maintenance: true}, Meter{}, nil},
-		{"clock drift", Site{}, Meter{Drift: true}, []string{KeyDrift}},
-		{"events", Site{EventTypes: []string{"online"}}, Meter{}, []string{keyEvent}},
+		{"nothing allowed", Site{}, ShownMeter{Relay: Switch, Clock: true}, nil},
+		{"reading", Site{Read: true}, ShownMeter{}, []string{keyRead}},
+		{"relay", Site{Relay: true}, ShownMeter{Relay: Switch}, []string{keyRelay}},
+		{"relay that cannot be seen", Site{Relay: true}, ShownMeter{Relay: Buttons}, []string{KeyTrip, keyClose}},
+		{"relay of a meter without", Site{Relay: true}, ShownMeter{}, nil},
+		{"maintenance", Site{Maintenance: true}, ShownMeter{Clock: true}, []string{keySetClock}},
+		{"maintenance of a meter without", Site{Maintenance: true}, ShownMeter{}, nil},
+		{"clock drift", Site{}, ShownMeter{Drift: true}, []string{KeyDrift}},
+		{"events", Site{EventTypes: []string{"online"}}, ShownMeter{}, []string{keyEvent}},
 	} {
 		row.has.Name, row.has.Address = "main", "1"
 		got := slices.Sorted(maps.Keys(row.site.Meter(row.has).Components))
@@ -165,11 +165,11 @@ func TestOffered(t *testing.T) {
 // What was told before and is gone since is removed.
 func TestRemove(t *testing.T) {
 	s := site()
-	before := s.Meter(Meter{Name: "main", Address: "1", Points: all()[:2]}).Platforms()
+	before := s.Meter(ShownMeter{Name: "main", Address: "1", Points: all()[:2]}).Platforms()
 	if before["forward_active_energy"] != platformSensor || before[keyRead] != platformButton {
 		t.Fatalf("platforms %v", before)
 	}
-	after := s.Meter(Meter{Name: "main", Address: "1", Points: all()[:1]})
+	after := s.Meter(ShownMeter{Name: "main", Address: "1", Points: all()[:1]})
 	after.Remove(before)
 	gone, err := json.Marshal(after.Components["combined_active_energy"])
 	if err != nil || string(gone) != `{"platform":"sensor"}` {
@@ -228,12 +228,12 @@ func TestOtherMeters(t *testing.T) {
 			t.Errorf("%s is shown as %s, %s, in %s", row.point.Item, c.DeviceClass, c.StateClass, c.Unit)
 		}
 	}
-	config := site().Meter(Meter{Name: "water", Address: "00001234567890", Valve: true, Points: []points.Point{other("valve", protocol.FormText, "state of the valve", "阀门状态")}})
+	config := site().Meter(ShownMeter{Name: "water", Address: "00001234567890", Valve: true, Points: []points.Point{other("valve", protocol.FormText, "state of the valve", "阀门状态")}})
 	c := config.Components[keyValve]
 	if c.Platform != platformValve || c.PayloadOpen != "valve_open" || c.PayloadClose != "valve_close" || c.CommandTopic != "dlt645/request/relay/water" || c.Category != configuration {
 		t.Errorf("the valve is %+v", c)
 	}
-	none := (&Site{}).Meter(Meter{Name: "water", Address: "00001234567890", Valve: true})
+	none := (&Site{}).Meter(ShownMeter{Name: "water", Address: "00001234567890", Valve: true})
 	if _, ok := none.Components[keyValve]; ok {
 		t.Error("there is a valve though switching is not allowed")
 	}
@@ -275,7 +275,7 @@ func TestNames(t *testing.T) {
 			"(上2结算日)正向有功T1电能|第一象限无功总电能|A相有功功率|B相电压|正向有功T2最大需量发生时间|A相失压|B相失压"},
 	} {
 		s := &Site{Language: row.language}
-		config := s.Meter(Meter{Name: "main", Address: "1", Tariffs: row.tariffs, Points: list})
+		config := s.Meter(ShownMeter{Name: "main", Address: "1", Tariffs: row.tariffs, Points: list})
 		var names []string
 		seen := map[string]bool{}
 		for _, p := range list {
@@ -298,7 +298,7 @@ func TestNames(t *testing.T) {
 func TestNamesAreDistinct(t *testing.T) {
 	mine := numeric("voltage_a", "V", 1, false, "voltage, phase A", "A相电压")
 	mine.Name = "Power"
-	config := site().Meter(Meter{Name: "main", Address: "1", Points: []points.Point{
+	config := site().Meter(ShownMeter{Name: "main", Address: "1", Points: []points.Point{
 		numeric("forward_active_fundamental", "kWh", 2, true, "forward active energy, fundamental", ""),
 		numeric("one", "kWh", 2, true, "forward active energy", ""), numeric("two", "kWh", 2, true, "forward energy", ""),
 		numeric("three", "", 0, false, "the same", ""), numeric("four", "", 0, false, "the same", ""), mine,

@@ -33,8 +33,8 @@ type Site struct {
 	Support     string   // URL where help is to be had; empty: none
 }
 
-// A Meter is one meter to be shown.
-type Meter struct {
+// A ShownMeter is one meter to be shown.
+type ShownMeter struct {
 	ID      string                     // of its device: see MeterID
 	Name    string                     // as in its topics
 	Display string                     // what people call it; empty: its name with a word before it
@@ -42,7 +42,7 @@ type Meter struct {
 	Points  []points.Point             // to be shown
 	Words   map[string][]protocol.Word // that texts can be, by item
 	Flagged map[string]bool            // texts whose bits are values of their own, by item
-	Relay   Control                    // of its relay
+	Relay   RelayControl               // of its relay
 	Close   string                     // the action that closes the relay; empty: the usual one
 	Valve   bool                       // it has a valve, which can be moved
 	Clock   bool                       // its clock can be set
@@ -53,14 +53,14 @@ type Meter struct {
 	Tariffs                                          int // that it counts in; 0: not known
 }
 
-// A Control is how a relay can be switched.
-type Control uint8
+// A RelayControl is how a relay can be switched.
+type RelayControl uint8
 
 // The controls.
 const (
-	NoControl Control = iota
-	Switch            // the state tells what the relay does
-	Buttons           // the meter obeys, and does not show what the relay does
+	NoControl RelayControl = iota
+	Switch                 // the state tells what the relay does
+	Buttons                // the meter obeys, and does not show what the relay does
 )
 
 // BirthTopic is where Home Assistant says that it has started.

@@ -15,16 +15,16 @@ import (
 type Logger struct {
 	to    *slog.Logger
 	mu    sync.Mutex
-	kinds map[string]*kind
+	kinds map[string]*tally
 }
 
-type kind struct {
+type tally struct {
 	last   time.Time
 	silent int // lines that were not logged since
 }
 
 // New returns a Logger that writes to another.
-func New(to *slog.Logger) *Logger { return &Logger{to: to, kinds: map[string]*kind{}} }
+func New(to *slog.Logger) *Logger { return &Logger{to: to, kinds: map[string]*tally{}} }
 
 // Warn logs a warning. Kinds come from a closed list: they are kept for ever.
 func (l *Logger) Warn(of, message string, arguments ...any) {
@@ -37,7 +37,7 @@ func (l *Logger) Log(level slog.Level, of, message string, arguments ...any) {
 	defer l.mu.Unlock()
 	k := l.kinds[of]
 	if k == nil {
-		k = &kind{}
+		k = &tally{}
 		l.kinds[of] = k
 	}
 	now := time.Now()

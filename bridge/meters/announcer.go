@@ -262,7 +262,7 @@ func (a *announcer) config(m shownMeter, table *points.Table) *homeassistant.Con
 	device = a.remember(m.id, device)
 	tariffs, _ := strconv.Atoi(device[protocol.RoleTariffs])
 	_, drift := known[homeassistant.KeyDrift]
-	of := homeassistant.Meter{
+	of := homeassistant.ShownMeter{
 		ID: m.id, Name: m.name, Display: m.DisplayName, Address: m.address, Points: shown, Words: words, Flagged: flagged, Clock: can(m.Protocol, protocol.VerbMaintenance, "sync_clock"), Close: m.Close,
 		Valve:        slices.ContainsFunc(shown, func(p points.Point) bool { return p.Description.Role == protocol.RoleValve }) && can(m.Protocol, protocol.VerbRelay, "valve_open", "valve_close"),
 		Drift:        drift || m.has(homeassistant.ItemDrift),

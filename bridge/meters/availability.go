@@ -8,8 +8,8 @@ import (
 	"dlt645-mqtt/protocol"
 )
 
-// A presence is whether a meter can be reached.
-type presence struct {
+// A reachability is whether a meter can be reached.
+type reachability struct {
 	over   bool // the meter is not looked after any more
 	heard  bool // it has answered since the start
 	known  bool

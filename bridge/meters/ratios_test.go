@@ -15,8 +15,8 @@ func (energies) Name() string { return "energies" }
 
 func (energies) Basic() []string { return []string{"energy"} }
 
-func (energies) Describe(name string) (protocol.Description, bool) {
-	return protocol.Description{Name: name, Unit: "kWh", Form: protocol.FormNumber, Decimals: 2, Digits: 8, Counter: true, Ratio: protocol.RatioPower}, name == "energy"
+func (energies) Describe(name string) (protocol.ItemDescription, bool) {
+	return protocol.ItemDescription{Name: name, Unit: "kWh", Form: protocol.FormNumber, Decimals: 2, Digits: 8, Counter: true, Ratio: protocol.RatioPower}, name == "energy"
 }
 
 // TestJudgeBehindTransformers judges readings as the register has them: it begins anew after its own last

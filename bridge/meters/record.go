@@ -25,7 +25,7 @@ type record struct {
 	points    map[string]*points.Point // by item
 	order     []string                 // the items as the table has them
 	state     state
-	presence  presence
+	presence  reachability
 	limits    map[string]string           // which limit an item is beyond: "min", "max"
 	registers map[string]*points.Register // of items that only rise
 	lacking   map[string]lack             // what it does not have, by item

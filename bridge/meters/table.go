@@ -14,7 +14,7 @@ func Site(meters []Meter, other protocol.Protocol) points.Site {
 	site.Default, _ = other.(protocol.Catalogue)
 	for _, m := range meters {
 		if items, ok := m.Protocol.(protocol.Catalogue); ok {
-			site.Meters = append(site.Meters, points.Meter{Name: m.Name, Address: m.Address.Text, Items: items})
+			site.Meters = append(site.Meters, points.Subject{Name: m.Name, Address: m.Address.Text, Items: items})
 		}
 	}
 	return site

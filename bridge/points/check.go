@@ -17,8 +17,8 @@ type compiler struct {
 	site     Site
 	points   []Point
 	problems Problems
-	rows     map[string]int // of each meter and item
-	retain   map[string]row // the row that says whether a meter's state is retained
+	rows     map[string]int      // of each meter and item
+	retain   map[string]tableRow // the row that says whether a meter's state is retained
 	matches  map[match]matched
 	patterns int  // with * that were looked up
 	full     bool // there would be more than MostPoints
@@ -30,14 +30,14 @@ type match struct {
 }
 
 type matched struct {
-	descriptions []protocol.Description // of what has one value
-	others       []string               // blocks and records
+	descriptions []protocol.ItemDescription // of what has one value
+	others       []string                   // blocks and records
 	err          error
 }
 
 // compile checks rows against a site. problems are those that were found before.
-func compile(text string, rows []row, problems Problems, site Site) (*Table, error) {
-	c := &compiler{site: site, problems: problems, rows: map[string]int{}, retain: map[string]row{}, matches: map[match]matched{}}
+func compile(text string, rows []tableRow, problems Problems, site Site) (*Table, error) {
+	c := &compiler{site: site, problems: problems, rows: map[string]int{}, retain: map[string]tableRow{}, matches: map[match]matched{}}
 	for _, r := range rows {
 		c.row(r)
 		if c.full {
@@ -54,12 +54,12 @@ func compile(text string, rows []row, problems Problems, site Site) (*Table, err
 	return &Table{Points: c.points, Text: text}, nil
 }
 
-func (c *compiler) complain(r row, column, format string, arguments ...any) {
+func (c *compiler) complain(r tableRow, column, format string, arguments ...any) {
 	c.problems = append(c.problems, Problem{Row: r.number, Column: column, Message: fmt.Sprintf(format, arguments...)})
 }
 
 // row makes the points of one row.
-func (c *compiler) row(r row) {
+func (c *compiler) row(r tableRow) {
 	p := Point{
 		Row: r.number, Name: r.cells[columnName],
 		Interval: c.interval(r), Spread: r.cells[columnInterval] == "", Min: c.decimal(r, columnMin), Max: c.decimal(r, columnMax),
@@ -99,7 +99,7 @@ func (c *compiler) row(r row) {
 }
 
 // expand adds the points that a row means for one meter.
-func (c *compiler) expand(r row, p Point, m Meter, of matched) {
+func (c *compiler) expand(r tableRow, p Point, m Subject, of matched) {
 	p.Meter = m.Name
 	if p.Name != "" && len(of.descriptions) > 1 {
 		c.complain(r, columnName, "%s is %d items, which cannot all have the name %q", r.cells[columnItem], len(of.descriptions), cut(p.Name))
@@ -137,7 +137,7 @@ func (c *compiler) expand(r row, p Point, m Meter, of matched) {
 const everyMeter = "*"
 
 // meters returns the meters that a row is about.
-func (c *compiler) meters(r row) []Meter {
+func (c *compiler) meters(r tableRow) []Subject {
 	text := r.cells[columnMeter]
 	switch text {
 	case "":
@@ -155,7 +155,7 @@ func (c *compiler) meters(r row) []Meter {
 		return found
 	}
 	if len(found) > 1 { // of several protocols: that of meters without a name goes first
-		of := slices.DeleteFunc(slices.Clone(found), func(m Meter) bool { return m.Items.Family() != c.site.Default.Family() })
+		of := slices.DeleteFunc(slices.Clone(found), func(m Subject) bool { return m.Items.Family() != c.site.Default.Family() })
 		if len(of) != 1 {
 			c.complain(r, columnMeter, "%s and %s both have the address %q; write the name of the one that is meant", found[0].Name, found[1].Name, cut(text))
 			return nil
@@ -173,7 +173,7 @@ func (c *compiler) meters(r row) []Meter {
 		c.complain(r, columnMeter, "no meter of DLT645_METERS has the address %s and speaks %s; name it there, for without a name only meters of protocol %s are known", cut(own), cut(spoken), c.site.Default.Name())
 		return nil
 	case err == nil && !address.Shared:
-		return []Meter{{Name: address.Text, Address: address.Text, Items: c.site.Default}}
+		return []Subject{{Name: address.Text, Address: address.Text, Items: c.site.Default}}
 	}
 	if hint := spoilt(text, len(example)); hint != "" {
 		c.complain(r, columnMeter, "%q %s", cut(text), hint)
@@ -192,12 +192,12 @@ func (c *compiler) meters(r row) []Meter {
 
 // addressed returns the meter of that name, or the named meters whose address is written so: in full, or else short,
 // and perhaps with the protocol behind it, as in 4711@1997.
-func (c *compiler) addressed(text string) (found []Meter) {
+func (c *compiler) addressed(text string) (found []Subject) {
 	address, spoken, _ := strings.Cut(text, "@")
-	var short []Meter
+	var short []Subject
 	for _, m := range c.site.Meters {
 		if m.Name == text {
-			return []Meter{m}
+			return []Subject{m}
 		}
 		if spoken != "" && m.Items.Name() != spoken {
 			continue
@@ -259,7 +259,7 @@ func find(items protocol.Catalogue, pattern string) (m matched) {
 		d, known := items.Describe(name)
 		switch {
 		case !known:
-			d = protocol.Description{Name: name, Form: protocol.FormText}
+			d = protocol.ItemDescription{Name: name, Form: protocol.FormText}
 			fallthrough
 		case d.Form != protocol.FormOther:
 			m.descriptions = append(m.descriptions, d)
@@ -274,7 +274,7 @@ func find(items protocol.Catalogue, pattern string) (m matched) {
 }
 
 // interval reads how often a point is polled.
-func (c *compiler) interval(r row) time.Duration {
+func (c *compiler) interval(r tableRow) time.Duration {
 	text := r.cells[columnInterval]
 	if text == "" {
 		return DefaultInterval
@@ -291,7 +291,7 @@ func (c *compiler) interval(r row) time.Duration {
 }
 
 // decimal reads a number; nil if there is none.
-func (c *compiler) decimal(r row, column string) *protocol.Decimal {
+func (c *compiler) decimal(r tableRow, column string) *protocol.Decimal {
 	text := r.cells[column]
 	if text == "" {
 		return nil
@@ -316,7 +316,7 @@ var words = map[string][]string{
 }
 
 // word reads yes, no or nothing.
-func (c *compiler) word(r row, column string) string {
+func (c *compiler) word(r tableRow, column string) string {
 	text := strings.ToLower(r.cells[column])
 	for word, spellings := range words {
 		if slices.Contains(spellings, text) {

@@ -44,8 +44,8 @@ var chinese = map[string]string{
 	"发现": columnDiscovery, "自动发现": columnDiscovery,
 }
 
-// A row is one row of a table as it was written: texts by column, blank ones left out.
-type row struct {
+// A tableRow is one row of a table as it was written: texts by column, blank ones left out.
+type tableRow struct {
 	number int
 	cells  map[string]string
 }
@@ -106,7 +106,7 @@ func Meters(data []byte) (meters []string) {
 }
 
 // readCSV takes a table apart into rows.
-func readCSV(text string) (rows []row, problems Problems) {
+func readCSV(text string) (rows []tableRow, problems Problems) {
 	r := csv.NewReader(strings.NewReader(text))
 	r.Comma = separator(text)
 	r.Comment = comment
@@ -133,7 +133,7 @@ func readCSV(text string) (rows []row, problems Problems) {
 			header, problems = readHeader(fields, line, problems)
 			continue
 		}
-		cells := row{number: line, cells: map[string]string{}}
+		cells := tableRow{number: line, cells: map[string]string{}}
 		for i, field := range fields {
 			switch field = strings.TrimSpace(field); {
 			case field == "":
@@ -196,9 +196,9 @@ func readHeader(fields []string, line int, problems Problems) ([]string, Problem
 }
 
 // writeCSV writes rows as CSV, with the columns that are used.
-func writeCSV(rows []row) string {
+func writeCSV(rows []tableRow) string {
 	columns := slices.DeleteFunc(slices.Clone(Columns), func(column string) bool {
-		return column != columnMeter && column != columnItem && !slices.ContainsFunc(rows, func(r row) bool { return r.cells[column] != "" })
+		return column != columnMeter && column != columnItem && !slices.ContainsFunc(rows, func(r tableRow) bool { return r.cells[column] != "" })
 	})
 	var b strings.Builder
 	w := csv.NewWriter(&b)

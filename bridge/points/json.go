@@ -18,10 +18,10 @@ func ParseJSON(data []byte, site Site) (*Table, error) {
 	if err := d.Decode(&objects); err != nil {
 		return nil, Problems{{Message: `"points" must be an array of objects, such as [{"meter":"main","item":"voltage_a","interval":"10s"}]`}}
 	}
-	var rows []row
+	var rows []tableRow
 	var problems Problems
 	for i, object := range objects {
-		r := row{number: i + 1, cells: map[string]string{}}
+		r := tableRow{number: i + 1, cells: map[string]string{}}
 		for _, key := range slices.Sorted(maps.Keys(object)) {
 			if !slices.Contains(Columns, key) {
 				problems = append(problems, Problem{Row: r.number, Message: fmt.Sprintf("%q is no key of a point; there are %s", cut(key), strings.Join(Columns, ", "))})

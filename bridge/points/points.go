@@ -39,8 +39,8 @@ type Point struct {
 	Retain    bool
 	Discovery bool // announced to Home Assistant; a clock only if the table says so, since it shows another value at each reading
 
-	Description protocol.Description // what the dictionary says; Form is FormText where it says nothing
-	Row         int                  // in the text that the table was read from
+	Description protocol.ItemDescription // what the dictionary says; Form is FormText where it says nothing
+	Row         int                      // in the text that the table was read from
 }
 
 // A Table is a set of points that fits its meters. It does not change.
@@ -49,8 +49,8 @@ type Table struct {
 	Text   string  // what it was read from: CSV in UTF-8, or BasicText, or OffText
 }
 
-// A Meter is what a table can be about.
-type Meter struct {
+// A Subject is what a table can be about.
+type Subject struct {
 	Name    string
 	Address string // as its protocol spells it
 	Items   protocol.Catalogue
@@ -58,7 +58,7 @@ type Meter struct {
 
 // A Site is what a table is checked against.
 type Site struct {
-	Meters  []Meter            // those that have names
+	Meters  []Subject          // those that have names
 	Default protocol.Catalogue // of meters that go by their address only
 }
 

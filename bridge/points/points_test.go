@@ -18,7 +18,7 @@ import (
 type dictionary struct {
 	protocol.Protocol
 	name  string
-	items []protocol.Description
+	items []protocol.ItemDescription
 }
 
 func (d *dictionary) Name() string { return d.name }
@@ -68,26 +68,26 @@ func (d *dictionary) Match(pattern string) (names []string, err error) {
 	return names, nil
 }
 
-func (d *dictionary) Describe(name string) (protocol.Description, bool) {
-	i := slices.IndexFunc(d.items, func(item protocol.Description) bool { return item.Name == name })
+func (d *dictionary) Describe(name string) (protocol.ItemDescription, bool) {
+	i := slices.IndexFunc(d.items, func(item protocol.ItemDescription) bool { return item.Name == name })
 	if i < 0 {
-		return protocol.Description{}, false
+		return protocol.ItemDescription{}, false
 	}
 	return d.items[i], true
 }
 
-func number(name, unit string) protocol.Description {
-	return protocol.Description{Name: name, Unit: unit, Form: protocol.FormNumber, Decimals: 1, Digits: 4}
+func number(name, unit string) protocol.ItemDescription {
+	return protocol.ItemDescription{Name: name, Unit: unit, Form: protocol.FormNumber, Decimals: 1, Digits: 4}
 }
 
 // testSite has two meters of the newer kind and one of the older, which lacks status_3.
 func testSite() Site {
-	older := &dictionary{name: "1997", items: []protocol.Description{
+	older := &dictionary{name: "1997", items: []protocol.ItemDescription{
 		number("voltage_a", "V"), number("voltage_b", "V"), {Name: "voltage_block"}, number("forward_active_energy", "kWh"),
 	}}
-	newer := &dictionary{name: "2007", items: append(slices.Clone(older.items), protocol.Description{Name: "status_3", Form: protocol.FormText})}
+	newer := &dictionary{name: "2007", items: append(slices.Clone(older.items), protocol.ItemDescription{Name: "status_3", Form: protocol.FormText})}
 	return Site{
-		Meters:  []Meter{{"main", "000000000001", newer}, {"shop", "000000000002", newer}, {"old", "000000000003", older}},
+		Meters:  []Subject{{"main", "000000000001", newer}, {"shop", "000000000002", newer}, {"old", "000000000003", older}},
 		Default: newer,
 	}
 }
@@ -287,7 +287,7 @@ func TestParseJSON(t *testing.T) {
 
 // toCSV writes points as a table, one row each.
 func toCSV(list []Point) string {
-	rows := make([]row, len(list))
+	rows := make([]tableRow, len(list))
 	for i, p := range list {
 		cells := map[string]string{
 			columnMeter: p.Meter, columnItem: p.Item, columnName: p.Name,
@@ -308,7 +308,7 @@ func toCSV(list []Point) string {
 		if !p.Discovery {
 			cells[columnDiscovery] = no
 		}
-		rows[i] = row{cells: cells}
+		rows[i] = tableRow{cells: cells}
 	}
 	return writeCSV(rows)
 }

@@ -30,7 +30,7 @@ type Search struct {
 	Noticed func() // optional, called when somebody was heard where nobody had been yet; see Signals
 	Wanted  int    // the search ends when so many meters are found; 0: when everything was asked
 
-	found     []Meter
+	found     []Found
 	pending   []branch // still to be narrowed
 	spared    []branch // about all meters, of which the odd parts were not asked, for there were answers enough
 	current   branch
@@ -61,8 +61,8 @@ type pace struct {
 	spent     time.Duration
 }
 
-// A Meter is one entry of the reply to a scan.
-type Meter struct {
+// A Found is one entry of the reply to a scan.
+type Found struct {
 	Address  string `json:"address"`
 	Protocol string `json:"protocol"`
 	Options  string `json:"options,omitempty"` // what a configuration adds to reach it
@@ -104,7 +104,7 @@ func (s *Search) Hear(mode protocol.Mode, message string) {
 func (s *Search) Riddles() (left []Riddle) {
 	left = slices.Clone(s.alike)
 	for _, h := range s.heard {
-		if len(left) < mostHeard && !slices.ContainsFunc(s.found, func(f Meter) bool { return strings.Contains(h.Message, f.Address) }) {
+		if len(left) < mostHeard && !slices.ContainsFunc(s.found, func(f Found) bool { return strings.Contains(h.Message, f.Address) }) {
 			left = append(left, h)
 		}
 	}
@@ -480,7 +480,7 @@ func (s *Search) find(b *branch, key protocol.MeterKey) error {
 		b.garbled = true
 		return nil
 	}
-	s.found = append(s.found, Meter{key.Text, b.Finder.Name(), key.Variant, b.Mode.Baud, b.Mode.Parity, key})
+	s.found = append(s.found, Found{key.Text, b.Finder.Name(), key.Variant, b.Mode.Baud, b.Mode.Parity, key})
 	return nil
 }
 
@@ -588,9 +588,9 @@ func (s *Search) eachOpen(yield func(at Root, questions int), open func(b *branc
 }
 
 // Found lists the meters that were found so far; it is never nil.
-func (s *Search) Found() []Meter {
+func (s *Search) Found() []Found {
 	if s.found == nil {
-		return []Meter{}
+		return []Found{}
 	}
 	return slices.Clone(s.found)
 }

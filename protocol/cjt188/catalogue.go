@@ -133,18 +133,18 @@ func (m *Meters) Match(pattern string) ([]string, error) {
 }
 
 // Describe returns what the table says of the item, or of the value of an item, that has the name.
-func (m *Meters) Describe(name string) (protocol.Description, bool) {
+func (m *Meters) Describe(name string) (protocol.ItemDescription, bool) {
 	if _, item, ok := m.ownOf(name); ok {
 		return describeOwn(item), true
 	}
 	if di, err := ParseDI(name); err == nil {
-		return protocol.Description{Name: di.String(), Form: protocol.FormText, English: "data of " + di.String() + ", in hex", Chinese: di.String() + " 的数据(十六进制)"}, len(table().of(di, "")) == 0
+		return protocol.ItemDescription{Name: di.String(), Form: protocol.FormText, English: "data of " + di.String() + ", in hex", Chinese: di.String() + " 的数据(十六进制)"}, len(table().of(di, "")) == 0
 	}
 	switch name {
 	case valveItem:
-		return protocol.Description{Name: name, Form: protocol.FormText, Role: protocol.RoleValve, English: "state of the valve", Chinese: "阀门状态"}, true
+		return protocol.ItemDescription{Name: name, Form: protocol.FormText, Role: protocol.RoleValve, English: "state of the valve", Chinese: "阀门状态"}, true
 	case batteryItem:
-		return protocol.Description{Name: name, Form: protocol.FormFlag, Alarm: true, English: "battery low", Chinese: "电池欠压"}, true
+		return protocol.ItemDescription{Name: name, Form: protocol.FormFlag, Alarm: true, English: "battery low", Chinese: "电池欠压"}, true
 	}
 	f := m.options.of.family()
 	for _, di := range table().order {
@@ -156,13 +156,13 @@ func (m *Meters) Describe(name string) (protocol.Description, bool) {
 			}
 		}
 	}
-	return protocol.Description{}, false
+	return protocol.ItemDescription{}, false
 }
 
 // describe says what the value is. A volume is of water unless the meter is known to be another: by
 // the kind Home Assistant counts it as water or as gas.
-func (v *value) describe(di DI, f family) protocol.Description {
-	d := protocol.Description{Name: v.name, Unit: v.unit, English: v.en, Chinese: v.zh}
+func (v *value) describe(di DI, f family) protocol.ItemDescription {
+	d := protocol.ItemDescription{Name: v.name, Unit: v.unit, English: v.en, Chinese: v.zh}
 	switch v.kind {
 	case clock:
 		d.Form, d.Role = protocol.FormMoment, protocol.RoleClock

@@ -140,7 +140,7 @@ func (c *commander) planValve() (protocol.Plan, error) {
 	return c.meet(func(t Type) (protocol.Plan, error) {
 		plan := c.plan(c.send(t, Valve, code))
 		plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
-			if answer := answers[0]; protocol.OutcomeOf(answer).MayBeDone() {
+			if answer := answers[0]; protocol.EndingOf(answer).MayBeDone() {
 				want := map[byte]string{openValve: valveOpen, closeValve: valveClosed}[code]
 				return c.watchValve(t, want).Begin(answer), nil
 			}
@@ -238,7 +238,7 @@ func (c *commander) planWrite() (protocol.Plan, error) {
 	return c.meet(func(t Type) (protocol.Plan, error) {
 		plan := c.plan(c.send(t, at.by, octet.ToBCD(day)))
 		plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
-			was := protocol.OutcomeOf(answers[0])
+			was := protocol.EndingOf(answers[0])
 			if !was.MayBeDone() {
 				return c.plan(), nil
 			}

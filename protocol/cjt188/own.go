@@ -59,8 +59,8 @@ func decodeOwn(item protocol.OwnItem, data []byte) ([]protocol.Value, error) {
 }
 
 // describeOwn says what an item of a user's own is.
-func describeOwn(item protocol.OwnItem) protocol.Description {
-	d := protocol.Description{Name: item.Name, Unit: item.Unit, English: item.English, Chinese: item.Chinese}
+func describeOwn(item protocol.OwnItem) protocol.ItemDescription {
+	d := protocol.ItemDescription{Name: item.Name, Unit: item.Unit, English: item.English, Chinese: item.Chinese}
 	item.Format.Describe(&d)
 	return d
 }
@@ -81,7 +81,7 @@ func (c *commander) planWriteOwn(di DI, item protocol.OwnItem) (protocol.Plan, e
 	return c.meet(func(t Type) (protocol.Plan, error) {
 		plan := c.plan(c.send(t, di, data...))
 		plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
-			was := protocol.OutcomeOf(answers[0])
+			was := protocol.EndingOf(answers[0])
 			switch {
 			case !was.MayBeDone():
 				return c.plan(), nil

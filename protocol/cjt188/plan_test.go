@@ -574,15 +574,15 @@ func TestCatalogue(t *testing.T) {
 	}
 	for _, row := range []struct {
 		options, name string
-		want          protocol.Description
+		want          protocol.ItemDescription
 	}{
-		{"", "volume", protocol.Description{Name: "volume", Unit: "m³", Form: protocol.FormNumber, Decimals: 2, Counter: true, Medium: protocol.MediumWater, English: "cumulative volume", Chinese: "累积流量"}},
-		{"type=30", "volume", protocol.Description{Name: "volume", Unit: "m³", Form: protocol.FormNumber, Decimals: 2, Counter: true, Medium: protocol.MediumGas, English: "cumulative volume", Chinese: "累积流量"}},
-		{"type=20", "volume", protocol.Description{Name: "volume", Unit: "m³", Form: protocol.FormNumber, Decimals: 2, Counter: true, English: "cumulative volume", Chinese: "累积流量"}},
-		{"", "volume_h2", protocol.Description{Name: "volume_h2", Unit: "m³", Form: protocol.FormNumber, Decimals: 2, Past: true, Medium: protocol.MediumWater, English: "volume at settlement 2 months back", Chinese: "上2月结算日累积流量"}},
-		{"", "valve", protocol.Description{Name: "valve", Form: protocol.FormText, Role: protocol.RoleValve, English: "state of the valve", Chinese: "阀门状态"}},
-		{"", "battery_low", protocol.Description{Name: "battery_low", Form: protocol.FormFlag, Alarm: true, English: "battery low", Chinese: "电池欠压"}},
-		{"", "clock", protocol.Description{Name: "clock", Form: protocol.FormMoment, Role: protocol.RoleClock, English: "clock", Chinese: "实时时间"}},
+		{"", "volume", protocol.ItemDescription{Name: "volume", Unit: "m³", Form: protocol.FormNumber, Decimals: 2, Counter: true, Medium: protocol.MediumWater, English: "cumulative volume", Chinese: "累积流量"}},
+		{"type=30", "volume", protocol.ItemDescription{Name: "volume", Unit: "m³", Form: protocol.FormNumber, Decimals: 2, Counter: true, Medium: protocol.MediumGas, English: "cumulative volume", Chinese: "累积流量"}},
+		{"type=20", "volume", protocol.ItemDescription{Name: "volume", Unit: "m³", Form: protocol.FormNumber, Decimals: 2, Counter: true, English: "cumulative volume", Chinese: "累积流量"}},
+		{"", "volume_h2", protocol.ItemDescription{Name: "volume_h2", Unit: "m³", Form: protocol.FormNumber, Decimals: 2, Past: true, Medium: protocol.MediumWater, English: "volume at settlement 2 months back", Chinese: "上2月结算日累积流量"}},
+		{"", "valve", protocol.ItemDescription{Name: "valve", Form: protocol.FormText, Role: protocol.RoleValve, English: "state of the valve", Chinese: "阀门状态"}},
+		{"", "battery_low", protocol.ItemDescription{Name: "battery_low", Form: protocol.FormFlag, Alarm: true, English: "battery low", Chinese: "电池欠压"}},
+		{"", "clock", protocol.ItemDescription{Name: "clock", Form: protocol.FormMoment, Role: protocol.RoleClock, English: "clock", Chinese: "实时时间"}},
 	} {
 		if got, ok := configured(t, row.options).Describe(row.name); !ok || got != row.want {
 			t.Errorf("%s: %+v, %v, want %+v", row.name, got, ok, row.want)

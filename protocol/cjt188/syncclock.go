@@ -28,7 +28,7 @@ func (c *commander) planSyncClock() (protocol.Plan, error) {
 		report := protocol.ReportClock(was)
 		plan.Report = &report
 		plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
-			set := protocol.OutcomeOf(answers[0])
+			set := protocol.EndingOf(answers[0])
 			if !set.MayBeDone() {
 				return c.report(report), nil
 			}

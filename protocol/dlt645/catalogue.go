@@ -148,12 +148,12 @@ func (f *family) all() iter.Seq[Item] {
 
 // Describe returns what the dictionary says of the item, or of the value of an item, that has
 // the name.
-func (m *Meters) Describe(name string) (protocol.Description, bool) {
+func (m *Meters) Describe(name string) (protocol.ItemDescription, bool) {
 	item, ok := m.items.Named(name)
 	if !ok {
-		return protocol.Description{}, false
+		return protocol.ItemDescription{}, false
 	}
-	d := protocol.Description{
+	d := protocol.ItemDescription{
 		Name: name, Unit: item.Unit, English: item.Text("en"), Chinese: item.Text("zh"),
 		Past: settled.MatchString(name), Role: roles[name],
 	}
@@ -179,7 +179,7 @@ func (m *Meters) Describe(name string) (protocol.Description, bool) {
 }
 
 // describe fills in what is known of the value of that name, if the item has one.
-func (i Item) describe(name string, d *protocol.Description) {
+func (i Item) describe(name string, d *protocol.ItemDescription) {
 	f := i.family
 	for at := range i.members() {
 		for k := range f.fields {

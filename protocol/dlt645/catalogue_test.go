@@ -80,29 +80,29 @@ func TestCatalogueDescribe(t *testing.T) {
 	for _, row := range []struct {
 		version Version
 		name    string
-		want    protocol.Description
+		want    protocol.ItemDescription
 	}{
-		{V2007, "voltage_a", protocol.Description{Unit: "V", Form: number, Decimals: 1, Digits: 4, English: "voltage, phase A", Chinese: "A相电压"}},
-		{V2007, "forward_active_energy_t2", protocol.Description{Unit: "kWh", Form: number, Decimals: 2, Digits: 8, Counter: true, English: "forward active energy, tariff 2", Chinese: "正向有功费率2电能"}},
-		{V2007, "forward_active_energy_t2_h1", protocol.Description{Past: true, Unit: "kWh", Form: number, Decimals: 2, Digits: 8}},
-		{V2007, "combined_active_energy", protocol.Description{Unit: "kWh", Form: number, Decimals: 2, Digits: 8, English: "combined active energy", Chinese: "组合有功总电能"}},
-		{V2007, "remaining_energy", protocol.Description{Unit: "kWh", Form: number, Decimals: 2, Digits: 8, English: "remaining energy credit", Chinese: "(当前)剩余电量"}},
-		{V2007, "forward_active_demand", protocol.Description{Unit: "kW", Form: number, Decimals: 4, Digits: 6, English: "forward active maximum demand", Chinese: "正向有功总最大需量"}},
-		{V2007, "forward_active_demand_time", protocol.Description{Form: moment, English: "forward active maximum demand, time", Chinese: "正向有功总最大需量发生时间"}},
-		{V2007, "status_3", protocol.Description{Form: text, English: "status word 3", Chinese: "电表运行状态字3"}},
-		{V2007, "status_7.cover_open", protocol.Description{Form: flag, Alarm: true, English: "meter cover open", Chinese: "开表盖"}},
-		{V2007, "status_3.relay_open", protocol.Description{Role: protocol.RoleRelay, Form: flag, English: "relay open", Chinese: "继电器断开"}},
-		{V2007, "status_3.supply", protocol.Description{Form: text, English: "supply", Chinese: "供电方式"}},
-		{V2007, "clock", protocol.Description{Role: protocol.RoleClock, Form: moment, English: "date and time", Chinese: "日期时间"}},
-		{V1997, "clock", protocol.Description{Role: protocol.RoleClock, Form: moment, English: "date and time", Chinese: "日期、周次及时间数据块"}},
-		{V2007, "clock_date", protocol.Description{Form: text, English: "date", Chinese: "日期及星期"}},
-		{V2007, "clock_date_weekday", protocol.Description{Form: text, English: "date, weekday", Chinese: "日期及星期(星期)"}},
-		{V2007, "voltage_block", protocol.Description{Unit: "V", Form: other, English: "voltage, all phases", Chinese: "各相电压"}},
-		{V2007, "power_down_record_1", protocol.Description{Form: other, English: "power failure (power-down) record, record 1", Chinese: "(上1次)掉电记录"}},
-		{V2007, "voltage_loss_count_b", protocol.Description{Form: number, Digits: 6}},
-		{V1997, "voltage_a", protocol.Description{Unit: "V", Form: number, Digits: 3, English: "voltage, phase A", Chinese: "A相电压"}},
-		{V1997, "forward_active_energy_h2", protocol.Description{Past: true, Unit: "kWh", Form: number, Decimals: 2, Digits: 8}},
-		{V1997, "forward_active_energy", protocol.Description{Unit: "kWh", Form: number, Decimals: 2, Digits: 8, Counter: true, English: "forward active energy", Chinese: "正向有功总电能"}},
+		{V2007, "voltage_a", protocol.ItemDescription{Unit: "V", Form: number, Decimals: 1, Digits: 4, English: "voltage, phase A", Chinese: "A相电压"}},
+		{V2007, "forward_active_energy_t2", protocol.ItemDescription{Unit: "kWh", Form: number, Decimals: 2, Digits: 8, Counter: true, English: "forward active energy, tariff 2", Chinese: "正向有功费率2电能"}},
+		{V2007, "forward_active_energy_t2_h1", protocol.ItemDescription{Past: true, Unit: "kWh", Form: number, Decimals: 2, Digits: 8}},
+		{V2007, "combined_active_energy", protocol.ItemDescription{Unit: "kWh", Form: number, Decimals: 2, Digits: 8, English: "combined active energy", Chinese: "组合有功总电能"}},
+		{V2007, "remaining_energy", protocol.ItemDescription{Unit: "kWh", Form: number, Decimals: 2, Digits: 8, English: "remaining energy credit", Chinese: "(当前)剩余电量"}},
+		{V2007, "forward_active_demand", protocol.ItemDescription{Unit: "kW", Form: number, Decimals: 4, Digits: 6, English: "forward active maximum demand", Chinese: "正向有功总最大需量"}},
+		{V2007, "forward_active_demand_time", protocol.ItemDescription{Form: moment, English: "forward active maximum demand, time", Chinese: "正向有功总最大需量发生时间"}},
+		{V2007, "status_3", protocol.ItemDescription{Form: text, English: "status word 3", Chinese: "电表运行状态字3"}},
+		{V2007, "status_7.cover_open", protocol.ItemDescription{Form: flag, Alarm: true, English: "meter cover open", Chinese: "开表盖"}},
+		{V2007, "status_3.relay_open", protocol.ItemDescription{Role: protocol.RoleRelay, Form: flag, English: "relay open", Chinese: "继电器断开"}},
+		{V2007, "status_3.supply", protocol.ItemDescription{Form: text, English: "supply", Chinese: "供电方式"}},
+		{V2007, "clock", protocol.ItemDescription{Role: protocol.RoleClock, Form: moment, English: "date and time", Chinese: "日期时间"}},
+		{V1997, "clock", protocol.ItemDescription{Role: protocol.RoleClock, Form: moment, English: "date and time", Chinese: "日期、周次及时间数据块"}},
+		{V2007, "clock_date", protocol.ItemDescription{Form: text, English: "date", Chinese: "日期及星期"}},
+		{V2007, "clock_date_weekday", protocol.ItemDescription{Form: text, English: "date, weekday", Chinese: "日期及星期(星期)"}},
+		{V2007, "voltage_block", protocol.ItemDescription{Unit: "V", Form: other, English: "voltage, all phases", Chinese: "各相电压"}},
+		{V2007, "power_down_record_1", protocol.ItemDescription{Form: other, English: "power failure (power-down) record, record 1", Chinese: "(上1次)掉电记录"}},
+		{V2007, "voltage_loss_count_b", protocol.ItemDescription{Form: number, Digits: 6}},
+		{V1997, "voltage_a", protocol.ItemDescription{Unit: "V", Form: number, Digits: 3, English: "voltage, phase A", Chinese: "A相电压"}},
+		{V1997, "forward_active_energy_h2", protocol.ItemDescription{Past: true, Unit: "kWh", Form: number, Decimals: 2, Digits: 8}},
+		{V1997, "forward_active_energy", protocol.ItemDescription{Unit: "kWh", Form: number, Decimals: 2, Digits: 8, Counter: true, English: "forward active energy", Chinese: "正向有功总电能"}},
 	} {
 		got, ok := New(row.version, time.UTC).Describe(row.name)
 		row.want.Name, row.want.Ratio = row.name, got.Ratio // TestRatios has those

@@ -128,12 +128,12 @@ func TestSyncClock(t *testing.T) {
 	both97 := readFrame(meterB, diClock1997, V1997)
 	date97, hour97 := readFrame(meterB, diDate1997, V1997), readFrame(meterB, diTime1997, V1997)
 	for _, test := range []struct {
-		name    string
-		meter   testClock
-		sent    []string // 14 and 04 stand for writes
-		outcome protocol.Outcome
-		report  string
-		note    string
+		name   string
+		meter  testClock
+		sent   []string // 14 and 04 stand for writes
+		ending protocol.Ending
+		report string
+		note   string
 	}{
 		{
 			"as one", testClock{version: V2007, ahead: 90 * time.Second}, []string{both, "14 0400010C", both}, protocol.Acknowledged,
@@ -199,8 +199,8 @@ func TestSyncClock(t *testing.T) {
 				}
 				sent = append(sent, frame)
 			}
-			if !slices.Equal(sent, test.sent) || p.outcome != test.outcome || p.err != nil {
-				t.Errorf("ended %d, %v, after\n%s, want\n%s", p.outcome, p.err, strings.Join(sent, "\n"), strings.Join(test.sent, "\n"))
+			if !slices.Equal(sent, test.sent) || p.ending != test.ending || p.err != nil {
+				t.Errorf("ended %d, %v, after\n%s, want\n%s", p.ending, p.err, strings.Join(sent, "\n"), strings.Join(test.sent, "\n"))
 			}
 			if midnight := begin.Add(5*time.Hour + 50*time.Minute).Truncate(time.Minute); len(p.until) != 1 || !p.until[0].Equal(midnight) {
 				t.Errorf("the clock may be set until %s, want %s", p.until, midnight)
@@ -254,7 +254,7 @@ func TestSyncClockRefused(t *testing.T) {
 			if err == nil {
 				meter := testClock{version: V2007, address: meterB, ahead: test.ahead, lacks: test.lacks}
 				p := perform(t, plan, test.begin, meter.hear(t))
-				if p.outcome != protocol.NotSent && p.err != nil {
+				if p.ending != protocol.NotSent && p.err != nil {
 					t.Error("a command was sent all the same")
 				}
 				err = p.err
@@ -348,7 +348,7 @@ func TestPlanClock(t *testing.T) {
 			t.Fatalf("%+v, %v", plan, err)
 		}
 		p := perform(t, plan, begin, test.meter.hear(t))
-		if !errors.Is(p.err, test.err) || p.ahead != test.want || p.outcome != protocol.NotSent || p.report != nil {
+		if !errors.Is(p.err, test.err) || p.ahead != test.want || p.ending != protocol.NotSent || p.report != nil {
 			t.Errorf("%+v: %s ahead, %v, want %s", test.meter, p.ahead, p.err, test.want)
 		}
 		for _, step := range p.steps {

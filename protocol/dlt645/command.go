@@ -120,7 +120,7 @@ func (c *commander) plan(steps ...protocol.Step) protocol.Plan {
 func (c *commander) noting(step protocol.Step, note string) protocol.Plan {
 	plan := c.plan(step)
 	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
-		switch protocol.OutcomeOf(answers[0]) {
+		switch protocol.EndingOf(answers[0]) {
 		case protocol.Acknowledged:
 			return c.report(protocol.Report{Note: note}), nil
 		case protocol.Unanswered:

@@ -58,14 +58,14 @@ func planned(t *testing.T, v Version, verb protocol.Verb, address string, c orde
 
 // A performance is how a plan went.
 type performance struct {
-	until   []time.Time // when it was too late to begin
-	sent    []string    // frames in hex
-	at      []time.Duration
-	steps   []protocol.Step
-	report  *protocol.Report
-	outcome protocol.Outcome // of the last command
-	err     error            // of Then
-	ahead   time.Duration    // the clock, as the latest result tells it
+	until  []time.Time // when it was too late to begin
+	sent   []string    // frames in hex
+	at     []time.Duration
+	steps  []protocol.Step
+	report *protocol.Report
+	ending protocol.Ending // of the last command
+	err    error           // of Then
+	ahead  time.Duration   // the clock, as the latest result tells it
 }
 
 // The time that an exchange takes: to send the request, and until its answer has come.
@@ -131,7 +131,7 @@ func perform(t *testing.T, plan protocol.Plan, begin time.Time, meter counterpar
 				if step.Kind != protocol.KindCommand || step.Key != "" {
 					t.Errorf("the command %s is of kind %d with key %q", p.sent[len(p.sent)-1], step.Kind, step.Key)
 				}
-				p.outcome = protocol.OutcomeOf(answer)
+				p.ending = protocol.EndingOf(answer)
 			}
 			if clock := answer.Result.Clock; !clock.IsZero() {
 				p.ahead = clock.Sub(answer.Came)

@@ -365,7 +365,7 @@ func TestHistoryThatEndsEarly(t *testing.T) {
 			test.change(m)
 			got := m.ask(t, "112233445566", day(1), time.Time{}, test.items...)
 			got.times(t)
-			checkOutcome(t, outcome{errors: got.errors}, nil, test.errors)
+			checkEnding(t, ending{errors: got.errors}, nil, test.errors)
 			if len(got.Samples) != test.count || !got.Next.IsZero() {
 				t.Errorf("%d samples, next %v, want %d", len(got.Samples), got.Next, test.count)
 			}

@@ -52,8 +52,8 @@ func TestMaintenanceFrames(t *testing.T) {
 			answer := wire(meterB, Control(fromHex(control)[0]), fromHex(data)...)
 			p := perform(t, plan, time.Unix(1e9, 0), says(answer))
 			p.expect(t, test.frame)
-			if p.outcome != protocol.Acknowledged || p.err != nil || p.steps[0].Class != protocol.ClassCommand {
-				t.Errorf("ended %d, %v, class %d", p.outcome, p.err, p.steps[0].Class)
+			if p.ending != protocol.Acknowledged || p.err != nil || p.steps[0].Class != protocol.ClassCommand {
+				t.Errorf("ended %d, %v, class %d", p.ending, p.err, p.steps[0].Class)
 			}
 			if test.password != "" {
 				for _, frame := range [][]byte{fromHex(p.sent[0]), answer} {
@@ -64,17 +64,17 @@ func TestMaintenanceFrames(t *testing.T) {
 			}
 
 			refusal := perform(t, plan, time.Unix(1e9, 0), says(wire(meterB, Control(fromHex(control)[0])|refused, 4)))
-			if refusal.outcome != protocol.Refused || refusal.err != nil || refusal.report != nil || len(refusal.sent) != 1 {
-				t.Errorf("refused: ended %d, %v, %s after %v", refusal.outcome, refusal.err, summary(refusal.report), refusal.sent)
+			if refusal.ending != protocol.Refused || refusal.err != nil || refusal.report != nil || len(refusal.sent) != 1 {
+				t.Errorf("refused: ended %d, %v, %s after %v", refusal.ending, refusal.err, summary(refusal.report), refusal.sent)
 			}
 			silence := perform(t, plan, time.Unix(1e9, 0), says())
-			if silence.outcome != protocol.Unanswered || silence.err != nil || len(silence.sent) != 1 {
-				t.Errorf("unanswered: ended %d, %v after %v", silence.outcome, silence.err, silence.sent)
+			if silence.ending != protocol.Unanswered || silence.err != nil || len(silence.sent) != 1 {
+				t.Errorf("unanswered: ended %d, %v after %v", silence.ending, silence.err, silence.sent)
 			}
 			// The answers of others, and to other functions.
 			for _, other := range [][]byte{wire(meterA, Control(fromHex(control)[0]), fromHex(data)...), wire(meterB, 0x94), wire(meterB, 0xD1, 2)} {
-				if got := perform(t, plan, time.Unix(1e9, 0), says(other)); got.outcome != protocol.Unanswered {
-					t.Errorf("%X ended it %d", other, got.outcome)
+				if got := perform(t, plan, time.Unix(1e9, 0), says(other)); got.ending != protocol.Unanswered {
+					t.Errorf("%X ended it %d", other, got.ending)
 				}
 			}
 		})
@@ -104,8 +104,8 @@ func TestMaintenanceNotes(t *testing.T) {
 		}
 		// An answer that repeats something else is none.
 		other := wire(meterB, Control(test.answer[8]), 4, 1, 1, 1)
-		if p = perform(t, plan, time.Unix(1e9, 0), says(other)); p.outcome != protocol.Unanswered {
-			t.Errorf("%s: %X ended it %d", test.action, other, p.outcome)
+		if p = perform(t, plan, time.Unix(1e9, 0), says(other)); p.ending != protocol.Unanswered {
+			t.Errorf("%s: %X ended it %d", test.action, other, p.ending)
 		}
 	}
 }

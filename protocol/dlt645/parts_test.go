@@ -54,7 +54,7 @@ func TestPartsOfABlock(t *testing.T) {
 			if test.values == nil {
 				test.values = map[string]string{}
 			}
-			checkOutcome(t, o, test.values, test.errors)
+			checkEnding(t, o, test.values, test.errors)
 			if len(meter.asked) != test.asked {
 				t.Errorf("asked %v, want %d", meter.asked, test.asked)
 			}

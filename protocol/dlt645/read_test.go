@@ -84,17 +84,17 @@ func (m *testMeter) answer(t *testing.T, request []byte) []byte {
 	return reply(0xA0|f.Control, data...)
 }
 
-// An outcome is what a request came to.
-type outcome struct {
+// An ending is what a request came to.
+type ending struct {
 	values map[string]string // as JSON
 	errors map[string]error
 	from   string
 }
 
 // play goes through a plan as a bus does, with one meter or several on the line.
-func play(t *testing.T, plan protocol.Plan, meters ...*testMeter) outcome {
+func play(t *testing.T, plan protocol.Plan, meters ...*testMeter) ending {
 	t.Helper()
-	o := outcome{map[string]string{}, map[string]error{}, ""}
+	o := ending{map[string]string{}, map[string]error{}, ""}
 	for {
 		for _, missing := range plan.Errors {
 			if o.errors[missing.Item] = missing.Err; missing.Err == nil {
@@ -257,13 +257,13 @@ func TestReadOutcomes(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			meter := testMeter2007()
 			o := play(t, plan(t, New(V2007, shanghai), nil, "112233445566", test.items...), meter)
-			checkOutcome(t, o, test.values, test.errors)
+			checkEnding(t, o, test.values, test.errors)
 			checkAsked(t, meter, "112233445566 ", test.asked)
 		})
 	}
 }
 
-func checkOutcome(t *testing.T, o outcome, values map[string]string, errs map[string]error) {
+func checkEnding(t *testing.T, o ending, values map[string]string, errs map[string]error) {
 	t.Helper()
 	if !reflect.DeepEqual(o.values, values) {
 		t.Errorf("values %v, want %v", o.values, values)
@@ -308,17 +308,17 @@ func TestReadBlocks(t *testing.T) {
 
 	meter := testMeter2007()
 	delete(meter.memory, 0x0201FF00)
-	checkOutcome(t, play(t, p, meter), voltages, nil)
+	checkEnding(t, play(t, p, meter), voltages, nil)
 	checkAsked(t, meter, "112233445566 ", append([]string{"11 00FF0102"}, singly...))
 
 	meter = testMeter2007()
-	checkOutcome(t, play(t, plan(t, New(V2007, shanghai), lacks{"0201FF00"}, "112233445566", items...), meter), voltages, nil)
+	checkEnding(t, play(t, plan(t, New(V2007, shanghai), lacks{"0201FF00"}, "112233445566", items...), meter), voltages, nil)
 	checkAsked(t, meter, "112233445566 ", singly)
 
 	// A block of another layout than the table's says nothing; the registers do.
 	meter = testMeter2007()
 	meter.memory[0x0201FF00] = []byte{0x01, 0x22, 0x02}
-	checkOutcome(t, play(t, p, meter), voltages, nil)
+	checkEnding(t, play(t, p, meter), voltages, nil)
 
 	// A poll takes a block that ends early at its word, if it has anything that is wanted.
 	poll := func(items ...string) protocol.Plan {
@@ -329,10 +329,10 @@ func TestReadBlocks(t *testing.T) {
 		return p
 	}
 	meter = testMeter2007()
-	checkOutcome(t, play(t, poll("forward_active_energy_t1", "forward_active_energy_t2", "forward_active_energy_t3"), meter), map[string]string{"forward_active_energy_t1": "1.11"}, nil)
+	checkEnding(t, play(t, poll("forward_active_energy_t1", "forward_active_energy_t2", "forward_active_energy_t3"), meter), map[string]string{"forward_active_energy_t1": "1.11"}, nil)
 	checkAsked(t, meter, "112233445566 ", []string{"11 00FF0100"})
 	meter = testMeter2007()
-	checkOutcome(t, play(t, poll("forward_active_energy_t2", "forward_active_energy_t3"), meter), map[string]string{"forward_active_energy_t2": "2.22"},
+	checkEnding(t, play(t, poll("forward_active_energy_t2", "forward_active_energy_t3"), meter), map[string]string{"forward_active_energy_t2": "2.22"},
 		map[string]error{"forward_active_energy_t3": nil})
 	checkAsked(t, meter, "112233445566 ", []string{"11 00FF0100", "11 00020100", "11 00030100"})
 
@@ -350,7 +350,7 @@ func TestReadSilentBlock(t *testing.T) {
 	for _, item := range items {
 		errs[item] = protocol.ErrSilent
 	}
-	checkOutcome(t, play(t, p, meter), map[string]string{}, errs)
+	checkEnding(t, play(t, p, meter), map[string]string{}, errs)
 	checkAsked(t, meter, "112233445566 ", []string{"11 00FF0102", "11 00010102"})
 
 	meter = testMeter2007()
@@ -358,7 +358,7 @@ func TestReadSilentBlock(t *testing.T) {
 	delete(meter.memory, 0x0201FF00)
 	delete(meter.memory, 0x0206FF00)
 	meter.memory[0x02060000], meter.memory[0x02060100] = []byte{0x00, 0x10}, []byte{0x99, 0x09}
-	checkOutcome(t, play(t, p, meter), map[string]string{"voltage_a": "220.1", "voltage_b": "220.2", "voltage_c": "220.3", "power_factor": "1.000", "power_factor_a": "0.999"},
+	checkEnding(t, play(t, p, meter), map[string]string{"voltage_a": "220.1", "voltage_b": "220.2", "voltage_c": "220.3", "power_factor": "1.000", "power_factor_a": "0.999"},
 		map[string]error{"EF000002": protocol.ErrSilent, "EF000001": protocol.ErrSilent})
 	checkAsked(t, meter, "112233445566 ", []string{
 		"11 00FF0102", "11 00010102", "11 00020102", "11 00030102",

@@ -112,7 +112,7 @@ func (c *commander) planRelay() (protocol.Plan, error) {
 		return sent.Add(c.Deadline + c.Offset)
 	}))
 	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
-		switch answer := answers[0]; protocol.OutcomeOf(answer) {
+		switch answer := answers[0]; protocol.EndingOf(answer) {
 		case protocol.Acknowledged, protocol.Unanswered:
 			return c.watchRelay(action).Begin(answer), nil
 		case protocol.Refused:

@@ -127,8 +127,8 @@ func TestRelayReadBack(t *testing.T) {
 			c := command(test.action)
 			c.Verify = test.verify
 			p := perform(t, planned(t, V2007, protocol.VerbRelay, meterA, c), time.Unix(1e9, 0), says(test.answers...))
-			if p.err != nil || p.outcome != protocol.Acknowledged {
-				t.Errorf("the command ended %d, %v", p.outcome, p.err)
+			if p.err != nil || p.ending != protocol.Acknowledged {
+				t.Errorf("the command ended %d, %v", p.ending, p.err)
 			}
 			var looks []string
 			for i, step := range p.steps[1:] {
@@ -168,8 +168,8 @@ func TestRelayUnanswered(t *testing.T) {
 		{"nor is anything else", [][]byte{nil}, 2, "readable false verified false pending false"},
 	} {
 		p := perform(t, planned(t, V2007, protocol.VerbRelay, meterA, command("trip")), time.Unix(1e9, 0), says(test.answers...))
-		if p.outcome != protocol.Unanswered || p.err != nil || len(p.steps) != 1+test.looks || summary(p.report) != test.report {
-			t.Errorf("%s: outcome %d, %v after %d looks: %s", test.name, p.outcome, p.err, len(p.steps)-1, summary(p.report))
+		if p.ending != protocol.Unanswered || p.err != nil || len(p.steps) != 1+test.looks || summary(p.report) != test.report {
+			t.Errorf("%s: ending %d, %v after %d looks: %s", test.name, p.ending, p.err, len(p.steps)-1, summary(p.report))
 		}
 		if !strings.Contains(p.report.Note, "answered") {
 			t.Errorf("%s: notes %q", test.name, p.report.Note)
@@ -205,8 +205,8 @@ func TestRelayRefused(t *testing.T) {
 		{"nothing more is heard", [][]byte{refused}, "readable false verified false pending false", ""},
 	} {
 		p := perform(t, planned(t, V2007, protocol.VerbRelay, meterA, command("trip")), begin, says(test.answers...))
-		if p.outcome != protocol.Refused || p.err != nil || summary(p.report) != test.report {
-			t.Errorf("%s: outcome %d, %v: %s, want %s", test.name, p.outcome, p.err, summary(p.report), test.report)
+		if p.ending != protocol.Refused || p.err != nil || summary(p.report) != test.report {
+			t.Errorf("%s: ending %d, %v: %s, want %s", test.name, p.ending, p.err, summary(p.report), test.report)
 		}
 		if !strings.Contains(p.report.Note, test.note) || test.note == "" && p.report.Note != "" {
 			t.Errorf("%s: notes %q, want %q", test.name, p.report.Note, test.note)
@@ -228,8 +228,8 @@ func TestRelayThatWantsAButton(t *testing.T) {
 		want   string
 	}{{"close", 1, "permit_close"}, {"close", 4, ""}, {"trip", 1, ""}, {"permit_close", 1, ""}} {
 		p := perform(t, planned(t, V2007, protocol.VerbRelay, meterA, command(row.action)), time.Date(2026, 11, 21, 18, 0, 0, 0, shanghai), says(wire(meterA, 0xDC, row.code), status3(0x0010)))
-		if p.outcome != protocol.Refused || !strings.Contains(p.report.Note, row.want) || row.want == "" && p.report.Note != "" {
-			t.Errorf("%s refused with %02X: outcome %d, note %q", row.action, row.code, p.outcome, p.report.Note)
+		if p.ending != protocol.Refused || !strings.Contains(p.report.Note, row.want) || row.want == "" && p.report.Note != "" {
+			t.Errorf("%s refused with %02X: ending %d, note %q", row.action, row.code, p.ending, p.report.Note)
 		}
 	}
 }

@@ -138,7 +138,7 @@ func (a *addressing) give() protocol.Plan {
 	}
 	plan := a.plan(a.command(Anyone, function, a.next.reversed(), &awaited{from: a.next, function: function}))
 	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
-		switch was := protocol.OutcomeOf(answers[0]); was {
+		switch was := protocol.EndingOf(answers[0]); was {
 		case protocol.Acknowledged, protocol.Unanswered:
 			return a.look(was), nil
 		}
@@ -149,7 +149,7 @@ func (a *addressing) give() protocol.Plan {
 
 // look plans to read the meter at its new address, and at the old one if it did not say that
 // it took the new one.
-func (a *addressing) look(was protocol.Outcome) protocol.Plan {
+func (a *addressing) look(was protocol.Ending) protocol.Plan {
 	change := "Change the address in " + a.Settings.Meters + " and start the bridge again."
 	plan := a.plan(a.sign(a.next))
 	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
@@ -184,6 +184,6 @@ func (a *addressing) sign(address Address) protocol.Step {
 
 // isSign reports whether a meter answered, if only to refuse.
 func isSign(answer protocol.Answer) bool {
-	was := protocol.OutcomeOf(answer)
+	was := protocol.EndingOf(answer)
 	return was == protocol.Acknowledged || was == protocol.Refused
 }

@@ -35,7 +35,7 @@ func TestSetAddress(t *testing.T) {
 		version Version
 		answers [][]byte
 		sent    []string
-		outcome protocol.Outcome
+		ending  protocol.Ending
 		report  string
 		note    string
 	}{
@@ -58,8 +58,8 @@ func TestSetAddress(t *testing.T) {
 				others = []string{who, readFrame("AAAAAAAAAAAA", diAddress, V2007)}
 			}
 			p.expect(t, append(others, test.sent...)...)
-			if p.outcome != test.outcome || p.err != nil || summary(p.report) != test.report || !strings.Contains(p.report.Note, test.note) {
-				t.Errorf("ended %d, %v: %s, notes %q", p.outcome, p.err, summary(p.report), p.report.Note)
+			if p.ending != test.ending || p.err != nil || summary(p.report) != test.report || !strings.Contains(p.report.Note, test.note) {
+				t.Errorf("ended %d, %v: %s, notes %q", p.ending, p.err, summary(p.report), p.report.Note)
 			}
 			for i, step := range p.steps[2:] {
 				asks := i < 2
@@ -97,13 +97,13 @@ func TestSetAddressNotAlone(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			p := perform(t, readdress(t, V2007), time.Unix(1e9, 0), says(append([][]byte{nil, nil}, test.answers...)...))
 			if test.words == "" {
-				if p.err != nil || p.outcome == protocol.NotSent {
+				if p.err != nil || p.ending == protocol.NotSent {
 					t.Errorf("not sent: %v", p.err)
 				}
 				return
 			}
 			isError(t, p.err, test.kind, test.words)
-			if p.outcome != protocol.NotSent || len(p.sent) != 4 {
+			if p.ending != protocol.NotSent || len(p.sent) != 4 {
 				t.Errorf("sent %v", p.sent)
 			}
 		})
@@ -111,7 +111,7 @@ func TestSetAddressNotAlone(t *testing.T) {
 	// What the line makes of a collision, and a port that fails.
 	for _, failure := range []error{protocol.ErrGarbled, errors.New("the port is gone")} {
 		p := perform(t, readdress(t, V2007), time.Unix(1e9, 0), func([]byte, time.Time) ([]byte, error) { return nil, failure })
-		if errors.Is(p.err, protocol.ErrUnsafe) != errors.Is(failure, protocol.ErrGarbled) || p.err == nil || p.outcome != protocol.NotSent {
+		if errors.Is(p.err, protocol.ErrUnsafe) != errors.Is(failure, protocol.ErrGarbled) || p.err == nil || p.ending != protocol.NotSent {
 			t.Errorf("%v: %v", failure, p.err)
 		}
 	}
@@ -159,7 +159,7 @@ func TestSetAddressBesideTheOtherEdition(t *testing.T) {
 	} {
 		p := perform(t, readdress(t, test.version), time.Unix(1e9, 0), says(test.answers...))
 		isError(t, p.err, protocol.ErrUnsafe, test.words)
-		if p.outcome != protocol.NotSent || len(p.sent) != test.sent {
+		if p.ending != protocol.NotSent || len(p.sent) != test.sent {
 			t.Errorf("%s: sent %v", test.version, p.sent)
 		}
 	}

@@ -45,11 +45,11 @@ func (s *clockSetting) begin() (protocol.Plan, error) {
 	if s.before.whole && s.version == V2007 {
 		return s.set(diClock, "YYMMDDWWhhmmss", s.look)
 	}
-	return s.set(date, "YYMMDDWW", func(was protocol.Outcome) (protocol.Plan, error) {
+	return s.set(date, "YYMMDDWW", func(was protocol.Ending) (protocol.Plan, error) {
 		if was != protocol.Acknowledged {
 			return s.look(was)
 		}
-		return s.set(clock, "hhmmss", func(was protocol.Outcome) (protocol.Plan, error) {
+		return s.set(clock, "hhmmss", func(was protocol.Ending) (protocol.Plan, error) {
 			if was == protocol.Refused {
 				r := protocol.ReportClock(s.before.ClockReading)
 				r.Note = "The meter took the date, but refused the time."
@@ -62,7 +62,7 @@ func (s *clockSetting) begin() (protocol.Plan, error) {
 
 // set plans to write the time at which the frame has gone out. Then comes what next makes of
 // it.
-func (s *clockSetting) set(di DI, picture string, next func(protocol.Outcome) (protocol.Plan, error)) (protocol.Plan, error) {
+func (s *clockSetting) set(di DI, picture string, next func(protocol.Ending) (protocol.Plan, error)) (protocol.Plan, error) {
 	function, data, err := s.writing(di)
 	if err != nil {
 		return protocol.Plan{}, err
@@ -70,12 +70,12 @@ func (s *clockSetting) set(di DI, picture string, next func(protocol.Outcome) (p
 	plan := s.plan(s.stamped(function, data, picture, func(sent time.Time) time.Time { return sent.Round(time.Second) }))
 	report := protocol.ReportClock(s.before.ClockReading)
 	plan.Report = &report
-	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) { return next(protocol.OutcomeOf(answers[0])) }
+	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) { return next(protocol.EndingOf(answers[0])) }
 	return plan, nil
 }
 
 // look plans to read the clock again, as it was read before.
-func (s *clockSetting) look(was protocol.Outcome) (protocol.Plan, error) {
+func (s *clockSetting) look(was protocol.Ending) (protocol.Plan, error) {
 	if !was.MayBeDone() {
 		return s.report(protocol.ReportClock(s.before.ClockReading)), nil
 	}

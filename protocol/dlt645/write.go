@@ -183,7 +183,7 @@ func (w *writer) decode(data []byte) ([]protocol.Value, error) {
 // written plans the reading of what was written, also if no answer came.
 func (w *writer) written(answers []protocol.Answer) (protocol.Plan, error) {
 	answer := answers[0]
-	was := protocol.OutcomeOf(answer)
+	was := protocol.EndingOf(answer)
 	if !was.MayBeDone() {
 		return w.plan(), nil
 	}
@@ -198,7 +198,7 @@ func (w *writer) written(answers []protocol.Answer) (protocol.Plan, error) {
 }
 
 // compare reports whether what was read is what was written at that time.
-func (w *writer) compare(read protocol.Answer, was protocol.Outcome, at time.Time) protocol.Report {
+func (w *writer) compare(read protocol.Answer, was protocol.Ending, at time.Time) protocol.Report {
 	name := cmp.Or(w.item.Name, w.item.DI.Format(w.version))
 	return protocol.ReportWritten(name, was, read, func() (*protocol.Value, bool) {
 		return w.value(read.Result.Values), w.isAsSent(read.Result.Values, read.Came.Sub(at))

@@ -77,7 +77,7 @@ func TestWriteReadBack(t *testing.T) {
 		version     Version
 		item, value string
 		answers     [][]byte
-		outcome     protocol.Outcome
+		ending      protocol.Ending
 		steps       int
 		report      string
 		note        string
@@ -115,8 +115,8 @@ func TestWriteReadBack(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			p := perform(t, planned(t, test.version, protocol.VerbWrite, meterB, writing(t, test.item, test.value)), begin, says(test.answers...))
-			if p.err != nil || p.outcome != test.outcome || len(p.steps) != test.steps {
-				t.Errorf("ended %d, %v after %d steps, want %d after %d", p.outcome, p.err, len(p.steps), test.outcome, test.steps)
+			if p.err != nil || p.ending != test.ending || len(p.steps) != test.steps {
+				t.Errorf("ended %d, %v after %d steps, want %d after %d", p.ending, p.err, len(p.steps), test.ending, test.steps)
 			}
 			for _, step := range p.steps {
 				if step.Class != protocol.ClassCommand {

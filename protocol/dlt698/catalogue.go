@@ -69,12 +69,12 @@ func mayBegin(a *attribute, begin string) bool {
 }
 
 // Describe returns what the dictionary says of the item, or of the value of an item, that has the name.
-func (m Meters) Describe(name string) (protocol.Description, bool) {
+func (m Meters) Describe(name string) (protocol.ItemDescription, bool) {
 	item, ok := Items().Named(name)
 	if !ok {
-		return protocol.Description{}, false
+		return protocol.ItemDescription{}, false
 	}
-	d := protocol.Description{
+	d := protocol.ItemDescription{
 		Name: name, Unit: item.Unit(), English: item.Text("en"), Chinese: item.Text("zh"), Role: roles[name],
 		Past: item.attribute.layout == layoutFreeze,
 	}
@@ -93,7 +93,7 @@ func (m Meters) Describe(name string) (protocol.Description, bool) {
 }
 
 // describe fills in what is known of the one value that is meant, if it is one.
-func (i Item) describe(d *protocol.Description) {
+func (i Item) describe(d *protocol.ItemDescription) {
 	a := i.attribute
 	if f, ok := i.dictionary.flag(i.Only); ok {
 		d.Form, d.Alarm, d.Unit = protocol.FormFlag, f.alarm, ""

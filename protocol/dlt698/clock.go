@@ -18,7 +18,7 @@ type clockReader func(protocol.ClockReading, error) (protocol.Plan, error)
 // planClock plans to read the meter's clock for whoever wants to know how far it is off: the Clock of a
 // result says it.
 func (m Meters) planClock(request protocol.Request, known protocol.Known) (protocol.Plan, error) {
-	c := &commander{planner: &planner{m, request.Class, known}, permission: protocol.PermitRead}
+	c := &commander{reader: &reader{m, request.Class, known}, permission: protocol.PermitRead}
 	if err := c.meet(request.Address); err != nil {
 		return protocol.Plan{}, err
 	}
@@ -78,7 +78,7 @@ func (c *commander) planSyncClock() (protocol.Plan, error) {
 // correct plans to correct the clock by the method that takes no right, once a day and by a few minutes. A
 // meter that refuses it has done nothing, and its clock is set as a parameter.
 func (s *clockSetting) correct() protocol.Plan {
-	return s.sending(Action, omdSetClock, func(was protocol.Outcome) (protocol.Plan, error) {
+	return s.sending(Action, omdSetClock, func(was protocol.Ending) (protocol.Plan, error) {
 		if was == protocol.Refused {
 			return s.setWholly().UntilMidnight(s.before.Came, s.zone), nil
 		}
@@ -90,13 +90,13 @@ func (s *clockSetting) correct() protocol.Plan {
 func (s *clockSetting) setWholly() protocol.Plan { return s.sending(Set, oadClock, s.look) }
 
 // sending plans to send the time at which the frame has gone out.
-func (s *clockSetting) sending(service Service, to OAD, next func(protocol.Outcome) (protocol.Plan, error)) protocol.Plan {
+func (s *clockSetting) sending(service Service, to OAD, next func(protocol.Ending) (protocol.Plan, error)) protocol.Plan {
 	plan := s.plan(s.command(timed(service, to, time.Time{}), func(sent time.Time) APDU {
 		return timed(service, to, sent.Round(time.Second).In(s.zone))
 	}))
 	report := protocol.ReportClock(s.before)
 	plan.Report = &report
-	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) { return next(protocol.OutcomeOf(answers[0])) }
+	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) { return next(protocol.EndingOf(answers[0])) }
 	return plan
 }
 
@@ -106,7 +106,7 @@ func timed(service Service, to OAD, t time.Time) APDU {
 }
 
 // look plans to read the clock again.
-func (s *clockSetting) look(was protocol.Outcome) (protocol.Plan, error) {
+func (s *clockSetting) look(was protocol.Ending) (protocol.Plan, error) {
 	if !was.MayBeDone() {
 		return s.report(protocol.ReportClock(s.before)), nil
 	}

@@ -28,7 +28,7 @@ func (i Item) isWhole() bool {
 }
 
 // learnedColumn returns how the meter is known to store the attribute in a record.
-func (p *planner) learnedColumn(record OAD, column Item) string {
+func (p *reader) learnedColumn(record OAD, column Item) string {
 	if p.known == nil {
 		return ""
 	}
@@ -37,7 +37,7 @@ func (p *planner) learnedColumn(record OAD, column Item) string {
 
 // columns returns the columns to be asked for: all of an attribute in place of its elements where that is shorter, or where
 // the meter is known to store it so.
-func (p *planner) columns(record OAD, wanted []Item) (columns []Item) {
+func (p *reader) columns(record OAD, wanted []Item) (columns []Item) {
 	for _, c := range wanted {
 		whole := c.OAD.whole()
 		switch {
@@ -54,7 +54,7 @@ func (p *planner) columns(record OAD, wanted []Item) (columns []Item) {
 }
 
 // isWholeColumn reports whether all of the attribute is to be asked for in place of the elements that are wanted of it.
-func (p *planner) isWholeColumn(record OAD, element Item, wanted []Item) bool {
+func (p *reader) isWholeColumn(record OAD, element Item, wanted []Item) bool {
 	switch p.learnedColumn(record, element) {
 	case columnWhole:
 		return true
@@ -77,7 +77,7 @@ func (p *planner) isWholeColumn(record OAD, element Item, wanted []Item) bool {
 // otherwise returns the columns to be asked for once more where some came without a value in any row, though the meter may
 // store them in the other way: all of an attribute in place of its elements, or elements of it. learned is what that
 // teaches once it is answered, or refused (nil); without it there is nothing to be asked for.
-func (p *planner) otherwise(record OAD, wanted, asked []Item, came *Entry) (columns []Item, learned func(*Entry) map[string]string) {
+func (p *reader) otherwise(record OAD, wanted, asked []Item, came *Entry) (columns []Item, learned func(*Entry) map[string]string) {
 	ways := map[OAD]string{} // by attribute, as they are asked for now
 	for i, c := range asked {
 		whole := c.OAD.whole()

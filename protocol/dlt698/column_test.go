@@ -4,7 +4,7 @@ import "testing"
 
 // TestOtherColumnsOfAll finds another way to ask for every attribute that a freeze may have, and for each of its elements.
 func TestOtherColumnsOfAll(t *testing.T) {
-	p := &planner{}
+	p := &reader{}
 	null := &Entry{Columns: make([]CSD, 1), Cells: []Data{{Tag: Null}}}
 	for _, a := range Items().attributes {
 		for item := range Items().all(a) {

@@ -59,7 +59,7 @@ const (
 
 // A commander plans what a request wants done to one meter.
 type commander struct {
-	*planner
+	*reader
 	*protocol.Command
 	address    Address
 	permission protocol.Permission
@@ -68,7 +68,7 @@ type commander struct {
 
 // planCommand plans a request to write, to switch, to maintain, or to all meters at once.
 func (m Meters) planCommand(request protocol.Request, known protocol.Known) (protocol.Plan, error) {
-	c := &commander{planner: &planner{m, protocol.ClassCommand, known}, Command: request.Command}
+	c := &commander{reader: &reader{m, protocol.ClassCommand, known}, Command: request.Command}
 	if c.Command == nil {
 		return protocol.Plan{}, badRequest("the request to %s does not say what is to be done", request.Verb)
 	}
@@ -126,7 +126,7 @@ func (c *commander) report(r protocol.Report) protocol.Plan {
 func (c *commander) noting(step protocol.Step, note string) protocol.Plan {
 	plan := c.plan(step)
 	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
-		switch protocol.OutcomeOf(answers[0]) {
+		switch protocol.EndingOf(answers[0]) {
 		case protocol.Acknowledged:
 			return c.report(protocol.Report{Note: note}), nil
 		case protocol.Unanswered:
@@ -242,7 +242,7 @@ func (c *commander) planWrite() (protocol.Plan, error) {
 	}
 	plan := c.plan(c.set(item.OAD, data))
 	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
-		was := protocol.OutcomeOf(answers[0])
+		was := protocol.EndingOf(answers[0])
 		if !was.MayBeDone() {
 			return c.plan(), nil
 		}
@@ -256,7 +256,7 @@ func (c *commander) planWrite() (protocol.Plan, error) {
 }
 
 // written reports what was read back after an attribute was set.
-func written(was protocol.Outcome, want protocol.Value, answer protocol.Answer) (r protocol.Report) {
+func written(was protocol.Ending, want protocol.Value, answer protocol.Answer) (r protocol.Report) {
 	if answer.Err != nil || len(answer.Result.Values) == 0 {
 		r.Note = "What was written could not be read back"
 		if answer.Err != nil {

@@ -58,7 +58,7 @@ const (
 // A history reads the freezes of one occasion: those of a span of time at once, forward in time, or from a
 // meter that gives one row whatever it is asked, row by row and backward.
 type history struct {
-	*planner
+	*reader
 	address  Address // of the meter, or a pattern until it has answered
 	from, to time.Time
 	record   OAD
@@ -75,8 +75,8 @@ type history struct {
 }
 
 // planHistory plans to read what a meter has stored from a moment on: columns of one freeze.
-func (p *planner) planHistory(address Address, request protocol.Request) (protocol.Plan, error) {
-	h := &history{planner: p, address: address, from: request.From.In(p.zone), to: request.To}
+func (p *reader) planHistory(address Address, request protocol.Request) (protocol.Plan, error) {
+	h := &history{reader: p, address: address, from: request.From.In(p.zone), to: request.To}
 	for _, text := range request.Items {
 		if err := h.want(text); err != nil {
 			return protocol.Plan{}, err
@@ -427,7 +427,7 @@ func (h *history) compare(outside bool) protocol.Plan {
 			case answer.Err != nil && !protocol.IsRefusal(answer.Err):
 				return h.done(answer.Err)
 			case len(answer.Result.Samples) > 1:
-				h.planner = &planner{h.Meters, h.class, severalRows{h.known}}
+				h.reader = &reader{h.Meters, h.class, severalRows{h.known}}
 				return h.readSpan()
 			}
 			return h.walk(1, protocol.Answer{})

@@ -47,8 +47,8 @@ func (r *register) values() []string {
 	return r.item.Names()
 }
 
-// A planner plans what is read of one meter.
-type planner struct {
+// A reader plans what is read of one meter.
+type reader struct {
 	Meters
 	class protocol.Class
 	known protocol.Known
@@ -60,7 +60,7 @@ func (m Meters) planRead(request protocol.Request, known protocol.Known) (protoc
 	if err != nil {
 		return protocol.Plan{}, err
 	}
-	p := &planner{m, request.Class, known}
+	p := &reader{m, request.Class, known}
 	if !request.From.IsZero() {
 		return p.planHistory(address, request)
 	}
@@ -133,13 +133,13 @@ func (m Meters) unknown(text string) error {
 }
 
 // plan returns a plan to read with these steps.
-func (p *planner) plan(address Address, steps ...protocol.Step) protocol.Plan {
+func (p *reader) plan(address Address, steps ...protocol.Step) protocol.Plan {
 	return protocol.Plan{Permission: protocol.PermitRead, Address: p.named(address), Steps: steps}
 }
 
 // readAll plans to read registers and rows. Of an address that several meters may answer to, the first
 // step decides who is meant, so that one reply never mixes two meters.
-func (p *planner) readAll(address Address, registers []register, rows []row) protocol.Plan {
+func (p *reader) readAll(address Address, registers []register, rows []row) protocol.Plan {
 	groups := p.inLists(registers)
 	if !address.IsShared() || len(groups)+len(rows) < 2 {
 		return p.read(address, groups, rows)
@@ -190,7 +190,7 @@ func failed(registers []register, err error) (errs []protocol.ItemError) {
 }
 
 // read plans the lists and the rows of one meter, and what to make of what a list did not bring.
-func (p *planner) read(address Address, groups [][]register, rows []row) protocol.Plan {
+func (p *reader) read(address Address, groups [][]register, rows []row) protocol.Plan {
 	plan := p.plan(address)
 	for _, group := range groups {
 		plan.Steps = append(plan.Steps, p.step(address, group))
@@ -207,7 +207,7 @@ func (p *planner) read(address Address, groups [][]register, rows []row) protoco
 // afterwards plans what is read once more in another way: the members of a list that the meter did not
 // understand. Of a list that was met with silence the first is tried alone: if that is answered, the meter
 // is there, and knows no lists.
-func (p *planner) afterwards(address Address, groups [][]register, rows []row, answers []protocol.Answer) protocol.Plan {
+func (p *reader) afterwards(address Address, groups [][]register, rows []row, answers []protocol.Answer) protocol.Plan {
 	var again [][]register
 	var errs []protocol.ItemError
 	for i, group := range groups {
@@ -248,7 +248,7 @@ func isUnreadable(err error) bool {
 
 // readWithout reads the first member of a list that was met with silence, and if it is answered the
 // others and what was left for that.
-func (p *planner) readWithout(address Address, group []register, rest [][]register, rows []row) protocol.Plan {
+func (p *reader) readWithout(address Address, group []register, rest [][]register, rows []row) protocol.Plan {
 	group = parts(group)
 	plan := p.plan(address, p.step(address, group[:1]))
 	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
@@ -297,7 +297,7 @@ func unread(group []register, result *protocol.Result) (errs []protocol.ItemErro
 }
 
 // step is the conversation that reads the registers of a group.
-func (p *planner) step(address Address, group []register) protocol.Step {
+func (p *reader) step(address Address, group []register) protocol.Step {
 	g := &get{address: address, sealed: p.right(group[0].oad) == rightRandom}
 	step := protocol.Step{
 		Meter: p.key(address), Line: &line, Class: p.class, Kind: protocol.KindValue, Repeatable: true,
@@ -343,7 +343,7 @@ func (p *planner) step(address Address, group []register) protocol.Step {
 }
 
 // right returns what is known of the right that reading an object takes.
-func (p *planner) right(oad OAD) string {
+func (p *reader) right(oad OAD) string {
 	if p.known == nil {
 		return ""
 	}
@@ -364,7 +364,7 @@ const (
 var listSizes = []int{40, 16, 8, 4}
 
 // lists returns how many entries a list may have.
-func (p *planner) lists() int {
+func (p *reader) lists() int {
 	for _, size := range listSizes {
 		if p.known == nil || !p.known.Lacks(listName(size)) {
 			return size
@@ -377,7 +377,7 @@ func (p *planner) lists() int {
 func listName(size int) string { return fmt.Sprintf("list of %d", size) }
 
 // room returns how many bytes the answer to a list may have.
-func (p *planner) room() int {
+func (p *reader) room() int {
 	if p.known != nil {
 		if room, err := strconv.Atoi(p.known.Learned("room")); err == nil && room > 0 {
 			return min(room, roomOfFrame)
@@ -389,7 +389,7 @@ func (p *planner) room() int {
 // inLists puts registers together that are read at once: elements of one attribute as a whole where
 // that is shorter, and as many attributes in a list as the answer has room for. What takes a random
 // number goes apart from the rest.
-func (p *planner) inLists(registers []register) (groups [][]register) {
+func (p *reader) inLists(registers []register) (groups [][]register) {
 	registers = p.inWholes(registers)
 	most := p.lists()
 	for _, sealed := range []bool{false, true} {
@@ -414,7 +414,7 @@ func (p *planner) inLists(registers []register) (groups [][]register) {
 
 // inWholes puts the elements of an attribute together, in the place of the first, where reading all of
 // it takes less of the wire than reading them one by one.
-func (p *planner) inWholes(registers []register) (result []register) {
+func (p *reader) inWholes(registers []register) (result []register) {
 	taken := make(map[OAD]bool)
 	for _, r := range registers {
 		whole := r.oad.whole()

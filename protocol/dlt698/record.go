@@ -133,7 +133,7 @@ func oadsOf(items []Item) []OAD {
 }
 
 // rowStep is the conversation that reads a row: the n-th last, selector 9.
-func (p *planner) rowStep(address Address, r row) protocol.Step {
+func (p *reader) rowStep(address Address, r row) protocol.Step {
 	step := p.recordStep(address, r.item.OAD.whole(), RSD{Selector: SelectLast, Last: r.item.OAD.Index()}, r.asked(),
 		func(columns []Item, e *Entry) (result protocol.Result, err error) {
 			if e.Rows() == 0 {
@@ -156,7 +156,7 @@ func (p *planner) rowStep(address Address, r row) protocol.Step {
 
 // recordStep is the conversation that reads rows of a record. done takes the columns that were asked for: where wanted has
 // elements of an attribute, all of it may be among them.
-func (p *planner) recordStep(address Address, record OAD, rows RSD, wanted []Item, done func(columns []Item, e *Entry) (protocol.Result, error)) protocol.Step {
+func (p *reader) recordStep(address Address, record OAD, rows RSD, wanted []Item, done func(columns []Item, e *Entry) (protocol.Result, error)) protocol.Step {
 	made := func(columns []Item) *get {
 		g := &get{
 			address: address, record: true, sealed: p.right(record) == rightRandom, never: p.right(record) == rightNone,

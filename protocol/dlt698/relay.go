@@ -101,7 +101,7 @@ func (c *commander) planRelay() (protocol.Plan, error) {
 		return a
 	}))
 	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
-		switch answer := answers[0]; protocol.OutcomeOf(answer) {
+		switch answer := answers[0]; protocol.EndingOf(answer) {
 		case protocol.Acknowledged, protocol.Unanswered:
 			return c.watchRelay(action).Begin(answer), nil
 		case protocol.Refused:

@@ -130,7 +130,7 @@ func (c *commander) planWrite() (protocol.Plan, error) {
 	}
 	plan := c.plan(send)
 	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
-		was := protocol.OutcomeOf(answers[0])
+		was := protocol.EndingOf(answers[0])
 		switch {
 		case !was.MayBeDone():
 			return c.plan(), nil
@@ -303,7 +303,7 @@ func (c *commander) planRelay() (protocol.Plan, error) {
 	send.Proof = &proof
 	plan := c.plan(send)
 	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
-		if answer := answers[0]; protocol.OutcomeOf(answer).MayBeDone() {
+		if answer := answers[0]; protocol.EndingOf(answer).MayBeDone() {
 			return c.watchRelay(want).Begin(answer), nil
 		}
 		return c.plan(), nil

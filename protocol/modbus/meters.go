@@ -204,12 +204,12 @@ func parseIdentifier(text string) (*row, bool) {
 }
 
 // Describe returns what the map says of the item that has the name.
-func (m *Meters) Describe(name string) (protocol.Description, bool) {
+func (m *Meters) Describe(name string) (protocol.ItemDescription, bool) {
 	w, err := m.find(name)
 	if err != nil || w.item != name {
-		return protocol.Description{}, false
+		return protocol.ItemDescription{}, false
 	}
-	d := protocol.Description{Name: name, Unit: w.unit, English: w.en, Chinese: w.zh}
+	d := protocol.ItemDescription{Name: name, Unit: w.unit, English: w.en, Chinese: w.zh}
 	switch {
 	case w.isRelay():
 		d.Form = protocol.FormFlag
@@ -237,7 +237,7 @@ var ratios = map[string]protocol.Ratio{
 }
 
 // describe says what a number is.
-func (w *row) describe(d *protocol.Description) {
+func (w *row) describe(d *protocol.ItemDescription) {
 	d.Form, d.Decimals = protocol.FormNumber, max(0, w.scale.short().scale)
 	if w.kind == Float {
 		if shown, ok := shownDecimals[w.unit]; ok {

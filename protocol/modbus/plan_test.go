@@ -552,12 +552,12 @@ func TestCatalogue(t *testing.T) {
 	}
 	for _, row := range []struct {
 		name string
-		want protocol.Description
+		want protocol.ItemDescription
 	}{
-		{"voltage_a", protocol.Description{Name: "voltage_a", Unit: "V", Form: protocol.FormNumber, Decimals: 1, Ratio: protocol.RatioVoltage, English: "voltage of phase A", Chinese: "A相电压"}},
-		{"current_a", protocol.Description{Name: "current_a", Unit: "A", Form: protocol.FormNumber, Decimals: 3, Ratio: protocol.RatioCurrent, English: "current of phase A", Chinese: "A相电流"}},
-		{"forward_active_energy", protocol.Description{Name: "forward_active_energy", Unit: "kWh", Form: protocol.FormNumber, Decimals: 2, Counter: true, Ratio: protocol.RatioPower, English: "forward active energy", Chinese: "正向有功电能"}},
-		{"power_factor", protocol.Description{Name: "power_factor", Form: protocol.FormNumber, Decimals: 3, English: "power factor", Chinese: "功率因数"}},
+		{"voltage_a", protocol.ItemDescription{Name: "voltage_a", Unit: "V", Form: protocol.FormNumber, Decimals: 1, Ratio: protocol.RatioVoltage, English: "voltage of phase A", Chinese: "A相电压"}},
+		{"current_a", protocol.ItemDescription{Name: "current_a", Unit: "A", Form: protocol.FormNumber, Decimals: 3, Ratio: protocol.RatioCurrent, English: "current of phase A", Chinese: "A相电流"}},
+		{"forward_active_energy", protocol.ItemDescription{Name: "forward_active_energy", Unit: "kWh", Form: protocol.FormNumber, Decimals: 2, Counter: true, Ratio: protocol.RatioPower, English: "forward active energy", Chinese: "正向有功电能"}},
+		{"power_factor", protocol.ItemDescription{Name: "power_factor", Form: protocol.FormNumber, Decimals: 3, English: "power factor", Chinese: "功率因数"}},
 	} {
 		if got, ok := m.Describe(row.name); !ok || got != row.want {
 			t.Errorf("%s: %+v, %v, want %+v", row.name, got, ok, row.want)

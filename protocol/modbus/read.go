@@ -9,18 +9,18 @@ import (
 	"dlt645-mqtt/protocol"
 )
 
-// A span is registers, or coils, that are read by one request, and the rows that lie in them.
-type span struct {
+// A run is registers, or coils, that are read by one request, and the rows that lie in them.
+type run struct {
 	area         area
 	first, count int
 	rows         []*row
 }
 
 // end is the first register behind the span.
-func (s *span) end() int { return s.first + s.count }
+func (s *run) end() int { return s.first + s.count }
 
 // block names a span of several rows; empty for one alone.
-func (s *span) block() string {
+func (s *run) block() string {
 	if len(s.rows) < 2 {
 		return ""
 	}
@@ -29,7 +29,7 @@ func (s *span) block() string {
 
 // spansOf groups rows into requests: neighbours in one, as far as the map lets it span and skip. A span
 // that the meter has refused as one is read in halves.
-func spansOf(rows []*row, known protocol.Known) (spans []span) {
+func spansOf(rows []*row, known protocol.Known) (spans []run) {
 	sorted := slices.Clone(rows)
 	slices.SortStableFunc(sorted, before)
 	for _, w := range sorted {
@@ -45,7 +45,7 @@ func spansOf(rows []*row, known protocol.Known) (spans []span) {
 				continue
 			}
 		}
-		spans = append(spans, span{w.area, first, w.registers, []*row{w}})
+		spans = append(spans, run{w.area, first, w.registers, []*row{w}})
 	}
 	if known == nil {
 		return spans
@@ -64,7 +64,7 @@ func spansOf(rows []*row, known protocol.Known) (spans []span) {
 func (w *row) isAlone() bool { return w.area.ofBits() && w.kind == Raw }
 
 // halves cuts a span of several rows where most registers are skipped, else in the middle.
-func (s *span) halves() []span {
+func (s *run) halves() []run {
 	at, widest := len(s.rows)/2, 0
 	end := 0
 	for i, w := range s.rows {
@@ -73,12 +73,12 @@ func (s *span) halves() []span {
 		}
 		end = max(end, int(w.register)+w.registers)
 	}
-	return []span{spanOf(s.rows[:at]), spanOf(s.rows[at:])}
+	return []run{spanOf(s.rows[:at]), spanOf(s.rows[at:])}
 }
 
 // spanOf returns the span of rows, which are in their order and lie in one area.
-func spanOf(rows []*row) span {
-	s := span{rows[0].area, int(rows[0].register), 0, rows}
+func spanOf(rows []*row) run {
+	s := run{rows[0].area, int(rows[0].register), 0, rows}
 	for _, w := range rows {
 		s.count = max(s.count, int(w.register)+w.registers-s.first)
 	}
@@ -168,7 +168,7 @@ func (r *reader) read(rows []*row) protocol.Plan {
 }
 
 // unreadRatios returns the ratios that rows of the span need, and that are neither known nor in it.
-func (s *span) unreadRatios(known map[*row]exact) (ratios []*row) {
+func (s *run) unreadRatios(known map[*row]exact) (ratios []*row) {
 	for _, w := range s.rows {
 		for _, ratio := range w.ratios {
 			if _, ok := known[ratio]; !ok && !slices.Contains(s.rows, ratio) {
@@ -246,13 +246,13 @@ func (w *row) name() string {
 
 // readSpans reads spans. One of several rows that the meter refuses, or that has something in it that
 // cannot be read, is read in halves, so that no row keeps its neighbours from being read.
-func (r *reader) readSpans(spans []span) protocol.Plan {
+func (r *reader) readSpans(spans []run) protocol.Plan {
 	plan := r.plan()
 	for i := range spans {
 		plan.Steps = append(plan.Steps, r.step(&spans[i]))
 	}
 	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
-		var halves []span
+		var halves []run
 		for i, s := range spans {
 			if len(s.rows) > 1 && isCutable(answers[i]) {
 				halves = append(halves, s.halves()...)
@@ -310,7 +310,7 @@ func isCutable(answer protocol.Answer) bool {
 }
 
 // step is the exchange that reads a span.
-func (r *reader) step(s *span) protocol.Step {
+func (r *reader) step(s *run) protocol.Step {
 	request := readRequest(r.address, s.area.reads(), uint16(s.first), uint16(s.count))
 	answer := answerTo(request)
 	step := protocol.Step{
@@ -347,7 +347,7 @@ func (r *reader) step(s *span) protocol.Step {
 }
 
 // parseValues reads the values in the answer to a read.
-func (r *reader) parseValues(answer []byte, s *span) (*protocol.Exchange, protocol.Result, error) {
+func (r *reader) parseValues(answer []byte, s *run) (*protocol.Exchange, protocol.Result, error) {
 	frame, err := ParseFrame(answer)
 	if err != nil {
 		return nil, protocol.Result{}, garbled("%w", err)
@@ -372,7 +372,7 @@ func (r *reader) parseValues(answer []byte, s *span) (*protocol.Exchange, protoc
 }
 
 // registers returns the bytes of a row out of those of the span: of a coil one byte, 0 or 1.
-func (s *span) registers(w *row, data []byte) []byte {
+func (s *run) registers(w *row, data []byte) []byte {
 	at := int(w.register) - s.first
 	if w.kind == Bool {
 		return []byte{data[at/8] >> (at % 8) & 1}
@@ -384,7 +384,7 @@ func (s *span) registers(w *row, data []byte) []byte {
 }
 
 // factor returns the product of the ratios of a row; nil if it has none. The error wraps ErrGarbled.
-func (r *reader) factor(w *row, s *span, data []byte) (*exact, error) {
+func (r *reader) factor(w *row, s *run, data []byte) (*exact, error) {
 	if len(w.ratios) == 0 {
 		return nil, nil
 	}

@@ -12,24 +12,24 @@ import (
 	"dlt645-mqtt/protocol"
 )
 
-// A Kind is how a value lies in its registers.
-type Kind uint8
+// An Encoding is how a value lies in its registers.
+type Encoding uint8
 
 // The kinds.
 const (
-	Bool     Kind = iota // a coil or a discrete input
-	Bit                  // one bit of a register
-	Unsigned             // u8, u16, u32, u64
-	Signed               // i8, i16, i32, i64
-	Float                // f32, f64
-	BCD                  // bcd16, bcd32
-	Text                 // stringN
-	Raw                  // rawN
+	Bool     Encoding = iota // a coil or a discrete input
+	Bit                      // one bit of a register
+	Unsigned                 // u8, u16, u32, u64
+	Signed                   // i8, i16, i32, i64
+	Float                    // f32, f64
+	BCD                      // bcd16, bcd32
+	Text                     // stringN
+	Raw                      // rawN
 )
 
 // A form is the type of a value: its kind, and where its bytes are.
 type form struct {
-	kind      Kind
+	kind      Encoding
 	registers int  // how many it takes; of a Bool: 1 coil
 	bit       int  // of a Bit
 	half      half // of an u8 or i8: where in its register
@@ -50,7 +50,7 @@ func parseForm(text string) (form, bool) {
 	if f, ok := forms[text]; ok {
 		return f, true
 	}
-	for prefix, kind := range map[string]Kind{"bit": Bit, "string": Text, "raw": Raw} {
+	for prefix, kind := range map[string]Encoding{"bit": Bit, "string": Text, "raw": Raw} {
 		digits, ok := strings.CutPrefix(text, prefix)
 		n, err := strconv.ParseUint(digits, 10, 8)
 		switch {

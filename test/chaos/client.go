@@ -77,8 +77,8 @@ func newClient(ctx context.Context, s *site, name, broker string) (*client, erro
 	return c, err
 }
 
-// A message is what a client publishes, besides what the ledger must know.
-type message struct {
+// A publication is what a client publishes, besides what the ledger must know.
+type publication struct {
 	copies      int // 0: one
 	retain      bool
 	expiry      *uint32
@@ -88,7 +88,7 @@ type message struct {
 }
 
 // ask publishes a request as often as wanted and waits for the first reply, at most for a while.
-func (c *client) ask(ctx context.Context, e *entry, m message, patience time.Duration) {
+func (c *client) ask(ctx context.Context, e *entry, m publication, patience time.Duration) {
 	c.asked++
 	e.key, e.user = fmt.Sprintf("%s %08d", c.name, c.asked), c.name
 	if e.replyTail == "" {

@@ -23,9 +23,9 @@ type ledger struct {
 	forged  int
 	silence map[*site]*silence
 	states  int
-	newest  map[register]int // the exchange of the newest value that a state has shown
-	floods  map[*site]*flood // under way
-	flood   int              // messages of floods that reached a bridge
+	newest  map[registerKey]int // the exchange of the newest value that a state has shown
+	floods  map[*site]*flood    // under way
+	flood   int                 // messages of floods that reached a bridge
 
 	// Meters tell what they do while they are locked themselves, so this has a lock of its own.
 	deedsMu sync.Mutex
@@ -33,7 +33,7 @@ type ledger struct {
 }
 
 func newLedger() *ledger {
-	return &ledger{entries: map[string]*entry{}, tally: map[string]int{}, silence: map[*site]*silence{}, newest: map[register]int{}, floods: map[*site]*flood{}}
+	return &ledger{entries: map[string]*entry{}, tally: map[string]int{}, silence: map[*site]*silence{}, newest: map[registerKey]int{}, floods: map[*site]*flood{}}
 }
 
 // An entry is one request, or a command whose message a client sends several times.
@@ -47,7 +47,7 @@ type entry struct {
 
 	// check holds a reply against what is known of the meters. It is called with the ledger
 	// locked; an error says what is wrong.
-	check func(e *entry, r *reply) error
+	check func(e *entry, r *bridgeReply) error
 
 	// Of a command that can be recognised where it is carried out.
 	meter string // address
@@ -65,19 +65,19 @@ type entry struct {
 
 // A delivery is a message that the broker passed on to the bridge.
 type delivery struct {
-	session *session
+	session *connection
 	at      time.Time
 	taken   time.Time // when the bridge acknowledged it; zero: never
 }
 
 // An answer is a reply as it left the bridge.
 type answer struct {
-	session *session
+	session *connection
 	at      time.Time
 	payload []byte
 	acked   time.Time // when the broker's acknowledgement went to the bridge; zero: never
 	ackedAt int       // the place of that among all that went to the bridge in the session
-	*reply
+	*bridgeReply
 }
 
 // known reports whether the bridge is certain to have read the acknowledgement: only then it
@@ -92,8 +92,8 @@ type run struct {
 	killed bool
 }
 
-// A session is one connection of a bridge to the broker.
-type session struct {
+// A connection is one connection of a bridge to the broker.
+type connection struct {
 	run        *run
 	subscribed time.Time
 	ended      time.Time
@@ -133,7 +133,7 @@ func (l *ledger) accept(e *entry) {
 }
 
 // deliver notes that a message goes to a bridge.
-func (l *ledger) deliver(s *session, key string) *delivery {
+func (l *ledger) deliver(s *connection, key string) *delivery {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e := l.entries[key]
@@ -153,7 +153,7 @@ func (l *ledger) noteAcknowledged(d *delivery) {
 }
 
 // answer notes a reply that leaves a bridge and checks it.
-func (l *ledger) answer(s *session, at *site, tail, key string, payload []byte) *answer {
+func (l *ledger) answer(s *connection, at *site, tail, key string, payload []byte) *answer {
 	r, err := parseReply(payload)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -170,7 +170,7 @@ func (l *ledger) answer(s *session, at *site, tail, key string, payload []byte) 
 		l.complain("%s: a reply to nobody on reply/%s: %s", at.name, tail, payload)
 		return nil
 	}
-	a := &answer{session: s, at: now, payload: bytes.Clone(payload), reply: r}
+	a := &answer{session: s, at: now, payload: bytes.Clone(payload), bridgeReply: r}
 	e.answers = append(e.answers, a)
 	if err == nil && tail != e.replyTail {
 		err = fmt.Errorf("it went to reply/%s, not to reply/%s", tail, e.replyTail)
@@ -210,7 +210,7 @@ func (l *ledger) acknowledge(a *answer, place int) {
 
 // hasRead notes that the bridge has answered what went to it at a place, so that it has read
 // all that went before.
-func (l *ledger) hasRead(s *session, place int) {
+func (l *ledger) hasRead(s *connection, place int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s.read = max(s.read, place)
@@ -249,7 +249,7 @@ func (l *ledger) blame(format string, arguments ...any) {
 }
 
 // count gives a packet on its way to the bridge its place.
-func (l *ledger) count(s *session) (place int) {
+func (l *ledger) count(s *connection) (place int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s.sent++

@@ -187,7 +187,7 @@ func (s *site) exchanges() map[string]int {
 
 // checkValues reports whether each value of a reply is what its meter sent between request and
 // reply, and nothing else.
-func (s *site) checkValues(e *entry, r *reply) error {
+func (s *site) checkValues(e *entry, r *bridgeReply) error {
 	m := s.meters[r.Address]
 	if m == nil && len(r.Values) > 0 {
 		return fmt.Errorf("values of %s, which is no meter", r.Address)
@@ -216,7 +216,7 @@ func (s *site) checkValues(e *entry, r *reply) error {
 const mostAge = 8 * time.Second
 
 // checkTime reports whether a number was on the line about when the reply says.
-func (s *site) checkTime(r *reply, number int64, size int) error {
+func (s *site) checkTime(r *bridgeReply, number int64, size int) error {
 	at, ok := s.spy.latest(r.Address, number, size)
 	if age := r.Time.Sub(at); ok && age > mostAge {
 		return fmt.Errorf("%d was on the line %.1f s before the time of the reply", number, age.Seconds())
@@ -250,8 +250,8 @@ func (s *site) checkNumber(e *entry, m *meterOnSite, of counted, number int64) e
 	return fmt.Errorf("%d is made up: the meter never sent it", number)
 }
 
-// A register is a number of a meter.
-type register struct {
+// A registerKey is a number of a meter.
+type registerKey struct {
 	site    *site
 	address string
 	counted
@@ -274,7 +274,7 @@ func (s *site) checkState(meter string, payload []byte) error {
 				continue // shorter numbers come again too soon
 			}
 			if text := members[name]; known && text != nil {
-				if err := s.checkPoint(register{s, m.Address(), of}, m, text); err != nil {
+				if err := s.checkPoint(registerKey{s, m.Address(), of}, m, text); err != nil {
 					return fmt.Errorf("%s: %w", name, err)
 				}
 			}
@@ -284,7 +284,7 @@ func (s *site) checkState(meter string, payload []byte) error {
 	return fmt.Errorf("there is no meter %s", meter)
 }
 
-func (s *site) checkPoint(r register, m *meterOnSite, text json.RawMessage) error {
+func (s *site) checkPoint(r registerKey, m *meterOnSite, text json.RawMessage) error {
 	number, err := protocol.ParseDecimal(string(text))
 	if err != nil {
 		return err
@@ -310,7 +310,7 @@ func (s *site) checkPoint(r register, m *meterOnSite, text json.RawMessage) erro
 }
 
 // checkFrame does so with the frame that a raw read brought.
-func (s *site) checkFrame(e *entry, r *reply, di dlt645.DI) error {
+func (s *site) checkFrame(e *entry, r *bridgeReply, di dlt645.DI) error {
 	b, err := hex.DecodeString(r.Frame)
 	if err != nil {
 		return err

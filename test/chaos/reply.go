@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// A reply is what the chaos looks at in the bridge's JSON.
-type reply struct {
+// A bridgeReply is what the chaos looks at in the bridge's JSON.
+type bridgeReply struct {
 	ID       json.RawMessage
 	Request  string
 	Address  string
@@ -37,8 +37,8 @@ var codes = []string{
 var verbs = []string{"read", "write", "relay", "maintenance", "broadcast", "raw", "scan", "config"}
 
 // parseReply reads a reply and checks what holds for every one.
-func parseReply(payload []byte) (*reply, error) {
-	r := &reply{}
+func parseReply(payload []byte) (*bridgeReply, error) {
+	r := &bridgeReply{}
 	if err := json.Unmarshal(payload, r); err != nil {
 		return nil, fmt.Errorf("the reply is no JSON: %w", err)
 	}
@@ -63,7 +63,7 @@ func parseReply(payload []byte) (*reply, error) {
 }
 
 // verb is the verb for a table: what clients invent has no row of its own.
-func (r *reply) verb() string {
+func (r *bridgeReply) verb() string {
 	if slices.Contains(verbs, r.Request) {
 		return r.Request
 	}
@@ -71,7 +71,7 @@ func (r *reply) verb() string {
 }
 
 // outcome is what the reply came to, in a word.
-func (r *reply) outcome() string {
+func (r *bridgeReply) outcome() string {
 	switch {
 	case r.Repeated:
 		return "repeated"
@@ -93,7 +93,7 @@ func (r *reply) outcome() string {
 }
 
 // success tells of a reply that claims that the meter did what it was told.
-func (r *reply) success() bool { return r.Result == "verified" || r.Result == "acknowledged" }
+func (r *bridgeReply) success() bool { return r.Result == "verified" || r.Result == "acknowledged" }
 
 // denial tells of a reply that claims that nothing was done.
-func (r *reply) denial() bool { return r.Error != nil || r.Result == "refused" }
+func (r *bridgeReply) denial() bool { return r.Error != nil || r.Result == "refused" }

@@ -40,7 +40,7 @@ type site struct {
 	mu       sync.Mutex // for what follows; what runs and sessions hold is under the ledger's
 	run      *run
 	runs     int
-	sessions []*session
+	sessions []*connection
 	samples  []sample
 }
 
@@ -206,19 +206,19 @@ func (s *site) currentRun() *run {
 }
 
 // opened, subscribed and closed tell of the bridge's connection to the broker.
-func (s *site) opened(session *session) {
+func (s *site) opened(session *connection) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.sessions = append(s.sessions, session)
 }
 
-func (s *site) subscribed(session *session) {
+func (s *site) subscribed(session *connection) {
 	s.ledger.mu.Lock()
 	defer s.ledger.mu.Unlock()
 	session.subscribed = time.Now()
 }
 
-func (s *site) closed(session *session) {
+func (s *site) closed(session *connection) {
 	s.ledger.mu.Lock()
 	defer s.ledger.mu.Unlock()
 	session.ended = time.Now()

@@ -11,11 +11,11 @@ import (
 // A timeline remembers what was disturbed, and when. The zero value is undisturbed.
 type timeline struct {
 	mu    sync.Mutex
-	spans []*span
+	spans []*disturbance
 }
 
-// A span is the time in which something was down, frozen or cut off, or about to recover.
-type span struct {
+// A disturbance is the time in which something was down, frozen or cut off, or about to recover.
+type disturbance struct {
 	what     string
 	from, to time.Time // to is zero while it lasts
 }
@@ -23,7 +23,7 @@ type span struct {
 // begin notes that something is disturbed from now on. What end is called with is how much
 // longer its consequences last.
 func (t *timeline) begin(what string) (end func(after time.Duration)) {
-	s := &span{what: what, from: time.Now()}
+	s := &disturbance{what: what, from: time.Now()}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.spans = append(t.spans, s)
@@ -38,7 +38,7 @@ func (t *timeline) begin(what string) (end func(after time.Duration)) {
 func (t *timeline) calm(from, to time.Time, what ...string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return !slices.ContainsFunc(t.spans, func(s *span) bool {
+	return !slices.ContainsFunc(t.spans, func(s *disturbance) bool {
 		return slices.Contains(what, s.what) && s.from.Before(to) && (s.to.IsZero() || s.to.After(from))
 	})
 }

@@ -93,7 +93,7 @@ func (u *user) read(ctx context.Context) {
 		id = fmt.Sprint(u.rounds)
 		e.body = body(map[string]any{"items": list, "id": id, "ttl_ms": ttl.Milliseconds()})
 	}
-	e.check = func(e *entry, r *reply) error {
+	e.check = func(e *entry, r *bridgeReply) error {
 		if err := answers(r, "read", id); err != nil {
 			return err
 		}
@@ -121,7 +121,7 @@ func (u *user) read(ctx context.Context) {
 		}
 		return u.site.checkValues(e, r)
 	}
-	u.ask(ctx, e, message{private: u.random.IntN(2) == 0}, ttl+5*time.Second)
+	u.ask(ctx, e, publication{private: u.random.IntN(2) == 0}, ttl+5*time.Second)
 }
 
 // readRaw reads with a frame of its own.
@@ -137,7 +137,7 @@ func (u *user) readRaw(ctx context.Context) {
 		panic(err)
 	}
 	e := &entry{site: u.site, tail: "raw", body: fmt.Appendf(nil, "%X", frame), meter: m.Address()}
-	e.check = func(e *entry, r *reply) error {
+	e.check = func(e *entry, r *bridgeReply) error {
 		if err := answers(r, "raw", ""); err != nil {
 			return err
 		}
@@ -146,13 +146,13 @@ func (u *user) readRaw(ctx context.Context) {
 		}
 		return u.site.checkFrame(e, r, item.DI)
 	}
-	u.ask(ctx, e, message{}, 25*time.Second)
+	u.ask(ctx, e, publication{}, 25*time.Second)
 }
 
 // command fills in what all commands have in common and asks. Every fourth is sent several times.
 func (u *user) command(ctx context.Context, e *entry, verb string, errors ...string) {
 	errors = append(errors, "busy", "expired", "conflict", "bus_down", "stopping", "timeout", "garbled")
-	e.check = func(_ *entry, r *reply) error {
+	e.check = func(_ *entry, r *bridgeReply) error {
 		if r.Error == nil && r.Result == "" {
 			return fmt.Errorf("neither result nor error")
 		}
@@ -167,7 +167,7 @@ func (u *user) command(ctx context.Context, e *entry, verb string, errors ...str
 		}
 		return nil
 	}
-	m := message{private: u.random.IntN(2) == 0}
+	m := publication{private: u.random.IntN(2) == 0}
 	if u.random.IntN(4) == 0 {
 		m.copies = 2 + u.random.IntN(2)
 	}
@@ -229,13 +229,13 @@ func (u *user) maintain(ctx context.Context) {
 		e := &entry{site: u.site, tail: o.tail, body: body(map[string]any{"action": o.action, "ttl_ms": 5000})}
 		u.command(ctx, e, o.verb, "refused")
 	}
-	e := &entry{site: u.site, tail: "scan", body: body(map[string]any{"meters": 2, "ttl_ms": 4000}), check: func(_ *entry, r *reply) error {
+	e := &entry{site: u.site, tail: "scan", body: body(map[string]any{"meters": 2, "ttl_ms": 4000}), check: func(_ *entry, r *bridgeReply) error {
 		if r.Error != nil {
 			return among(r.Error, "busy", "expired", "bus_down", "stopping")
 		}
 		return nil
 	}}
-	u.ask(ctx, e, message{}, 20*time.Second)
+	u.ask(ctx, e, publication{}, 20*time.Second)
 }
 
 // misbehave asks for what cannot be.
@@ -249,30 +249,30 @@ func (u *user) misbehave(ctx context.Context) {
 	past := time.Now().Add(-time.Minute).Format(time.RFC3339)
 	mistakes := []struct {
 		tail, body string
-		m          message
+		m          publication
 		codes      []string // that the reply may have; nil: it need not be an error
 	}{
-		{"read/main", "active_power", message{retain: true}, []string{"bad_request"}},
-		{"relay/main", "trip", message{retain: true}, []string{"bad_request"}},
-		{"read/main", `{"items":["active_power"],"expires":"` + past + `"}`, message{}, []string{"expired"}},
-		{"relay/main", `{"action":"trip","expires":"` + past + `"}`, message{}, []string{"expired"}},
-		{"relay/main", `{"action":"trip","ttl_ms":0}`, message{}, []string{"expired", "bad_request"}},
-		{"read/main", string(noise), message{}, []string{"bad_request", "unknown_item"}},
-		{"read/main", `{"items":["active_power"`, message{}, []string{"bad_request"}},
-		{"read/main", `{"items":["active_power"],"retries":3}`, message{}, []string{"bad_request"}},
-		{"read/main", `{"items":["active_power"],"id":7}`, message{}, []string{"bad_request"}},
-		{"read/main", "voltage_of_heart", message{}, []string{"unknown_item"}},
-		{"read/nobody", "active_power", message{}, []string{"unknown_meter"}},
-		{"relay/main", "explode", message{}, []string{"bad_request"}},
-		{"relay/old", "trip", message{}, []string{"unsupported"}},
-		{"reed/main", "active_power", message{}, []string{"bad_request"}},
-		{"config", "meter,item,interval", message{}, []string{"not_allowed", "unsupported"}},
-		{"raw", "68 01 00 00 00 00 00 68 11 04 33 34 34 35 17 16", message{}, []string{"bad_request"}},
-		{"read/main", "active_power", message{response: "elsewhere"}, []string{"bad_request"}},
-		{"relay/main", "trip", message{response: u.site.root + "/reply/read/main"}, []string{"bad_request"}},
-		{"read/main", strings.Repeat("x", 65<<10), message{}, []string{"bad_request"}},
-		{"maintenance/main", `{"action":"clear_meter","confirm":"000000000000"}`, message{}, []string{"bad_request"}},
-		{"read/flat", "active_power", message{expiry: &second}, nil}, // it may be just in time
+		{"read/main", "active_power", publication{retain: true}, []string{"bad_request"}},
+		{"relay/main", "trip", publication{retain: true}, []string{"bad_request"}},
+		{"read/main", `{"items":["active_power"],"expires":"` + past + `"}`, publication{}, []string{"expired"}},
+		{"relay/main", `{"action":"trip","expires":"` + past + `"}`, publication{}, []string{"expired"}},
+		{"relay/main", `{"action":"trip","ttl_ms":0}`, publication{}, []string{"expired", "bad_request"}},
+		{"read/main", string(noise), publication{}, []string{"bad_request", "unknown_item"}},
+		{"read/main", `{"items":["active_power"`, publication{}, []string{"bad_request"}},
+		{"read/main", `{"items":["active_power"],"retries":3}`, publication{}, []string{"bad_request"}},
+		{"read/main", `{"items":["active_power"],"id":7}`, publication{}, []string{"bad_request"}},
+		{"read/main", "voltage_of_heart", publication{}, []string{"unknown_item"}},
+		{"read/nobody", "active_power", publication{}, []string{"unknown_meter"}},
+		{"relay/main", "explode", publication{}, []string{"bad_request"}},
+		{"relay/old", "trip", publication{}, []string{"unsupported"}},
+		{"reed/main", "active_power", publication{}, []string{"bad_request"}},
+		{"config", "meter,item,interval", publication{}, []string{"not_allowed", "unsupported"}},
+		{"raw", "68 01 00 00 00 00 00 68 11 04 33 34 34 35 17 16", publication{}, []string{"bad_request"}},
+		{"read/main", "active_power", publication{response: "elsewhere"}, []string{"bad_request"}},
+		{"relay/main", "trip", publication{response: u.site.root + "/reply/read/main"}, []string{"bad_request"}},
+		{"read/main", strings.Repeat("x", 65<<10), publication{}, []string{"bad_request"}},
+		{"maintenance/main", `{"action":"clear_meter","confirm":"000000000000"}`, publication{}, []string{"bad_request"}},
+		{"read/flat", "active_power", publication{expiry: &second}, nil}, // it may be just in time
 	}
 	o := mistakes[u.rounds%len(mistakes)]
 	if strings.Contains(o.body, "expires") && u.site.clockFile != "" {
@@ -280,7 +280,7 @@ func (u *user) misbehave(ctx context.Context) {
 	}
 	e := &entry{site: u.site, tail: o.tail, body: []byte(o.body)}
 	verb, _, _ := strings.Cut(o.tail, "/")
-	e.check = func(e *entry, r *reply) error {
+	e.check = func(e *entry, r *bridgeReply) error {
 		if err := answers(r, verb, string(r.ID)); err != nil {
 			return err
 		}
@@ -296,7 +296,7 @@ func (u *user) misbehave(ctx context.Context) {
 }
 
 // answers reports whether a reply is one to a request of this verb and id.
-func answers(r *reply, verb, id string) error {
+func answers(r *bridgeReply, verb, id string) error {
 	if got := strings.Trim(string(r.ID), `"`); r.Request != verb || got != strings.Trim(id, `"`) {
 		return fmt.Errorf("the reply is to the request %s with the id %s", r.Request, r.ID)
 	}

@@ -195,10 +195,10 @@ func (v *verdict) judgeDeeds(entries []*entry, deeds []deed) {
 		}
 		successes, denials, dead := map[*run]bool{}, 0, false
 		for _, a := range e.answers {
-			if a.reply != nil && a.success() {
+			if a.bridgeReply != nil && a.success() {
 				successes[a.session.run] = true
 			}
-			if a.reply != nil && a.denial() {
+			if a.bridgeReply != nil && a.denial() {
 				denials++
 			}
 		}

@@ -22,27 +22,27 @@ func counts(v *verdict) string {
 // TestVerdict plants every failure that the chaos is there to find, and every loss that is
 // nobody's fault.
 func TestVerdict(t *testing.T) {
-	verified := &reply{OK: true, Result: "verified"}
-	refused := &reply{Result: "refused"}
-	unknown := &reply{Result: "unknown"}
+	verified := &bridgeReply{OK: true, Result: "verified"}
+	refused := &bridgeReply{Result: "refused"}
+	unknown := &bridgeReply{Result: "unknown"}
 	for _, test := range []struct {
 		name      string
-		disturbed []span
-		plant     func(e *entry, one, two *session) []deed // two is a session of the same run
+		disturbed []disturbance
+		plant     func(e *entry, one, two *connection) []deed // two is a session of the same run
 		want      verdict
 	}{
 		{
 			name: "all well",
-			plant: func(e *entry, one, _ *session) []deed {
+			plant: func(e *entry, one, _ *connection) []deed {
 				e.deliveries = []*delivery{{one, second(0), second(0.1)}}
-				e.answers = []*answer{{session: one, at: second(1), acked: second(1), reply: verified}}
+				e.answers = []*answer{{session: one, at: second(1), acked: second(1), bridgeReply: verified}}
 				e.arrivals = 1
 				return []deed{{e.site, e.meter, e.mark, second(0.5)}}
 			},
 		},
 		{
 			name: "no reply",
-			plant: func(e *entry, one, _ *session) []deed {
+			plant: func(e *entry, one, _ *connection) []deed {
 				e.deliveries = []*delivery{{one, second(0), second(0.1)}}
 				return nil
 			},
@@ -50,10 +50,10 @@ func TestVerdict(t *testing.T) {
 		},
 		{
 			name: "one reply to two messages",
-			plant: func(e *entry, one, _ *session) []deed {
+			plant: func(e *entry, one, _ *connection) []deed {
 				e.accepted = append(e.accepted, second(0))
 				e.deliveries = []*delivery{{one, second(0), second(0.1)}, {one, second(0), second(0.1)}}
-				e.answers = []*answer{{session: one, at: second(1), acked: second(1), reply: unknown}}
+				e.answers = []*answer{{session: one, at: second(1), acked: second(1), bridgeReply: unknown}}
 				e.arrivals = 1
 				return nil
 			},
@@ -61,7 +61,7 @@ func TestVerdict(t *testing.T) {
 		},
 		{
 			name: "no reply of a bridge that was killed",
-			plant: func(e *entry, one, _ *session) []deed {
+			plant: func(e *entry, one, _ *connection) []deed {
 				one.run.killed, one.run.ended, one.ended = true, second(1), second(1)
 				e.deliveries = []*delivery{{one, second(0), second(0.1)}}
 				return nil
@@ -70,7 +70,7 @@ func TestVerdict(t *testing.T) {
 		},
 		{
 			name: "no reply of a bridge that was stopped",
-			plant: func(e *entry, one, _ *session) []deed {
+			plant: func(e *entry, one, _ *connection) []deed {
 				one.run.ended, one.ended = second(1), second(1)
 				e.deliveries = []*delivery{{one, second(0), second(0.1)}}
 				return nil
@@ -79,8 +79,8 @@ func TestVerdict(t *testing.T) {
 		},
 		{
 			name:      "no reply of a bridge that was stopped without a broker",
-			disturbed: []span{{"broker", second(0.5), second(9)}},
-			plant: func(e *entry, one, _ *session) []deed {
+			disturbed: []disturbance{{"broker", second(0.5), second(9)}},
+			plant: func(e *entry, one, _ *connection) []deed {
 				one.run.ended, one.ended = second(1), second(1)
 				e.deliveries = []*delivery{{one, second(0), second(0.1)}}
 				return nil
@@ -89,7 +89,7 @@ func TestVerdict(t *testing.T) {
 		},
 		{
 			name: "not acknowledged by the bridge",
-			plant: func(e *entry, one, _ *session) []deed {
+			plant: func(e *entry, one, _ *connection) []deed {
 				e.deliveries = []*delivery{{session: one, at: second(0)}}
 				return nil
 			},
@@ -97,7 +97,7 @@ func TestVerdict(t *testing.T) {
 		},
 		{
 			name: "not acknowledged, but the connection ended",
-			plant: func(e *entry, one, _ *session) []deed {
+			plant: func(e *entry, one, _ *connection) []deed {
 				one.ended = second(0.2)
 				e.deliveries = []*delivery{{session: one, at: second(0)}}
 				return nil
@@ -106,19 +106,19 @@ func TestVerdict(t *testing.T) {
 		},
 		{
 			name:  "not passed on by the broker",
-			plant: func(*entry, *session, *session) []deed { return nil },
+			plant: func(*entry, *connection, *connection) []deed { return nil },
 			want:  verdict{lost: make([]string, 1)},
 		},
 		{
 			name:  "not passed on, but no bridge was there",
-			plant: func(_ *entry, one, _ *session) []deed { one.subscribed = time.Time{}; return nil },
+			plant: func(_ *entry, one, _ *connection) []deed { one.subscribed = time.Time{}; return nil },
 			want:  verdict{unreached: 1},
 		},
 		{
 			name: "two replies over one connection",
-			plant: func(e *entry, one, _ *session) []deed {
+			plant: func(e *entry, one, _ *connection) []deed {
 				e.deliveries = []*delivery{{one, second(0), second(0.1)}}
-				e.answers = []*answer{{session: one, at: second(1), acked: second(1), reply: unknown}, {session: one, at: second(2), acked: second(2), reply: unknown}}
+				e.answers = []*answer{{session: one, at: second(1), acked: second(1), bridgeReply: unknown}, {session: one, at: second(2), acked: second(2), bridgeReply: unknown}}
 				e.arrivals = 2
 				return nil
 			},
@@ -126,10 +126,10 @@ func TestVerdict(t *testing.T) {
 		},
 		{
 			name: "sent again since the acknowledgement did not come",
-			plant: func(e *entry, one, two *session) []deed {
+			plant: func(e *entry, one, two *connection) []deed {
 				one.ended = second(1.5)
 				e.deliveries = []*delivery{{one, second(0), second(0.1)}}
-				e.answers = []*answer{{session: one, at: second(1), reply: unknown}, {session: two, at: second(2), acked: second(2), reply: unknown}}
+				e.answers = []*answer{{session: one, at: second(1), bridgeReply: unknown}, {session: two, at: second(2), acked: second(2), bridgeReply: unknown}}
 				e.arrivals = 2
 				return nil
 			},
@@ -137,10 +137,10 @@ func TestVerdict(t *testing.T) {
 		},
 		{
 			name: "sent again though the acknowledgement was read",
-			plant: func(e *entry, one, two *session) []deed {
+			plant: func(e *entry, one, two *connection) []deed {
 				one.ended, one.read = second(1.5), 8
 				e.deliveries = []*delivery{{one, second(0), second(0.1)}}
-				e.answers = []*answer{{session: one, at: second(1), acked: second(1), ackedAt: 7, reply: unknown}, {session: two, at: second(2), acked: second(2), reply: unknown}}
+				e.answers = []*answer{{session: one, at: second(1), acked: second(1), ackedAt: 7, bridgeReply: unknown}, {session: two, at: second(2), acked: second(2), bridgeReply: unknown}}
 				e.arrivals = 2
 				return nil
 			},
@@ -148,28 +148,28 @@ func TestVerdict(t *testing.T) {
 		},
 		{
 			name: "lost between broker and client",
-			plant: func(e *entry, one, _ *session) []deed {
+			plant: func(e *entry, one, _ *connection) []deed {
 				e.deliveries = []*delivery{{one, second(0), second(0.1)}}
-				e.answers = []*answer{{session: one, at: second(1), acked: second(1), reply: unknown}}
+				e.answers = []*answer{{session: one, at: second(1), acked: second(1), bridgeReply: unknown}}
 				return nil
 			},
 			want: verdict{lost: make([]string, 1)},
 		},
 		{
 			name:      "lost while the client was away",
-			disturbed: []span{{"anna", second(2), second(3)}},
-			plant: func(e *entry, one, _ *session) []deed {
+			disturbed: []disturbance{{"anna", second(2), second(3)}},
+			plant: func(e *entry, one, _ *connection) []deed {
 				e.deliveries = []*delivery{{one, second(0), second(0.1)}}
-				e.answers = []*answer{{session: one, at: second(1), acked: second(1), reply: unknown}}
+				e.answers = []*answer{{session: one, at: second(1), acked: second(1), bridgeReply: unknown}}
 				return nil
 			},
 			want: verdict{unheard: 1},
 		},
 		{
 			name: "carried out twice",
-			plant: func(e *entry, one, _ *session) []deed {
+			plant: func(e *entry, one, _ *connection) []deed {
 				e.deliveries = []*delivery{{one, second(0), second(0.1)}}
-				e.answers = []*answer{{session: one, at: second(1), acked: second(1), reply: verified}}
+				e.answers = []*answer{{session: one, at: second(1), acked: second(1), bridgeReply: verified}}
 				e.arrivals = 1
 				return []deed{{e.site, e.meter, e.mark, second(0.5)}, {e.site, e.meter, e.mark, second(0.7)}}
 			},
@@ -177,12 +177,12 @@ func TestVerdict(t *testing.T) {
 		},
 		{
 			name: "carried out twice by two lives of the bridge",
-			plant: func(e *entry, one, _ *session) []deed {
+			plant: func(e *entry, one, _ *connection) []deed {
 				one.run.killed, one.run.ended, one.ended = true, second(1), second(1)
-				next := &session{run: &run{number: 2}}
+				next := &connection{run: &run{number: 2}}
 				e.accepted = append(e.accepted, second(2))
 				e.deliveries = []*delivery{{one, second(0), second(0.1)}, {next, second(2), second(2)}}
-				e.answers = []*answer{{session: next, at: second(3), acked: second(3), reply: verified}}
+				e.answers = []*answer{{session: next, at: second(3), acked: second(3), bridgeReply: verified}}
 				e.arrivals = 1
 				return []deed{{e.site, e.meter, e.mark, second(0.5)}, {e.site, e.meter, e.mark, second(2.5)}}
 			},
@@ -190,9 +190,9 @@ func TestVerdict(t *testing.T) {
 		},
 		{
 			name: "carried out though nobody asked",
-			plant: func(e *entry, one, _ *session) []deed {
+			plant: func(e *entry, one, _ *connection) []deed {
 				e.deliveries = []*delivery{{one, second(0), second(0.1)}}
-				e.answers = []*answer{{session: one, at: second(1), acked: second(1), reply: unknown}}
+				e.answers = []*answer{{session: one, at: second(1), acked: second(1), bridgeReply: unknown}}
 				e.arrivals = 1
 				return []deed{{e.site, e.meter, "another mark", second(0.5)}}
 			},
@@ -200,9 +200,9 @@ func TestVerdict(t *testing.T) {
 		},
 		{
 			name: "claimed, not done",
-			plant: func(e *entry, one, _ *session) []deed {
+			plant: func(e *entry, one, _ *connection) []deed {
 				e.deliveries = []*delivery{{one, second(0), second(0.1)}}
-				e.answers = []*answer{{session: one, at: second(1), acked: second(1), reply: verified}}
+				e.answers = []*answer{{session: one, at: second(1), acked: second(1), bridgeReply: verified}}
 				e.arrivals = 1
 				return nil
 			},
@@ -210,9 +210,9 @@ func TestVerdict(t *testing.T) {
 		},
 		{
 			name: "done, yet denied",
-			plant: func(e *entry, one, _ *session) []deed {
+			plant: func(e *entry, one, _ *connection) []deed {
 				e.deliveries = []*delivery{{one, second(0), second(0.1)}}
-				e.answers = []*answer{{session: one, at: second(1), acked: second(1), reply: refused}}
+				e.answers = []*answer{{session: one, at: second(1), acked: second(1), bridgeReply: refused}}
 				e.arrivals = 1
 				return []deed{{e.site, e.meter, e.mark, second(0.5)}}
 			},
@@ -221,8 +221,8 @@ func TestVerdict(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			run := &run{number: 1, begun: second(-100)}
-			one, two := &session{run: run, subscribed: second(-90)}, &session{run: run, subscribed: second(1.6)}
-			s := &site{name: "tcp", sessions: []*session{one, two}}
+			one, two := &connection{run: run, subscribed: second(-90)}, &connection{run: run, subscribed: second(1.6)}
+			s := &site{name: "tcp", sessions: []*connection{one, two}}
 			e := &entry{
 				key: "1", site: s, user: "anna", tail: "relay/main", meter: "000000000001", mark: "relay 1A",
 				asked: second(-0.1), accepted: []time.Time{second(0)},

@@ -48,7 +48,7 @@ func (w *witness) accept() {
 		w.mu.Lock()
 		w.through = append(w.through, near, far)
 		w.mu.Unlock()
-		p := &passage{witness: w, session: &session{run: w.site.currentRun()}, requests: map[uint16]*delivery{}, places: map[uint16]int{}, replies: map[uint16]*answer{}}
+		p := &passage{witness: w, session: &connection{run: w.site.currentRun()}, requests: map[uint16]*delivery{}, places: map[uint16]int{}, replies: map[uint16]*answer{}}
 		w.site.opened(p.session)
 		var both sync.WaitGroup
 		both.Go(func() { p.pass(far, near, p.toBridge) })
@@ -102,7 +102,7 @@ func (w *witness) close() {
 // A passage is one connection through a witness.
 type passage struct {
 	*witness
-	session *session
+	session *connection
 
 	mu       sync.Mutex
 	line     bool                 // it carries the line of a DTU, and no requests

@@ -31,7 +31,7 @@ type historyReply struct {
 // An archive is a bridge on a simulated line in virtual time, whose meters have stored for
 // years.
 type archive struct {
-	*Site
+	*Setup
 	t *testing.T
 }
 

@@ -105,7 +105,7 @@ func (p *hostilePort) Close() error {
 }
 
 // hostileSite is a bridge on such a line, with one meter of this name.
-func hostileSite(t *testing.T, p *hostilePort, spoken protocol.Protocol, name, address string) *Site {
+func hostileSite(t *testing.T, p *hostilePort, spoken protocol.Protocol, name, address string) *Setup {
 	t.Helper()
 	site := NewSite(t, simulator.BusOptions{Baud: 9600}, func(_ *simulator.Bus, c *bus.Config) {
 		c.Open = func(context.Context) (bus.Port, error) {
@@ -137,7 +137,7 @@ func (r hostileReply) String() string {
 	return fmt.Sprintf("ok %t, %s %s%s, pending %t, %v, %q, %+v", r.OK, r.Result, r.Relay, r.Valve, r.Pending, r.Reasons, r.Message, r.Error)
 }
 
-func askHostile(t *testing.T, s *Site, topic, body string) (r hostileReply) {
+func askHostile(t *testing.T, s *Setup, topic, body string) (r hostileReply) {
 	t.Helper()
 	if err := json.Unmarshal(s.Ask(topic, []byte(body)), &r); err != nil {
 		t.Fatal(err)

@@ -22,9 +22,9 @@ import (
 	"dlt645-mqtt/simulator"
 )
 
-// A Site is a bridge without a broker on a simulated line. It needs nothing from
+// A Setup is a bridge without a broker on a simulated line. It needs nothing from
 // outside, so that it can live in the virtual time of testing/synctest.
-type Site struct {
+type Setup struct {
 	*bridge.Bridge
 	Bus    *bus.Bus
 	Line   *simulator.Bus
@@ -37,9 +37,9 @@ type Site struct {
 
 // NewSite runs a bridge on a simulated line until Stop is called, or the test ends.
 // change, unless nil, has the last word about the bus.
-func NewSite(t testing.TB, o simulator.BusOptions, change func(*simulator.Bus, *bus.Config)) *Site {
+func NewSite(t testing.TB, o simulator.BusOptions, change func(*simulator.Bus, *bus.Config)) *Setup {
 	t.Helper()
-	v := &Site{Line: simulator.NewBus(o)}
+	v := &Setup{Line: simulator.NewBus(o)}
 	v.Config = bus.Config{
 		Settings: bus.Settings{Baud: o.Baud, FixedWakeUps: true, WakeUps: 4},
 		Open:     func(context.Context) (bus.Port, error) { return v.Line.Port(), nil },
@@ -54,7 +54,7 @@ func NewSite(t testing.TB, o simulator.BusOptions, change func(*simulator.Bus, *
 }
 
 // Start runs a new bridge on the line, as after a restart of the program.
-func (v *Site) Start(t testing.TB) {
+func (v *Setup) Start(t testing.TB) {
 	zone := time.FixedZone("", 8*60*60) // that of the simulated meters
 	older, newer, water, grid, rail := dlt645.New(dlt645.V1997, zone), dlt645.New(dlt645.V2007, zone), cjt188.New(zone), dlt698.New(zone), modbus.Any()
 	allow := v.Allow

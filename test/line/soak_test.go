@@ -95,7 +95,7 @@ type counter interface{ Counts() simulator.Counts }
 
 // A soak is a bus under load, and the account of what came of it.
 type soak struct {
-	*Site
+	*Setup
 	t         *testing.T
 	meters    map[string]counter
 	addresses []string
@@ -190,7 +190,7 @@ func newSoak(t *testing.T, o simulator.BusOptions, change func(*simulator.Bus, *
 		s.meters[address], s.addresses = m, append(s.addresses, address)
 		s.protocols[address] = dlt698.New(time.UTC)
 	}
-	s.Site = NewSite(t, o, func(line *simulator.Bus, c *bus.Config) {
+	s.Setup = NewSite(t, o, func(line *simulator.Bus, c *bus.Config) {
 		if change != nil {
 			change(line, c)
 		}
@@ -453,7 +453,7 @@ func (s *soak) askedFor(meter string, exchange int) (at time.Time) {
 }
 
 // exchangesBefore returns how many exchanges each meter had had when a frame was sent.
-func (s *soak) exchangesBefore(sent bus.Frame) map[string]int {
+func (s *soak) exchangesBefore(sent bus.Transfer) map[string]int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	i, _ := slices.BinarySearchFunc(s.writes, sent.Time, func(w soakWrite, at time.Time) int { return w.at.Compare(at) })
@@ -634,7 +634,7 @@ func alarm698(t testing.TB, address string, number uint32) protocol.Step {
 }
 
 // spell writes frames for people.
-func spell(frames []bus.Frame) string {
+func spell(frames []bus.Transfer) string {
 	var b strings.Builder
 	for _, f := range frames {
 		direction := map[bool]string{true: "ignored", false: "received"}[f.Ignored]

@@ -2,19 +2,19 @@ package protocol
 
 import "errors"
 
-// An Outcome is what is known of a command when its step has ended.
-type Outcome uint8
+// An Ending is what is known of a command when its step has ended.
+type Ending uint8
 
-// The outcomes.
+// The endings.
 const (
-	NotSent      Outcome = iota // it was never sent
-	Acknowledged                // the meter says that it has done it
-	Refused                     // the meter says that it has not
-	Unanswered                  // no answer came: the meter may have done it or not
+	NotSent      Ending = iota // it was never sent
+	Acknowledged               // the meter says that it has done it
+	Refused                    // the meter says that it has not
+	Unanswered                 // no answer came: the meter may have done it or not
 )
 
-// OutcomeOf returns how the step of a command ended.
-func OutcomeOf(answer Answer) Outcome {
+// EndingOf returns how the step of a command ended.
+func EndingOf(answer Answer) Ending {
 	switch err := answer.Err; {
 	case err == nil:
 		return Acknowledged
@@ -27,7 +27,7 @@ func OutcomeOf(answer Answer) Outcome {
 }
 
 // MayBeDone reports whether the meter may have done what it was told.
-func (o Outcome) MayBeDone() bool { return o == Acknowledged || o == Unanswered }
+func (o Ending) MayBeDone() bool { return o == Acknowledged || o == Unanswered }
 
 // IsRefusal reports whether err is a meter's error answer.
 func IsRefusal(err error) bool {
@@ -37,7 +37,7 @@ func IsRefusal(err error) bool {
 
 // ReportWritten reports of a write that ended so what the item was read as afterwards. The function compare
 // returns the value that was read, and whether it is the one that was written; it is called only if there is one.
-func ReportWritten(item string, write Outcome, read Answer, compare func() (value *Value, same bool)) Report {
+func ReportWritten(item string, write Ending, read Answer, compare func() (value *Value, same bool)) Report {
 	if read.Err != nil {
 		return Report{Note: "What the meter has for " + item + " now could not be read: " + read.Err.Error() + "."}
 	}

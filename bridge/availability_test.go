@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"dlt645-mqtt/bridge/meters"
 )
 
 func TestAvailability(t *testing.T) {
@@ -106,8 +108,8 @@ func TestAvailabilityWithoutAPort(t *testing.T) {
 			missing time.Duration
 			want    string
 		}{
-			{portPatience / 4, "[]"},
-			{portPatience + 10*time.Second, "[offline bus_down online]"},
+			{meters.PortPatience / 4, "[]"},
+			{meters.PortPatience + 10*time.Second, "[offline bus_down online]"},
 		} {
 			p.meters(func() { p.cage.down = true })
 			if reply := p.read(`{"items":["voltage_b"],"ttl_ms":1000}`); !strings.Contains(fmt.Sprint(reply["errors"]), string(CodeBusDown)) {
@@ -166,9 +168,9 @@ func TestAvailabilityAfterAStartWithoutAPort(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() { s.loop(ctx); close(ended) }()
-		time.Sleep(3 * portPatience)
+		time.Sleep(3 * meters.PortPatience)
 		s.meters(func() { s.cage.down = false })
-		time.Sleep(3 * portPatience)
+		time.Sleep(3 * meters.PortPatience)
 		stop()
 		<-ended
 		seen := map[string]string{}
@@ -210,7 +212,7 @@ func TestProbeThatTellsNothing(t *testing.T) {
 			t.Errorf("after the start: %s", got)
 		}
 		p.meters(func() { p.cage.down, breaks = true, 3 })
-		time.Sleep(2 * portPatience)
+		time.Sleep(2 * meters.PortPatience)
 		p.meters(func() { p.cage.down = false })
 		time.Sleep(2 * time.Minute)
 		if got := fmt.Sprint(p.heard("only/availability")); got != "[offline online]" {

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"dlt645-mqtt/bridge/meters"
 )
 
 func TestLimits(t *testing.T) {
@@ -143,7 +145,7 @@ func TestUnsentCommandsFloodNoEvents(t *testing.T) {
 			for range 100 {
 				s.ask(t, message{topic: "test/request/relay/main", payload: []byte(`{"action":"trip","expires":"1999-01-01T00:00:00Z"}`)})
 			}
-			time.Sleep(refusalsInterval)
+			time.Sleep(meters.RefusalsInterval)
 		}
 		synctest.Wait()
 		got := 0

@@ -2,20 +2,8 @@ package bridge
 
 import (
 	"context"
-	"time"
 
 	"dlt645-mqtt/bridge/mqtt"
-)
-
-// What package meters counts with, as far as tests of the whole depend on it.
-const (
-	portPatience     = time.Minute
-	tablePatience    = 30 * time.Second
-	firstPause       = 30 * time.Second
-	longestPause     = 16 * time.Minute
-	refusalsOfItem   = 2
-	silencesOfItem   = 4
-	refusalsInterval = time.Second
 )
 
 // A granting broker grants every subscription.

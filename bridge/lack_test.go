@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"dlt645-mqtt/bridge/meters"
 )
 
 // TestLackingItems leaves out what a meter does not have, for a day.
@@ -23,13 +25,13 @@ func TestLackingItems(t *testing.T) {
 	}, func(p *post) {
 		time.Sleep(12 * time.Hour)
 		p.meters(func() {
-			if asked != refusalsOfItem {
-				t.Errorf("asked %d times in twelve hours, want %d", asked, refusalsOfItem)
+			if asked != meters.RefusalsOfItem {
+				t.Errorf("asked %d times in twelve hours, want %d", asked, meters.RefusalsOfItem)
 			}
 		})
 		time.Sleep(13 * time.Hour)
 		p.meters(func() {
-			if asked < refusalsOfItem+1 || asked > 2*refusalsOfItem {
+			if asked < meters.RefusalsOfItem+1 || asked > 2*meters.RefusalsOfItem {
 				t.Errorf("asked %d times in 25 hours", asked)
 			}
 		})
@@ -73,7 +75,7 @@ func TestMuteItem(t *testing.T) {
 				time.Sleep(10 * time.Minute)
 				p.heard("main/availability")
 				p.meters(func() {
-					if asked["a"] < 8 || asked["b"] < 8 || asked["mute"] < 2*silencesOfItem || asked["mute"] > 5*silencesOfItem {
+					if asked["a"] < 8 || asked["b"] < 8 || asked["mute"] < 2*meters.SilencesOfItem || asked["mute"] > 5*meters.SilencesOfItem {
 						t.Errorf("asked in ten minutes: %v", asked)
 					}
 					clear(asked)
@@ -106,7 +108,7 @@ func TestMuteBlock(t *testing.T) {
 	poll(t, "meter,item,interval\nmain,left,1m\nmain,right,1m\nmain,a,1m\n", time.Millisecond, say, func(p *post) {
 		time.Sleep(10 * time.Minute)
 		p.meters(func() {
-			if asked["pair"] < 2*silencesOfItem || asked["a"] < 6 {
+			if asked["pair"] < 2*meters.SilencesOfItem || asked["a"] < 6 {
 				t.Errorf("asked in ten minutes: %v", asked)
 			}
 			clear(asked)
@@ -126,7 +128,7 @@ func TestMuteBlock(t *testing.T) {
 func TestMuteBlockOfRequests(t *testing.T) {
 	asked, say := muteTo("pair")
 	poll(t, "meter,item,interval\nmain,a,10s\n", time.Millisecond, say, func(p *post) {
-		for range silencesOfItem {
+		for range meters.SilencesOfItem {
 			p.read("left,right")
 			time.Sleep(11 * time.Second)
 		}

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"dlt645-mqtt/bridge/meters"
 )
 
 // A post is a bridge in virtual time that polls meters that speak parrot.
@@ -182,8 +184,8 @@ func TestRoundBeginsAgain(t *testing.T) {
 			}
 			asked, deaf = nil, false
 		})
-		want := []time.Duration{firstPause, 2 * firstPause, 4 * firstPause, 8 * firstPause, 16 * firstPause, longestPause, longestPause}
-		if i := slices.Index(want, pauses[0]); i > 1 || !slices.Equal(pauses[:5], want[i:i+5]) || slices.Max(pauses) > longestPause {
+		want := []time.Duration{meters.FirstPause, 2 * meters.FirstPause, 4 * meters.FirstPause, 8 * meters.FirstPause, 16 * meters.FirstPause, meters.LongestPause, meters.LongestPause}
+		if i := slices.Index(want, pauses[0]); i > 1 || !slices.Equal(pauses[:5], want[i:i+5]) || slices.Max(pauses) > meters.LongestPause {
 			t.Errorf("asked after pauses of %v", pauses)
 		}
 		for _, step := range []struct {
@@ -331,7 +333,7 @@ func TestNothingIsReadBeforeTheTableIsKnown(t *testing.T) {
 		{"another one is sent", true, func(p *post) { p.configure(p.t, kept) }, 4 * time.Second, "current_a"},
 		{"spoilt", true, func(p *post) { p.restore([]byte("{}")) }, 4 * time.Second, "voltage_a"},
 		{"none, or it is not told", true, func(p *post) { p.keeper.Begin() }, 4 * time.Second, "voltage_a"},
-		{"no broker", true, func(*post) {}, tablePatience - time.Second, "voltage_a"},
+		{"no broker", true, func(*post) {}, meters.TablePatience - time.Second, "voltage_a"},
 		{"not allowed", false, func(*post) {}, 0, "voltage_a"},
 	} {
 		t.Run(row.name, func(t *testing.T) {

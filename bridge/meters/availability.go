@@ -19,8 +19,8 @@ type reachability struct {
 	again  time.Time // when to ask once more because a probe has told nothing; zero: not
 }
 
-// portPatience is how long the port may be missing before all meters count as offline.
-const portPatience = time.Minute
+// PortPatience is how long the port may be missing before all meters count as offline.
+const PortPatience = time.Minute
 
 // Why a meter is offline.
 const (
@@ -108,7 +108,7 @@ func (k *Keeper) refreshPresence() {
 		*port = portWatch{}
 	case port.down.IsZero():
 		port.down = now
-	case now.Sub(port.down) > portPatience:
+	case now.Sub(port.down) > PortPatience:
 		port.lost = true
 	}
 	for _, w := range k.poller.all() {

@@ -120,7 +120,7 @@ func (k *Keeper) probe(w *record) {
 		if err != nil {
 			w.mu.Lock()
 			defer w.mu.Unlock()
-			w.presence.again = time.Now().Add(firstPause)
+			w.presence.again = time.Now().Add(FirstPause)
 		}
 		return err
 	})

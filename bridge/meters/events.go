@@ -47,9 +47,9 @@ func (k *Keeper) event(w *record, kind string, at time.Time, details ...protocol
 	k.publisher.Put(mqtt.Outgoing{Kind: mqtt.Event, Topic: k.topics.ofMeter(w.Name, topicEvent), Payload: payload, ContentType: mqtt.JSON})
 }
 
-// refusalsInterval is the shortest time between two events that a command of a meter was not sent: such
+// RefusalsInterval is the shortest time between two events that a command of a meter was not sent: such
 // commands cost the bus nothing, and may come in any number.
-const refusalsInterval = time.Second
+const RefusalsInterval = time.Second
 
 // CommandRefused publishes that a command for a meter that is looked after was not carried out, for those who did
 // not wait for the reply. Of commands that were not sent it does so seldom.
@@ -71,7 +71,7 @@ func (k *Keeper) CommandUnknown(meter string, details []protocol.Member) {
 func (w *record) mayRefuse(now time.Time) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if !w.refused.IsZero() && now.Sub(w.refused) < refusalsInterval {
+	if !w.refused.IsZero() && now.Sub(w.refused) < RefusalsInterval {
 		return false
 	}
 	w.refused = now

@@ -28,11 +28,13 @@ type silence struct {
 }
 
 const (
-	refusalsOfItem = 2
+	// RefusalsOfItem is how often a meter refuses an item before it is not asked for it any more for lackMemory.
+	RefusalsOfItem = 2
 	lackMemory     = 24 * time.Hour
 
-	// Both tries of a read may get lost on a bad line, so that silence takes more to believe.
-	silencesOfItem = 4
+	// SilencesOfItem is how often a meter leaves an item unanswered before it is not asked for it any more for silenceMemory.
+	// Both tries of a read may get lost on a bad line, so that silence takes more to believe than a refusal.
+	SilencesOfItem = 4
 	silenceMemory  = time.Hour
 
 	// muteWindow is how soon after a silence a meter must be heard to have been there.
@@ -88,7 +90,7 @@ func (w *record) noteRefusal(o *Outcome) (lost []string) {
 	if o.Block != "" {
 		for _, item := range o.Items {
 			if o.Err == nil && w.points[item] != nil && isLacking(&o.Result, item) {
-				w.lacking[item] = lack{refusals: refusalsOfItem, until: o.Time.Add(lackMemory)}
+				w.lacking[item] = lack{refusals: RefusalsOfItem, until: o.Time.Add(lackMemory)}
 				lost = append(lost, item)
 			}
 		}
@@ -100,7 +102,7 @@ func (w *record) noteRefusal(o *Outcome) (lost []string) {
 		case o.Err == nil:
 			delete(w.lacking, item)
 		case refused && w.asksFor(item):
-			if l.refusals++; l.refusals >= refusalsOfItem {
+			if l.refusals++; l.refusals >= RefusalsOfItem {
 				l.until = o.Time.Add(lackMemory)
 				lost = append(lost, item)
 			}
@@ -137,7 +139,7 @@ func (w *record) noteAnswer(o *Outcome) {
 	}
 }
 
-// noteSilence returns the step to give up on, or nil: one that the meter has ignored silencesOfItem
+// noteSilence returns the step to give up on, or nil: one that the meter has ignored SilencesOfItem
 // times, though it answered another right after each.
 func (w *record) noteSilence(o *Outcome) (lost *silence) {
 	silent := errors.Is(o.Err, protocol.ErrSilent)
@@ -161,7 +163,7 @@ func (w *record) noteSilence(o *Outcome) (lost *silence) {
 	}
 	for _, item := range last.items {
 		l := w.lacking[item]
-		if l.silences++; l.silences >= silencesOfItem {
+		if l.silences++; l.silences >= SilencesOfItem {
 			lost = last
 			if last.block == "" {
 				l.until = o.Time.Add(silenceMemory)

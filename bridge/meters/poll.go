@@ -37,11 +37,11 @@ type roundKey struct {
 // atOnce in place of a multiple makes a round due.
 const atOnce = -1
 
-// A round that has not brought all begins again after firstPause, then after twice as long each
-// time until longestPause: a day is a long time to wait for the next one.
+// A round that has not brought all begins again after FirstPause, then after twice as long each
+// time until LongestPause: a day is a long time to wait for the next one.
 const (
-	firstPause   = 30 * time.Second
-	longestPause = 16 * time.Minute
+	FirstPause   = 30 * time.Second
+	LongestPause = 16 * time.Minute
 )
 
 // A round is guarded by poller.mu; its record and interval never change.
@@ -229,7 +229,7 @@ func (p *poller) roundEnded(r *round, all bool) {
 	if all {
 		r.pause = 0
 	} else {
-		r.pause = min(max(firstPause, 2*r.pause), longestPause)
+		r.pause = min(max(FirstPause, 2*r.pause), LongestPause)
 		r.again = time.Now().Add(r.pause)
 	}
 	if !all || r.turn == atOnce {
@@ -303,14 +303,14 @@ func (p *poller) recordOf(d *Directory, o *Outcome) *record {
 	return p.records[name]
 }
 
-// tablePatience is how long the rounds wait for a broker that may have kept a point table. Without one
+// TablePatience is how long the rounds wait for a broker that may have kept a point table. Without one
 // nobody hears of what they bring, but the metrics show it, and the first state is newer.
-const tablePatience = 30 * time.Second
+const TablePatience = 30 * time.Second
 
 // awaitTable waits until it is known which point table to begin with: the one that the broker has kept
 // of an earlier run, or that of the configuration, of which nothing is read if it is not in force.
 func (k *Keeper) awaitTable(ctx context.Context) {
-	timer := time.NewTimer(tablePatience)
+	timer := time.NewTimer(TablePatience)
 	defer timer.Stop()
 	select {
 	case <-k.beginning:

@@ -2,7 +2,6 @@ package simulator
 
 import (
 	"bytes"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"net/url"
@@ -12,6 +11,7 @@ import (
 
 	"dlt645-mqtt/protocol"
 	"dlt645-mqtt/protocol/cjt188"
+	"dlt645-mqtt/protocol/frametest"
 	"dlt645-mqtt/protocol/modbus"
 )
 
@@ -149,7 +149,7 @@ func TestHabits188(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		request := fromHex(t, row.request)
+		request := frametest.FromHex(row.request)
 		var sum byte
 		for _, c := range request {
 			sum += c
@@ -173,7 +173,7 @@ func TestHabits188(t *testing.T) {
 		}
 		both = append(both, m)
 	}
-	answer := NewBus(BusOptions{Devices: both}).Answer(fromHex(t, "68AAAAAAAAAAAAAAAA0303810A004916"), at)
+	answer := NewBus(BusOptions{Devices: both}).Answer(frametest.FromHex("68AAAAAAAAAAAAAAAA0303810A004916"), at)
 	if _, frame, _ := cjt188.SplitFrame(answer, true); frame != nil || len(answer) == 0 {
 		t.Errorf("two meters at once are heard as %X", answer)
 	}
@@ -229,14 +229,4 @@ func TestOpenOthersRefuses(t *testing.T) {
 			t.Errorf("%s: %v, want an error with %q", parameters, err, want)
 		}
 	}
-}
-
-// fromHex reads hex known to be good, in which spaces do not count.
-func fromHex(t *testing.T, text string) []byte {
-	t.Helper()
-	b, err := hex.DecodeString(strings.ReplaceAll(text, " ", ""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
 }

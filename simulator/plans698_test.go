@@ -11,6 +11,7 @@ import (
 
 	"dlt645-mqtt/protocol"
 	"dlt645-mqtt/protocol/dlt698"
+	"dlt645-mqtt/protocol/frametest"
 	"dlt645-mqtt/simulator"
 )
 
@@ -538,7 +539,7 @@ func TestRaw698(t *testing.T) {
 	s := newSite698(t, simulator.Meter698Options{Address: "202412345678"})
 	m := s.bus.Devices()[0].(*simulator.Meter698)
 	raw := func(frame string) ending {
-		return s.do(protocol.Request{Verb: protocol.VerbRaw, Class: protocol.ClassRead, Frame: unhex(t, frame)})
+		return s.do(protocol.Request{Verb: protocol.VerbRaw, Class: protocol.ClassRead, Frame: frametest.FromHex(frame)})
 	}
 	for _, row := range []struct {
 		name, frame string
@@ -554,7 +555,7 @@ func TestRaw698(t *testing.T) {
 		{"no frame", "68 11", "", protocol.ErrBadRequest, nil},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			plan, err := s.spoken.Plan(protocol.Request{Verb: protocol.VerbRaw, Frame: unhex(t, row.frame)}, nil)
+			plan, err := s.spoken.Plan(protocol.Request{Verb: protocol.VerbRaw, Frame: frametest.FromHex(row.frame)}, nil)
 			if !errors.Is(err, row.err) || plan.Permission != row.permission {
 				t.Fatalf("%v, wants the permission %q", err, plan.Permission)
 			}
@@ -573,16 +574,3 @@ func TestRaw698(t *testing.T) {
 }
 
 var errRefused = errors.New("refused")
-
-func unhex(t *testing.T, text string) []byte {
-	t.Helper()
-	var b []byte
-	for word := range strings.FieldsSeq(text) {
-		var c byte
-		if _, err := fmt.Sscanf(word, "%02X", &c); err != nil {
-			t.Fatal(err)
-		}
-		b = append(b, c)
-	}
-	return b
-}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"dlt645-mqtt/protocol/frametest"
 	"dlt645-mqtt/protocol/octet"
 )
 
@@ -16,7 +17,7 @@ func TestAnswers(t *testing.T) {
 	answer := answerTo(request, CurrentData, 1)
 	good := wire(ColdWater, "3312345678", 0x81, "901F01"+currentData)
 	turned := wire(ColdWater, "3312345678", 0x81, "1F9001"+currentData)
-	refusal := fromHex("68 10 78 56 34 12 33 00 00 C1 03 01 04 00 88 16")
+	refusal := frametest.FromHex("68 10 78 56 34 12 33 00 00 C1 03 01 04 00 88 16")
 	bad := slices.Clone(good)
 	bad[15]++
 	for _, row := range []struct {
@@ -27,7 +28,7 @@ func TestAnswers(t *testing.T) {
 		{"alone", good, good},
 		{"in the other order", turned, turned},
 		{"a refusal", refusal, refusal},
-		{"behind wake-up bytes and noise", slices.Concat(fromHex("FEFE6810FF68FE"), good), good},
+		{"behind wake-up bytes and noise", slices.Concat(frametest.FromHex("FEFE6810FF68FE"), good), good},
 		{"behind the echo", slices.Concat(wire(ColdWater, "3312345678", 0x01, "901F01"), good), good},
 		{"behind the answer of another", slices.Concat(wire(ColdWater, "3312345679", 0x81, "901F01"+currentData), good), good},
 		{"behind an earlier answer", slices.Concat(wire(ColdWater, "3312345678", 0x81, "901F00"+currentData), good), good},
@@ -40,10 +41,10 @@ func TestAnswers(t *testing.T) {
 		{"a refusal of another request", wire(ColdWater, "3312345678", 0xC1, "020400"), nil},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			if got := trickle(t, answer.split, row.stream); !bytes.Equal(got, row.want) {
+			if got := frametest.Trickle(t, answer.split, row.stream); !bytes.Equal(got, row.want) {
 				t.Errorf("byte by byte %X, want %X", got, row.want)
 			}
-			if got := wholly(answer.split, row.stream); !bytes.Equal(got, row.want) {
+			if got := frametest.Wholly(answer.split, row.stream); !bytes.Equal(got, row.want) {
 				t.Errorf("at once %X, want %X", got, row.want)
 			}
 		})
@@ -61,7 +62,7 @@ func TestAnswersOfAnyone(t *testing.T) {
 		{"6810010000050800008303810A009716", true},
 		{"68AAAAAAAAAAAAAAAA0303810A004916", false}, // the echo
 	} {
-		if got := trickle(t, answer.split, fromHex(row.frame)); (got != nil) != row.want {
+		if got := frametest.Trickle(t, answer.split, frametest.FromHex(row.frame)); (got != nil) != row.want {
 			t.Errorf("%s: cut %X", row.frame, got)
 		}
 	}
@@ -72,12 +73,12 @@ func TestScan(t *testing.T) {
 	var stream []byte
 	var want [][]byte
 	for _, v := range vectors(t) {
-		stream = append(stream, fromHex("6810FE")...)
-		stream = append(stream, fromHex(v.Frame)...)
-		want = append(want, octet.TrimWakeUp(fromHex(v.Frame)))
+		stream = append(stream, frametest.FromHex("6810FE")...)
+		stream = append(stream, frametest.FromHex(v.Frame)...)
+		want = append(want, octet.TrimWakeUp(frametest.FromHex(v.Frame)))
 	}
 	// A frame of DL/T 645, whose sum fits, is none.
-	stream = append(stream, fromHex("68 66 55 44 33 22 11 68 91 08 33 33 34 33 AB 89 67 45 7B 16")...)
+	stream = append(stream, frametest.FromHex("68 66 55 44 33 22 11 68 91 08 33 33 34 33 AB 89 67 45 7B 16")...)
 	var got [][]byte
 	for len(stream) > 0 {
 		advance, frame, _ := SplitFrame(stream, true)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"dlt645-mqtt/protocol/frametest"
 	"dlt645-mqtt/protocol/octet"
 )
 
@@ -13,7 +14,7 @@ import (
 func TestPublishedFrames(t *testing.T) {
 	for _, v := range vectors(t) {
 		t.Run(v.Frame, func(t *testing.T) {
-			b := fromHex(v.Frame)
+			b := frametest.FromHex(v.Frame)
 			frame, err := ParseFrame(b)
 			if err != nil {
 				t.Fatal(err)
@@ -44,7 +45,7 @@ func TestPublishedFrames(t *testing.T) {
 func TestPublishedValues(t *testing.T) {
 	for _, v := range vectors(t) {
 		t.Run(v.Frame, func(t *testing.T) {
-			d, err := Describe(fromHex(v.Frame), shanghai)
+			d, err := Describe(frametest.FromHex(v.Frame), shanghai)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -101,7 +102,7 @@ func TestParseFrameRefuses(t *testing.T) {
 		{"68100100000508000001031F9000391616", "something follows"},
 		{"68 10 44 33 22 11 00 33 78 81 16 1F 90 00 00 77 66 55 2C 00 77 66 55 2C 31 01 22 11 05 15 20 21 84 08 16", "checksum is 08H, should be 13H"},
 	} {
-		if f, err := ParseFrame(fromHex(row.frame)); err == nil || !strings.Contains(err.Error(), row.want) {
+		if f, err := ParseFrame(frametest.FromHex(row.frame)); err == nil || !strings.Contains(err.Error(), row.want) {
 			t.Errorf("%s reads as %v, %v, want an error with %q", row.frame, f, err, row.want)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/frametest"
 	"dlt645-mqtt/protocol/octet"
 )
 
@@ -16,8 +17,8 @@ import (
 func seeds(f *testing.F) (streams [][]byte) {
 	var all []byte
 	for _, v := range vectors(f) {
-		streams = append(streams, fromHex(v.Frame))
-		all = append(all, fromHex(v.Frame)...)
+		streams = append(streams, frametest.FromHex(v.Frame))
+		all = append(all, frametest.FromHex(v.Frame)...)
 	}
 	return append(streams, nil, []byte{0xFE, 0x68}, bytes.Repeat([]byte{0x68}, 300), all)
 }
@@ -26,19 +27,7 @@ func FuzzParseFrame(f *testing.F) {
 	for _, seed := range seeds(f) {
 		f.Add(seed)
 	}
-	f.Fuzz(func(t *testing.T, b []byte) {
-		frame, err := ParseFrame(b)
-		if err != nil {
-			if len(frame.Data) > 0 || frame.Control != 0 {
-				t.Errorf("%X: a frame %v with an error", b, frame)
-			}
-			return
-		}
-		got, err := frame.AppendBinary(nil)
-		if want := octet.TrimWakeUp(b); err != nil || !bytes.Equal(got, want) {
-			t.Errorf("%X: appended %X, %v", want, got, err)
-		}
-	})
+	frametest.FuzzParse(f, ParseFrame, func(frame Frame) bool { return len(frame.Data) == 0 && frame.Control == 0 }, octet.TrimWakeUp)
 }
 
 func FuzzSplitFrame(f *testing.F) {
@@ -76,7 +65,7 @@ func FuzzAnswer(f *testing.F) {
 		if !read {
 			answer = answerTo(Frame{ColdWater, a, WriteData, nil}, Valve, ser)
 		}
-		for _, token := range [][]byte{trickle(t, answer.split, stream), wholly(answer.split, stream)} {
+		for _, token := range [][]byte{frametest.Trickle(t, answer.split, stream), frametest.Wholly(answer.split, stream)} {
 			if token == nil {
 				continue
 			}
@@ -112,7 +101,7 @@ func FuzzDescribe(f *testing.F) {
 		if err != nil || !json.Valid(text) {
 			t.Errorf("%X: %s, %v", b, text, err)
 		}
-		if want := octet.TrimWakeUp(b); !bytes.Equal(fromHex(d.Hex), want) {
+		if want := octet.TrimWakeUp(b); !bytes.Equal(frametest.FromHex(d.Hex), want) {
 			t.Errorf("%X: described as %s", want, d.Hex)
 		}
 	})
@@ -122,7 +111,7 @@ func FuzzDescribe(f *testing.F) {
 // bridge knows, and never both.
 func FuzzDecode(f *testing.F) {
 	for _, v := range vectors(f) {
-		frame, _ := ParseFrame(fromHex(v.Frame))
+		frame, _ := ParseFrame(frametest.FromHex(v.Frame))
 		f.Add(uint16(CurrentData), byte(frame.Type), frame.Data[3:], byte(0))
 	}
 	f.Fuzz(func(t *testing.T, di uint16, of byte, data []byte, k byte) {

@@ -2,26 +2,16 @@ package cjt188
 
 import (
 	"bufio"
-	"bytes"
-	"encoding/hex"
 	"encoding/json"
 	"os"
-	"strings"
 	"testing"
 	"time"
+
+	"dlt645-mqtt/protocol/frametest"
 )
 
 // shanghai is the zone in which the meters of the tests keep their time.
 var shanghai = time.FixedZone("CST", 8*60*60)
-
-// fromHex reads hex known to be good, in which spaces do not count.
-func fromHex(text string) []byte {
-	b, err := hex.DecodeString(strings.ReplaceAll(text, " ", ""))
-	if err != nil {
-		panic(err)
-	}
-	return b
-}
 
 // address is an address known to be good.
 func address(text string) Address {
@@ -34,7 +24,7 @@ func address(text string) Address {
 
 // wire is a frame as it travels; the data are hex.
 func wire(t Type, from string, control Control, data string) []byte {
-	return mustAppend(Frame{t, address(from), control, fromHex(data)})
+	return mustAppend(Frame{t, address(from), control, frametest.FromHex(data)})
 }
 
 // A vector is a line of testdata/frames.jsonl: a frame that was published, and what is in it.
@@ -70,37 +60,4 @@ func vectors(t testing.TB) (all []vector) {
 		t.Fatalf("%d frames were read: %v", len(all), lines.Err())
 	}
 	return all
-}
-
-// trickle gives a stream to a split function one byte at a time, then silence.
-func trickle(t testing.TB, split bufio.SplitFunc, stream []byte) []byte {
-	t.Helper()
-	var buffer []byte
-	for i := range len(stream) + 1 {
-		atEOF := i == len(stream)
-		if !atEOF {
-			buffer = append(buffer, stream[i])
-		}
-		advance, token, err := split(buffer, atEOF)
-		if err != nil || advance < 0 || advance > len(buffer) || token != nil && advance < len(token) {
-			t.Fatalf("split %X: advance %d, token %X, %v", buffer, advance, token, err)
-		}
-		if token != nil {
-			return bytes.Clone(token)
-		}
-		buffer = buffer[advance:]
-	}
-	return nil
-}
-
-// wholly gives a split function everything at once, then silence.
-func wholly(split bufio.SplitFunc, stream []byte) []byte {
-	for _, atEOF := range []bool{false, true} {
-		advance, token, _ := split(stream, atEOF)
-		if token != nil {
-			return token
-		}
-		stream = stream[advance:]
-	}
-	return nil
 }

@@ -8,21 +8,9 @@ import (
 	"testing"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/frametest"
 	"dlt645-mqtt/protocol/octet"
 )
-
-// show writes values as "name=data unit", in one line.
-func show(values []protocol.Value) string {
-	var texts []string
-	for _, value := range values {
-		data, err := json.Marshal(value.Data)
-		if err != nil {
-			data = []byte(err.Error())
-		}
-		texts = append(texts, strings.TrimRight(fmt.Sprintf("%s=%s %s", value.Name, data, value.Unit), " "))
-	}
-	return strings.Join(texts, "; ")
-}
 
 // TestUnits holds every unit code of the standard, and the steps between those that it lists.
 func TestUnits(t *testing.T) {
@@ -93,8 +81,8 @@ func TestDecode(t *testing.T) {
 		{"unknown to the table", "0102", 0x8102, ColdWater, known{}, `8102="0102"`},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			values, err := decode(row.di, row.t, fromHex(row.data), row.k, shanghai)
-			if got := show(values); err != nil || got != row.want {
+			values, err := decode(row.di, row.t, frametest.FromHex(row.data), row.k, shanghai)
+			if got := frametest.Show(values); err != nil || got != row.want {
 				t.Errorf("got  %s, %v\nwant %s", got, err, row.want)
 			}
 		})
@@ -114,9 +102,9 @@ func TestDecodeRefuses(t *testing.T) {
 		{"no unit", "34120000 FF 00120000 2C" + clock + "0000", ColdWater, "FFH is no unit code"},
 		{"energy of water", "34120000 05 00120000 2C" + clock + "0000", ColdWater, "05H means kWh"},
 	} {
-		values, err := decode(CurrentData, row.t, fromHex(row.data), known{}, shanghai)
+		values, err := decode(CurrentData, row.t, frametest.FromHex(row.data), known{}, shanghai)
 		if !errors.Is(err, protocol.ErrGarbled) || !strings.Contains(fmt.Sprint(err), row.want) || values != nil {
-			t.Errorf("%s: %s, %v, want an error with %q", row.name, show(values), err, row.want)
+			t.Errorf("%s: %s, %v, want an error with %q", row.name, frametest.Show(values), err, row.want)
 		}
 	}
 }
@@ -128,7 +116,7 @@ func TestMoments(t *testing.T) {
 		{"00000029022420", "2024-02-29T00:00:00+08:00"},
 		{"00000029022520", ""}, {"00000031042620", ""}, {"60000001012620", ""}, {"00000001132620", ""}, {"00002401012620", ""}, {"FFFFFFFFFFFFFF", ""}, {"00000000000000", ""},
 	} {
-		got, _ := moment(fromHex(row.data), shanghai).(string)
+		got, _ := moment(frametest.FromHex(row.data), shanghai).(string)
 		if got != row.want {
 			t.Errorf("%s: %q, want %q", row.data, got, row.want)
 		}
@@ -136,7 +124,7 @@ func TestMoments(t *testing.T) {
 }
 
 func TestDescribeRefusal(t *testing.T) {
-	d, err := Describe(fromHex("68 10 78 56 34 12 33 00 00 C1 03 01 04 00 88 16"), shanghai)
+	d, err := Describe(frametest.FromHex("68 10 78 56 34 12 33 00 00 C1 03 01 04 00 88 16"), shanghai)
 	if err != nil {
 		t.Fatal(err)
 	}

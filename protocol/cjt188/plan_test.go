@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/frametest"
 	"dlt645-mqtt/protocol/octet"
 )
 
@@ -83,7 +84,7 @@ func (f *fake) answer(t testing.TB, request []byte) []byte {
 				f.valve = f.next
 			}
 		}
-		data := append(append(di.Append(nil, order), ser), fromHex(f.data[di])...)
+		data := append(append(di.Append(nil, order), ser), frametest.FromHex(f.data[di])...)
 		if di == CurrentData {
 			data = append(data, f.valve, 0)
 		}
@@ -119,54 +120,23 @@ var noon = time.Date(2026, 3, 5, 12, 30, 0, 0, shanghai)
 // last report.
 func follow(t testing.TB, plan protocol.Plan, known learner, f *fake) (values map[string]protocol.Value, failed map[string]error, report *protocol.Report, end error) {
 	t.Helper()
-	values, failed = map[string]protocol.Value{}, map[string]error{}
-	for range 30 {
-		for _, e := range plan.Errors {
-			failed[e.Item] = e.Err
+	return frametest.Follow(t, plan, func(step *protocol.Step) protocol.Answer {
+		request := step.First.Request
+		if step.First.Stamp != nil {
+			request = step.First.Stamp(noon)
 		}
-		if plan.Report != nil {
-			report = plan.Report
+		answer := protocol.Answer{Err: protocol.ErrSilent}
+		came := f.answer(t, request)
+		if len(came) > 0 {
+			answer.Err = protocol.ErrGarbled
 		}
-		var answers []protocol.Answer
-		for i := range plan.Steps {
-			step := &plan.Steps[i]
-			request := step.First.Request
-			if step.First.Stamp != nil {
-				request = step.First.Stamp(noon)
-			}
-			answer := protocol.Answer{Err: protocol.ErrSilent}
-			came := f.answer(t, request)
-			if len(came) > 0 {
-				answer.Err = protocol.ErrGarbled
-			}
-			if token := trickle(t, step.First.Answer, came); token != nil {
-				_, answer.Result, answer.Err = step.First.Take(token)
-				answer.Came = noon
-			}
-			maps.Copy(known, answer.Result.Learned)
-			for _, item := range step.Items {
-				delete(failed, item)
-				if answer.Err != nil {
-					failed[item] = answer.Err
-				}
-			}
-			if answer.Err == nil {
-				for _, value := range step.Values(answer.Result) {
-					values[value.Name] = value
-				}
-			}
-			answers = append(answers, answer)
+		if token := frametest.Trickle(t, step.First.Answer, came); token != nil {
+			_, answer.Result, answer.Err = step.First.Take(token)
+			answer.Came = noon
 		}
-		if plan.Then == nil {
-			return values, failed, report, nil
-		}
-		var err error
-		if plan, err = plan.Then(answers); err != nil {
-			return values, failed, report, err
-		}
-	}
-	t.Fatal("the plan does not end")
-	return
+		maps.Copy(known, answer.Result.Learned)
+		return answer
+	})
 }
 
 // configured is the protocol of a meter with options, as in "type=10 di=low".
@@ -479,12 +449,12 @@ func TestRaw(t *testing.T) {
 		{wire(ColdWater, "1", WriteData, "A0150100301205032620"), protocol.PermitMaintenance, protocol.ClassCommand},
 		{wire(ColdWater, "1", WriteBase, "A01601000000002C"), protocol.PermitMaintenance, protocol.ClassCommand},
 		{wire(ColdWater, "1", ReadData, "901F0155"), protocol.PermitMaintenance, protocol.ClassCommand}, // more than a read has
-		{mustAppend(Frame{ColdWater, Broadcast, WriteData, fromHex("A0150100301205032620")}), protocol.PermitBroadcast, protocol.ClassCommand},
+		{mustAppend(Frame{ColdWater, Broadcast, WriteData, frametest.FromHex("A0150100301205032620")}), protocol.PermitBroadcast, protocol.ClassCommand},
 		{wire(ColdWater, "AAAAAAAAAAAAAA", WriteData, "A0170155"), "", 0},
 		{wire(ColdWater, "1", 0x81, "901F01"), "", 0},
 		{wire(0x50, "1", ReadData, "901F01"), "", 0},
 		{wire(ColdWater, "1", ReadData, "90"), "", 0},
-		{fromHex("68100100"), "", 0},
+		{frametest.FromHex("68100100"), "", 0},
 	} {
 		plan, err := m.Plan(protocol.Request{Verb: protocol.VerbRaw, Class: protocol.ClassRead, Frame: row.frame}, nil)
 		if row.want == "" {
@@ -503,7 +473,7 @@ func TestRaw(t *testing.T) {
 	}
 	f := water1()
 	answer := f.answer(t, plan.Steps[0].First.Request)
-	token := trickle(t, plan.Steps[0].First.Answer, answer)
+	token := frametest.Trickle(t, plan.Steps[0].First.Answer, answer)
 	if _, result, err := plan.Steps[0].First.Take(token); err != nil || !bytes.Equal(result.Frame, answer) || result.Address.Text != "00000000000001" {
 		t.Errorf("%+v, %v", result, err)
 	}
@@ -524,7 +494,7 @@ func TestFind(t *testing.T) {
 			for _, f := range meters {
 				heard = append(heard, f.answer(t, step.First.Request)...)
 			}
-			if token := trickle(t, step.First.Answer, heard); token != nil {
+			if token := frametest.Trickle(t, step.First.Answer, heard); token != nil {
 				_, result, err := step.First.Take(token)
 				if err != nil {
 					t.Fatal(err)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+
+	"dlt645-mqtt/protocol/frametest"
 )
 
 func TestAnswer(t *testing.T) {
@@ -25,7 +27,7 @@ func TestAnswer(t *testing.T) {
 		want   []byte
 	}{
 		{"answer", read, answer, answer},
-		{"behind wake-up bytes", read, append(fromHex("FEFEFEFE"), answer...), answer},
+		{"behind wake-up bytes", read, append(frametest.FromHex("FEFEFEFE"), answer...), answer},
 		{"behind the echo", read, slices.Concat(request, answer), answer},
 		{"before a frame of another", read, slices.Concat(answer, request), answer},
 		{"refusal", read, refusal, refusal},
@@ -69,7 +71,7 @@ func TestAnswer(t *testing.T) {
 			if _, got, err := test.answer.split(test.stream, true); !bytes.Equal(got, test.want) || err != nil {
 				t.Errorf("all at once: got %X, %v, want %X", got, err, test.want)
 			}
-			if got := trickle(t, test.answer.split, test.stream); !bytes.Equal(got, test.want) {
+			if got := frametest.Trickle(t, test.answer.split, test.stream); !bytes.Equal(got, test.want) {
 				t.Errorf("byte by byte: got %X, want %X", got, test.want)
 			}
 		})

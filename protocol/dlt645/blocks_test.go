@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/frametest"
 )
 
 func TestInBlocks(t *testing.T) {
@@ -120,7 +121,7 @@ func TestStatusWordsInOneExchange(t *testing.T) {
 				meter.memory[diStatusBlock&^0xFF|DI(n+1)] = word
 			}
 			if test.block != "" {
-				meter.memory[diStatusBlock] = fromHex(test.block)
+				meter.memory[diStatusBlock] = frametest.FromHex(test.block)
 			}
 			p, err := New(V2007, shanghai).Plan(protocol.Request{Verb: protocol.VerbRead, Class: class, Address: meterAt("112233445566"), Items: items}, nil)
 			if err != nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/frametest"
 )
 
 // Whoever reads the clock learns what it showed, also if he did not mean to set it.
@@ -19,14 +20,14 @@ func TestReadTellsClock(t *testing.T) {
 		answer  []byte
 		want    time.Time
 	}{
-		{V2007, "clock", value(meterA, diClock, fromHex("05 00 18 06 21 11 26")...), want},
-		{V2007, "0400010C", value(meterA, diClock, fromHex("05 00 18 06 21 11 26")...), want},
-		{V2007, "clock", value(meterA, diClock, fromHex("FF FF FF FF FF FF FF")...), time.Time{}},
-		{V2007, "clock_date", value(meterA, diDate, fromHex("06 21 11 26")...), time.Time{}},
+		{V2007, "clock", value(meterA, diClock, frametest.FromHex("05 00 18 06 21 11 26")...), want},
+		{V2007, "0400010C", value(meterA, diClock, frametest.FromHex("05 00 18 06 21 11 26")...), want},
+		{V2007, "clock", value(meterA, diClock, frametest.FromHex("FF FF FF FF FF FF FF")...), time.Time{}},
+		{V2007, "clock_date", value(meterA, diDate, frametest.FromHex("06 21 11 26")...), time.Time{}},
 		{V2007, "status_3", status3(0), time.Time{}},
-		{V1997, "clock", wire(meterA, 0x81, fromHex("1FC0 06 21 11 26 05 00 18 AA")...), want},
-		{V1997, "clock", wire(meterA, 0x81, fromHex("1FC0 06 21 11 26")...), time.Time{}},
-		{V1997, "clock_time", wire(meterA, 0x81, fromHex("11C0 05 00 18")...), time.Time{}},
+		{V1997, "clock", wire(meterA, 0x81, frametest.FromHex("1FC0 06 21 11 26 05 00 18 AA")...), want},
+		{V1997, "clock", wire(meterA, 0x81, frametest.FromHex("1FC0 06 21 11 26")...), time.Time{}},
+		{V1997, "clock_time", wire(meterA, 0x81, frametest.FromHex("11C0 05 00 18")...), time.Time{}},
 	} {
 		plan, err := New(test.version, shanghai).Plan(protocol.Request{Verb: protocol.VerbRead, Address: meterAt(meterA), Items: []string{test.item}}, nil)
 		if err != nil {
@@ -193,7 +194,7 @@ func TestSyncClock(t *testing.T) {
 			p := perform(t, plan, begin, test.meter.hear(t))
 			var sent []string
 			for _, frame := range p.sent {
-				f, _ := ParseFrame(fromHex(frame))
+				f, _ := ParseFrame(frametest.FromHex(frame))
 				if f.Control.Function() == FunctionWrite || f.Control.Function() == FunctionWrite1997 {
 					frame = f.Control.String() + " " + diOf(f.Data, test.meter.version).Format(test.meter.version)
 				}
@@ -274,7 +275,7 @@ func TestSyncClockRefused(t *testing.T) {
 		kind    error
 	}{
 		{nil, protocol.ErrSilent},
-		{[][]byte{value(meterB, diClock, fromHex("00 00 25 06 21 11 26")...)}, protocol.ErrGarbled},
+		{[][]byte{value(meterB, diClock, frametest.FromHex("00 00 25 06 21 11 26")...)}, protocol.ErrGarbled},
 		{[][]byte{wire(meterB, 0xD1, 2), value(meterB, diDate, 6, 0x21, 0x11, 0x26)}, protocol.ErrSilent},
 	} {
 		p := perform(t, planned(t, V2007, protocol.VerbMaintenance, meterB, command("sync_clock")), evening, says(test.answers...))

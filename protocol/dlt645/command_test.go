@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/frametest"
 )
 
 // The two meters of these tests have the addresses of published frames.
@@ -119,7 +120,7 @@ func perform(t *testing.T, plan protocol.Plan, begin time.Time, meter counterpar
 			case e.Answer == nil:
 			default:
 				now = now.Add(answerTime)
-				cut := wholly(e.Answer, slices.Concat(request, heard)) // the echo goes before
+				cut := frametest.Wholly(e.Answer, slices.Concat(request, heard)) // the echo goes before
 				if cut == nil {
 					answer.Err = protocol.ErrSilent
 					break

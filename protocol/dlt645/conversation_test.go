@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/frametest"
 )
 
 // A script is what a line brings after each request of a conversation, in turn; the last
@@ -28,7 +29,7 @@ func (s script) run(t testing.TB, step *protocol.Step) (result protocol.Result, 
 // Whatever a meter does wrong, the error says what is wrong, shows the bytes, and who sent them.
 func TestReadGarbled(t *testing.T) {
 	part := func(control Control, di DI, v Version, data string) []byte {
-		return wire("112233445566", control, append(di.Append(nil, v), fromHex(data)...)...)
+		return wire("112233445566", control, append(di.Append(nil, v), frametest.FromHex(data)...)...)
 	}
 	record := func(control Control, data string) []byte { return part(control, 0xEF300501, V2007, data) }
 	for _, test := range []struct {
@@ -104,8 +105,8 @@ func TestReadPassesOverOtherParts(t *testing.T) {
 	step := plan(t, New(V2007, shanghai), nil, "112233445566", "EF300501").Steps[0]
 	for _, stream := range [][]byte{slices.Concat(second, third), slices.Concat(third, second), slices.Concat(third, third, second), slices.Concat(first, second)} {
 		result, _, err := script{first, stream, slices.Concat(second, third)}.run(t, &step)
-		if err != nil || show(result.Values) != `EF300501="060504030201"` {
-			t.Errorf("%X: got %s, %v", stream, show(result.Values), err)
+		if err != nil || frametest.Show(result.Values) != `EF300501="060504030201"` {
+			t.Errorf("%X: got %s, %v", stream, frametest.Show(result.Values), err)
 		}
 	}
 }
@@ -178,7 +179,7 @@ func FuzzFollowUps(f *testing.F) {
 			if seq >= len(parts) {
 				t.Fatalf("%d parts, and it asks for another", len(parts))
 			}
-			token := wholly(exchange.Answer, stream(seq))
+			token := frametest.Wholly(exchange.Answer, stream(seq))
 			if token == nil {
 				return
 			}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"dlt645-mqtt/protocol/frametest"
 )
 
 // A testCase is one line of a file in testdata. Lines that begin with # are remarks.
@@ -47,7 +49,7 @@ func cases(t testing.TB, file string) (cases []testCase) {
 // Every good frame is described as in the file, and made anew out of its parts.
 func TestDescribe(t *testing.T) {
 	for _, c := range cases(t, "frames.jsonl") {
-		description, err := Describe(fromHex(c.Frame), 0, shanghai)
+		description, err := Describe(frametest.FromHex(c.Frame), 0, shanghai)
 		if err != nil {
 			t.Errorf("%s (%s): %v", c.Frame, c.Note, err)
 			continue
@@ -59,12 +61,12 @@ func TestDescribe(t *testing.T) {
 		if !bytes.Equal(got, c.Want) {
 			t.Errorf("%s (%s):\n got %s\nwant %s", c.Frame, c.Note, got, c.Want)
 		}
-		frame, err := ParseFrame(fromHex(c.Frame))
+		frame, err := ParseFrame(frametest.FromHex(c.Frame))
 		if err != nil {
 			t.Errorf("%s: %v", c.Frame, err)
 		}
 		again, err := frame.AppendBinary(nil)
-		if err != nil || !strings.HasSuffix(c.Frame, strings.ToUpper(description.Hex)) || !bytes.Equal(again, fromHex(description.Hex)) {
+		if err != nil || !strings.HasSuffix(c.Frame, strings.ToUpper(description.Hex)) || !bytes.Equal(again, frametest.FromHex(description.Hex)) {
 			t.Errorf("%s: made anew as %X, %v", c.Frame, again, err)
 		}
 	}
@@ -73,7 +75,7 @@ func TestDescribe(t *testing.T) {
 // Every bad frame is refused, and the message says why.
 func TestDescribeBad(t *testing.T) {
 	for _, c := range cases(t, "bad-frames.jsonl") {
-		description, err := Describe(fromHex(c.Frame), 0, shanghai)
+		description, err := Describe(frametest.FromHex(c.Frame), 0, shanghai)
 		if err == nil || !strings.Contains(err.Error(), c.Error) {
 			t.Errorf("%s (%s): got %+v, %v, want an error with %q", c.Frame, c.Note, description, err, c.Error)
 		}
@@ -136,7 +138,7 @@ func TestDescribeContents(t *testing.T) {
 		{"time with a wrong digit", 0x08, "000000 01 0A 26", 0, "", "time"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			description, err := Describe(wire("1", test.control, fromHex(test.data)...), test.version, shanghai)
+			description, err := Describe(wire("1", test.control, frametest.FromHex(test.data)...), test.version, shanghai)
 			if test.err != "" {
 				if err == nil || !strings.Contains(err.Error(), test.err) {
 					t.Errorf("got %+v, %v, want an error with %q", description, err, test.err)

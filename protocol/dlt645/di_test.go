@@ -3,6 +3,8 @@ package dlt645
 import (
 	"bytes"
 	"testing"
+
+	"dlt645-mqtt/protocol/frametest"
 )
 
 func TestDI(t *testing.T) {
@@ -23,7 +25,7 @@ func TestDI(t *testing.T) {
 		if err != nil || di != test.di || di.Format(test.version) != test.text {
 			t.Errorf("ParseDI(%s) = %s, %v", test.text, di.Format(test.version), err)
 		}
-		if got := di.Append([]byte{0x11}, test.version); !bytes.Equal(got, fromHex("11"+test.wire)) {
+		if got := di.Append([]byte{0x11}, test.version); !bytes.Equal(got, frametest.FromHex("11"+test.wire)) {
 			t.Errorf("%s travels as %X, want 11 %s", test.text, got, test.wire)
 		}
 	}

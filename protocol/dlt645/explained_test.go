@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/frametest"
 )
 
 // stepsOf returns a step for each function of an edition that is answered: what goes out as a raw frame,
@@ -17,7 +18,7 @@ func stepsOf(t *testing.T, v Version) (steps []protocol.Step) {
 	m := New(v, shanghai)
 	for f := range 32 {
 		for _, data := range []string{"00010102", "0001010201", "00010102020000000100000001", "020000000100000000000000000000000000"} {
-			plan, err := m.Plan(protocol.Request{Verb: protocol.VerbRaw, Frame: wire("1", Control(f), fromHex(data)...)}, nil)
+			plan, err := m.Plan(protocol.Request{Verb: protocol.VerbRaw, Frame: wire("1", Control(f), frametest.FromHex(data)...)}, nil)
 			if err == nil {
 				steps = append(steps, plan.Steps...)
 			}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+
+	"dlt645-mqtt/protocol/frametest"
 )
 
 func TestFrame(t *testing.T) {
@@ -103,7 +105,7 @@ func TestParseFrameErrors(t *testing.T) {
 		{"checksum", "68665544332211681104333334331816", "checksum is 18H, should be 17H"},
 		{"end byte", "68665544332211681104333334331717", "end byte is 17H, should be 16H"},
 	} {
-		frame, err := ParseFrame(fromHex(test.wire))
+		frame, err := ParseFrame(frametest.FromHex(test.wire))
 		if err == nil || !strings.Contains(err.Error(), test.err) {
 			t.Errorf("%s: got %v, %v, want an error with %q", test.name, frame, err, test.err)
 		}

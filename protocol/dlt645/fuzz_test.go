@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/frametest"
 	"dlt645-mqtt/protocol/octet"
 )
 
@@ -19,11 +20,11 @@ import (
 func seeds(f *testing.F) (streams [][]byte) {
 	var all []byte
 	for _, c := range cases(f, "frames.jsonl") {
-		streams = append(streams, fromHex(c.Frame))
-		all = append(all, fromHex(c.Frame)...)
+		streams = append(streams, frametest.FromHex(c.Frame))
+		all = append(all, frametest.FromHex(c.Frame)...)
 	}
 	for _, c := range cases(f, "bad-frames.jsonl") {
-		streams = append(streams, fromHex(c.Frame))
+		streams = append(streams, frametest.FromHex(c.Frame))
 	}
 	return append(streams, nil, []byte{0xFE, 0x68}, bytes.Repeat([]byte{0x68}, 300), all[:2000])
 }
@@ -32,19 +33,7 @@ func FuzzParseFrame(f *testing.F) {
 	for _, seed := range seeds(f) {
 		f.Add(seed)
 	}
-	f.Fuzz(func(t *testing.T, b []byte) {
-		frame, err := ParseFrame(b)
-		if err != nil {
-			if len(frame.Data) > 0 || frame.Control != 0 {
-				t.Errorf("%X: a frame %v with an error", b, frame)
-			}
-			return
-		}
-		got, err := frame.AppendBinary(nil)
-		if want := octet.TrimWakeUp(b); err != nil || !bytes.Equal(got, want) {
-			t.Errorf("%X: appended %X, %v", want, got, err)
-		}
-	})
+	frametest.FuzzParse(f, ParseFrame, func(frame Frame) bool { return len(frame.Data) == 0 && frame.Control == 0 }, octet.TrimWakeUp)
 }
 
 func FuzzSplitFrame(f *testing.F) {
@@ -85,7 +74,7 @@ func FuzzAnswer(f *testing.F) {
 		case 2:
 			answer = addressAnswer(a)
 		}
-		for _, token := range [][]byte{trickle(t, answer.split, stream), wholly(answer.split, stream)} {
+		for _, token := range [][]byte{frametest.Trickle(t, answer.split, stream), frametest.Wholly(answer.split, stream)} {
 			if token == nil {
 				continue
 			}
@@ -127,7 +116,7 @@ func FuzzDescribe(f *testing.F) {
 		if err != nil || !json.Valid(text) {
 			t.Errorf("%X: %s, %v", b, text, err)
 		}
-		if want := octet.TrimWakeUp(b); !bytes.Equal(fromHex(d.Hex), want) {
+		if want := octet.TrimWakeUp(b); !bytes.Equal(frametest.FromHex(d.Hex), want) {
 			t.Errorf("%X: described as %s", want, d.Hex)
 		}
 	})
@@ -143,13 +132,13 @@ func FuzzRedact(f *testing.F) {
 			t.Fatalf("%X: %s, not two characters a byte", b, text)
 		}
 		for i, c := range b {
-			if pair := text[2*i : 2*i+2]; pair != "**" && !bytes.Equal(fromHex(pair), []byte{c}) {
+			if pair := text[2*i : 2*i+2]; pair != "**" && !bytes.Equal(frametest.FromHex(pair), []byte{c}) {
 				t.Errorf("%X: byte %d became %s", b, i, pair)
 			}
 		}
 		// Whatever stands before it, the password of a whole frame is masked, and with nothing
 		// before it that of a frame whose end was lost.
-		command := wire("112233445566", 0x1C, fromHex("02 563412 00000000 1A 00 000000010130")...)
+		command := wire("112233445566", 0x1C, frametest.FromHex("02 563412 00000000 1A 00 000000010130")...)
 		cut := command[:len(command)-int(lost)%len(command)]
 		for _, text := range []string{Redact(slices.Concat(b, command))[2*len(b):], Redact(cut)} {
 			if len(text) > 22 && !strings.HasPrefix("******", text[22:min(len(text), 28)]) {
@@ -236,7 +225,7 @@ func FuzzPlanRaw(f *testing.F) {
 		f.Add(seed, i%2 == 0)
 	}
 	f.Add(wire("1", 0x11, append([]byte{0, 0, 1, 0}, wire("1", 0x17, 0x20)...)...), false)
-	f.Add(wire("AAAAAAAA0001", 0x1C, fromHex("02 563412 00000000 1A00 000000010130")...), false)
+	f.Add(wire("AAAAAAAA0001", 0x1C, frametest.FromHex("02 563412 00000000 1A00 000000010130")...), false)
 	f.Fuzz(func(t *testing.T, b []byte, old bool) {
 		m := New(V2007, time.UTC)
 		if old {
@@ -273,7 +262,7 @@ func FuzzPlanRaw(f *testing.F) {
 			t.Errorf("%X takes a password to many meters", sent)
 		}
 		if plan.Level != "" {
-			digits := fromHex(plan.Level[2:])
+			digits := frametest.FromHex(plan.Level[2:])
 			slices.Reverse(digits)
 			if shown := Redact(sent); !strings.Contains(shown, "******") && bytes.Contains(frame.Data, digits) {
 				t.Errorf("%X is shown as %s", sent, shown)

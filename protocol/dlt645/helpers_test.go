@@ -1,16 +1,11 @@
 package dlt645
 
 import (
-	"bufio"
-	"bytes"
-	"encoding/hex"
-	"encoding/json"
-	"fmt"
-	"strings"
 	"testing"
 	"time"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/frametest"
 )
 
 var editions = []Version{V2007, V1997}
@@ -43,15 +38,6 @@ func meterAt(text string) protocol.Address {
 	return protocol.Address{MeterKey: protocol.MeterKey{Family: familyName, Text: text}}
 }
 
-// fromHex reads hex known to be good, in which spaces do not count.
-func fromHex(text string) []byte {
-	b, err := hex.DecodeString(strings.ReplaceAll(text, " ", ""))
-	if err != nil {
-		panic(err)
-	}
-	return b
-}
-
 // wire is a frame as it travels.
 func wire(from string, control Control, data ...byte) []byte {
 	return mustAppend(Frame{address(from), control, data})
@@ -81,19 +67,6 @@ func find(t testing.TB, v Version, name string) Item {
 	return item
 }
 
-// show writes values as "name=data unit", in one line.
-func show(values []protocol.Value) string {
-	var texts []string
-	for _, value := range values {
-		data, err := json.Marshal(value.Data)
-		if err != nil {
-			data = []byte(err.Error())
-		}
-		texts = append(texts, strings.TrimRight(fmt.Sprintf("%s=%s %s", value.Name, data, value.Unit), " "))
-	}
-	return strings.Join(texts, "; ")
-}
-
 // plan plans a read.
 func plan(t testing.TB, m *Meters, known protocol.Known, address string, items ...string) protocol.Plan {
 	t.Helper()
@@ -113,7 +86,7 @@ func converse(t testing.TB, step *protocol.Step, hear func(request []byte) []byt
 	t.Helper()
 	exchange := &step.First
 	for range 1 + maximumParts {
-		token := trickle(t, exchange.Answer, hear(exchange.Request))
+		token := frametest.Trickle(t, exchange.Answer, hear(exchange.Request))
 		switch {
 		case token == nil && exchange == &step.First:
 			return protocol.Result{}, protocol.ErrSilent
@@ -128,37 +101,4 @@ func converse(t testing.TB, step *protocol.Step, hear func(request []byte) []byt
 	}
 	t.Fatalf("the conversation goes on after %d requests", 1+maximumParts)
 	return protocol.Result{}, nil
-}
-
-// trickle gives a stream to a split function one byte at a time, then silence.
-func trickle(t testing.TB, split bufio.SplitFunc, stream []byte) []byte {
-	t.Helper()
-	var buffer []byte
-	for i := range len(stream) + 1 {
-		atEOF := i == len(stream)
-		if !atEOF {
-			buffer = append(buffer, stream[i])
-		}
-		advance, token, err := split(buffer, atEOF)
-		if err != nil || advance < 0 || advance > len(buffer) || token != nil && advance < len(token) {
-			t.Fatalf("split %X: advance %d, token %X, %v", buffer, advance, token, err)
-		}
-		if token != nil {
-			return bytes.Clone(token)
-		}
-		buffer = buffer[advance:]
-	}
-	return nil
-}
-
-// wholly gives a split function everything at once, then silence.
-func wholly(split bufio.SplitFunc, stream []byte) []byte {
-	for _, atEOF := range []bool{false, true} {
-		advance, token, _ := split(stream, atEOF)
-		if token != nil {
-			return token
-		}
-		stream = stream[advance:]
-	}
-	return nil
 }

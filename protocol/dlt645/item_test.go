@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/frametest"
 )
 
 type reading struct {
@@ -19,14 +20,14 @@ type reading struct {
 // TestItem goes both ways. Most of the data are of real meters.
 func TestItem(t *testing.T) {
 	for _, test := range readings {
-		item, data := lookup(t, test.version, test.di), fromHex(test.data)
+		item, data := lookup(t, test.version, test.di), frametest.FromHex(test.data)
 		values, err := item.Decode(data, shanghai)
-		if err != nil || show(values) != test.want {
-			t.Errorf("%s of %s = %s, %v, want %s", test.di, test.data, show(values), err, test.want)
+		if err != nil || frametest.Show(values) != test.want {
+			t.Errorf("%s of %s = %s, %v, want %s", test.di, test.data, frametest.Show(values), err, test.want)
 			continue
 		}
 		if again, err := item.Append(nil, encodable(values), shanghai); err != nil || !bytes.Equal(again, data) {
-			t.Errorf("%s encodes %s as %X, %v, want %s", test.di, show(values), again, err, test.data)
+			t.Errorf("%s encodes %s as %X, %v, want %s", test.di, frametest.Show(values), again, err, test.data)
 		}
 	}
 }
@@ -45,9 +46,9 @@ func encodable(values []protocol.Value) map[string]any {
 // TestItemDecodes goes one way only: there are other spellings of the same values.
 func TestItemDecodes(t *testing.T) {
 	for _, test := range otherReadings {
-		values, err := lookup(t, test.version, test.di).Decode(fromHex(test.data), shanghai)
-		if err != nil || show(values) != test.want {
-			t.Errorf("%s of %s = %s, %v, want %s", test.di, test.data, show(values), err, test.want)
+		values, err := lookup(t, test.version, test.di).Decode(frametest.FromHex(test.data), shanghai)
+		if err != nil || frametest.Show(values) != test.want {
+			t.Errorf("%s of %s = %s, %v, want %s", test.di, test.data, frametest.Show(values), err, test.want)
 		}
 	}
 }
@@ -163,7 +164,7 @@ var otherReadings = []reading{
 // shortReport is the report word without anything to report.
 var shortReport = func() string {
 	values := []protocol.Value{{Name: "active_report_status", Data: strings.Repeat("0", 24)}}
-	return show(appendFlags(values, "active_report_status", make([]byte, reportSize), false))
+	return frametest.Show(appendFlags(values, "active_report_status", make([]byte, reportSize), false))
 }()
 
 func TestOnly(t *testing.T) {
@@ -185,9 +186,9 @@ func TestOnly(t *testing.T) {
 		{"active_report_status_counts", "00 80 00 00 00 00 00 00 00 00 00 00 AA 01 AA", "active_report_status_counts=[1]"},
 	}
 	for _, test := range tests {
-		values, err := find(t, V2007, test.name).Decode(fromHex(test.data), shanghai)
-		if err != nil || show(values) != test.want {
-			t.Errorf("%s of %s = %s, %v, want %s", test.name, test.data, show(values), err, test.want)
+		values, err := find(t, V2007, test.name).Decode(frametest.FromHex(test.data), shanghai)
+		if err != nil || frametest.Show(values) != test.want {
+			t.Errorf("%s of %s = %s, %v, want %s", test.name, test.data, frametest.Show(values), err, test.want)
 		}
 	}
 }
@@ -210,7 +211,7 @@ func TestStatusBlock(t *testing.T) {
 		{"01 00", "0001"},
 	}
 	for _, test := range tests {
-		values, err := find(t, V2007, "status_block").Decode(fromHex(test.data), shanghai)
+		values, err := find(t, V2007, "status_block").Decode(frametest.FromHex(test.data), shanghai)
 		var got []string
 		for _, value := range values {
 			if text, ok := value.Data.(string); ok && !strings.Contains(value.Name, ".") {
@@ -259,9 +260,9 @@ func TestItemRefusesData(t *testing.T) {
 		{V1997, "90FF", "", "no data"},
 	}
 	for _, test := range tests {
-		values, err := lookup(t, test.version, test.di).Decode(fromHex(test.data), shanghai)
+		values, err := lookup(t, test.version, test.di).Decode(frametest.FromHex(test.data), shanghai)
 		if values != nil || !errors.Is(err, protocol.ErrGarbled) || !strings.Contains(err.Error(), test.want) {
-			t.Errorf("%s of %s = %s, %v, want an error with %q", test.di, test.data, show(values), err, test.want)
+			t.Errorf("%s of %s = %s, %v, want an error with %q", test.di, test.data, frametest.Show(values), err, test.want)
 		}
 	}
 }
@@ -284,7 +285,7 @@ func TestAppendValue(t *testing.T) {
 	}
 	for _, test := range tests {
 		got, err := find(t, V2007, test.name).appendValue(nil, test.value, shanghai)
-		if err != nil || !bytes.Equal(got, fromHex(test.want)) {
+		if err != nil || !bytes.Equal(got, frametest.FromHex(test.want)) {
 			t.Errorf("%s encodes %v as %X, %v, want %s", test.name, test.value, got, err, test.want)
 		}
 	}
@@ -304,7 +305,7 @@ func TestAppendMoment(t *testing.T) {
 		{true, ""},
 	} {
 		got, err := find(t, V1997, "clock").appendValue(nil, test.value, shanghai)
-		if test.want == "" && !errors.Is(err, protocol.ErrBadRequest) || !bytes.Equal(got, fromHex(test.want)) {
+		if test.want == "" && !errors.Is(err, protocol.ErrBadRequest) || !bytes.Equal(got, frametest.FromHex(test.want)) {
 			t.Errorf("clock encodes %v as %X, %v, want %s", test.value, got, err, test.want)
 		}
 	}
@@ -321,11 +322,11 @@ func TestTextIsPrintable(t *testing.T) {
 		return data
 	}
 	if values, err := item.Decode(text(`a "quoted" {name}, \x1b`), shanghai); err != nil || values[0].Data != `a "quoted" {name}, \x1b` {
-		t.Errorf("got %s, %v", show(values), err)
+		t.Errorf("got %s, %v", frametest.Show(values), err)
 	}
 	for _, hostile := range []string{"\x1b[2J", "two\nlines", "\x7f", "\x9b31m", "\xe2\x80\xae", "a\x00b"} {
 		if values, err := item.Decode(text(hostile), shanghai); !errors.Is(err, protocol.ErrGarbled) {
-			t.Errorf("%q: got %s, %v", hostile, show(values), err)
+			t.Errorf("%q: got %s, %v", hostile, frametest.Show(values), err)
 		}
 	}
 }
@@ -386,9 +387,9 @@ func FuzzItemDecode(f *testing.F) {
 		if err != nil {
 			f.Fatal(err)
 		}
-		f.Add(uint32(di), test.version == V1997, fromHex(test.data))
+		f.Add(uint32(di), test.version == V1997, frametest.FromHex(test.data))
 	}
-	f.Add(uint32(0x06000002), false, fromHex(loadBlock))
+	f.Add(uint32(0x06000002), false, frametest.FromHex(loadBlock))
 	f.Fuzz(func(t *testing.T, di uint32, old bool, data []byte) {
 		v := V2007
 		if old {
@@ -401,7 +402,7 @@ func FuzzItemDecode(f *testing.F) {
 		values, err := item.Decode(data, shanghai)
 		if err != nil {
 			if !errors.Is(err, protocol.ErrGarbled) || values != nil {
-				t.Fatalf("%s of %X: %v with %s", item.Name, data, err, show(values))
+				t.Fatalf("%s of %X: %v with %s", item.Name, data, err, frametest.Show(values))
 			}
 			return
 		}
@@ -420,11 +421,11 @@ func FuzzItemDecode(f *testing.F) {
 		// What was read can be encoded, and is then read as the same values.
 		again, err := item.Append(nil, encodable(values), shanghai)
 		if err != nil {
-			t.Fatalf("%s of %X brings %s, which it does not take: %v", item.Name, data, show(values), err)
+			t.Fatalf("%s of %X brings %s, which it does not take: %v", item.Name, data, frametest.Show(values), err)
 		}
 		reread, err := item.Decode(again, shanghai)
 		if err != nil || !holds(encodable(reread), encodable(values)) {
-			t.Fatalf("%s of %X brings %s; that is encoded %X and brings %s, %v", item.Name, data, show(values), again, show(reread), err)
+			t.Fatalf("%s of %X brings %s; that is encoded %X and brings %s, %v", item.Name, data, frametest.Show(values), again, frametest.Show(reread), err)
 		}
 	})
 }
@@ -453,7 +454,7 @@ func BenchmarkItemDecode(b *testing.B) {
 				"forward_active_energy_block": "94 14 02 00 04 53 00 00 74 53 00 00 03 54 00 00 11 54 00 00",
 				"forward_active_demand":       "56 34 12 30 15 01 08 23", "clock_time": "00 00 18", "status_3": "10 00",
 			}[name]
-			raw := fromHex(data)
+			raw := frametest.FromHex(data)
 			b.ReportAllocs()
 			n := 0
 			for b.Loop() {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/frametest"
 )
 
 // loadBlock is one block with the classes 1 and 4.
@@ -33,17 +34,17 @@ func TestLoadRecord(t *testing.T) {
 	item := find(t, V2007, "load_record_latest")
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			data := fromHex(test.data)
+			data := frametest.FromHex(test.data)
 			values, err := item.Decode(data, shanghai)
-			if err != nil || show(values) != "load_record_latest="+test.want {
-				t.Fatalf("got %s, %v, want %s", show(values), err, test.want)
+			if err != nil || frametest.Show(values) != "load_record_latest="+test.want {
+				t.Fatalf("got %s, %v, want %s", frametest.Show(values), err, test.want)
 			}
 			if strings.HasPrefix(test.data, "E0") {
 				return
 			}
 			again, err := item.Append(nil, encodable(values), shanghai)
 			if err != nil || !bytes.Equal(again, data) {
-				t.Errorf("%s is encoded %X, %v, want %s", show(values), again, err, test.data)
+				t.Errorf("%s is encoded %X, %v, want %s", frametest.Show(values), again, err, test.data)
 			}
 		})
 	}
@@ -63,9 +64,9 @@ func TestLoadRecordRefusesData(t *testing.T) {
 		{"A0 A0 0D 30 08 15 06 24 01 22 AA AA AA AA AA AA E3 E5", "class 1 of a load-record block is not closed"},
 	}
 	for _, test := range tests {
-		values, err := find(t, V2007, "load_record_latest").Decode(fromHex(test.data), shanghai)
+		values, err := find(t, V2007, "load_record_latest").Decode(frametest.FromHex(test.data), shanghai)
 		if values != nil || !errors.Is(err, protocol.ErrGarbled) || !strings.Contains(err.Error(), test.want) {
-			t.Errorf("%s is %s, %v, want an error with %q", test.data, show(values), err, test.want)
+			t.Errorf("%s is %s, %v, want an error with %q", test.data, frametest.Show(values), err, test.want)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/frametest"
 )
 
 func TestMaintenanceFrames(t *testing.T) {
@@ -49,21 +50,21 @@ func TestMaintenanceFrames(t *testing.T) {
 				t.Errorf("%+v, want password %q", plan, test.password)
 			}
 			control, data, _ := strings.Cut(test.answer, " ")
-			answer := wire(meterB, Control(fromHex(control)[0]), fromHex(data)...)
+			answer := wire(meterB, Control(frametest.FromHex(control)[0]), frametest.FromHex(data)...)
 			p := perform(t, plan, time.Unix(1e9, 0), says(answer))
 			p.expect(t, test.frame)
 			if p.ending != protocol.Acknowledged || p.err != nil || p.steps[0].Class != protocol.ClassCommand {
 				t.Errorf("ended %d, %v, class %d", p.ending, p.err, p.steps[0].Class)
 			}
 			if test.password != "" {
-				for _, frame := range [][]byte{fromHex(p.sent[0]), answer} {
+				for _, frame := range [][]byte{frametest.FromHex(p.sent[0]), answer} {
 					if text := Redact(frame); strings.Contains(text, "456789") || strings.Contains(text, "987654") {
 						t.Errorf("%s shows a password", text)
 					}
 				}
 			}
 
-			refusal := perform(t, plan, time.Unix(1e9, 0), says(wire(meterB, Control(fromHex(control)[0])|refused, 4)))
+			refusal := perform(t, plan, time.Unix(1e9, 0), says(wire(meterB, Control(frametest.FromHex(control)[0])|refused, 4)))
 			if refusal.ending != protocol.Refused || refusal.err != nil || refusal.report != nil || len(refusal.sent) != 1 {
 				t.Errorf("refused: ended %d, %v, %s after %v", refusal.ending, refusal.err, summary(refusal.report), refusal.sent)
 			}
@@ -72,7 +73,7 @@ func TestMaintenanceFrames(t *testing.T) {
 				t.Errorf("unanswered: ended %d, %v after %v", silence.ending, silence.err, silence.sent)
 			}
 			// The answers of others, and to other functions.
-			for _, other := range [][]byte{wire(meterA, Control(fromHex(control)[0]), fromHex(data)...), wire(meterB, 0x94), wire(meterB, 0xD1, 2)} {
+			for _, other := range [][]byte{wire(meterA, Control(frametest.FromHex(control)[0]), frametest.FromHex(data)...), wire(meterB, 0x94), wire(meterB, 0xD1, 2)} {
 				if got := perform(t, plan, time.Unix(1e9, 0), says(other)); got.ending != protocol.Unanswered {
 					t.Errorf("%X ended it %d", other, got.ending)
 				}

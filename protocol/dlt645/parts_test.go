@@ -7,14 +7,15 @@ import (
 	"testing"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/frametest"
 )
 
 // TestPartsOfABlock reads blocks as such from meters that do not have them. What they have of the parts
 // is read, and what they lack is missing as in a block; the block itself is no error then.
 func TestPartsOfABlock(t *testing.T) {
 	freeze := map[DI][]byte{
-		0x05010001: fromHex("30 15 28 11 26"),
-		0x05010101: fromHex("33 09 00 00"),
+		0x05010001: frametest.FromHex("30 15 28 11 26"),
+		0x05010101: frametest.FromHex("33 09 00 00"),
 	}
 	frozen := map[string]string{"instantaneous_freeze_time_1": `"2026-11-28T15:30:00+08:00"`, "instantaneous_freeze_forward_active_energy_block_1": "", "instantaneous_freeze_forward_active_energy_1": "9.33"}
 	delete(frozen, "instantaneous_freeze_forward_active_energy_block_1")

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/frametest"
 )
 
 func decimal(t testing.TB, text string) protocol.Decimal {
@@ -83,7 +84,7 @@ func TestPicture(t *testing.T) {
 	}
 	for _, test := range tests {
 		p := mustPicture(t, test.picture)
-		data := fromHex(test.data)
+		data := frametest.FromHex(test.data)
 		if p.Size() != len(data) || p.String() != test.picture {
 			t.Errorf("%s is %q of %d bytes, want %d", test.picture, p, p.Size(), len(data))
 		}
@@ -113,7 +114,7 @@ func TestPictureDecodesToNothing(t *testing.T) {
 		{"ASCII:4", "41 30 2E 00", ".0A"},
 	}
 	for _, test := range tests {
-		got, err := mustPicture(t, test.picture).Decode(fromHex(test.data), shanghai)
+		got, err := mustPicture(t, test.picture).Decode(frametest.FromHex(test.data), shanghai)
 		if err != nil || !reflect.DeepEqual(got, test.want) {
 			t.Errorf("%s of %s = %v, %v, want %v", test.picture, test.data, got, err, test.want)
 		}
@@ -143,7 +144,7 @@ func TestPictureRefusesData(t *testing.T) {
 		{"ASCII:2", "C1 41", "byte 1 of 2 is C1H"},
 	}
 	for _, test := range tests {
-		got, err := mustPicture(t, test.picture).Decode(fromHex(test.data), shanghai)
+		got, err := mustPicture(t, test.picture).Decode(frametest.FromHex(test.data), shanghai)
 		if !errors.Is(err, protocol.ErrGarbled) || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s of %s = %v, %v, want an error with %q", test.picture, test.data, got, err, test.want)
 		}
@@ -170,7 +171,7 @@ func TestPictureTakes(t *testing.T) {
 	}
 	for _, test := range tests {
 		got, err := mustPicture(t, test.picture).Append(nil, test.value, shanghai)
-		if err != nil || !bytes.Equal(got, fromHex(test.want)) {
+		if err != nil || !bytes.Equal(got, frametest.FromHex(test.want)) {
 			t.Errorf("%s encodes %v as %X, %v, want %s", test.picture, test.value, got, err, test.want)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/frametest"
 )
 
 // TestRatios holds by which ratio of transformers items go, and that parameters go by none.
@@ -67,7 +68,7 @@ func TestPrimary(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		result, err := converse(t, &plan.Steps[0], func([]byte) []byte { return wire("1", 0x91, fromHex(row.data)...) })
+		result, err := converse(t, &plan.Steps[0], func([]byte) []byte { return wire("1", 0x91, frametest.FromHex(row.data)...) })
 		text, _ := json.Marshal(result.Values)
 		if err != nil || string(text) != row.want {
 			t.Errorf("%s: %s, %v, want %s", row.item, text, err, row.want)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/frametest"
 )
 
 func TestPlanRaw(t *testing.T) {
@@ -138,7 +139,7 @@ func TestPlanRaw(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			plan, err := New(V2007, time.UTC).Plan(protocol.Request{
-				Verb: protocol.VerbRaw, Class: protocol.ClassRead, Frame: append(fromHex("FEFEFEFE"), test.request...),
+				Verb: protocol.VerbRaw, Class: protocol.ClassRead, Frame: append(frametest.FromHex("FEFEFEFE"), test.request...),
 			}, nil)
 			if err != nil {
 				t.Fatal(err)
@@ -161,7 +162,7 @@ func TestPlanRaw(t *testing.T) {
 				return
 			}
 			for _, answer := range test.answers {
-				got := trickle(t, exchange.Answer, slices.Concat(test.request, answer))
+				got := frametest.Trickle(t, exchange.Answer, slices.Concat(test.request, answer))
 				if !bytes.Equal(got, answer) {
 					t.Errorf("cut %X, want %X", got, answer)
 					continue
@@ -177,7 +178,7 @@ func TestPlanRaw(t *testing.T) {
 				}
 			}
 			for _, other := range test.others {
-				if got := trickle(t, exchange.Answer, slices.Concat(test.request, other)); got != nil {
+				if got := frametest.Trickle(t, exchange.Answer, slices.Concat(test.request, other)); got != nil {
 					t.Errorf("cut %X out of %X, want nothing", got, other)
 				}
 			}
@@ -205,17 +206,17 @@ func TestPlanRawErrors(t *testing.T) {
 		err   string
 	}{
 		{"nothing", nil, "no frame"},
-		{"checksum", fromHex("68665544332211681104333334331816"), "checksum is 18H, should be 17H"},
+		{"checksum", frametest.FromHex("68665544332211681104333334331816"), "checksum is 18H, should be 17H"},
 		{"an answer", wire("1", 0x91, 0, 0, 1, 0), "91H is none of a request"},
 		{"a relay command in disguise", wire("1", 0x3C), "3CH is none of a request"},
 		{"read without identifier", wire("1", 0x11, 0, 0, 1), "at least 4 bytes of data, the frame has 3"},
 		{"follow-up without SEQ", wire("1", 0x12, 0, 0, 1, 0), "at least 5"},
-		{"relay of all meters", wire("999999999999", 0x1C, fromHex("02 563412 00000000 1A00 000000010130")...), "999999999999; function 1CH goes to one meter"},
-		{"relay of whoever is there", wire("AAAAAAAAAAAA", 0x1C, fromHex("02 563412 00000000 1A00 000000010130")...), "AAAAAAAAAAAA; function 1CH goes to one meter"},
-		{"relay of some", wire("AAAAAAAA0001", 0x1C, fromHex("02 563412 00000000 1A00 000000010130")...), "AAAAAAAA0001; function 1CH goes to one meter"},
+		{"relay of all meters", wire("999999999999", 0x1C, frametest.FromHex("02 563412 00000000 1A00 000000010130")...), "999999999999; function 1CH goes to one meter"},
+		{"relay of whoever is there", wire("AAAAAAAAAAAA", 0x1C, frametest.FromHex("02 563412 00000000 1A00 000000010130")...), "AAAAAAAAAAAA; function 1CH goes to one meter"},
+		{"relay of some", wire("AAAAAAAA0001", 0x1C, frametest.FromHex("02 563412 00000000 1A00 000000010130")...), "AAAAAAAA0001; function 1CH goes to one meter"},
 		{"freeze of whoever is there", wire("AAAAAAAAAAAA", 0x16, 0x99, 0x99, 0x99, 0x99), "function 16H goes to one meter"},
 		{"new address for all", wire("999999999999", 0x15, 1, 0, 0, 0, 0, 0), "function 15H goes to one meter"},
-		{"write to all of 1997", wire("999999999999", 0x04, fromHex("10C0 03 563412 06150624")...), "function 04H goes to one meter"},
+		{"write to all of 1997", wire("999999999999", 0x04, frametest.FromHex("10C0 03 563412 06150624")...), "function 04H goes to one meter"},
 		{"new address too short", wire("1", 0x15, 0, 0, 1, 0), "at least 6"},
 	} {
 		_, err := New(V2007, time.UTC).Plan(protocol.Request{Verb: protocol.VerbRaw, Frame: test.frame}, nil)
@@ -230,22 +231,22 @@ func TestPlanRawPassword(t *testing.T) {
 		frame []byte
 		want  string
 	}{
-		{wire("1", 0x14, fromHex("03010004 04 563412 00000000 15")...), "04"},
-		{wire("1", 0x18, fromHex("050C0004 02 563412 04 214365")...), "02"},
-		{wire("1", 0x19, fromHex("04 563412 00000000")...), "04"},
-		{wire("1", 0x1A, fromHex("02 563412 00000000")...), "02"},
-		{wire("1", 0x1B, fromHex("02 563412 00000000 FFFFFFFF")...), "02"},
-		{wire("1", 0x1C, fromHex("02 563412 00000000 1A00 000000010130")...), "02"},
-		{wire("1", 0x04, fromHex("10C0 03 563412 06150624")...), "03"},
-		{wire("1", 0x0F, fromHex("02 563412 02 214365")...), "02"},
-		{wire("1", 0x10, fromHex("04 563412")...), "04"},
+		{wire("1", 0x14, frametest.FromHex("03010004 04 563412 00000000 15")...), "04"},
+		{wire("1", 0x18, frametest.FromHex("050C0004 02 563412 04 214365")...), "02"},
+		{wire("1", 0x19, frametest.FromHex("04 563412 00000000")...), "04"},
+		{wire("1", 0x1A, frametest.FromHex("02 563412 00000000")...), "02"},
+		{wire("1", 0x1B, frametest.FromHex("02 563412 00000000 FFFFFFFF")...), "02"},
+		{wire("1", 0x1C, frametest.FromHex("02 563412 00000000 1A00 000000010130")...), "02"},
+		{wire("1", 0x04, frametest.FromHex("10C0 03 563412 06150624")...), "03"},
+		{wire("1", 0x0F, frametest.FromHex("02 563412 02 214365")...), "02"},
+		{wire("1", 0x10, frametest.FromHex("04 563412")...), "04"},
 		// No passwords: the marks of the security module, other functions, frames too short for one.
-		{wire("1", 0x1C, append(fromHex("98 000000 00000000"), make([]byte, 20)...)...), ""},
-		{wire("1", 0x14, fromHex("03010004 99 000000 00000000 15 11223344")...), ""},
-		{wire("1", 0x1C, append(fromHex("96 000000 00000000"), make([]byte, 20)...)...), ""},
-		{wire("1", 0x1C, fromHex("02 5634")...), ""},
-		{wire("1", 0x11, fromHex("00000100")...), ""},
-		{wire("1", 0x16, fromHex("99999999")...), ""},
+		{wire("1", 0x1C, append(frametest.FromHex("98 000000 00000000"), make([]byte, 20)...)...), ""},
+		{wire("1", 0x14, frametest.FromHex("03010004 99 000000 00000000 15 11223344")...), ""},
+		{wire("1", 0x1C, append(frametest.FromHex("96 000000 00000000"), make([]byte, 20)...)...), ""},
+		{wire("1", 0x1C, frametest.FromHex("02 5634")...), ""},
+		{wire("1", 0x11, frametest.FromHex("00000100")...), ""},
+		{wire("1", 0x16, frametest.FromHex("99999999")...), ""},
 	} {
 		plan, err := New(V2007, time.UTC).Plan(protocol.Request{Verb: protocol.VerbRaw, Frame: test.frame}, nil)
 		if err != nil || plan.Level != test.want {

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/frametest"
 )
 
 // A testMeter answers reads out of its memory, which holds data in wire order.
@@ -186,7 +187,7 @@ func TestRead(t *testing.T) {
 	m := New(V2007, shanghai)
 	p := plan(t, m, nil, "112233445566", "forward_active_energy")
 	step := p.Steps[0]
-	want := fromHex("68 665544332211 68 11 04 33333433 17 16")
+	want := frametest.FromHex("68 665544332211 68 11 04 33333433 17 16")
 	if !bytes.Equal(step.First.Request, want) || step.Key != string(want) || !step.Repeatable || step.Class != protocol.ClassRead ||
 		step.Kind != protocol.KindValue || step.Meter.Text != "112233445566" || p.Address.Text != "112233445566" || step.Block != "" || p.Then != nil {
 		t.Errorf("got %+v", p)

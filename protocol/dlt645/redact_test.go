@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"dlt645-mqtt/protocol/frametest"
 	"dlt645-mqtt/protocol/octet"
 )
 
@@ -39,8 +40,8 @@ func TestRedact(t *testing.T) {
 		{"a password read 1997", wireHex(0x81, "12C2 00654321"), "81 06 45F5 ********"},
 		{"too short for a password", wireHex(0x1C, "02 12"), "1C 02 35 **"},
 	} {
-		got := Redact(fromHex(test.frame))
-		if len(got) != 2*len(fromHex(test.frame)) {
+		got := Redact(frametest.FromHex(test.frame))
+		if len(got) != 2*len(frametest.FromHex(test.frame)) {
 			t.Errorf("%s: got %s, not two characters a byte", test.name, got)
 		}
 		if want := strings.ReplaceAll(test.want, " ", ""); !strings.Contains(got, want) {
@@ -49,14 +50,14 @@ func TestRedact(t *testing.T) {
 	}
 
 	// In a stream, after noise, cut short at either end or damaged, the password never shows.
-	command := fromHex(strings.Replace(relay, "333333", "ABCDEF", 1)) // seen nowhere else in it
+	command := frametest.FromHex(strings.Replace(relay, "333333", "ABCDEF", 1)) // seen nowhere else in it
 	command[len(command)-2] = octet.Sum(command[:len(command)-2])
 	answer := wire("000000000001", 0x9C)
 	streams := map[string][]byte{
 		"whole":           command,
-		"echo and answer": slices.Concat(fromHex("FEFEFEFE"), command, fromHex("FE"), answer),
-		"behind a start":  append(fromHex("68"), command...),
-		"behind a header": append(fromHex("68 665544332211 68 91 FF"), command...),
+		"echo and answer": slices.Concat(frametest.FromHex("FEFEFEFE"), command, frametest.FromHex("FE"), answer),
+		"behind a start":  append(frametest.FromHex("68"), command...),
+		"behind a header": append(frametest.FromHex("68 665544332211 68 91 FF"), command...),
 		"twice":           slices.Concat(command, command),
 	}
 	for i := range command {
@@ -88,7 +89,7 @@ func TestRedact(t *testing.T) {
 func wireHex(control Control, data string) string {
 	const digits = "0123456789ABCDEF"
 	var text strings.Builder
-	for _, b := range wire("000000000001", control, fromHex(data)...) {
+	for _, b := range wire("000000000001", control, frametest.FromHex(data)...) {
 		text.WriteByte(digits[b>>4])
 		text.WriteByte(digits[b&0x0F])
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/frametest"
 )
 
 // TestRefusalOf reads the error word of each kind of answer, bit by bit.
@@ -49,7 +50,7 @@ func TestRefusalOf(t *testing.T) {
 		{"relay, one byte", FunctionRelay, V2007, "04", "not_authorised", 4, ""},
 		{"relay, the longer answer", FunctionRelay, V2007, "3000", "deadline_passed power_kept", 48, ""},
 	} {
-		refusal, err := refusalOf(test.function, test.version, fromHex(test.data))
+		refusal, err := refusalOf(test.function, test.version, frametest.FromHex(test.data))
 		if got := strings.Join(refusal.Reasons, " "); got != test.reasons || refusal.Code != test.code || (err != nil) != (test.odd != "") || err != nil && !strings.Contains(err.Error(), test.odd) {
 			t.Errorf("%s: %s, code %02X, %v, want %s", test.name, got, refusal.Code, err, test.reasons)
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/frametest"
 )
 
 func TestRelayFrames(t *testing.T) {
@@ -36,7 +37,7 @@ func TestRelayFrames(t *testing.T) {
 		if step.Class != protocol.ClassRelay || step.Kind != protocol.KindCommand || step.Repeatable || step.Key != "" || step.Meter.Text != meterA {
 			t.Errorf("%s: step %+v", test.action, step)
 		}
-		if got, want := step.First.Stamp(sent), fromHex(test.frame); !slices.Equal(got, want) {
+		if got, want := step.First.Stamp(sent), frametest.FromHex(test.frame); !slices.Equal(got, want) {
 			t.Errorf("%s: sends\n%X, want\n%X", test.action, got, want)
 		}
 	}
@@ -182,7 +183,7 @@ func TestRelayRefused(t *testing.T) {
 	refused := wire(meterA, 0xDC, 4)
 	noData := wire(meterA, 0xD1, 2)
 	clock := func(text string) []byte {
-		return value(meterA, diClock, fromHex(text)...)
+		return value(meterA, diClock, frametest.FromHex(text)...)
 	}
 	for _, test := range []struct {
 		name    string

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/frametest"
 )
 
 // readdress plans to give meter B the address of meter A.
@@ -26,7 +27,7 @@ func addressOf(meter string) []byte {
 func TestSetAddress(t *testing.T) {
 	const who, give = "68 AAAAAAAAAAAA 68 13 00 DF 16", "68 AAAAAAAAAAAA 68 15 06 34 33 33 33 33 33 1A 16" // the latter is published
 	const who97, give97 = "68 AAAAAAAAAAAA 68 01 02 43 C3 D5 16", "68 AAAAAAAAAAAA 68 0A 06 34 33 33 33 33 33 0F 16"
-	there, done95 := addressOf(meterB), fromHex("68 010000000000 68 95 00 66 16")
+	there, done95 := addressOf(meterB), frametest.FromHex("68 010000000000 68 95 00 66 16")
 	moved := value(meterA, diAddress, 1, 0, 0, 0, 0, 0)
 	energy := wire(meterB, 0x81, 0x10, 0x90, 0, 0, 0, 0)
 	atNew, atOld := readFrame(meterA, diAddress, V2007), readFrame(meterB, diAddress, V2007)
@@ -77,7 +78,7 @@ func TestSetAddressNotAlone(t *testing.T) {
 	garbled := slices.Clone(there)
 	garbled[5] ^= 0x55
 	line := slices.Concat[[]byte]
-	request := fromHex("68 AAAAAAAAAAAA 68 13 00 DF 16")
+	request := frametest.FromHex("68 AAAAAAAAAAAA 68 13 00 DF 16")
 	for _, test := range []struct {
 		name    string
 		answers [][]byte
@@ -91,7 +92,7 @@ func TestSetAddressNotAlone(t *testing.T) {
 		{"a collision behind it", [][]byte{there, line(there, garbled)}, protocol.ErrUnsafe, "several meters seem to answer"},
 		{"nobody", nil, protocol.ErrSilent, "asked for its own"},
 		{"silent the second time", [][]byte{there}, protocol.ErrSilent, "asked for its own"},
-		{"wake-up bytes, an echo and some noise", [][]byte{line(request, fromHex("FEFEFEFE"), there, fromHex("0068")), there}, nil, ""},
+		{"wake-up bytes, an echo and some noise", [][]byte{line(request, frametest.FromHex("FEFEFEFE"), there, frametest.FromHex("0068")), there}, nil, ""},
 		{"answered twice after a late answer", [][]byte{line(there, there), there}, nil, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {

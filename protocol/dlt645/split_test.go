@@ -6,6 +6,8 @@ import (
 	"slices"
 	"testing"
 	"testing/iotest"
+
+	"dlt645-mqtt/protocol/frametest"
 )
 
 func TestSplitFrame(t *testing.T) {
@@ -19,7 +21,7 @@ func TestSplitFrame(t *testing.T) {
 	}{
 		{"nothing", nil, nil},
 		{"one", request, [][]byte{request}},
-		{"wake-up bytes, echo and answer", slices.Concat(fromHex("FEFEFEFE"), request, fromHex("FEFE"), answer), [][]byte{request, answer}},
+		{"wake-up bytes, echo and answer", slices.Concat(frametest.FromHex("FEFEFEFE"), request, frametest.FromHex("FEFE"), answer), [][]byte{request, answer}},
 		{"noise around", slices.Concat([]byte{0x00, 0x68, 0x16}, request, []byte{0x68, 0x68}, answer, []byte{0x68}), [][]byte{request, answer}},
 		{"a false start that would take in both", slices.Concat(falseStart, request, answer), [][]byte{request, answer}},
 		{"cut short", request[:15], nil},

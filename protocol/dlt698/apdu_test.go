@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/frametest"
 )
 
 // TestAPDU reads APDUs of the forms that no published frame has, and writes them again.
@@ -117,7 +118,7 @@ func TestAPDU(t *testing.T) {
 		},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			wire := unhex(t, row.wire)
+			wire := frametest.FromHex(row.wire)
 			a, err := ParseAPDU(wire)
 			if err != nil {
 				t.Fatal(err)
@@ -147,7 +148,7 @@ func TestAPDURefuses(t *testing.T) {
 		{"a check that is none", "10 00 01 05 04", "choice 4 of a check"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			a, err := ParseAPDU(unhex(t, row.wire))
+			a, err := ParseAPDU(frametest.FromHex(row.wire))
 			if !errors.Is(err, protocol.ErrGarbled) || !strings.Contains(err.Error(), row.want) {
 				t.Errorf("read as %+v (%v), want an error with %q", a, err, row.want)
 			}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/frametest"
 	"dlt645-mqtt/protocol/octet"
 )
 
@@ -35,7 +36,7 @@ func answerTo(t testing.TB, request []byte, apdu string, change func(*Frame)) []
 		t.Fatal(err)
 	}
 	piid := f.Data[2]
-	f.Control, f.Data = answer, unhex(t, apdu)
+	f.Control, f.Data = answer, frametest.FromHex(apdu)
 	if len(f.Data) > 2 {
 		f.Data[2] |= piid
 	}
@@ -162,7 +163,7 @@ func TestEndless(t *testing.T) {
 			}
 			part := Fragment{Kind: kind, Number: number(n), Data: []byte{0}}
 			if n == 1 {
-				part = Fragment{Kind: FirstFragment, Data: unhex(t, "85 01 00 20 0F 02 00 01 12")}
+				part = Fragment{Kind: FirstFragment, Data: frametest.FromHex("85 01 00 20 0F 02 00 01 12")}
 				part.Data[2] |= requestPIID(request)
 			}
 			f.Control, f.Data = answer|fragmented, part.Append(nil)
@@ -255,7 +256,7 @@ func FuzzPlan(f *testing.F) {
 	f.Add("voltage_a,daily_freeze_1,00100200", int64(0), []byte{})
 	f.Add("load_record_1", int64(1_700_000_000), []byte{})
 	for _, v := range vectors(f) {
-		f.Add("", int64(0), unhex(f, v.Hex))
+		f.Add("", int64(0), frametest.FromHex(v.Hex))
 	}
 	f.Fuzz(func(t *testing.T, items string, from int64, frame []byte) {
 		m := New(shanghai)
@@ -292,7 +293,7 @@ func TestPlainAnswerToASealedRequest(t *testing.T) {
 		frame := func(data []byte) []byte {
 			return mustAppend(Frame{Control: answer, Address: talked.address, Client: client, Data: data})
 		}
-		refusal := append([]byte{byte(Get | Answered), Normal, apdu.PIID}, unhex(t, "20 0F 02 00 00 0F 00 00")...)
+		refusal := append([]byte{byte(Get | Answered), Normal, apdu.PIID}, frametest.FromHex("20 0F 02 00 00 0F 00 00")...)
 		if got := e.Vague(frame(refusal)); got != sealed {
 			t.Errorf("sealed %v: a plain refusal is vague: %v", sealed, got)
 		}

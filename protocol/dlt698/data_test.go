@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/frametest"
 )
 
 // TestData reads a value of every type, writes it again, and shows it.
@@ -70,7 +71,7 @@ func TestData(t *testing.T) {
 		{"RCSD", "60 02 00 20 21 02 00 01 50 04 02 00 01 00 10 02 00", `["20210200",{"columns":["00100200"],"oad":"50040200"}]`},
 	} {
 		t.Run(row.tag, func(t *testing.T) {
-			wire := unhex(t, row.wire)
+			wire := frametest.FromHex(row.wire)
 			d, rest, err := ParseData(append(wire, 0xEE))
 			if err != nil || len(rest) != 1 {
 				t.Fatalf("%v, %d bytes are left", err, len(rest))
@@ -103,7 +104,7 @@ func TestDataRefuses(t *testing.T) {
 		{"a column that is none", "5B 02 01 02 03 04", "choice 2 of a column"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			d, _, err := ParseData(unhex(t, row.wire))
+			d, _, err := ParseData(frametest.FromHex(row.wire))
 			if !errors.Is(err, protocol.ErrGarbled) || !strings.Contains(err.Error(), row.want) {
 				t.Errorf("read as %+v (%v), want an error with %q", d, err, row.want)
 			}
@@ -113,7 +114,7 @@ func TestDataRefuses(t *testing.T) {
 
 func TestBits(t *testing.T) {
 	d := BitsOf(0x0011, 16)
-	if got := d.Append(nil); !bytes.Equal(got, unhex(t, "04 10 88 00")) {
+	if got := d.Append(nil); !bytes.Equal(got, frametest.FromHex("04 10 88 00")) {
 		t.Errorf("bits 0 and 4 travel as % X", got)
 	}
 	if got := d.word(); got != 0x0011 {

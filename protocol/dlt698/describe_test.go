@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"dlt645-mqtt/protocol/frametest"
 	"dlt645-mqtt/protocol/octet"
 )
 
@@ -14,7 +15,7 @@ import (
 // published with it.
 func TestDescribeVectors(t *testing.T) {
 	for _, v := range vectors(t) {
-		d, err := Describe(unhex(t, v.Hex), time.UTC)
+		d, err := Describe(frametest.FromHex(v.Hex), time.UTC)
 		if err != nil {
 			t.Errorf("%s: %v", v.Meaning, err)
 			continue
@@ -62,7 +63,7 @@ func inOurUnit(e engineering) string {
 
 func TestDescribe(t *testing.T) {
 	frame := func(control Control, apdu string) []byte {
-		return mustAppend(Frame{Control: control, Address: mustAddress("10"), Client: 0x10, Data: unhex(t, apdu)})
+		return mustAppend(Frame{Control: control, Address: mustAddress("10"), Client: 0x10, Data: frametest.FromHex(apdu)})
 	}
 	for _, row := range []struct {
 		name  string
@@ -107,7 +108,7 @@ func TestDescribe(t *testing.T) {
 }
 
 func TestRedact(t *testing.T) {
-	closing := unhex(t, "68 2C 00 43 05 78 56 34 12 24 20 10 61 6F 07 01 04 80 00 83 00 01 01 02 03 51 F2 05 02 01 16 01 0A 08 30 30 30 30 30 30 30 30 00 75 9C 16")
+	closing := frametest.FromHex("68 2C 00 43 05 78 56 34 12 24 20 10 61 6F 07 01 04 80 00 83 00 01 01 02 03 51 F2 05 02 01 16 01 0A 08 30 30 30 30 30 30 30 30 00 75 9C 16")
 	whole, err := ParseFrame(closing)
 	if err != nil {
 		t.Fatal(err)
@@ -148,7 +149,7 @@ func TestRedact(t *testing.T) {
 		if strings.Contains(v.Hex, "80008300") {
 			continue
 		}
-		if got := Redact(unhex(t, v.Hex)); got != v.Hex {
+		if got := Redact(frametest.FromHex(v.Hex)); got != v.Hex {
 			t.Errorf("%s, which has no password, is shown as %s", v.Hex, got)
 		}
 	}

@@ -3,6 +3,8 @@ package dlt698
 import (
 	"strings"
 	"testing"
+
+	"dlt645-mqtt/protocol/frametest"
 )
 
 // TestExplainLogical says which part of a device has answered in place of the one that was asked.
@@ -10,7 +12,7 @@ func TestExplainLogical(t *testing.T) {
 	address := mustAddress("000000000010")
 	a := &awaited{from: address, client: client}
 	address.Logical = 1
-	frame := mustAppend(Frame{Control: answer, Address: address, Client: client, Data: unhex(t, "85 01 01 20 0F 02 00 01 12 13 86 00 00")})
+	frame := mustAppend(Frame{Control: answer, Address: address, Client: client, Data: frametest.FromHex("85 01 01 20 0F 02 00 01 12 13 86 00 00")})
 	if got := a.explainer(nil)(frame); !strings.Contains(got, "from its logical address 1, where 0 was asked: configure it with logical=1") {
 		t.Errorf("%s", got)
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"dlt645-mqtt/protocol/frametest"
 	"dlt645-mqtt/protocol/octet"
 )
 
@@ -32,12 +33,12 @@ func TestParseFrameRefuses(t *testing.T) {
 		{"length below its address", "680F00430F010000000000001026F616161616", "with an address of 16 a frame has at least"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			if f, err := ParseFrame(unhex(t, row.frame)); err == nil || !strings.Contains(err.Error(), row.want) {
+			if f, err := ParseFrame(frametest.FromHex(row.frame)); err == nil || !strings.Contains(err.Error(), row.want) {
 				t.Errorf("read as %+v (%v), want an error with %q", f, err, row.want)
 			}
 		})
 	}
-	if _, err := ParseFrame(unhex(t, "FEFE"+sound)); err != nil {
+	if _, err := ParseFrame(frametest.FromHex("FEFE" + sound)); err != nil {
 		t.Errorf("a frame behind wake-up bytes: %v", err)
 	}
 }
@@ -45,8 +46,8 @@ func TestParseFrameRefuses(t *testing.T) {
 // TestScrambled reads a frame whose data were sent with 33H added, and writes it so. The checksum
 // of a frame goes over the bytes as sent.
 func TestScrambled(t *testing.T) {
-	plain := unhex(t, "68 17 00 43 05 78 56 34 12 24 20 10 B7 BE 05 01 01 20 00 02 00 00 CE BA 16")
-	scrambledFrame := unhex(t, "68 17 00 4B 05 78 56 34 12 24 20 10 7D C1 38 34 34 53 33 35 33 33 5C EC 16")
+	plain := frametest.FromHex("68 17 00 43 05 78 56 34 12 24 20 10 B7 BE 05 01 01 20 00 02 00 00 CE BA 16")
+	scrambledFrame := frametest.FromHex("68 17 00 4B 05 78 56 34 12 24 20 10 7D C1 38 34 34 53 33 35 33 33 5C EC 16")
 	want, err := ParseFrame(plain)
 	if err != nil {
 		t.Fatal(err)
@@ -64,7 +65,7 @@ func TestScrambled(t *testing.T) {
 }
 
 func TestFragment(t *testing.T) {
-	f, err := ParseFrame(unhex(t, "68 11 00 63 05 78 56 34 12 24 20 10 F9 BC 00 80 D6 78 16"))
+	f, err := ParseFrame(frametest.FromHex("68 11 00 63 05 78 56 34 12 24 20 10 F9 BC 00 80 D6 78 16"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +105,7 @@ func TestAddress(t *testing.T) {
 			t.Errorf("%s reads as %s %s (%v), want %s %s", row.text, a.Kind, a, err, row.kind, row.want)
 			continue
 		}
-		if got := a.append(nil); !bytes.Equal(got, unhex(t, row.wire)) {
+		if got := a.append(nil); !bytes.Equal(got, frametest.FromHex(row.wire)) {
 			t.Errorf("%s travels as % X, want %s", row.text, got, row.wire)
 		}
 		if back := addressIn(a.append(nil)); back != a {
@@ -148,7 +149,7 @@ func TestSplitFrame(t *testing.T) {
 	var stream []byte
 	var want []string
 	for _, v := range vectors(t) {
-		frame := octet.TrimWakeUp(unhex(t, v.Hex))
+		frame := octet.TrimWakeUp(frametest.FromHex(v.Hex))
 		stream = append(stream, 0xFE, 0x68, 0x17, 0x00, 0x68, 0x16)
 		stream = append(stream, frame...)
 		want = append(want, octet.Hex(frame))

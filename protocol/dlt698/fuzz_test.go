@@ -7,13 +7,14 @@ import (
 	"time"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/frametest"
 	"dlt645-mqtt/protocol/octet"
 )
 
 func seedFrames(f *testing.F) {
 	f.Helper()
 	for _, v := range vectors(f) {
-		f.Add(unhex(f, v.Hex))
+		f.Add(frametest.FromHex(v.Hex))
 	}
 }
 
@@ -38,7 +39,7 @@ func FuzzParseFrame(f *testing.F) {
 // in more ways than one.
 func FuzzParseAPDU(f *testing.F) {
 	for _, v := range vectors(f) {
-		frame, err := ParseFrame(unhex(f, v.Hex))
+		frame, err := ParseFrame(frametest.FromHex(v.Hex))
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -64,7 +65,7 @@ func FuzzParseAPDU(f *testing.F) {
 // FuzzParseData holds values to the same, and shows them.
 func FuzzParseData(f *testing.F) {
 	for _, seed := range []string{"0102120001120002", "5A02202102001101110200", "04051F", "600152500402000100100200", "5C05010011011105"} {
-		f.Add(unhex(f, seed))
+		f.Add(frametest.FromHex(seed))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		d, rest, err := ParseData(b)
@@ -104,9 +105,9 @@ func FuzzDescribe(f *testing.F) {
 
 // FuzzDecode reads any data for any item.
 func FuzzDecode(f *testing.F) {
-	f.Add(uint32(0x00100200), unhex(f, "010206000000010600000002"))
-	f.Add(uint32(0x80000300), unhex(f, "040880"))
-	f.Add(uint32(0x20140203), unhex(f, "04100000"))
+	f.Add(uint32(0x00100200), frametest.FromHex("010206000000010600000002"))
+	f.Add(uint32(0x80000300), frametest.FromHex("040880"))
+	f.Add(uint32(0x20140203), frametest.FromHex("04100000"))
 	f.Fuzz(func(t *testing.T, oad uint32, b []byte) {
 		item, ok := Items().Lookup(OAD(oad))
 		if !ok || item.IsRecord() {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/frametest"
 	"dlt645-mqtt/protocol/octet"
 )
 
@@ -130,7 +131,7 @@ func TestDecode(t *testing.T) {
 			t.Errorf("%s is not in the table", row.oad)
 			continue
 		}
-		data, _, err := ParseData(unhex(t, row.data))
+		data, _, err := ParseData(frametest.FromHex(row.data))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -196,7 +197,7 @@ func TestDecodeRefuses(t *testing.T) {
 		{"30110700", "06 00 00 00 01", "which is a list of totals"},
 	} {
 		item, _ := Items().Lookup(unhexOAD(t, row.oad))
-		data, _, err := ParseData(unhex(t, row.data))
+		data, _, err := ParseData(frametest.FromHex(row.data))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -279,7 +280,7 @@ func TestSearch(t *testing.T) {
 
 // BenchmarkDecode reads one register out of a frame: at most 1 µs, and two allocations a value.
 func BenchmarkDecode(b *testing.B) {
-	frame := unhex(b, "681E00C305000000000000009E548501000010020101060001E24000005AD416")
+	frame := frametest.FromHex("681E00C305000000000000009E548501000010020101060001E24000005AD416")
 	item, _ := Items().Lookup(0x00100201)
 	b.ReportAllocs()
 	var keep []Entry
@@ -301,7 +302,7 @@ func BenchmarkDecode(b *testing.B) {
 
 // TestDecodeAllocates holds the decoding of a list to two allocations a value.
 func TestDecodeAllocates(t *testing.T) {
-	frame := unhex(t, "683400C3050900000000100034758501070010020001010506000009AB060000029E06000003250600000248060000019E000055AC16")
+	frame := frametest.FromHex("683400C3050900000000100034758501070010020001010506000009AB060000029E06000003250600000248060000019E000055AC16")
 	item, _ := Items().Lookup(0x00100200)
 	got := testing.AllocsPerRun(100, func() {
 		f, _ := ParseFrame(frame)

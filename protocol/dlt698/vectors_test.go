@@ -2,7 +2,6 @@ package dlt698
 
 import (
 	"bytes"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -10,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"dlt645-mqtt/protocol/frametest"
 	"dlt645-mqtt/protocol/octet"
 )
 
@@ -101,20 +101,11 @@ func vectors(t testing.TB) (all []vector) {
 	return all
 }
 
-func unhex(t testing.TB, text string) []byte {
-	t.Helper()
-	b, err := hex.DecodeString(strings.ReplaceAll(text, " ", ""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
 // TestVectorsParse reads every published frame, and writes what was read.
 func TestVectorsParse(t *testing.T) {
 	for _, v := range vectors(t) {
 		t.Run(v.Hex[:min(len(v.Hex), 24)], func(t *testing.T) {
-			frame := unhex(t, v.Hex)
+			frame := frametest.FromHex(v.Hex)
 			f, err := ParseFrame(frame)
 			if err != nil {
 				t.Fatal(err)
@@ -157,9 +148,9 @@ func TestVectorsBuild(t *testing.T) {
 			t.Fatal(err)
 		}
 		address.size = uint8(len(link.SA) / 2)
-		copy(address.number[:], unhex(t, link.SA))
+		copy(address.number[:], frametest.FromHex(link.SA))
 		address.Logical = link.Logical
-		f := Frame{Control: Control(unhex(t, link.C)[0]), Address: address, Client: unhex(t, link.CA)[0], Data: a.Append(nil)}
+		f := Frame{Control: Control(frametest.FromHex(link.C)[0]), Address: address, Client: frametest.FromHex(link.CA)[0], Data: a.Append(nil)}
 		got, err := f.AppendBinary(nil)
 		if err != nil || octet.Hex(got) != strings.TrimLeft(v.Hex, "FE") {
 			t.Errorf("%s\nbuilt as %X (%v)\nwant     %s", v.Meaning, got, err, v.Hex)
@@ -183,13 +174,13 @@ func (w *vectorAPDU) build(t *testing.T) (*APDU, bool) {
 		a.Sealed = &Sealed{APDU: inner.Append(nil)}
 		switch {
 		case a.Service&Answered != 0:
-			a.Sealed.HasMAC, a.Sealed.MAC = true, unhex(t, w.MAC)
+			a.Sealed.HasMAC, a.Sealed.MAC = true, frametest.FromHex(w.MAC)
 		case w.Check.RN != "":
-			a.Sealed.Check, a.Sealed.RN = CheckRN, unhex(t, w.Check.RN)
+			a.Sealed.Check, a.Sealed.RN = CheckRN, frametest.FromHex(w.Check.RN)
 		default:
 			id := w.Check.SID
 			a.Sealed.ID = []byte{byte(id >> 24), byte(id >> 16), byte(id >> 8), byte(id)}
-			a.Sealed.Extra, a.Sealed.MAC = unhex(t, w.Check.Extra), unhex(t, w.Check.MAC)
+			a.Sealed.Extra, a.Sealed.MAC = frametest.FromHex(w.Check.Extra), frametest.FromHex(w.Check.MAC)
 		}
 		return a, true
 	case w.OADs != nil:
@@ -333,7 +324,7 @@ func wordOf(t *testing.T, tag Tag, text string) Data {
 	case TagOAD:
 		return NumberOf(tag, int64(oadOf(t, text)))
 	case OctetString:
-		return OctetsOf(tag, unhex(t, text))
+		return OctetsOf(tag, frametest.FromHex(text))
 	case VisibleString:
 		return OctetsOf(tag, []byte(text))
 	case DateTimeS:

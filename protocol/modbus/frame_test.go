@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"dlt645-mqtt/protocol/frametest"
 )
 
 // TestChecksum holds the check value of CRC-16/MODBUS.
@@ -43,7 +45,7 @@ func TestFrames(t *testing.T) {
 			`"direction":"response","address":"1","control":"83","function":"read_holding_registers","di":null,"values":{},"units":{},"more":false,"reasons":["illegal_address"]`,
 		},
 	} {
-		b := fromHex(row.frame)
+		b := frametest.FromHex(row.frame)
 		frame, err := ParseFrame(b)
 		if err != nil {
 			t.Errorf("%s: %v", row.frame, err)
@@ -67,7 +69,7 @@ func TestParseFrameRefuses(t *testing.T) {
 		{"01 83 02 C0 F0", "the CRC is C0 F0, should be C0 F1"},
 		{strings.Repeat("00", 257), "256 are the most"},
 	} {
-		if f, err := ParseFrame(fromHex(row.frame)); err == nil || !strings.Contains(err.Error(), row.want) {
+		if f, err := ParseFrame(frametest.FromHex(row.frame)); err == nil || !strings.Contains(err.Error(), row.want) {
 			t.Errorf("%s reads as %v, %v, want an error with %q", row.frame, f, err, row.want)
 		}
 	}
@@ -100,11 +102,11 @@ func TestAnswers(t *testing.T) {
 	read := readRequest(1, ReadHolding, 0x2006, 2)
 	good := wire(1, ReadHolding, "04 45 0F C0 00")
 	exception := wire(1, ReadHolding|refused, "02")
-	inside := slices.Concat(fromHex("68 01 00 00 00 00 00 68 91 0D 33 33 34 33"), good, fromHex("00 16"))
+	inside := slices.Concat(frametest.FromHex("68 01 00 00 00 00 00 68 91 0D 33 33 34 33"), good, frametest.FromHex("00 16"))
 	bad := slices.Clone(good)
 	bad[5]++
-	coil := Frame{1, WriteCoil, fromHex("0010 FF00")}
-	block := Frame{1, WriteRegisters, fromHex("002C 0001 02 0002")}
+	coil := Frame{1, WriteCoil, frametest.FromHex("0010 FF00")}
+	block := Frame{1, WriteRegisters, frametest.FromHex("002C 0001 02 0002")}
 	for _, row := range []struct {
 		name    string
 		request Frame
@@ -113,7 +115,7 @@ func TestAnswers(t *testing.T) {
 	}{
 		{"alone", read, good, good},
 		{"an exception", read, exception, exception},
-		{"behind noise", read, slices.Concat(fromHex("00 FF 01"), good), good},
+		{"behind noise", read, slices.Concat(frametest.FromHex("00 FF 01"), good), good},
 		{"behind the echo", read, slices.Concat(mustAppend(read), good), good},
 		{"behind the late answer of another", read, slices.Concat(wire(2, ReadHolding, "04 00 00 00 01"), good), good},
 		{"behind a late answer of another length", read, slices.Concat(wire(1, ReadHolding, "02 00 01"), good), good},
@@ -134,10 +136,10 @@ func TestAnswers(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			answer := answerTo(row.request)
-			if got := trickle(t, answer.split, row.stream); !bytes.Equal(got, row.want) {
+			if got := frametest.Trickle(t, answer.split, row.stream); !bytes.Equal(got, row.want) {
 				t.Errorf("byte by byte %X, want %X", got, row.want)
 			}
-			if got := wholly(answer.split, row.stream); !bytes.Equal(got, row.want) {
+			if got := frametest.Wholly(answer.split, row.stream); !bytes.Equal(got, row.want) {
 				t.Errorf("at once %X, want %X", got, row.want)
 			}
 		})
@@ -153,7 +155,7 @@ func TestExplain(t *testing.T) {
 		heard []byte
 		want  string
 	}{
-		{"nothing sound", fromHex("55 AA 55"), ""},
+		{"nothing sound", frametest.FromHex("55 AA 55"), ""},
 		{"another slave", wire(2, ReadHolding, "04 45 0F C0 00"), "slave 2 answers (read_holding_registers, 9 bytes), where slave 1 was asked"},
 		{"fewer registers", wire(1, ReadHolding, "02 45 0F"), "slave 1 answers (read_holding_registers, 7 bytes), where 9 bytes were to come"},
 		{"another function", wire(1, ReadInput, "04 45 0F C0 00"), "slave 1 answers (read_input_registers, 9 bytes)"},

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/frametest"
 	"dlt645-mqtt/protocol/octet"
 )
 
@@ -17,7 +18,7 @@ func seeds() [][]byte {
 	return [][]byte{
 		answer, slices.Concat(answer, answer), mustAppend(readRequest(1, ReadHolding, 0x2006, 2)), wire(1, ReadHolding|refused, "02"),
 		wire(1, WriteRegisters, "002C 0001 02 0002"), wire(1, WriteCoil, "0010 FF00"), nil, {0, 1, 3}, bytes.Repeat([]byte{1}, 300),
-		fromHex("68 66 55 44 33 22 11 68 91 08 33 33 34 33 AB 89 67 45 7B 16"),
+		frametest.FromHex("68 66 55 44 33 22 11 68 91 08 33 33 34 33 AB 89 67 45 7B 16"),
 	}
 }
 
@@ -52,7 +53,7 @@ func FuzzAnswer(f *testing.F) {
 			request = Frame{address, WriteRegister, []byte{byte(first >> 8), byte(first), byte(count >> 8), byte(count)}}
 		}
 		answer := answerTo(request)
-		for _, token := range [][]byte{trickle(t, answer.split, stream), wholly(answer.split, stream)} {
+		for _, token := range [][]byte{frametest.Trickle(t, answer.split, stream), frametest.Wholly(answer.split, stream)} {
 			if token == nil {
 				continue
 			}

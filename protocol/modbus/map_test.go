@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/frametest"
 )
 
 // TestBuiltIn reads every map that comes with the package. Each names where its registers are from.
@@ -79,7 +80,7 @@ func TestRegisters(t *testing.T) {
 			t.Errorf("%s: %s is at %+v", row.model, row.item, w)
 			continue
 		}
-		v, err := w.decode(fromHex(row.registers), nil)
+		v, err := w.decode(frametest.FromHex(row.registers), nil)
 		if d, ok := v.Data.(protocol.Decimal); err != nil || !ok || d.String() != row.want {
 			t.Errorf("%s: %s of %s is %v, %v, want %s", row.model, row.item, row.registers, v.Data, err, row.want)
 		}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/frametest"
 )
 
 // A slave has the registers and coils that are in its maps, and refuses a request with any other.
@@ -103,7 +104,7 @@ func (s *slave) sent() string {
 
 // put puts hex into registers.
 func (s *slave) put(first uint16, data string) {
-	b := fromHex(data)
+	b := frametest.FromHex(data)
 	for i := 0; i < len(b); i += 2 {
 		s.registers[first+uint16(i/2)] = binary.BigEndian.Uint16(b[i:])
 	}
@@ -118,50 +119,19 @@ func (m memory) Learned(string) string   { return "" }
 // follow follows a plan to its end, against a slave.
 func follow(t testing.TB, plan protocol.Plan, known memory, s *slave) (values map[string]protocol.Value, failed map[string]error, report *protocol.Report, end error) {
 	t.Helper()
-	values, failed = map[string]protocol.Value{}, map[string]error{}
 	came := time.Date(2026, 3, 5, 12, 0, 0, 0, time.UTC)
-	for range 30 {
-		for _, e := range plan.Errors {
-			failed[e.Item] = e.Err
+	return frametest.Follow(t, plan, func(step *protocol.Step) protocol.Answer {
+		answer := protocol.Answer{Err: protocol.ErrSilent}
+		if token := frametest.Trickle(t, step.First.Answer, s.answer(t, step.First.Request)); token != nil {
+			_, answer.Result, answer.Err = step.First.Take(token)
+			came = came.Add(100 * time.Millisecond)
+			answer.Came = came
 		}
-		if plan.Report != nil {
-			report = plan.Report
+		if answer.Err != nil && step.Block != "" {
+			known[step.Block] = true
 		}
-		var answers []protocol.Answer
-		for i := range plan.Steps {
-			step := &plan.Steps[i]
-			answer := protocol.Answer{Err: protocol.ErrSilent}
-			if token := trickle(t, step.First.Answer, s.answer(t, step.First.Request)); token != nil {
-				_, answer.Result, answer.Err = step.First.Take(token)
-				came = came.Add(100 * time.Millisecond)
-				answer.Came = came
-			}
-			if answer.Err != nil && step.Block != "" {
-				known[step.Block] = true
-			}
-			for _, item := range step.Items {
-				delete(failed, item)
-				if answer.Err != nil {
-					failed[item] = answer.Err
-				}
-			}
-			if answer.Err == nil {
-				for _, value := range step.Values(answer.Result) {
-					values[value.Name] = value
-				}
-			}
-			answers = append(answers, answer)
-		}
-		if plan.Then == nil {
-			return values, failed, report, nil
-		}
-		var err error
-		if plan, err = plan.Then(answers); err != nil {
-			return values, failed, report, err
-		}
-	}
-	t.Fatal("the plan does not end")
-	return
+		return answer
+	})
 }
 
 func planned(t testing.TB, m *Meters, known memory, request protocol.Request) protocol.Plan {
@@ -247,8 +217,8 @@ func TestRead(t *testing.T) {
 			for _, name := range slices.Sorted(maps.Keys(values)) {
 				got = append(got, values[name])
 			}
-			if show(got) != row.want {
-				t.Errorf("it brings %s, want %s", show(got), row.want)
+			if frametest.Show(got) != row.want {
+				t.Errorf("it brings %s, want %s", frametest.Show(got), row.want)
 			}
 			item, words, _ := strings.Cut(row.wrong, ": ")
 			if err := failed[item]; row.wrong != "" && (err == nil || !strings.HasPrefix(err.Error(), words)) {
@@ -383,7 +353,7 @@ func TestWrite(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if want := fromHex(row.sent); !bytes.Equal(mustAppend(s.requests[0])[:len(want)], want) {
+			if want := frametest.FromHex(row.sent); !bytes.Equal(mustAppend(s.requests[0])[:len(want)], want) {
 				t.Errorf("it sends % X, want %s", mustAppend(s.requests[0]), row.sent)
 			}
 			if row.want == "" {
@@ -435,7 +405,7 @@ func TestRelay(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if want := fromHex(row.sent); !bytes.Equal(mustAppend(s.requests[0])[:len(want)], want) {
+			if want := frametest.FromHex(row.sent); !bytes.Equal(mustAppend(s.requests[0])[:len(want)], want) {
 				t.Errorf("it sends % X, want %s", mustAppend(s.requests[0]), row.sent)
 			}
 			if report.Relay != row.relay || report.Verified != row.verified || report.Pending != row.pending {
@@ -508,7 +478,7 @@ func TestRaw(t *testing.T) {
 		{wire(7, WriteRegisters, "0002 0001 03 0001"), ""},
 		{wire(0, WriteRegister, "0002 0001"), ""},
 		{wire(248, ReadHolding, "0001 0002"), ""},
-		{fromHex("01 03 20 06 00 06 2E 08"), ""},
+		{frametest.FromHex("01 03 20 06 00 06 2E 08"), ""},
 	} {
 		plan, err := m.Plan(protocol.Request{Verb: protocol.VerbRaw, Frame: row.frame}, nil)
 		if row.want == "" {
@@ -527,7 +497,7 @@ func TestRaw(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token := trickle(t, plan.Steps[0].First.Answer, s.answer(t, plan.Steps[0].First.Request))
+	token := frametest.Trickle(t, plan.Steps[0].First.Answer, s.answer(t, plan.Steps[0].First.Request))
 	if _, result, err := plan.Steps[0].First.Take(token); err != nil || !bytes.Equal(result.Frame, wire(7, ReadHolding, "04 0102 0304")) || result.Address.Text != "7" {
 		t.Errorf("%+v, %v", result, err)
 	}
@@ -609,7 +579,7 @@ func TestFind(t *testing.T) {
 		t.Errorf("%d addresses are asked, %s to %s", len(parts), parts[0].Pattern, parts[len(parts)-1].Pattern)
 	}
 	for _, part := range parts {
-		token := trickle(t, part.Steps[0].First.Answer, s.answer(t, part.Steps[0].First.Request))
+		token := frametest.Trickle(t, part.Steps[0].First.Answer, s.answer(t, part.Steps[0].First.Request))
 		if token == nil {
 			continue
 		}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/frametest"
 )
 
 // TestDecode reads a value of each type.
@@ -62,8 +63,8 @@ func TestDecode(t *testing.T) {
 	} {
 		t.Run(row.cells+" "+row.registers, func(t *testing.T) {
 			m := parse(t, "x,"+row.cells)
-			value, err := m.rows[0].decode(fromHex(row.registers), nil)
-			if got := show([]protocol.Value{value}); err != nil || got != row.want {
+			value, err := m.rows[0].decode(frametest.FromHex(row.registers), nil)
+			if got := frametest.Show([]protocol.Value{value}); err != nil || got != row.want {
 				t.Errorf("got %s, %v, want %s", got, err, row.want)
 			}
 		})
@@ -79,7 +80,7 @@ func TestDecodeRefuses(t *testing.T) {
 		{"holding,1,string2,,,,,,,R", "41FF 0000", "byte 2 of the text is FFH"},
 	} {
 		m := parse(t, "x,"+row.cells)
-		value, err := m.rows[0].decode(fromHex(row.registers), nil)
+		value, err := m.rows[0].decode(frametest.FromHex(row.registers), nil)
 		if !errors.Is(err, protocol.ErrGarbled) || !strings.Contains(fmt.Sprint(err), row.want) || value.Data != nil {
 			t.Errorf("%s of %s: %v, %v, want an error with %q", row.cells, row.registers, value, err, row.want)
 		}

@@ -29,6 +29,29 @@ func EndingOf(answer Answer) Ending {
 // MayBeDone reports whether the meter may have done what it was told.
 func (o Ending) MayBeDone() bool { return o == Acknowledged || o == Unanswered }
 
+// Noted returns a plan of one command so that it ends with a sentence for whoever gave the command, unless that was
+// refused.
+func (p Plan) Noted(note string) Plan {
+	end := p
+	end.Steps = nil
+	p.Then = func(answers []Answer) (Plan, error) {
+		switch EndingOf(answers[0]) {
+		case Acknowledged:
+			return end.Reporting(Report{Note: note}), nil
+		case Unanswered:
+			return end.Reporting(Report{Note: "If the meter did it: " + note}), nil
+		}
+		return end, nil
+	}
+	return p
+}
+
+// Reporting returns the plan with what is known of its command.
+func (p Plan) Reporting(r Report) Plan {
+	p.Report = &r
+	return p
+}
+
 // IsRefusal reports whether err is a meter's error answer.
 func IsRefusal(err error) bool {
 	var refusal *Refusal

@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"iter"
 	"slices"
 	"strings"
 )
@@ -46,4 +47,16 @@ func (p Pattern) Matches(name string) bool {
 	}
 	passed, ok = strings.CutSuffix(rest, p.end)
 	return ok && !strings.ContainsAny(passed, p.beyond)
+}
+
+// Select returns those of the names that the pattern matches, each once, in their order.
+func (p Pattern) Select(names iter.Seq[string]) (selected []string) {
+	seen := make(map[string]bool)
+	for name := range names {
+		if !seen[name] && p.Matches(name) {
+			seen[name] = true
+			selected = append(selected, name)
+		}
+	}
+	return selected
 }

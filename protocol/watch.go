@@ -66,15 +66,11 @@ func (w Watch) Begin(command Answer) Plan {
 
 // next plans the next look, if there is one to come.
 func (w Watch) next() Plan {
-	report := w.Report(w.Watched)
 	if len(w.Times) == 0 || w.AsCommanded || w.Enough || w.missed == mostMissed {
-		plan := w.Plan()
-		plan.Report = &report
-		return plan
+		return w.Plan().Reporting(w.Report(w.Watched))
 	}
-	plan := w.Plan(w.Looks[0]())
+	plan := w.Plan(w.Looks[0]()).Reporting(w.Report(w.Watched))
 	plan.After = max(0, w.Times[0]-w.at)
-	plan.Report = &report
 	plan.Then = func(answers []Answer) (Plan, error) { return w.after(answers[0]).next(), nil }
 	return plan
 }

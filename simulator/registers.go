@@ -106,9 +106,13 @@ func (m *Meter) energy(b []byte, kind byte, phase int, tariff, settlement byte, 
 	}
 	const hundredthOfAKilowattHour = 10 * 10 * hour // in tenths of a watt second
 	w := m.work(i)
-	var sum int64
+	return appendNumber(b, m.counted(w, kind, phase, int(tariff), hundredthOfAKilowattHour)%1e8, 4)
+}
+
+// counted returns what one register holds: the energy of a tariff (0: of all) and of a phase (0: of all), in units of per.
+func (m *Meter) counted(w work, kind byte, phase, tariff int, per int64) (sum int64) {
 	for t := range tariffs {
-		if tariff != 0 && t != int(tariff)-1 {
+		if tariff != 0 && t != tariff-1 {
 			continue
 		}
 		var registers power
@@ -121,11 +125,11 @@ func (m *Meter) energy(b []byte, kind byte, phase int, tariff, settlement byte, 
 			}
 		}
 		for q := range registers {
-			registers[q] /= hundredthOfAKilowattHour
+			registers[q] /= per
 		}
 		sum += m.kindOfEnergy(kind, registers)
 	}
-	return appendNumber(b, sum%1e8, 4)
+	return sum
 }
 
 // kindOfEnergy makes one kind of energy of those that are counted.

@@ -133,32 +133,9 @@ func (m *Meter698) energies(oad dlt698.OAD, at time.Time) (dlt698.Data, bool) {
 	w := m.engine.work(instantOf(at))
 	var items []dlt698.Data
 	for tariff := 0; tariff <= tariffs; tariff++ {
-		items = append(items, dlt698.NumberOf(tag, m.register(w, kind, phase, tariff, per)))
+		items = append(items, dlt698.NumberOf(tag, m.engine.counted(w, kind, phase, tariff, per)))
 	}
 	return dlt698.ArrayOf(items...), true
-}
-
-// register returns one register: what was counted in a tariff (0: in all), in units of per.
-func (m *Meter698) register(w work, kind byte, phase, tariff int, per int64) (sum int64) {
-	for t := range tariffs {
-		if tariff != 0 && t != tariff-1 {
-			continue
-		}
-		var registers power
-		for p := range w {
-			if phase > 0 && phase != p+1 {
-				continue
-			}
-			for q, value := range w[p][t] {
-				registers[q] += value
-			}
-		}
-		for q := range registers {
-			registers[q] /= per
-		}
-		sum += m.engine.kindOfEnergy(kind, registers)
-	}
-	return sum
 }
 
 // demands returns maximum demands with their times: the total and the tariffs.

@@ -89,11 +89,7 @@ func (c *commander) askIn(ways []way, item string, then func(protocol.Answer) (p
 }
 
 // report is the plan that ends with what is known of the command.
-func (c *commander) report(r protocol.Report) protocol.Plan {
-	plan := c.plan()
-	plan.Report = &r
-	return plan
-}
+func (c *commander) report(r protocol.Report) protocol.Plan { return c.plan().Reporting(r) }
 
 // send is the step that gives a meter of type t a command: C 04, DI, SER, data. Its answer repeats
 // identifier and number.

@@ -3,7 +3,6 @@ package cjt188
 import (
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 
 	"dlt645-mqtt/protocol"
@@ -191,13 +190,5 @@ func Redact(b []byte) string {
 			hidden[k] = true
 		}
 	}
-	var text strings.Builder
-	for i, c := range b {
-		if hidden[i] {
-			text.WriteString("**")
-		} else {
-			fmt.Fprintf(&text, "%02X", c)
-		}
-	}
-	return text.String()
+	return octet.MaskedHex(b, hidden)
 }

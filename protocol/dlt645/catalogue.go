@@ -89,27 +89,28 @@ func (m *Meters) Template() (rows []protocol.TemplateRow) {
 var settled = regexp.MustCompile(`_h[0-9]+(_|$)`)
 
 // match returns the names like a pattern with *.
-func (d *Dictionary) match(pattern string) (names []string) {
+func (d *Dictionary) match(pattern string) []string {
 	like := protocol.ParsePattern(pattern)
-	seen := make(map[string]bool)
-	for _, f := range d.families {
-		if !f.mayBegin(like.Begin()) {
-			continue
-		}
-		for item := range f.all() {
-			of := []string{item.Name}
-			if !item.Block() {
-				of = append(of, item.Names()...)
+	return like.Select(func(yield func(string) bool) {
+		for _, f := range d.families {
+			if !f.mayBegin(like.Begin()) {
+				continue
 			}
-			for _, name := range of {
-				if !seen[name] && like.Matches(name) {
-					seen[name] = true
-					names = append(names, name)
+			for item := range f.all() {
+				if !yield(item.Name) {
+					return
+				}
+				if item.Block() {
+					continue
+				}
+				for _, name := range item.Names() {
+					if !yield(name) {
+						return
+					}
 				}
 			}
 		}
-	}
-	return names
+	})
 }
 
 // mayBegin reports whether the name of an item of the family, or of a value of it, can begin so.

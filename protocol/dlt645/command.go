@@ -116,27 +116,8 @@ func (c *commander) plan(steps ...protocol.Step) protocol.Plan {
 	return protocol.Plan{Permission: c.permission, Address: c.named(c.address), Steps: steps, Level: c.level}
 }
 
-// noting is a plan of one command with a sentence for whoever gave it, unless it was refused.
-func (c *commander) noting(step protocol.Step, note string) protocol.Plan {
-	plan := c.plan(step)
-	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
-		switch protocol.EndingOf(answers[0]) {
-		case protocol.Acknowledged:
-			return c.report(protocol.Report{Note: note}), nil
-		case protocol.Unanswered:
-			return c.report(protocol.Report{Note: "If the meter did it: " + note}), nil
-		}
-		return c.plan(), nil
-	}
-	return plan
-}
-
 // report is the plan that ends with what is known of the command.
-func (c *commander) report(r protocol.Report) protocol.Plan {
-	plan := c.plan()
-	plan.Report = &r
-	return plan
-}
+func (c *commander) report(r protocol.Report) protocol.Plan { return c.plan().Reporting(r) }
 
 // authorise returns level and password as they travel, PA P0 P1 P2: those of the level that
 // the request names, else of the given one. The error never shows a password.

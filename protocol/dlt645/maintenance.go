@@ -134,7 +134,7 @@ func (c *commander) planSetBaud() (protocol.Plan, error) {
 	z := []byte{1 << (i + 1)}
 	answer := &awaited{from: c.address, function: function, data: shifted(z), most: len(z), refusable: true}
 	step := c.command(c.address, function, z, answer)
-	return c.noting(step, "The meter has the new speed from now on, and the bridge does not follow: it reaches the meter again once baud in "+c.Settings.Bus+" is changed. Other meters on the wire keep their speed."), nil
+	return c.plan(step).Noted("The meter has the new speed from now on, and the bridge does not follow: it reaches the meter again once baud in " + c.Settings.Bus + " is changed. Other meters on the wire keep their speed."), nil
 }
 
 // diPasswords is the identifier before that of the password of level 0.
@@ -173,7 +173,7 @@ func (c *commander) planSetPassword() (protocol.Plan, error) {
 		answer.item = shifted(data[:diSize(c.version)])
 	}
 	step := c.command(c.address, function, data, answer)
-	return c.noting(step, "The bridge still has the old password of level "+c.Level+": put the new one into "+c.Settings.Passwords+", or into the file "+c.Settings.PasswordsFile+", and start it again, before the meter locks after some wrong ones."), nil
+	return c.plan(step).Noted("The bridge still has the old password of level " + c.Level + ": put the new one into " + c.Settings.Passwords + ", or into the file " + c.Settings.PasswordsFile + ", and start it again, before the meter locks after some wrong ones."), nil
 }
 
 // outputSignals are those that the multifunction terminal may have, by their code.

@@ -1,5 +1,7 @@
 package dlt645
 
+import "dlt645-mqtt/protocol/octet"
+
 // A span is a run of bytes in the data of a frame: from the first to before the last.
 type span struct{ from, to int }
 
@@ -97,16 +99,7 @@ func Redact(b []byte) string {
 			}
 		}
 	}
-	const digits = "0123456789ABCDEF"
-	text := make([]byte, 0, 2*len(b))
-	for i, c := range b {
-		if hidden[i] {
-			text = append(text, '*', '*')
-		} else {
-			text = append(text, digits[c>>4], digits[c&0x0F])
-		}
-	}
-	return string(text)
+	return octet.MaskedHex(b, hidden)
 }
 
 // clear4 returns the first four bytes of data as sent, at most, in clear.

@@ -39,27 +39,28 @@ func (i Item) values() []string {
 }
 
 // match returns the names like a pattern with *.
-func (d *Dictionary) match(pattern string) (names []string) {
+func (d *Dictionary) match(pattern string) []string {
 	like := protocol.ParsePattern(pattern)
-	seen := make(map[string]bool)
-	for _, a := range d.attributes {
-		if !mayBegin(a, like.Begin()) {
-			continue
-		}
-		for item := range d.all(a) {
-			of := []string{item.Name}
-			if !item.IsBlock() {
-				of = append(of, item.Names()...)
+	return like.Select(func(yield func(string) bool) {
+		for _, a := range d.attributes {
+			if !mayBegin(a, like.Begin()) {
+				continue
 			}
-			for _, name := range of {
-				if !seen[name] && like.Matches(name) {
-					seen[name] = true
-					names = append(names, name)
+			for item := range d.all(a) {
+				if !yield(item.Name) {
+					return
+				}
+				if item.IsBlock() {
+					continue
+				}
+				for _, name := range item.Names() {
+					if !yield(name) {
+						return
+					}
 				}
 			}
 		}
-	}
-	return names
+	})
 }
 
 // mayBegin reports whether the name of an element of the attribute, or of a value of one, can begin so.

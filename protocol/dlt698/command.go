@@ -116,26 +116,7 @@ func (c *commander) plan(steps ...protocol.Step) protocol.Plan {
 }
 
 // report is the plan that ends with what is known of the command.
-func (c *commander) report(r protocol.Report) protocol.Plan {
-	plan := c.plan()
-	plan.Report = &r
-	return plan
-}
-
-// noting is a plan of one command with a sentence for whoever gave it, unless it was refused.
-func (c *commander) noting(step protocol.Step, note string) protocol.Plan {
-	plan := c.plan(step)
-	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
-		switch protocol.EndingOf(answers[0]) {
-		case protocol.Acknowledged:
-			return c.report(protocol.Report{Note: note}), nil
-		case protocol.Unanswered:
-			return c.report(protocol.Report{Note: "If the meter did it: " + note}), nil
-		}
-		return c.plan(), nil
-	}
-	return plan
-}
+func (c *commander) report(r protocol.Report) protocol.Plan { return c.plan().Reporting(r) }
 
 // confirmed refuses a command that can lose data, unless the request confirms by its address, in
 // full, which meter is meant.
@@ -154,7 +135,7 @@ func (c *commander) planMaintenance() (protocol.Plan, error) {
 	case actionFreeze:
 		return c.plan(c.act(omdFreeze, NumberOf(Unsigned, 0))), nil
 	case actionClearDemand:
-		return c.noting(c.act(omdClearDemand, Data{Tag: Null}), "Maximum demands begin anew; those of before are in the freezes alone."), nil
+		return c.plan(c.act(omdClearDemand, Data{Tag: Null})).Noted("Maximum demands begin anew; those of before are in the freezes alone."), nil
 	case actionClearEvents:
 		return c.plan(c.act(omdClearEvents, Data{Tag: Null})), nil
 	case actionClearMeter:

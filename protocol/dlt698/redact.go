@@ -1,6 +1,10 @@
 package dlt698
 
-import "bytes"
+import (
+	"bytes"
+
+	"dlt645-mqtt/protocol/octet"
+)
 
 // What carries a password: the method that closes a relay by one, and the object with that of
 // connections.
@@ -44,16 +48,7 @@ func Redact(b []byte) string {
 		rest = i
 	}
 	hideAfterMarks(b[rest:], rest, hide)
-	const digits = "0123456789ABCDEF"
-	text := make([]byte, 0, 2*len(b))
-	for i, c := range b {
-		if hidden[i] {
-			text = append(text, '*', '*')
-		} else {
-			text = append(text, digits[c>>4], digits[c&0xF])
-		}
-	}
-	return string(text)
+	return octet.MaskedHex(b, hidden)
 }
 
 // hideAfterMarks hides all behind a mark in a piece that holds no sound frame. It may be scrambled.

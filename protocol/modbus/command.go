@@ -47,11 +47,7 @@ func (m *Meters) planCommand(request protocol.Request, known protocol.Known) (pr
 }
 
 // report is the plan that ends with what is known of the command.
-func (c *commander) report(r protocol.Report) protocol.Plan {
-	plan := c.plan()
-	plan.Report = &r
-	return plan
-}
+func (c *commander) report(r protocol.Report) protocol.Plan { return c.plan().Reporting(r) }
 
 // look is the step that reads a row before a command or after it.
 func (c *commander) look(w *row) protocol.Step {

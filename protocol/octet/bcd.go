@@ -23,3 +23,14 @@ func Hex(b []byte) string {
 	}
 	return string(text)
 }
+
+// MaskedHex is Hex with "**" for each byte that is hidden.
+func MaskedHex(b []byte, hidden []bool) string {
+	text := []byte(Hex(b))
+	for i := range b {
+		if hidden[i] {
+			text[2*i], text[2*i+1] = '*', '*'
+		}
+	}
+	return string(text)
+}

@@ -55,4 +55,7 @@ func TestBCD(t *testing.T) {
 	if got := Hex([]byte{0xAB, 1}); got != "AB01" {
 		t.Errorf("got %s, want AB01", got)
 	}
+	if got := MaskedHex([]byte{0xAB, 1, 2}, []bool{false, true, false}); got != "AB**02" {
+		t.Errorf("got %s, want AB**02", got)
+	}
 }

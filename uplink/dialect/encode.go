@@ -143,6 +143,18 @@ func (a arguments) relayCall(c *Call) {
 	}
 }
 
+// serviceCall fills in a call of a service by its name and inputs, where a model has services for relay and config.
+func (a arguments) serviceCall(c *Call, service string) {
+	switch service {
+	case "relay":
+		a.relayCall(c)
+	case "config":
+		c.Verb, c.Payload = VerbConfig, a["config"]
+	default:
+		c.Verb = VerbOther
+	}
+}
+
 // decode reads a JSON object strictly enough to be sure of it: one object, nothing after it.
 func decode(data []byte, into any) bool {
 	d := json.NewDecoder(bytes.NewReader(data))

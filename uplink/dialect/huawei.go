@@ -150,14 +150,7 @@ func (d *huawei) Receive(topic string, data []byte) ([]Reply, []Call) {
 	_ = decode(m.Paras, &in)
 	switch kind {
 	case "commands":
-		switch m.Command {
-		case "relay":
-			in.relayCall(&call)
-		case "config":
-			call.Verb, call.Payload = VerbConfig, in["config"]
-		default:
-			call.Verb = VerbOther
-		}
+		in.serviceCall(&call, m.Command)
 	case "properties/get":
 		call.Verb, call.Name = VerbRead, kind
 	case "properties/set":

@@ -159,14 +159,7 @@ func (d *jetLinks) Receive(topic string, data []byte) ([]Reply, []Call) {
 		for _, i := range m.Inputs {
 			in[i.Name] = i.Value
 		}
-		switch call.Name {
-		case "relay":
-			in.relayCall(&call)
-		case "config":
-			call.Verb, call.Payload = VerbConfig, in["config"]
-		default:
-			call.Verb = VerbOther
-		}
+		in.serviceCall(&call, call.Name)
 	default:
 		return nil, nil
 	}

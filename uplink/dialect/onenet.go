@@ -214,14 +214,7 @@ func (d *oneNET) Receive(topic string, data []byte) ([]Reply, []Call) {
 		call.Name = strings.TrimSuffix(strings.TrimPrefix(tail, "service/"), "/invoke")
 		var in arguments
 		_ = decode(params, &in)
-		switch call.Name {
-		case "relay":
-			in.relayCall(&call)
-		case "config":
-			call.Verb, call.Payload = VerbConfig, in["config"]
-		default:
-			call.Verb = VerbOther
-		}
+		in.serviceCall(&call, call.Name)
 	default:
 		return nil, nil // our own messages, and what is not for us
 	}

@@ -174,8 +174,10 @@ app-icon: ## draw the icons of the app for Home Assistant
 	go run ./deploy/home-assistant/icon deploy/home-assistant/dlt645-mqtt
 
 # Each into a folder of its own, since they want other versions of the same libraries. What wants pycrypto,
-# which no longer builds, gets its successor of the same name.
-SDKS := .tools/cloud-sdks
+# which no longer builds, gets its successor of the same name. Maven keeps what it works with in a folder of its own
+# too; the tests that need Java skip themselves without it.
+SDKS  := .tools/cloud-sdks
+MAVEN := mvn --quiet --batch-mode -Dmaven.repo.local=$(CURDIR)/.tools/maven
 
 $(SDKS)/installed: Makefile
 	rm -rf $(SDKS)
@@ -188,9 +190,23 @@ $(SDKS)/installed: Makefile
 	npm install --silent --no-audit --no-fund --ignore-scripts --prefix $(SDKS) alibabacloud-iot-device-sdk@1.2.8 aedes@1.2.0
 	touch $@
 
+$(SDKS)/installed-java: $(SDKS)/installed test/cloud/sdks/jetlinks/pom.xml test/cloud/brokers/moquette/pom.xml
+	$(MAVEN) -f test/cloud/sdks/jetlinks dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=$(CURDIR)/$(SDKS)/jetlinks
+	$(MAVEN) -f test/cloud/brokers/moquette dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=$(CURDIR)/$(SDKS)/moquette
+	touch $@
+
+.PHONY: cloud-sdks-java
+cloud-sdks-java: $(SDKS)/installed
+	@if ! command -v javac >/dev/null || ! command -v mvn >/dev/null; then \
+		echo "skipped: JetLinks' classes and the broker Moquette: they want a JDK and Maven (default-jdk-headless, maven)"; \
+	else \
+		$(MAKE) --no-print-directory $(SDKS)/installed-java; \
+	fi
+
+# JAVA=no leaves out what wants Java.
 .PHONY: cloud-sdks
-cloud-sdks: $(SDKS)/installed ## install the device SDKs of the clouds' makers and brokers of MQTT 3.1.1 into .tools/, and try the tests' cloud and the uplink with them
-	go test -run 'SDK$$' -count 1 -v ./test/cloud
+cloud-sdks: $(SDKS)/installed $(if $(filter no,$(JAVA)),,cloud-sdks-java) ## install the device SDKs of the clouds' makers and brokers of MQTT 3.1.1 into .tools/, and try the tests' cloud and the uplink with them
+	go test -run 'SDK$$' -count 1 -v ./test/cloud ./uplink/dialect
 	go test -run '^TestUplinkWithBrokersOf311$$' -count 1 -v .
 
 # Status 75 is that of a setup that has said why it cannot be done here.

@@ -31,6 +31,9 @@ func TestUplinkWithBrokersOf311(t *testing.T) {
 		{"amqtt", tools + "/amqtt/bin/python", func(port string) []string {
 			return []string{tools + "/amqtt/bin/python", "test/cloud/brokers/serve_amqtt.py", port}
 		}},
+		{"moquette", tools + "/moquette/moquette-broker-0.17.jar", func(port string) []string {
+			return []string{"java", "-cp", tools + "/moquette/*", "test/cloud/brokers/moquette/ServeMoquette.java", port}
+		}},
 	} {
 		for _, dialect := range []string{"json", "thingsboard"} {
 			t.Run(of.name+"/"+dialect, func(t *testing.T) {

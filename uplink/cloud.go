@@ -150,6 +150,8 @@ func refusedIdentity(err error) bool {
 func (c *cloud) advice(err error) string {
 	var certificate *tls.CertificateVerificationError
 	switch {
+	case errors.Is(err, packets.ErrorRefusedIDRejected):
+		return "it does not take the client id, which is made of DLT645_UPLINK_PRODUCT and DLT645_UPLINK_DEVICE, or is DLT645_UPLINK_CLIENT_ID; uplink sign shows it"
 	case refusedIdentity(err) && c.traits.Clock > 0:
 		return "check DLT645_UPLINK_PRODUCT, DLT645_UPLINK_DEVICE and DLT645_UPLINK_SECRET (uplink sign shows what is sent), and this host's clock, " +
 			time.Now().Format(time.RFC3339) + ": it may be " + c.traits.Clock.String() + " from the platform's at most"

@@ -3,6 +3,7 @@ package dialect
 import (
 	"encoding/base64"
 	"encoding/hex"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -63,7 +64,7 @@ func TestLogins(t *testing.T) {
 		{"huawei", login("huawei", Options{Device: "65af_site", Secret: "12345678"}), Login{
 			"65af_site_0_0_2025041401", "65af_site", "c75150e6cb841417396819e4d2ee4358a416344a03a083e3a8567074ddec820a", 120 * time.Second,
 		}},
-		{"thingsboard", login("thingsboard", Options{Secret: "TOKEN"}), Login{"", "TOKEN", "", 60 * time.Second}},
+		{"thingsboard", login("thingsboard", Options{Secret: "TOKEN"}), Login{"dlt645-d95z139clc00", "TOKEN", "", 60 * time.Second}},
 		{"json", login("json", Options{Device: "site", Secret: "pw"}), Login{"site", "site", "pw", 60 * time.Second}},
 	} {
 		if row.got != row.want {
@@ -100,5 +101,19 @@ func TestIncompleteIdentity(t *testing.T) {
 	}
 	if _, err := New("tencent", Options{Product: "p", Device: "d", Secret: "no base64!"}); err == nil || !strings.Contains(err.Error(), "Base64") || strings.Contains(err.Error(), "no base64!") {
 		t.Errorf("a secret that is no Base64: %v", err)
+	}
+}
+
+// TestThingsBoardHasAClientID holds that no CONNECT goes without a client id, which brokers of MQTT 3.1.1 may refuse.
+func TestThingsBoardHasAClientID(t *testing.T) {
+	now := time.Date(2026, 11, 20, 18, 0, 10, 0, time.UTC)
+	for configured, want := range map[string]string{"": "dlt645-" + strconv.FormatInt(now.UnixNano(), 36), "mine": "mine"} {
+		d, err := New("thingsboard", Options{Secret: "TOKEN", ClientID: configured})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := d.Login(now).ClientID; got != want {
+			t.Errorf("with the client id %q it logs in as %q, want %q", configured, got, want)
+		}
 	}
 }

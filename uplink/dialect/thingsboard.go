@@ -28,8 +28,12 @@ func (d *thingsBoard) Traits() Traits {
 	return Traits{Bytes: 48 << 10, PerSecond: 50, Patience: 10 * time.Second}
 }
 
-func (d *thingsBoard) Login(time.Time) Login {
+// Login has a client id that stands for nothing: ThingsBoard takes none as well, but some brokers between do not.
+func (d *thingsBoard) Login(now time.Time) Login {
 	l := Login{ClientID: d.ClientID, Username: d.Secret, KeepAlive: 60 * time.Second}
+	if l.ClientID == "" {
+		l.ClientID = "dlt645-" + strconv.FormatInt(now.UnixNano(), 36)
+	}
 	if d.Username != "" {
 		l.Username, l.Password = d.Username, d.Secret
 	}

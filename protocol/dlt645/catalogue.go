@@ -92,7 +92,11 @@ var settled = regexp.MustCompile(`_h[0-9]+(_|$)`)
 func (d *Dictionary) match(pattern string) []string {
 	like := protocol.ParsePattern(pattern)
 	return like.Select(func(yield func(string) bool) {
-		for _, f := range d.families {
+		for _, e := range d.entries {
+			if !e.mayBegin(like.Begin()) {
+				continue
+			}
+			f := e.family()
 			if !f.mayBegin(like.Begin()) {
 				continue
 			}

@@ -2,8 +2,13 @@ package dlt645
 
 import (
 	_ "embed" // the tables
+	"encoding/csv"
+	"errors"
 	"fmt"
+	"io"
+	"iter"
 	"slices"
+	"strings"
 	"sync"
 
 	"dlt645-mqtt/protocol"
@@ -40,12 +45,11 @@ var records2007 string
 
 // A Dictionary is the table of the data items of one edition of the standard.
 type Dictionary struct {
-	version  Version
-	families []*family
-	single   map[DI]*family   // the families of one identifier only
-	byHead   map[DI][]*family // the others, by the upper half of the identifier
-	letters  map[string]letter
-	own      []DI // of items of a user's own
+	version Version
+	entries []*entry
+	single  map[DI]*entry   // the rows of one identifier only
+	byHead  map[DI][]*entry // the others, by the upper half of the identifier
+	own     []DI            // of items of a user's own
 
 	vocabulary func() *protocol.Vocabulary // made when it is first needed
 }
@@ -94,36 +98,87 @@ func mustParse(v Version, table string) *Dictionary {
 	return d
 }
 
+// parseDictionary compiles all rows, and so finds out whether they are well formed and how they hang together.
+// Then it forgets them: see [entry].
 func parseDictionary(v Version, table string) (*Dictionary, error) {
-	lines, err := protocol.ReadTable(records2007, recordColumns)
-	if err != nil {
-		return nil, fmt.Errorf("records: %w", err)
-	}
-	records, err := parseRecords(lines)
+	records, err := readRecords()
 	if err != nil {
 		return nil, err
 	}
-	if lines, err = protocol.ReadTable(table, columns); err != nil {
+	d := &Dictionary{version: v, single: make(map[DI]*entry), byHead: make(map[DI][]*entry)}
+	s := &source{dictionary: d, table: table, records: func() map[string][]field { return records }, letters: letters{}}
+	r := csv.NewReader(strings.NewReader(table))
+	r.FieldsPerRecord = columns
+	if _, err := r.Read(); err != nil { // the heading
 		return nil, err
 	}
-	d := &Dictionary{version: v, single: make(map[DI]*family), byHead: make(map[DI][]*family), letters: make(map[string]letter)}
-	for _, line := range lines {
-		f, err := parseFamily(d, line, records)
+	for {
+		e := &entry{source: s, from: int(r.InputOffset())}
+		line, err := r.Read()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		e.to = int(r.InputOffset())
+		f, err := parseFamily(d, line, s.records, s.letters)
 		if err != nil {
 			return nil, fmt.Errorf("%s %s: %w", line[columnDI], line[columnName], err)
 		}
-		d.families = append(d.families, f)
+		e.describe(f, line)
+		d.entries = append(d.entries, e)
 		if f.mask == 1<<(2*d.half())-1 {
-			d.single[f.fixed] = f
+			d.single[f.fixed] = e
 			continue
 		}
 		for _, head := range f.heads(d.half()) {
-			d.byHead[head] = append(d.byHead[head], f)
+			d.byHead[head] = append(d.byHead[head], e)
 		}
 	}
 	d.linkHolders()
 	d.vocabulary = sync.OnceValue(d.words)
+	for _, e := range d.entries {
+		e.compiled.Store(nil)
+	}
+	s.records, s.letters = recordsOnce(), letters{}
 	return d, nil
+}
+
+// readRecords reads the table of records, which is the same for both editions.
+func readRecords() (map[string][]field, error) {
+	lines, err := protocol.ReadTable(records2007, recordColumns)
+	if err != nil {
+		return nil, fmt.Errorf("records: %w", err)
+	}
+	return parseRecords(lines)
+}
+
+// recordsOnce reads the table of records when it is first needed. It has been read before.
+func recordsOnce() recordTable {
+	return sync.OnceValue(func() map[string][]field {
+		records, err := readRecords()
+		if err != nil {
+			panic(err)
+		}
+		return records
+	})
+}
+
+// families yields all rows, compiled. None that was not is kept so: this is for who looks through all of them.
+func (d *Dictionary) families() iter.Seq[*family] {
+	return func(yield func(*family) bool) {
+		records, shared := recordsOnce(), letters{}
+		for _, e := range d.entries {
+			f := e.compiled.Load()
+			if f == nil {
+				f = e.compile(records, shared)
+			}
+			if !yield(f) {
+				return
+			}
+		}
+	}
 }
 
 // half returns the number of bits in half an identifier.
@@ -148,10 +203,10 @@ func (f *family) heads(half int) []DI {
 	return heads
 }
 
-// linkHolders tells the families which blocks put items of theirs together.
+// linkHolders tells the rows which blocks put items of theirs together.
 func (d *Dictionary) linkHolders() {
-	for _, f := range d.families {
-		c, ok := f.codec.(*concatenation)
+	for _, holder := range d.entries {
+		c, ok := holder.family().codec.(*concatenation)
 		if !ok {
 			continue
 		}
@@ -161,8 +216,11 @@ func (d *Dictionary) linkHolders() {
 				continue // it has letters, and so is a block itself
 			}
 			item, ok := d.Lookup(di)
-			if ok && !slices.Contains(item.family.holders, f) {
-				item.family.holders = append(item.family.holders, f)
+			if !ok {
+				continue
+			}
+			if e := item.family.entry; !slices.Contains(e.holders, holder) {
+				e.holders = append(e.holders, holder)
 			}
 		}
 	}
@@ -170,10 +228,15 @@ func (d *Dictionary) linkHolders() {
 
 // Lookup returns the item that an identifier stands for.
 func (d *Dictionary) Lookup(di DI) (Item, bool) {
-	if f := d.single[di]; f != nil {
+	if e := d.single[di]; e != nil {
+		f := e.family()
 		return f.at(f.owner(positions{})), true
 	}
-	for _, f := range d.byHead[di>>d.half()] {
+	for _, e := range d.byHead[di>>d.half()] {
+		if di&e.mask != e.fixed {
+			continue
+		}
+		f := e.family()
 		if at, ok := f.match(di); ok {
 			return f.at(at), true
 		}
@@ -184,8 +247,11 @@ func (d *Dictionary) Lookup(di DI) (Item, bool) {
 // Named returns the item of a name, or that which has a value or flag of the name: then
 // Item.Only holds the name.
 func (d *Dictionary) Named(name string) (Item, bool) {
-	for _, f := range d.families {
-		if item, ok := f.find(name); ok {
+	for _, e := range d.entries {
+		if !e.mayHave(name) {
+			continue
+		}
+		if item, ok := e.family().find(name); ok {
 			return item, true
 		}
 	}

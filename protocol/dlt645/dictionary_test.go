@@ -39,7 +39,8 @@ func TestTableIsWellFormed(t *testing.T) {
 	reserved := []string{"time", "times", "relay", "id", "ok", "error", "values"}
 	eachEdition(t, func(t *testing.T, d *Dictionary) {
 		owners := make(map[string]DI)
-		for _, f := range d.families {
+		for _, e := range d.entries {
+			f := e.family()
 			switch {
 			case !slices.Contains([]string{"R", "W", "RW"}, f.row.Access):
 				t.Errorf("%s: access %q", f.row.DI, f.row.Access)
@@ -70,9 +71,11 @@ func TestTableIsWellFormed(t *testing.T) {
 
 func TestRowsDoNotOverlap(t *testing.T) {
 	eachEdition(t, func(t *testing.T, d *Dictionary) {
-		for _, f := range d.families {
+		for _, e := range d.entries {
+			f := e.family()
 			for _, item := range everyItem(f) {
-				for _, other := range d.families {
+				for _, e := range d.entries {
+					other := e.family()
 					if _, ok := other.match(item.DI); ok && other != f {
 						t.Errorf("%s is in the rows %s and %s", item.DI.Format(d.version), f.row.DI, other.row.DI)
 					}
@@ -86,7 +89,8 @@ func TestRowsDoNotOverlap(t *testing.T) {
 // the first item of a family, the outer ones of the others, which only run on.
 func TestEveryNameIsFound(t *testing.T) {
 	eachEdition(t, func(t *testing.T, d *Dictionary) {
-		for _, f := range d.families {
+		for _, e := range d.entries {
+			f := e.family()
 			for n, item := range everyItem(f) {
 				names := []string{item.Name}
 				if !item.Block() {
@@ -257,7 +261,7 @@ func TestSearch(t *testing.T) {
 			t.Errorf("Search(%s) = %v", test.words, got)
 		}
 	}
-	if rows, all := len(Items(V2007).Matching()), len(Items(V2007).families); rows != all || all < 400 {
+	if rows, all := len(Items(V2007).Matching()), len(Items(V2007).entries); rows != all || all < 400 {
 		t.Errorf("a search without words finds %d rows of %d", rows, all)
 	}
 }

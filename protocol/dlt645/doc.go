@@ -28,7 +28,7 @@
 //	describe.go, content.go, contentfield.go              a frame explained
 //
 //	dictionary.go, items-*.csv   the items; lookup.go and catalogue.go look them up
-//	family.go, letter.go, template.go   a row, what runs in its identifiers and in its names
+//	entry.go, family.go, letter.go, template.go   a row, what runs in its identifiers and in its names
 //	item.go, record.go           an item, and objects and lists, out of data and back
 //	picture.go, calendar.go, bcd.go     one value
 //	flags.go                     the bits of words

@@ -15,6 +15,7 @@ import (
 // letters only.
 type family struct {
 	dictionary  *Dictionary
+	entry       *entry
 	row         Row
 	fixed, mask DI // the digits of the pattern that do not run
 	letters     []letter
@@ -25,7 +26,6 @@ type family struct {
 	hasFlags    bool    // a field is a bit word, whose bits may have names
 	codec       codec   // of data that is not just one field behind the other; else nil
 	en, zh      template
-	holders     []*family // blocks that hold items of this family though no letter tells so
 	names       func() *names
 }
 
@@ -37,10 +37,10 @@ type codec interface {
 }
 
 // codecOf returns the codec that a picture names, or nil.
-func codecOf(picture string, records map[string][]field) codec {
+func codecOf(picture string, records recordTable) codec {
 	switch picture {
 	case "load record":
-		return newLoadRecord(records)
+		return newLoadRecord(records())
 	case "active report":
 		return newActiveReport()
 	}
@@ -73,13 +73,13 @@ const (
 )
 
 // parseFamily compiles a row of the table.
-func parseFamily(d *Dictionary, line []string, records map[string][]field) (*family, error) {
+func parseFamily(d *Dictionary, line []string, records recordTable, shared letters) (*family, error) {
 	f := &family{dictionary: d, item: -1, weekday: -1}
 	f.row = Row{
 		DI: line[columnDI], Ranges: line[columnRanges], Picture: line[columnPicture], Unit: line[columnUnit],
 		Access: line[columnAccess], Origin: line[columnOrigin],
 	}
-	err := f.parsePattern(line[columnRanges], records)
+	err := f.parsePattern(line[columnRanges], records, shared)
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +101,7 @@ func parseFamily(d *Dictionary, line []string, records map[string][]field) (*fam
 }
 
 // parsePattern reads the identifier's pattern and the values of its letters.
-func (f *family) parsePattern(ranges string, records map[string][]field) error {
+func (f *family) parsePattern(ranges string, records recordTable, shared letters) error {
 	pattern := f.row.DI
 	for i := range len(pattern) {
 		shift := 4 * (len(pattern) - 1 - i)
@@ -117,7 +117,7 @@ func (f *family) parsePattern(ranges string, records map[string][]field) error {
 		if places > 0 && (len(symbols) != places || !strings.Contains(pattern, symbols)) {
 			return fmt.Errorf("letter %s does not stand so in %s", symbols, pattern)
 		}
-		l, err := f.dictionary.letter(symbol, uint8(4*places), list, f.row.Picture, records)
+		l, err := shared.letter(symbol, uint8(4*places), list, f.row.Picture, records)
 		if err != nil {
 			return err
 		}
@@ -133,23 +133,30 @@ func (f *family) parsePattern(ranges string, records map[string][]field) error {
 	return nil
 }
 
+// letters are those that were made, by what they were made of: most stand in many rows.
+type letters map[string]letter
+
 // letter is parseLetter, but shares what it made for families with the same letter.
-func (d *Dictionary) letter(symbol byte, bits uint8, list, picture string, records map[string][]field) (letter, error) {
+func (made letters) letter(symbol byte, bits uint8, list, picture string, records recordTable) (letter, error) {
 	key := fmt.Sprintf("%c%d=%s", symbol, bits, list)
 	if symbol == 'i' {
 		key += " " + picture
 	}
-	l, ok := d.letters[key]
+	l, ok := made[key]
 	if ok {
 		return l, nil
 	}
-	l, err := parseLetter(symbol, bits, list, records[picture])
-	d.letters[key] = l
+	var record []field
+	if symbol == 'i' {
+		record = records()[picture]
+	}
+	l, err := parseLetter(symbol, bits, list, record)
+	made[key] = l
 	return l, err
 }
 
 // parseFields reads pictures, names and units of the values.
-func (f *family) parseFields(line []string, records map[string][]field) error {
+func (f *family) parseFields(line []string, records recordTable) error {
 	pictures := strings.Split(line[columnPicture], "+")
 	names := strings.Fields(line[columnValues])
 	if len(names) == 0 {

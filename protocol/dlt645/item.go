@@ -310,7 +310,8 @@ func (i Item) blocks() []Item {
 			blocks = append(blocks, block)
 		}
 	}
-	for _, holder := range i.family.holders {
+	for _, e := range i.family.entry.holders {
+		holder := e.family()
 		block := holder.at(positions{})
 		parts, _ := holder.codec.(*concatenation).items(block)
 		if slices.ContainsFunc(parts, func(part Item) bool { return part.DI == i.DI }) {

@@ -12,7 +12,7 @@ import (
 // words it returns all rows.
 func (d *Dictionary) Matching(words ...string) []Row {
 	var rows []Row
-	for _, f := range d.families {
+	for f := range d.families() {
 		if protocol.HasWords(words, f.hasWord) {
 			rows = append(rows, f.row)
 		}
@@ -55,7 +55,7 @@ func (d *Dictionary) words() *protocol.Vocabulary {
 		_, known := d.Named(name)
 		return known
 	}}
-	for _, kept := range d.families {
+	for kept := range d.families() {
 		f := *kept
 		f.names = func() *names { return nil } // which would be kept for ever
 		add := func(at positions) {

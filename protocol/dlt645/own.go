@@ -16,21 +16,21 @@ var _ protocol.Extensible = (*Meters)(nil)
 func (m *Meters) WithItems(items []protocol.OwnItem) (protocol.Protocol, []error) {
 	extended := *m
 	extended.items = &Dictionary{
-		version: m.items.version, single: maps.Clone(m.items.single), byHead: m.items.byHead, letters: m.items.letters, own: slices.Clone(m.items.own),
+		version: m.items.version, single: maps.Clone(m.items.single), byHead: m.items.byHead, own: slices.Clone(m.items.own),
 	}
 	wrong := make([]error, len(items))
-	var families []*family
+	var entries []*entry
 	for i, item := range items {
 		f, err := extended.items.ownFamily(item)
 		if err != nil {
 			wrong[i] = err
 			continue
 		}
-		families = append(families, f)
-		extended.items.single[f.fixed] = f
+		entries = append(entries, f.entry)
+		extended.items.single[f.fixed] = f.entry
 		extended.items.own = append(extended.items.own, f.fixed)
 	}
-	extended.items.families = slices.Concat(families, m.items.families)
+	extended.items.entries = slices.Concat(entries, m.items.entries)
 	extended.items.vocabulary = sync.OnceValue(extended.items.words)
 	return &extended, wrong
 }
@@ -59,6 +59,8 @@ func (d *Dictionary) ownFamily(o protocol.OwnItem) (*family, error) {
 	}
 	f.fields = []field{{form: form{picture: Picture{text: format.String(), size: format.Size(), format: &format}}, name: f.name, unit: o.Unit}}
 	f.names = sync.OnceValue(f.allNames)
+	f.entry = &entry{fixed: f.fixed, mask: f.mask, marks: []mark{{text: o.Name}}}
+	f.entry.compiled.Store(f)
 	return f, nil
 }
 

@@ -148,8 +148,11 @@ func (f *form) describe() string {
 	return text
 }
 
+// A recordTable brings the table of records, which is only read if there is a form that is none of the pictures.
+type recordTable = func() map[string][]field
+
 // parseForm reads a picture, a record's name, or either with "*14" behind it for a list.
-func parseForm(text string, records map[string][]field) (form, error) {
+func parseForm(text string, records recordTable) (form, error) {
 	var f form
 	if element, count, ok := strings.Cut(text, "*"); ok {
 		n, err := strconv.Atoi(count)
@@ -158,12 +161,13 @@ func parseForm(text string, records map[string][]field) (form, error) {
 		}
 		f.repeat, text = n, element
 	}
-	if record, ok := records[text]; ok {
-		f.record = record
+	var err error
+	if f.picture, err = ParsePicture(text); err == nil {
 		return f, nil
 	}
-	var err error
-	f.picture, err = ParsePicture(text)
+	if record, ok := records()[text]; ok {
+		return form{record: record, repeat: f.repeat}, nil
+	}
 	return f, err
 }
 
@@ -202,7 +206,7 @@ const recordColumns = 6
 
 // parseRecordField reads one line of the table of records.
 func parseRecordField(line []string, phase string, records map[string][]field) (field, error) {
-	form, err := parseForm(line[2], records)
+	form, err := parseForm(line[2], func() map[string][]field { return records })
 	if err != nil {
 		return field{}, fmt.Errorf("record %s, field %s: %w", line[0], line[1], err)
 	}

@@ -128,7 +128,7 @@ func (r *reference) compare(t *testing.T) {
 			}
 		}
 	}
-	for _, f := range r.dictionary.families {
+	for f := range r.dictionary.families() {
 		if n := countUnknown(f, known); n > 0 {
 			r.found = append(r.found, difference{di: f.row.DI, what: "missing there", ours: fmt.Sprintf("%s (%d)", f.row.Name, n)})
 		}

@@ -18,7 +18,8 @@ import (
 // encoded at all are flags and weekdays: they follow from the word and the date beside them.
 func TestEncodingIsUndone(t *testing.T) {
 	eachEdition(t, func(t *testing.T, d *Dictionary) {
-		for n, f := range d.families {
+		for n, e := range d.entries {
+			f := e.family()
 			chance := rand.New(rand.NewPCG(645, uint64(n)))
 			for k, item := range everyItem(f) {
 				choosers := []chooser{chance.Int64N, nothing, zero, greatest, least}

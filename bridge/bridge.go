@@ -76,7 +76,7 @@ type Bridge struct {
 	host      string    // the name of this machine
 	counted   struct{ replies, commands, errors atomic.Uint64 }
 	outbox    *mqtt.Outbox
-	frames    chan bus.FrameEvent // to be published, if frames are traced
+	frames    chan *bus.FrameEvent // to be published, if frames are traced
 	admission admission
 	started   chan struct{} // closed once Run serves
 	turned    moment        // when the bridge's own loop last turned
@@ -94,7 +94,7 @@ func New(config Config) *Bridge {
 		directory: meters.NewDirectory(config.Meters, config.Protocol),
 		families:  familiesOf(config.Protocols),
 		limited:   limit.New(config.Log),
-		frames:    make(chan bus.FrameEvent, framesWaiting),
+		frames:    make(chan *bus.FrameEvent, framesWaiting),
 		stopping:  make(chan struct{}),
 		started:   make(chan struct{}),
 	}

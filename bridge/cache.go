@@ -15,51 +15,92 @@ const cacheSize = 6000
 // age will do. The zero value is empty and ready.
 type cache struct {
 	mu      sync.Mutex
-	results map[cacheKey]*cachedResult
-	changed map[protocol.MeterKey]time.Time // when a command to a meter was last over
-	all     time.Time                       // when one that may have reached all was
+	results map[protocol.MeterKey]map[string]*cachedResult // by the meter that was asked and the Key of the step
+	kept    int                                            // results in all
+	changed map[protocol.MeterKey]time.Time                // when a command to a meter was last over
+	all     time.Time                                      // when one that may have reached all was
 }
 
-// A cacheKey is what a step asks of a meter: its Key.
-type cacheKey struct {
-	meter protocol.MeterKey
-	key   string
-}
-
+// A cachedResult is what a step has brought: mostly just values, and there may be thousands.
 type cachedResult struct {
-	result protocol.Result
+	values []protocol.Value
+	rest   *protocol.Result // all of it, if there is more, or if another meter answered than was asked
 	time   time.Time
+}
+
+// newCachedResult keeps a result of a step.
+func newCachedResult(step *protocol.Step, result protocol.Result, came time.Time) *cachedResult {
+	r := &cachedResult{values: result.Values, time: came}
+	plain := result.Clock.IsZero() && result.Frame == nil && result.Samples == nil && result.Errors == nil && result.Learned == nil
+	if !plain || result.Address != (protocol.Address{MeterKey: step.Meter}) {
+		whole := result
+		r.rest = &whole
+	}
+	return r
+}
+
+// result returns what was kept of a step that asked a meter.
+func (r *cachedResult) result(asked protocol.MeterKey) protocol.Result {
+	if r.rest != nil {
+		return *r.rest
+	}
+	return protocol.Result{Address: protocol.Address{MeterKey: asked}, Values: r.values}
 }
 
 // put keeps a result that was asked for at the time asked and came at the time came, unless a
 // newer one is there. What was asked for before a command to the meter was over may be older
 // than what the command did.
 func (c *cache) put(step *protocol.Step, result protocol.Result, asked, came time.Time) {
-	key := cacheKey{step.Meter, step.Key}
-	if key.key == "" {
+	if step.Key == "" {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.results == nil {
-		c.results = map[cacheKey]*cachedResult{}
-	}
 	if asked.Before(c.all) || asked.Before(c.changed[result.Address.MeterKey]) {
 		return
 	}
-	if r := c.results[key]; r != nil && r.time.After(came) {
+	of := c.results[step.Meter]
+	switch r := of[step.Key]; {
+	case r == nil:
+		if c.kept >= cacheSize {
+			c.dropOldest()
+		}
+		c.kept++
+	case r.time.After(came):
 		return
 	}
-	if len(c.results) >= cacheSize && c.results[key] == nil {
-		var oldest cacheKey
-		for k, r := range c.results {
-			if oldest.key == "" || r.time.Before(c.results[oldest].time) {
-				oldest = k
+	if of = c.results[step.Meter]; of == nil {
+		if c.results == nil {
+			c.results = map[protocol.MeterKey]map[string]*cachedResult{}
+		}
+		of = map[string]*cachedResult{}
+		c.results[step.Meter] = of
+	}
+	of[step.Key] = newCachedResult(step, result, came)
+}
+
+// dropOldest drops the result that has been kept longest. The lock is held.
+func (c *cache) dropOldest() {
+	var meter protocol.MeterKey
+	var key string
+	var oldest *cachedResult
+	for m, of := range c.results {
+		for k, r := range of {
+			if oldest == nil || r.time.Before(oldest.time) {
+				meter, key, oldest = m, k, r
 			}
 		}
-		delete(c.results, oldest)
 	}
-	c.results[key] = &cachedResult{result, came}
+	c.drop(meter, key)
+}
+
+// drop drops one result. The lock is held.
+func (c *cache) drop(meter protocol.MeterKey, key string) {
+	delete(c.results[meter], key)
+	c.kept--
+	if len(c.results[meter]) == 0 {
+		delete(c.results, meter)
+	}
 }
 
 // get returns a result that is at most maxAge old, and when it was read.
@@ -69,11 +110,11 @@ func (c *cache) get(step *protocol.Step, maxAge time.Duration) (protocol.Result,
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	r := c.results[cacheKey{step.Meter, step.Key}]
+	r := c.results[step.Meter][step.Key]
 	if r == nil || bus.Age(r.time, time.Now()) > maxAge {
 		return protocol.Result{}, time.Time{}, false
 	}
-	return r.result, r.time, true
+	return r.result(step.Meter), r.time, true
 }
 
 // forget drops what is known of a meter: a command, over now, may have changed it. An address
@@ -82,16 +123,18 @@ func (c *cache) forget(address protocol.Address, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if address.Shared || len(c.changed) >= cacheSize {
-		c.results, c.changed, c.all = nil, nil, now
+		c.results, c.kept, c.changed, c.all = nil, 0, nil, now
 		return
 	}
 	if c.changed == nil {
 		c.changed = map[protocol.MeterKey]time.Time{}
 	}
 	c.changed[address.MeterKey] = now
-	for key, r := range c.results {
-		if r.result.Address.MeterKey == address.MeterKey {
-			delete(c.results, key)
+	for meter, of := range c.results {
+		for key, r := range of {
+			if r.result(meter).Address.MeterKey == address.MeterKey {
+				c.drop(meter, key)
+			}
 		}
 	}
 }

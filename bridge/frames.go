@@ -71,8 +71,9 @@ func (b *Bridge) PublishFrame(f bus.FrameEvent) {
 	if !b.listening.Load() {
 		return
 	}
+	event := f // as a whole, a thousand of them would take a hundred kilobytes even while nobody watches
 	select {
-	case b.frames <- f:
+	case b.frames <- &event:
 	default:
 	}
 }

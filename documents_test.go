@@ -167,6 +167,12 @@ func TestErrorCodesInTopics(t *testing.T) {
 	for _, code := range bridge.Codes {
 		codes = append(codes, string(code))
 	}
+	_, inChinese, _ := strings.Cut(readFile(t, "topics.zh-CN.md"), "## 错误码\n")
+	for _, code := range codes {
+		if !strings.Contains(inChinese, "\n| `"+code+"` | ") {
+			t.Errorf("topics.zh-CN.md does not say what %s means", code)
+		}
+	}
 	if got, want := strings.Join(documented, " "), strings.Join(codes, " "); got != want {
 		t.Errorf("topics.md has the codes %s\nthe code has %s", got, want)
 	}
@@ -180,7 +186,7 @@ func TestErrorCodesInTopics(t *testing.T) {
 // TestFramesInDocuments decodes every frame that the documents show, so that none is wrong.
 func TestFramesInDocuments(t *testing.T) {
 	frame := regexp.MustCompile(`(?:FE ?)*68(?: ?[0-9A-F]{2}){6} ?68(?: ?[0-9A-F]{2})+ ?16\b`)
-	for _, name := range []string{"README.md", "README.zh-CN.md", "topics.md", "examples/node-red/README.md", "examples/node-red/README.zh-CN.md"} {
+	for _, name := range []string{"README.md", "README.zh-CN.md", "topics.md", "topics.zh-CN.md", "examples/node-red/README.md", "examples/node-red/README.zh-CN.md"} {
 		frames := frame.FindAllString(readFile(t, name), -1)
 		if len(frames) == 0 {
 			t.Errorf("%s shows no frame", name)
@@ -226,14 +232,14 @@ func TestDocumentsNameTests(t *testing.T) {
 		}
 	}
 	// In these tables each line is a claim, and names the test that shows it.
-	for _, document := range []string{"docs/security.md", "docs/conformance.md"} {
+	for _, document := range []string{"docs/security.md", "docs/security.zh-CN.md", "docs/conformance.md", "docs/conformance.zh-CN.md"} {
 		last := -1 // the column of tests
 		for line := range strings.Lines(readFile(t, document)) {
 			cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), " | ")
 			switch {
 			case !strings.HasPrefix(line, "|"):
 				last = -1
-			case strings.TrimSpace(cells[len(cells)-1]) == "test":
+			case strings.TrimSpace(cells[len(cells)-1]) == "test", strings.TrimSpace(cells[len(cells)-1]) == "测试":
 				last = len(cells) - 1
 			case last >= 0 && !strings.HasPrefix(line, "| ---") && (len(cells) != last+1 || !strings.Contains(cells[last], "`Test") && !strings.Contains(cells[last], "`Fuzz")):
 				t.Errorf("%s: %s names no test", document, line)
@@ -272,19 +278,108 @@ func TestContainersInDocuments(t *testing.T) {
 	}
 }
 
-// TestChinesePages compares each Chinese page under docs with its English twin: it has the same
-// headings, tables and blocks of code, in the same order.
-func TestChinesePages(t *testing.T) {
-	pages, err := filepath.Glob("docs/*.zh-CN.md")
-	if err != nil || len(pages) == 0 {
-		t.Fatalf("pages %v, %v", pages, err)
+// pagesWithTwins are the pages that have a Chinese twin, in English: all under docs, and the contract.
+func pagesWithTwins(t *testing.T) (pages []string) {
+	t.Helper()
+	all, err := filepath.Glob("docs/*.md")
+	if err != nil || len(all) == 0 {
+		t.Fatalf("pages %v, %v", all, err)
 	}
-	for _, page := range pages {
-		english := strings.TrimSuffix(page, ".zh-CN.md") + ".md"
-		if got, want := skeleton(readFile(t, page)), skeleton(readFile(t, english)); !slices.Equal(got, want) {
-			t.Errorf("%s has %v\n%s has %v", page, got, english, want)
+	for _, page := range append(all, "topics.md") {
+		if !strings.HasSuffix(page, ".zh-CN.md") {
+			pages = append(pages, page)
 		}
 	}
+	return pages
+}
+
+// twin is the Chinese page of an English one.
+func twin(page string) string { return strings.TrimSuffix(page, ".md") + ".zh-CN.md" }
+
+// TestChinesePages compares each page with its Chinese twin: it has the same headings, tables with as many rows, and blocks of code, in
+// the same order; what code, names and tests stand in each row is the same; and each leads to the other.
+func TestChinesePages(t *testing.T) {
+	for _, english := range pagesWithTwins(t) {
+		page := twin(english)
+		if got, want := skeleton(readFile(t, page)), skeleton(readFile(t, english)); !slices.Equal(got, want) {
+			t.Errorf("%s has %v\n%s has %v", page, got, english, want)
+			continue
+		}
+		for from, to := range map[string]string{page: english, english: page} {
+			if !strings.Contains(readFile(t, from), "]("+filepath.Base(to)) {
+				t.Errorf("%s does not lead to %s", from, to)
+			}
+		}
+		rows, want := tableRows(readFile(t, page)), tableRows(readFile(t, english))
+		if len(rows) != len(want) {
+			t.Errorf("the tables of %s have %d rows, those of %s %d", page, len(rows), english, len(want))
+			continue
+		}
+		for i := range rows {
+			// Only the tests: words for people may be code in one language and not in the other.
+			if got, want := testsIn(rows[i]), testsIn(want[i]); !slices.Equal(got, want) {
+				t.Errorf("%s: %s names the tests %v, the same row in English %v", page, rows[i], got, want)
+			}
+		}
+	}
+}
+
+// TestContractInChinese compares what programs rest on in topics.zh-CN.md with topics.md: the first cell of each row of its tables, and the examples.
+func TestContractInChinese(t *testing.T) {
+	english, chinese := readFile(t, "topics.md"), readFile(t, "topics.zh-CN.md")
+	code := regexp.MustCompile("`[^`]+`")
+	rows, want := tableRows(chinese), tableRows(english)
+	for i := range min(len(rows), len(want)) {
+		first, wanted := strings.Split(rows[i], " | ")[0], strings.Split(want[i], " | ")[0]
+		if got, want := code.FindAllString(first, -1), code.FindAllString(wanted, -1); !slices.Equal(got, want) {
+			t.Errorf("topics.zh-CN.md: %s begins with %v, in English with %v", rows[i], got, want)
+		}
+	}
+	block := regexp.MustCompile("(?ms)^```.*?^```$")
+	if got, want := block.FindAllString(chinese, -1), block.FindAllString(english, -1); !slices.Equal(got, want) {
+		t.Error("the examples of topics.zh-CN.md are not those of topics.md")
+	}
+}
+
+// TestChinesePagesStayChinese follows the links of Chinese pages: where a page has a Chinese twin, they lead to that.
+func TestChinesePagesStayChinese(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)#\s]+\.md)(?:#[^)\s]*)?\)`)
+	for _, pattern := range []string{"*.zh-CN.md", "docs/*.zh-CN.md", "examples/*/*.zh-CN.md"} {
+		pages, err := filepath.Glob(pattern)
+		if err != nil || len(pages) == 0 {
+			t.Fatalf("%s: %v, %v", pattern, pages, err)
+		}
+		for _, page := range pages {
+			for _, match := range link.FindAllStringSubmatch(readFile(t, page), -1) {
+				target := filepath.Join(filepath.Dir(page), match[1])
+				if strings.HasSuffix(target, ".zh-CN.md") || twin(target) == page {
+					continue
+				}
+				if _, err := os.Stat(twin(target)); err == nil {
+					t.Errorf("%s leads to %s, which has a Chinese twin", page, match[1])
+				}
+			}
+		}
+	}
+}
+
+// tableRows lists the rows of all tables of a page.
+func tableRows(markdown string) (rows []string) {
+	inCode := false
+	for line := range strings.Lines(markdown) {
+		if strings.HasPrefix(strings.TrimSpace(line), "```") {
+			inCode = !inCode
+		}
+		if !inCode && strings.HasPrefix(line, "|") {
+			rows = append(rows, strings.TrimSpace(line))
+		}
+	}
+	return rows
+}
+
+// testsIn lists the tests that a row of a table names.
+func testsIn(row string) []string {
+	return regexp.MustCompile("`(?:Test|Fuzz|Benchmark)[A-Z]\\w*`").FindAllString(row, -1)
 }
 
 // skeleton lists the headings of a page by their level, and its tables and blocks of code.

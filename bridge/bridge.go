@@ -36,7 +36,7 @@ type Config struct {
 	Operator   string                                  // operator code for commands, 8 digits
 	Operators  map[protocol.MeterKey]string            // those of single meters
 	RelayValid time.Duration                           // how long a relay's command is valid
-	Clock      func() error                            // tells why our clock is none to set meters by; nil: it is
+	Clock      func() error                            // says why no meter must be set by our clock; nil: it may
 	Points     *points.Table                           // what to poll, by the configuration; nil: nothing
 	Readings   bool                                    // publish each reading of a point, changed or not
 	Discovery  string                                  // prefix of the topics by which Home Assistant is told of the meters; empty: it is not

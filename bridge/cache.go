@@ -11,8 +11,8 @@ import (
 // cacheSize bounds the results that are kept: some 60 items of each of 100 meters.
 const cacheSize = 6000
 
-// A cache keeps the last result of each read, so that a client may say that a value of some
-// age will do. The zero value is empty and ready.
+// A cache keeps the last result of each read, for clients that accept a value of some age. The zero value is empty
+// and ready.
 type cache struct {
 	mu      sync.Mutex
 	results map[protocol.MeterKey]map[string]*cachedResult // by the meter that was asked and the Key of the step

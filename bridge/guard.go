@@ -9,7 +9,7 @@ import (
 
 const (
 	// refusalsOfPassword hold a password back. Many meters take none for a day after the third
-	// wrong one (DL/T 645-2007, clause 7.6, and the makers' manuals).
+	// wrong one.
 	refusalsOfPassword = 2
 
 	// mostGuarded bounds the memory for refusals.

@@ -53,8 +53,7 @@ func (b *Bridge) unready() string {
 	return strings.Join(missing, "; ")
 }
 
-// mostHTTP is how many HTTP connections there may be; more wait until one ends, which one that
-// says nothing does after some seconds.
+// mostHTTP is how many HTTP connections there may be. More wait until one ends; an idle one ends after some seconds.
 const mostHTTP = 128
 
 // serveHealth answers health checks on the socket and, if wanted, on HTTP, where the pages are served

@@ -120,7 +120,7 @@ func (b *Bridge) rawKeys(r *request, in *body) (keys rawKeys, err error) {
 	return keys, nil
 }
 
-// protocolKey takes the protocol that a request names which is about no named meter. Else it is left as it is.
+// protocolKey takes the protocol that a request names, unless it is about a named meter, whose protocol is known.
 func (b *Bridge) protocolKey(r *request, in *body) error {
 	var name string
 	given, err := in.decode("protocol", "the name of a protocol", &name)

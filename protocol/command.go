@@ -83,7 +83,7 @@ type Command struct {
 	// anything is read of the meter: no clock is set around midnight. Frames never carry it.
 	Now time.Time
 
-	// Clock tells why the meter's clock must not be set by ours; nil if it may.
+	// Clock says why the meter's clock must not be set by ours; nil if it may.
 	Clock error
 
 	// Settings are the names of what is configured, for sentences that say what to change.

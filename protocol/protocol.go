@@ -243,7 +243,7 @@ type Step struct {
 	First Exchange
 }
 
-// IsCommand tells of a step that makes a meter do something. A look at what a command did is
+// IsCommand reports whether the step makes a meter do something. A look at what a command did is
 // of a command's class too, but it may be repeated.
 func (s *Step) IsCommand() bool { return s.Class <= ClassCommand && !s.Repeatable }
 
@@ -278,8 +278,8 @@ type Exchange struct {
 	// cuts it.
 	Stray bufio.SplitFunc
 
-	// Vague tells of a cut frame that it names neither what was asked nor what was done
-	// (an error answer, an acknowledgement), so that it may belong to an earlier request
+	// Vague reports whether a cut frame names neither what was asked nor what was done
+	// (an error answer, an acknowledgement): then it may belong to an earlier request
 	// to the same meter. Nil: no answer is vague.
 	Vague func(answer []byte) bool
 

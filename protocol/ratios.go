@@ -60,8 +60,8 @@ const mostScale = 17
 
 func fits(n *big.Int) bool { return n.IsInt64() && n.Int64() <= mostDigits && n.Int64() >= -mostDigits }
 
-// over returns what was multiplied by e to give d. ok is false if that cannot be told.
-func (d Decimal) over(e Decimal) (Decimal, bool) {
+// dividedBy returns what was multiplied by e to give d. ok is false if that cannot be told.
+func (d Decimal) dividedBy(e Decimal) (Decimal, bool) {
 	if d.Coefficient%e.Coefficient != 0 || d.Scale < e.Scale {
 		return d, false
 	}
@@ -149,7 +149,7 @@ func (p *Primary) Describe(name string) (ItemDescription, bool) {
 // Secondary returns the reading of a register of which value was made; false if that cannot be told.
 func (p *Primary) Secondary(name string, value Decimal) (Decimal, bool) {
 	d, _ := p.Catalogue.Describe(name)
-	return value.over(p.ratios.of(d.Ratio))
+	return value.dividedBy(p.ratios.of(d.Ratio))
 }
 
 // OnPrimary returns what is said of a reading of the register of an item: the value itself, if there is no

@@ -197,7 +197,7 @@ func (p *parameterReader) number(name string, missing, least, most int64) int64 
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || n < least || n > most {
 		p.complain(fmt.Errorf("%s is %q: write a whole number from %d to %d", name, text, least, most))
-		return missing // or what is made of it would take for ever
+		return missing // or what is made of it would never end
 	}
 	return n
 }

@@ -33,7 +33,7 @@ type Config struct {
 	Strangers func() int // connections that a listening port has turned away; nil: it does not listen
 	Topics    *Topics    // of a DTU in a broker; nil: it is another port
 
-	// Successor tells that another process may have asked something just before, such as this
+	// Successor says that another process may have asked something just before, such as this
 	// program before it was started again. The line is only listened to at first, until no answer
 	// to that can come any more.
 	Successor bool
@@ -188,7 +188,7 @@ func (b *Bus) State() State {
 	return state
 }
 
-// Run owns the port until ctx ends: it opens it, for ever anew if need be, and does the
+// Run owns the port until ctx ends: it opens it, again and again if need be, and does the
 // jobs. When ctx ends it finishes the exchange in hand, so that no meter is cut off in its
 // answer, gives ErrStopping to everything that waits, closes the port and returns nil. It is
 // called once.
@@ -256,7 +256,7 @@ func (b *Bus) choose(busy protocol.MeterKey) *task {
 	may := func(t *task) bool {
 		step := t.step()
 		expired := !t.job.Deadline.IsZero() && Over(t.job.Deadline, now) // since the queue was looked through
-		return !t.running && !expired && step.Meter != busy && !now.Before(b.held(step))
+		return !t.running && !expired && step.Meter != busy && !now.Before(b.heldUntil(step))
 	}
 	if busy != (protocol.MeterKey{}) {
 		return b.queue.rings[protocol.ClassRelay].choose(may, nil)

@@ -14,11 +14,10 @@ import (
 // mostBreaks is how often a step may break the port before it is given up.
 const mostBreaks = 3
 
-// mostDubious is how many tries of a read may end with an answer that proves nothing, beside the two
-// that all have.
+// mostDubious is how many more tries than the usual two a read gets if their answers prove nothing.
 const mostDubious = 2
 
-// mostPause is how long after a try the next may begin for an answer to the one to count for the other.
+// mostPause is the longest pause between two tries in which an answer to the first still counts for the second.
 const mostPause = 5 * time.Second
 
 // serve does the step whose turn it is in t, and gives its reply to all who wait for it.
@@ -48,7 +47,7 @@ func (b *Bus) serve(ctx context.Context, t *task, nested bool) {
 	t.running = true
 	riders := b.queue.riders(t)
 	late := step.Class == protocol.ClassScan
-	if t.trial && time.Now().Before(b.held(step)) {
+	if t.trial && time.Now().Before(b.heldUntil(step)) {
 		late, riders = true, nil // a late answer tells that the meter is there, but its value is old
 	}
 	for _, r := range riders {
@@ -188,7 +187,7 @@ func (c *conversation) pause(ctx context.Context, next *protocol.Exchange) bool 
 		c.breakOff(ErrDown)
 		return false
 	}
-	b.rest(ctx, b.manner.held(next, time.Now()))
+	b.rest(ctx, b.manner.heldUntil(next, time.Now()))
 	if ctx.Err() != nil {
 		c.reply.Err = ErrStopping
 		return false

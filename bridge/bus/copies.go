@@ -10,42 +10,43 @@ import (
 )
 
 const (
-	// settling is how long after an answer the same answer may come once more, from a line of
-	// which that is known: a repeater, a radio or a server sends it again, or another meter has the
-	// same address. On a line of which nothing is known yet values fear it for less where one that
-	// comes later is told by its time, and commands, for whom somebody waits, where it is known of
-	// reads.
-	settling        = 500 * time.Millisecond
+	// settling is how long the line is kept silent for a copy of an answer if it is known to bring copies: a
+	// repeater, a radio or a server sends an answer again, or another meter has the same address.
+	settling = 500 * time.Millisecond
+
+	// unknownSettling is the same for a line that nothing is known of, where a copy that comes later shows by its time.
 	unknownSettling = 250 * time.Millisecond
+
+	// commandSettling is the same for commands, since somebody waits for them, on a line that brings no copies of reads.
 	commandSettling = 150 * time.Millisecond
 
-	// trusted is after how many answers without a copy, each watched until none can come, a line
-	// counts as one that brings none, and after how many reads in all; repaired after how many one
-	// that brought some does.
+	// A line counts as free of copies after trusted answers without one, each watched until none could come any
+	// more, and after trustedReads reads in all.
 	trusted      = 2
 	trustedReads = 6
 
-	// trustedVague is the same for answers that name nothing: one that comes again would refuse
-	// whatever the meter is asked next.
+	// trustedVague is trusted for answers that name nothing: a copy would pass for a refusal of whatever the meter is
+	// asked next.
 	trustedVague = 20
-	repaired     = 50
 
-	// memorable is for how long an answer is remembered that the next may be mistaken for.
+	// repaired is trusted for a line that has brought copies before.
+	repaired = 50
+
+	// memorable is how long an answer is remembered, since its copy may be mistaken for the answer to the next request.
 	memorable      = 10 * time.Second
 	mostUtterances = 16
 
-	// punctual is the part of the time that the bytes of request and answer take on the line
-	// before which no answer can be complete; the rest is for clocks that are not the same.
+	// punctual is the part of the time that request and answer take on the line before which no answer can be
+	// complete. The rest allows for clocks that differ.
 	punctual = 0.85
 
-	// leastHaste is by how much an answer must be early at the least, so that a line that is fast
-	// anyway is not timed.
+	// leastHaste is how early an answer must be at least to count as early: on a fast line nothing can be told.
 	leastHaste = 20 * time.Millisecond
 
-	// timed is after how many answers in a row at the speed of the line that is known to be right.
+	// timed is how many answers in a row must take as long as the speed of the line says until that speed is believed.
 	timed = 2
 
-	// unhurried is how many answers in a row at the speed of the line take back that it is faster.
+	// unhurried is how many such answers in a row disprove that the line is faster than it says.
 	unhurried = 64
 )
 
@@ -211,8 +212,8 @@ func (m *manner) settling(u *utterance) time.Duration {
 	return settling
 }
 
-// held returns until when a step must wait for copies of answers that would pass for its own.
-func (m *manner) held(e *protocol.Exchange, now time.Time) (until time.Time) {
+// heldUntil returns until when a step must wait for copies of answers that would pass for its own.
+func (m *manner) heldUntil(e *protocol.Exchange, now time.Time) (until time.Time) {
 	if e.Answer == nil {
 		return until
 	}

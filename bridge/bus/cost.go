@@ -12,8 +12,8 @@ const tuneTime = 5 * time.Millisecond
 // Cost returns how long steps take on the wire if all goes well: requests and answers at the
 // speed of the line, the pause between them, and the time that meters take to begin. The latter
 // is what a meter usually takes; where nothing was learned of it, as little as its protocol allows, or
-// if late is set as much. The line has its own mode before and afterwards. Of the times that went into cost, turnaround is the longest, and guessed tells
-// whether it is a guess.
+// if late is set as much. The line has its own mode before and afterwards. turnaround is the longest of the times that
+// went into cost, and guessed reports whether it is a guess.
 func (b *Bus) Cost(steps []protocol.Step, late bool) (cost, turnaround time.Duration, guessed bool) {
 	last := b.config.mode()
 	for i := range steps {

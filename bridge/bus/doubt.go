@@ -34,7 +34,7 @@ func newCutter(split bufio.SplitFunc) cutter {
 }
 
 const (
-	// explainable is how long after a doubt is over an answer that comes all the same is known for what it is.
+	// explainable is how long after a doubt is over its late answer is still recognised.
 	explainable = 10 * time.Second
 
 	// heldBack is how long after that a server may hold an answer back.
@@ -159,9 +159,9 @@ func (d doubts) explain(of *protocol.Step, heard []byte) bool {
 	return slices.ContainsFunc(d, func(old doubt) bool { return old.of != of && old.cuts(heard) })
 }
 
-// held returns until when a step is better not begun, since the answer to its request would
+// heldUntil returns until when a step is better not begun, since the answer to its request would
 // prove nothing; the zero time if it may go.
-func (d doubts) held(step *protocol.Step) time.Time {
+func (d doubts) heldUntil(step *protocol.Step) time.Time {
 	now := time.Now()
 	var until time.Time
 	for _, old := range d {

@@ -16,8 +16,8 @@ type Job struct {
 	Steps []protocol.Step
 
 	// Deadline bounds the start of each step, not its end, by the wall clock as well as by the
-	// monotonic one (see Over); a step that has not begun by then is answered with ErrExpired, or with ErrDown if the port is missing. The zero time is no
-	// deadline; such a job is answered with ErrDown once the port has kept it waiting for a
+	// monotonic one (see Over); a step that has not begun by then is answered with ErrExpired, or with
+	// ErrDown if the port is missing. The zero time is no deadline; such a job is answered with ErrDown once the port has kept it waiting for a
 	// minute.
 	Deadline time.Time
 
@@ -79,7 +79,7 @@ var (
 	ErrStopping = errors.New("the bridge is stopping")
 )
 
-// A BusyError tells that the queue is full. It is an ErrBusy.
+// A BusyError says that the queue is full. It is an ErrBusy.
 type BusyError struct {
 	Waiting    int           // jobs that wait
 	RetryAfter time.Duration // a guess at when there is room again
@@ -92,7 +92,7 @@ func (e *BusyError) Error() string {
 // Is makes a BusyError match ErrBusy.
 func (e *BusyError) Is(target error) bool { return target == ErrBusy }
 
-// An OfflineError tells that a meter was not asked because it has stopped answering. It is a
+// An OfflineError says that a meter was not asked because it has stopped answering. It is a
 // protocol.ErrSilent.
 type OfflineError struct {
 	Meter      protocol.MeterKey

@@ -254,7 +254,7 @@ func cut(data []byte, split bufio.SplitFunc, atEOF bool) (token, passed, rest []
 		advance, token, err := split(rest, atEOF)
 		advance = min(max(advance, 0), len(rest))
 		if token != nil {
-			if advance == 0 { // or a frame that is not taken would be cut for ever
+			if advance == 0 { // or a frame that is not taken would be cut again and again
 				advance = min(max(len(token), 1), len(rest))
 			}
 			passed := data[:len(data)-len(rest)+advance]

@@ -29,7 +29,7 @@ type meter struct {
 	presence
 }
 
-// block is how a meter took to the reading of a block.
+// block is how a meter has answered reads of a block.
 type block struct {
 	refusals int       // in a row
 	retry    time.Time // when it is worth asking again, if there were too many
@@ -66,19 +66,19 @@ func (b *Bus) forgetMeters() {
 	}
 }
 
-// held returns until when a step is not to go: a command while its meter gets none, a read
+// heldUntil returns until when a step is not to go: a command while its meter gets none, a read
 // while the answer to an equal one may still come, either while a copy of an answer may come that
 // would pass for its own. What says only that a meter is there may come late.
-func (b *Bus) held(step *protocol.Step) (until time.Time) {
+func (b *Bus) heldUntil(step *protocol.Step) (until time.Time) {
 	if step.Class == protocol.ClassScan {
 		return until
 	}
 	if !step.IsCommand() {
-		until = b.doubts.held(step)
+		until = b.doubts.heldUntil(step)
 	} else if m := b.meters[step.Meter]; m != nil {
 		until = m.hold
 	}
-	if copies := b.manner.held(&step.First, time.Now()); copies.After(until) {
+	if copies := b.manner.heldUntil(&step.First, time.Now()); copies.After(until) {
 		return copies
 	}
 	return until
@@ -91,7 +91,7 @@ func (b *Bus) holdCommands(key protocol.MeterKey, until time.Time) {
 	b.meter(key).hold = until
 }
 
-// learnBlock draws from the reply to a step whether the meter has the block that was read.
+// learnBlock concludes from the reply to a step whether the meter has the block that was read.
 func (b *Bus) learnBlock(step *protocol.Step, reply *Reply) {
 	if step.Block == "" || !reply.Started {
 		return

@@ -11,7 +11,7 @@ import (
 // needs are what the protocol of a step needs of the wire, with what it does not say filled in.
 type needs struct{ *protocol.Line }
 
-// nothing is what a protocol needs that says nothing.
+// nothing stands for the needs of a protocol that states none.
 var nothing protocol.Line
 
 func needsOf(step *protocol.Step) needs {

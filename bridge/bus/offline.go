@@ -25,7 +25,7 @@ const (
 	probeReserve = 100 * time.Millisecond
 )
 
-// vouching is for how long a meter that was heard speaks for the line. Those with points are asked
+// vouching is how long a meter that was heard proves that the line works. Those with points are asked
 // each hour, whatever their interval.
 const vouching = 2 * time.Hour
 
@@ -203,7 +203,7 @@ func (b *Bus) present(step *protocol.Step, tries int, took time.Duration, short 
 
 // noteUnanswered notes that a meter has left a try unanswered, the first or the second, and reports whether it is offline now.
 // Noise that is no answer does not make it so, but does not bring it back either. A stranger is
-// not probed, or an idle line would be busy for ever with meters that never were. A probe avoids the
+// not probed, or an idle line would always be busy with meters that never were. A probe avoids the
 // request that the meter ignored last if a better one is known: the meter may be there, and ignore
 // that request alone.
 func (b *Bus) noteUnanswered(step *protocol.Step, tries int, garbled, stranger bool) bool {
@@ -258,7 +258,7 @@ func (b *Bus) noteUnanswered(step *protocol.Step, tries int, garbled, stranger b
 }
 
 // doubtPort has the port opened anew, once, if no meter speaks any more: none is online that has
-// answered of late. One that nobody has asked for long may count as online for ever.
+// answered of late. One that nobody has asked for long may count as online forever.
 func (b *Bus) doubtPort(now time.Time) {
 	for _, m := range b.meters {
 		if !m.offline && now.Sub(m.heard) < vouching {

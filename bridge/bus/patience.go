@@ -19,11 +19,11 @@ const (
 	// answer the first try does not hear the second, and we do not hear the answer.
 	waryAnswers = 1000
 
-	// medianOf is of how many answers, the latest, the usual turnaround is the median.
+	// medianOf is how many of the latest answers the usual turnaround is the median of.
 	medianOf = 9
 
 	// patientFrom is the pause before a probe from which on every second probe of an offline meter
-	// waits as long as for a meter that nothing is known of: it may have been exchanged for a
+	// waits as long as for an unknown meter: it may have been exchanged for a
 	// slower one.
 	patientFrom = 15 * time.Second
 

@@ -102,7 +102,7 @@ func (a *announcer) subscribed() {
 	a.schedule(pause, false)
 }
 
-// schedule makes it tell after a pause at the latest.
+// schedule makes the announcer tell after this pause at the latest.
 func (a *announcer) schedule(pause time.Duration, again bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -28,7 +28,7 @@ const (
 	causeDown   = "bus_down"
 )
 
-// judgePresence draws from the end of a step whether the meter is there. Noise tells nothing, nor
+// judgePresence concludes from the end of a step whether the meter is there. Noise tells nothing, nor
 // does a missing port, which may be back in a moment: refreshPresence waits for that.
 func (k *Keeper) judgePresence(w *record, o *Outcome) {
 	answered := heard(o)

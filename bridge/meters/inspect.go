@@ -111,7 +111,7 @@ func (k *Keeper) inspectMeter(w *record) error {
 	return cmp.Or(err, errItems)
 }
 
-// inspect draws from a value what it tells beside being a point's.
+// inspect takes from a value what it says of the meter, beside being the value of a point.
 func (k *Keeper) inspect(w *record, value protocol.Value, at time.Time) {
 	i := &w.inspected
 	number, isNumber := value.Data.(protocol.Decimal)

@@ -56,7 +56,7 @@ type Config struct {
 	Language  string        // of names that people read: "en" or "zh"
 	Version   string
 	Allow     map[string]bool // classes of requests
-	Clock     func() error    // tells why our clock is none to judge others by; nil: it is
+	Clock     func() error    // says why no clock must be judged by ours; nil: it may
 	Zone      *time.Location  // for the times that are published
 
 	Publisher Publisher

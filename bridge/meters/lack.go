@@ -10,9 +10,9 @@ import (
 	"dlt645-mqtt/protocol"
 )
 
-// A lack is what speaks against asking a meter for an item: most patterns of a point table name
-// more than a meter has. Most meters refuse what they do not have. Some are silent instead, and
-// a silent meter is not asked on, so that all that comes after is not read either.
+// A lack is the reason not to ask a meter for an item: most patterns of a point table name more than a meter
+// has. Most meters refuse what they do not have. Some are silent instead; after a silence the rest of the list is not
+// asked for, so it would not be read either.
 type lack struct {
 	refusals int       // in a row
 	silences int       // in a row, of a meter that was there

@@ -13,7 +13,7 @@ import (
 	"dlt645-mqtt/protocol"
 )
 
-// longestNap is how long the schedule goes unlooked at: the clock of the host may be set.
+// longestNap is the longest time between two looks at the schedule: the clock of the host may be set meanwhile.
 const longestNap = 10 * time.Second
 
 // A poller knows what is to be read when. Each round reads the points of one meter that have the

@@ -12,7 +12,7 @@ import (
 // read, changed or not, and none that was read at another moment.
 type readings protocol.Object
 
-// add adds a value as a number; what is none has no place.
+// add adds a value that is a number; others are left out.
 func (r *readings) add(item string, data any) {
 	switch v := data.(type) {
 	case protocol.Decimal:

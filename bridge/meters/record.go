@@ -100,7 +100,7 @@ func (w *record) trial() []string {
 }
 
 // undecided reports whether the meter was silent when it was last asked, and the bus does not yet
-// hold it for offline.
+// count it as offline.
 func (w *record) undecided() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -404,7 +404,7 @@ func (l *Link) down() bool {
 		l.short.Store(0)
 		return true
 	}
-	// Not every broker says why. Two bridges of one name would throw each other out for ever.
+	// Not every broker says why. Two bridges of one name would throw each other out again and again.
 	if l.short.Add(1) >= shortLives {
 		l.config.Log.Log(slog.LevelError, "short", "the broker ends each connection at once; perhaps another client has our client id; "+l.config.Apart,
 			"client_id", l.config.Broker.ClientID, "retry_in", l.postpone().Round(time.Second))

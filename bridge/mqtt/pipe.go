@@ -39,7 +39,7 @@ type Pipe struct {
 }
 
 // Open connects and subscribes. It tries the addresses of the broker in order; an error has a method Lasting, which
-// says whether it is in vain to try again. hear is given what comes from then on, and lost
+// reports whether it is useless to try again. hear is given what comes from then on, and lost
 // is told, once, why the connection has ended, unless it is closed.
 func (p *Pipe) Open(ctx context.Context, hear func(message []byte), lost func(error)) (*PipeConnection, error) {
 	p.mu.Lock()

@@ -25,7 +25,7 @@ import (
 )
 
 const (
-	// dialTimeout is how long the way to the broker may take to be there, TLS and WebSocket included.
+	// dialTimeout is how long it may take to connect to the broker, TLS and WebSocket included.
 	dialTimeout = 10 * time.Second
 
 	// streamBuffer is how much is read from the broker at a time, and written to it.
@@ -38,7 +38,7 @@ const (
 // errPacketTooLarge says that the broker sends a packet that is larger than what we have announced.
 var errPacketTooLarge = errors.New("the broker sends a packet that is larger than it may")
 
-// errHandshake says that there was a connection, and that TLS did not come about over it.
+// errHandshake says that there was a connection, over which TLS failed.
 var errHandshake = errors.New("the TLS handshake failed")
 
 // dialBroker connects to the broker. It does so in place of package autopaho, whose connections are

@@ -202,7 +202,7 @@ func (s *Search) Run(roots []Root) (sure bool, err error) {
 	for len(s.pending) > 0 || len(s.spared) > 0 && !s.enough() {
 		ask := s.narrow
 		if len(s.pending) > 0 {
-			s.current = s.take(s.next())
+			s.current = s.removePending(s.next())
 		} else { // there must be more meters
 			s.current, ask = s.spared[0], s.askOdd
 			s.spared = s.spared[1:]
@@ -218,11 +218,11 @@ func (s *Search) Run(roots []Root) (sure bool, err error) {
 	return !s.doubtful && len(s.found) >= s.Wanted, nil
 }
 
-func (s *Search) enough() bool { return s.Wanted > 0 && s.missing() <= 0 }
+func (s *Search) enough() bool { return s.Wanted > 0 && s.unfound() <= 0 }
 
-// missing returns how many of the meters that are wanted are neither found, nor known to be where nobody can tell
+// unfound returns how many of the meters that are wanted are neither found, nor known to be where nobody can tell
 // them apart.
-func (s *Search) missing() int {
+func (s *Search) unfound() int {
 	missing := s.Wanted - len(s.found)
 	for _, riddle := range s.alike {
 		missing -= riddle.AtLeast
@@ -244,8 +244,8 @@ func (s *Search) next() (best int) {
 	return best
 }
 
-// take takes a branch out of those that are pending.
-func (s *Search) take(i int) branch {
+// removePending takes a branch out of those that are pending.
+func (s *Search) removePending(i int) branch {
 	b := s.pending[i]
 	s.pending = slices.Delete(s.pending, i, i+1)
 	return b
@@ -270,7 +270,7 @@ func (s *Search) follow() error {
 		if b := &s.pending[next]; !b.garbled || s.questions-begin > fruitless*b.width {
 			return nil
 		}
-		s.current = s.take(next)
+		s.current = s.removePending(next)
 		if err := s.narrow(&s.current); err != nil || s.enough() {
 			return err
 		}
@@ -531,7 +531,7 @@ func (s *Search) eachLeft(yield func(at Root, questions int)) {
 		s.eachOpen(yield, (*branch).open)
 		return
 	}
-	missing := s.missing()
+	missing := s.unfound()
 	if missing <= 0 {
 		return
 	}

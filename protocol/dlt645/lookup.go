@@ -57,7 +57,7 @@ func (d *Dictionary) words() *protocol.Vocabulary {
 	}}
 	for kept := range d.families() {
 		f := *kept
-		f.names = func() *names { return nil } // which would be kept for ever
+		f.names = func() *names { return nil } // which would be kept forever
 		add := func(at positions) {
 			item, ok := f.valid(f.owner(at))
 			if !ok || item.Block() {

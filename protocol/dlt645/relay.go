@@ -8,7 +8,7 @@ import (
 	"dlt645-mqtt/protocol"
 )
 
-// diStatus3 is status word 3, which tells of the relay.
+// diStatus3 is status word 3, which shows what the relay does.
 const diStatus3 DI = 0x04000503
 
 // relayOpen is the flag that tells what the contacts of the relay do.

@@ -81,7 +81,7 @@ func (c *commander) writable(text string) (Item, error) {
 	return whole, nil
 }
 
-// isPortSpeed tells of the speed words of the ports 1 to 3, and of blocks that hold them; those
+// isPortSpeed reports whether an identifier is one of the speed words of the ports 1 to 3, or of a block that holds one; those
 // before them are of infrared ports.
 func isPortSpeed(di DI) bool {
 	return slices.ContainsFunc([]DI{0x04000703, 0x04000704, 0x04000705}, func(word DI) bool { return di.holds(word, V2007) })

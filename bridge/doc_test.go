@@ -12,7 +12,7 @@ import (
 // TestPackageCommentsListTheFiles compares the files of packages with those that their comments
 // explain.
 func TestPackageCommentsListTheFiles(t *testing.T) {
-	for _, folder := range []string{".", "bus", "homeassistant", "meters", "mqtt", "points"} {
+	for _, folder := range []string{".", "bus", "homeassistant", "meters", "mqtt", "points", "../protocol", "../protocol/octet", "../uplink"} {
 		compareFiles(t, folder)
 	}
 }

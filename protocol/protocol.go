@@ -1,8 +1,3 @@
-// Package protocol says what a bus protocol is: something pure that turns a request into
-// steps, each one a conversation with one meter on a half-duplex line. The package knows
-// neither clock nor port nor MQTT. A concrete protocol (package dlt645) implements
-// [Protocol]; package bus runs the steps; package bridge makes requests out of messages
-// and replies out of results.
 package protocol
 
 import (

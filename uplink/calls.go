@@ -26,7 +26,7 @@ const (
 	freshValues = 5 * time.Second // what a read from the cloud takes without asking the meter
 	mostCalls   = 16              // at a time
 
-	// mostRefusals is how many calls that came beyond that wait to be answered so.
+	// mostRefusals is how many calls beyond mostCalls may wait to be refused.
 	mostRefusals = 64
 )
 

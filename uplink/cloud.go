@@ -76,7 +76,7 @@ func (s *session) reason() error {
 	return nil
 }
 
-// run connects for ever until ctx ends.
+// run connects again and again until ctx ends.
 func (c *cloud) run(ctx context.Context) {
 	failures := 0
 	for ctx.Err() == nil {

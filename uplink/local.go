@@ -67,7 +67,7 @@ func (l *local) account() string {
 	return "uplink"
 }
 
-// connect starts both connections; they come back for ever by themselves.
+// connect starts both connections; each comes back by itself whenever it is lost.
 func (l *local) connect(ctx context.Context) error {
 	var data, calls []mqtt.Subscription
 	for _, root := range l.config.Roots {

@@ -18,7 +18,7 @@
 //	body.go          payloads: JSON objects and the plain-text forms
 //	strict.go        what package json lets pass and a request must not be
 //	plan.go          how a plan is carried out
-//	unasked.go       the same, for what is asked of meters though nobody waits for it
+//	background.go    the same, for what is asked of meters though nobody waits for it
 //	cache.go         values that are still fresh enough
 //	reply.go         replies, and how they go out
 //	problem.go       errors as clients see them
@@ -35,7 +35,7 @@
 // What commands are guarded by:
 //
 //	repeats.go       commands that came before
-//	guard.go         passwords that a meter has refused
+//	passwords.go     passwords that a meter has refused
 //	clocks.go        how far the meters' clocks are off
 //	audit.go         the record of each command
 //	words.go         what people read, in their language

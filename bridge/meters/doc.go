@@ -9,8 +9,8 @@
 //	table.go         the point table in force
 //	budget.go        what a table takes of the wire
 //	poll.go          which points are read when
-//	errands.go       what is asked of meters though nobody waits for it
-//	lack.go          what a meter does not have, so that it is not asked for in vain
+//	background.go    what is asked of meters though nobody waits for it
+//	lackingitems.go  what a meter does not have, so that it is not asked for in vain
 //	record.go        what is kept of a meter, and what becomes of a reading
 //	state.go         the last good values
 //	readings.go      each reading as it comes, for databases

@@ -17,5 +17,5 @@
 //	json.go      a table as JSON
 //	check.go     a table is checked against the meters and what they know
 //	problems.go  what is wrong with a table, cell by cell
-//	register.go  which readings of an energy are credible
+//	credible.go  which readings of an energy are credible
 package points

@@ -190,7 +190,7 @@ func TestTopicIsQuotedOnce(t *testing.T) {
 	}
 }
 
-// isLowControl tells of what must be escaped in JSON.
+// isLowControl reports whether a character must be escaped in JSON.
 func isLowControl(r rune) bool { return r < 0x20 }
 
 // functionsOf lists the functions that a class may make a meter carry out.

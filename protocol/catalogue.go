@@ -85,7 +85,7 @@ type ItemDescription struct {
 	Decimals int  // of a number: digits behind the point
 	Digits   int  // of a number: digits in all; a register of 8 digits begins anew after 99999999
 	Counter  bool // a number that only rises, bit by bit, such as an energy, until it begins anew
-	Alarm    bool // a flag that tells of trouble while it is true
+	Alarm    bool // a flag that means trouble while it is true
 	Past     bool // kept from an earlier period, such as a settlement
 	Role     Role
 	Ratio    Ratio

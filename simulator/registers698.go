@@ -36,7 +36,7 @@ var variables698 = map[dlt698.OAD]struct {
 	0x20190200: {0x02800006, dlt698.DoubleLong},
 }
 
-// phased698 are the variables of phases, with the DI2 that has the same; total tells of those that begin with one.
+// phased698 are the variables of phases, with the DI2 that has the same; total says which begin with one.
 var phased698 = map[dlt698.OAD]struct {
 	di2   byte
 	tag   dlt698.Tag

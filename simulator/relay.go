@@ -16,7 +16,7 @@ const (
 	commandKeepPowerOff = 0x3B
 )
 
-// A relay is the load switch of a meter, with what status word 3 tells of it.
+// A relay is the load switch of a meter, with what status word 3 shows of it.
 type relay struct {
 	delay     time.Duration
 	open      bool      // what the contacts do from moves on; before it the opposite

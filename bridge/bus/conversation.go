@@ -378,7 +378,7 @@ func (c *conversation) turnaround(h *hearing) time.Duration {
 	return min(max(0, took), c.bus.config.Timeout)
 }
 
-// unanswered ends a try to which no answer came. first tells of the frame that begins a
+// unanswered ends a try to which no answer came. first reports whether it was the frame that begins a
 // conversation, waited is how long the meter had for it.
 func (c *conversation) unanswered(e *protocol.Exchange, h *hearing, first bool, waited time.Duration) {
 	b := c.bus

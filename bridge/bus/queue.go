@@ -69,7 +69,7 @@ func (t *task) meter() protocol.MeterKey {
 	return t.step().Meter
 }
 
-// beginsCommand tells of the first part of a command, if only to look before anything is changed.
+// beginsCommand reports whether a task is the first part of a command, if only to look before anything is changed.
 func (t *task) beginsCommand() bool { return t.command && !t.trial && !t.job.Continued }
 
 // expires returns when the task is to be given up; zero: never. down is since when the port
@@ -193,7 +193,7 @@ func (q *queue) leave(t *task) {
 
 // choose returns the task whose turn it is among those that may go, or nil.
 //
-// suits tells of a task that it goes without another mode of the line.
+// suits reports whether a task goes without another mode of the line.
 func (q *queue) choose(may, suits func(*task) bool) *task {
 	order := [protocol.Classes]protocol.Class{
 		protocol.ClassRelay, protocol.ClassCommand, protocol.ClassRead, protocol.ClassPoll, protocol.ClassScan,

@@ -219,7 +219,7 @@ var (
 	scientific = regexp.MustCompile(`^[0-9]([.,][0-9]+)?[Ee]\+?[0-9]+$`)
 )
 
-// spoilt tells of digits, so many when they were whole, what a spreadsheet has made of them.
+// spoilt says what a spreadsheet has made of digits, of which there were so many.
 func spoilt(text string, whole int) string {
 	const advice = "format the column as text and enter it anew"
 	switch {

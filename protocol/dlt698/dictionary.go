@@ -31,7 +31,7 @@ import (
 var itemsTable string
 
 // The bits of words: the word, the bit (0 is the lowest), a name, the states of a field of two
-// bits, "alarm" for what tells of trouble, text in both languages.
+// bits, "alarm" for what means trouble, text in both languages.
 //
 //go:embed flags.csv
 var flagsTable string

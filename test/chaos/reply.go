@@ -92,8 +92,8 @@ func (r *bridgeReply) outcome() string {
 	return "nothing"
 }
 
-// success tells of a reply that claims that the meter did what it was told.
+// success reports whether a reply claims that the meter did what it was told.
 func (r *bridgeReply) success() bool { return r.Result == "verified" || r.Result == "acknowledged" }
 
-// denial tells of a reply that claims that nothing was done.
+// denial reports whether a reply claims that nothing was done.
 func (r *bridgeReply) denial() bool { return r.Error != nil || r.Result == "refused" }

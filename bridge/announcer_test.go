@@ -268,7 +268,7 @@ func TestAnnounceAfterTheTable(t *testing.T) {
 		a.keeper.Restored.Store(false)
 		a.keeper.Listen(a.t.Context(), granting{})
 		a.keeps(keptDevice{"test_000000000001", "main", []string{"voltage_b", "power"}})
-		if got, _ := a.after(keptPatience); len(got) > 0 {
+		if got, _ := a.after(mqtt.KeptPatience); len(got) > 0 {
 			t.Errorf("told too early: %v", got)
 		}
 		a.keeper.Restored.Store(true)

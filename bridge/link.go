@@ -13,9 +13,6 @@ const (
 	receiveMaximum = 1024
 
 	subscribeRetry = 30 * time.Second
-
-	// keptPatience is how long a retained message may take to come after its subscription.
-	keptPatience = 5 * time.Second
 )
 
 // connect starts to connect to the broker and returns at once.
@@ -82,25 +79,14 @@ func (b *Bridge) askForTable(ctx context.Context, c *mqtt.Connection) {
 		defer b.outbox.Put(b.keptTable(nil, "")) // also if the bridge's account cannot read it
 	}
 	topic := b.topics.join(topicConfig)
-	if err := c.Subscribe(ctx, mqtt.Subscription{Topic: topic, QoS: 1}); err != nil {
-		if allowed {
-			b.limited.Warn("kept table", "the broker does not tell which point table it has kept; that of DLT645_POINTS holds", "topic", topic, "err", err)
-			b.keeper.Begin()
-		}
-		return
-	}
-	timer := time.NewTimer(keptPatience)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done(): // the next connection asks again
-		return
-	case <-timer.C:
-	}
-	b.keeper.Configuring.Lock()   // what came is in force
-	b.keeper.Restored.Store(true) // there is none, or it has been read
-	b.keeper.Begin()
-	b.keeper.Configuring.Unlock()
-	if err := c.Unsubscribe(ctx, topic); err != nil {
-		b.log.Debug("unsubscribe", "topic", topic, "err", err)
+	err := mqtt.AskForKept(ctx, c, topic, nil, func(bool) {
+		b.keeper.Configuring.Lock() // what came is in force
+		defer b.keeper.Configuring.Unlock()
+		b.keeper.Restored.Store(true) // there is none, or it has been read
+		b.keeper.Begin()
+	}, func(err error) { b.log.Debug("unsubscribe", "topic", topic, "err", err) })
+	if err != nil && allowed {
+		b.limited.Warn("kept table", "the broker does not tell which point table it has kept; that of DLT645_POINTS holds", "topic", topic, "err", err)
+		b.keeper.Begin()
 	}
 }

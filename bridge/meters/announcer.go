@@ -93,7 +93,7 @@ func (a *announcer) subscriptions() []mqtt.Subscription {
 func (a *announcer) subscribed() {
 	pause := afterSubscribing
 	if !a.Restored.Load() {
-		pause += keptPatience
+		pause += mqtt.KeptPatience
 	}
 	a.mu.Lock()
 	a.quiet = time.Now().Add(pause)

@@ -1,6 +1,6 @@
 // Package meters looks after the meters that have names or points: it polls them, keeps what is known of
 // each, and publishes what is news. It has three neighbours: it publishes through a [Publisher], hears of
-// the broker what it asks a [Subscriber] for, and has plans carried out by [Requests]. Whoever carries a
+// the broker what it asks a [mqtt.Subscriber] for, and has plans carried out by [Requests]. Whoever carries a
 // plan out, for whomever, tells [Keeper.Observe] what it brought.
 //
 //	keeper.go        the Keeper, its neighbours, and the order of the locks

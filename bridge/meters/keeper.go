@@ -21,12 +21,6 @@ type Publisher interface {
 	Holds(topic string) bool // reports whether a topic has a state, or one that the broker has not forgotten yet
 }
 
-// A Subscriber asks the broker for messages, over one connection. They come to [Keeper.Hear].
-type Subscriber interface {
-	Subscribe(ctx context.Context, subscriptions ...mqtt.Subscription) error
-	Unsubscribe(ctx context.Context, filter string) error
-}
-
 // Requests carry out what is asked of meters though nobody waits for it.
 type Requests interface {
 	// Begin runs f in a goroutine of its own, unless the bridge stops. It reports whether it does.
@@ -124,7 +118,7 @@ func (k *Keeper) Up() {
 func (k *Keeper) Down() { k.listening.Store(false) }
 
 // Listen asks over a new connection for what must be heard: of an earlier run, and of Home Assistant.
-func (k *Keeper) Listen(ctx context.Context, broker Subscriber) {
+func (k *Keeper) Listen(ctx context.Context, broker mqtt.Subscriber) {
 	go k.askForList(ctx, broker)
 	go k.subscribeDiscovery(ctx, broker)
 }
@@ -144,44 +138,29 @@ func (k *Keeper) Turn() {
 // stamp writes a moment as the contract does.
 func (k *Keeper) stamp(t time.Time) string { return protocol.FormatMoment(t.In(k.config.Zone)) }
 
-const (
-	subscribeTimeout = 10 * time.Second
-
-	// keptPatience is how long a retained message may take to come after its subscription.
-	keptPatience = 5 * time.Second
-)
+const subscribeTimeout = 10 * time.Second
 
 // askForList has the broker send, once, the list of what an earlier run has published.
-func (k *Keeper) askForList(ctx context.Context, broker Subscriber) {
+func (k *Keeper) askForList(ctx context.Context, broker mqtt.Subscriber) {
 	if k.announcer.isListed() {
 		return
 	}
 	topic := k.topics.join(topicPublished)
-	if err := broker.Subscribe(ctx, mqtt.Subscription{Topic: topic, QoS: 1}); err != nil {
-		if ctx.Err() == nil {
-			k.limited.Warn("kept list", "the broker does not tell what an earlier run has published: what is retained of meters that are gone stays", "topic", topic, "err", err,
-				"advice", "the bridge's account must be allowed to read it")
+	err := mqtt.AskForKept(ctx, broker, topic, k.announcer.listHeard, func(inTime bool) {
+		if !inTime {
 			k.announcer.giveUpList()
 		}
-		return
-	}
-	timer := time.NewTimer(keptPatience)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done(): // the next connection asks again
-		return
-	case <-k.announcer.listHeard:
-	case <-timer.C:
+	}, func(err error) { k.log.Debug("unsubscribe", "topic", topic, "err", err) })
+	if err != nil && ctx.Err() == nil {
+		k.limited.Warn("kept list", "the broker does not tell what an earlier run has published: what is retained of meters that are gone stays", "topic", topic, "err", err,
+			"advice", "the bridge's account must be allowed to read it")
 		k.announcer.giveUpList()
-	}
-	if err := broker.Unsubscribe(ctx, topic); err != nil {
-		k.log.Debug("unsubscribe", "topic", topic, "err", err)
 	}
 }
 
 // subscribeDiscovery asks for what must be heard of Home Assistant. Without it Home Assistant is
 // told of the meters all the same.
-func (k *Keeper) subscribeDiscovery(ctx context.Context, broker Subscriber) {
+func (k *Keeper) subscribeDiscovery(ctx context.Context, broker mqtt.Subscriber) {
 	defer k.announcer.subscribed()
 	subscriptions := k.announcer.subscriptions()
 	if subscriptions == nil {

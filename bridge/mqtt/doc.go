@@ -6,6 +6,7 @@
 //	stream.go        the way to the broker, and how long a packet may be
 //	stream_linux.go  the same, what the system must be told
 //	stream_other.go  the same, where it is told nothing
+//	kept.go          a message that the broker has kept, asked for once
 //	pipe.go          a pair of topics as the way to one device, with a connection of its own
 //	redelivery.go    messages that the broker sends twice
 //	message.go       messages as they come, and the kinds of those that go

@@ -88,10 +88,10 @@ func withVariables(t testing.TB, variables map[string]string, start func()) {
 	start()
 }
 
-// setAsTheyAre sets variables, also those that are empty.
+// setAsTheyAre sets variables, also those that are empty. Whoever calls it puts back what was there.
 func setAsTheyAre(variables map[string]string) (err error) {
 	for name, value := range variables {
-		err = errors.Join(err, os.Setenv(name, value)) //nolint:usetesting // whoever calls puts back what was there
+		err = errors.Join(err, os.Setenv(name, value))
 	}
 	return err
 }
@@ -238,7 +238,7 @@ func buildBinary(t *testing.T) string {
 		if binaries, buildFailed = os.MkdirTemp("", "dlt645-mqtt-test-"); buildFailed != nil { //nolint:usetesting // it outlives the first test that wants it
 			return
 		}
-		build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", binaries, ".") //nolint:noctx // likewise
+		build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", binaries, ".")
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := build.CombinedOutput(); err != nil {
 			buildFailed = fmt.Errorf("%w: %s", err, out)

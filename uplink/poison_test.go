@@ -2,7 +2,7 @@ package uplink
 
 import (
 	"strings"
-	"sync/atomic"
+	"sync"
 	"testing"
 
 	fake "dlt645-mqtt/test/cloud"
@@ -55,9 +55,20 @@ func TestPoisonByDisconnect(t *testing.T) {
 // TestCloudThatClosesOnEveryPost loses nothing, says so, and knocks more and more seldom; when it takes posts
 // again, all come.
 func TestCloudThatClosesOnEveryPost(t *testing.T) {
-	var closing atomic.Bool
-	closing.Store(true)
-	s := newSite(t, fake.Config{Kick: func(m fake.Message) bool { return closing.Load() && strings.Contains(string(m.Payload), "voltage_a") }}, thingsBoard("main"))
+	var (
+		mu      sync.Mutex
+		closing = true
+		taken   string // payloads at which the connection was not ended
+	)
+	s := newSite(t, fake.Config{Kick: func(m fake.Message) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		if closing {
+			return strings.Contains(string(m.Payload), "voltage_a")
+		}
+		taken += string(m.Payload) + "\n"
+		return false
+	}}, thingsBoard("main"))
 	s.publish("meter/main/availability", "online")
 	s.await(0, "gateway/telemetry", `"online":true`)
 	for second := range 5 {
@@ -73,10 +84,16 @@ func TestCloudThatClosesOnEveryPost(t *testing.T) {
 	if got := s.uplink.cloud.ended.Load(); got < 8 {
 		t.Errorf("%d connections count as ended under a post, want those that did, so that the pauses grow", got)
 	}
-	closing.Store(false)
-	all, _ := s.cloud.Messages()
+	mu.Lock()
+	closing = false
+	mu.Unlock()
 	for second := range 5 {
-		s.await(len(all), "gateway/telemetry", `"voltage_a":`+string(rune('1'+second))+"}")
+		value := `"voltage_a":` + string(rune('1'+second)) + "}"
+		s.eventually("the arrival of "+value, func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return strings.Contains(taken, value)
+		})
 	}
 }
 

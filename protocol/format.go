@@ -168,7 +168,7 @@ func (f Format) packed(b []byte) (any, error) {
 	return Decimal{n, uint8(f.scale)}, nil
 }
 
-// decimalOf returns the decimal of the fewest digits that gives the same float; nil for what is none.
+// decimalOf returns the decimal of the fewest digits that gives the same float; nil for NaN.
 func decimalOf(value float32) (any, error) {
 	if math.IsNaN(float64(value)) {
 		return nil, nil

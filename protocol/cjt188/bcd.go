@@ -27,7 +27,7 @@ func isUnset(data []byte) bool {
 // clockSize is the size of a moment: ss mm hh DD MM YY CC.
 const clockSize = 7
 
-// moment reads a moment, of which makers put other things into the same place: nil if it is none.
+// moment reads a moment. It is nil if the bytes are none, for some makers put other things into this place.
 func moment(data []byte, zone *time.Location) any {
 	var v [clockSize]int
 	for i := range v {

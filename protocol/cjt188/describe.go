@@ -169,7 +169,7 @@ func (d Description) MarshalJSON() ([]byte, error) {
 }
 
 // Redact returns a piece of a stream as upper-case hex with the bytes of keys written as "**". The
-// only secret of the protocol is the key that A014 writes, of 2018 A107; passwords there are none.
+// only secret of the protocol is the key that A014 writes, of 2018 A107; there are no passwords.
 // It accepts any bytes. What follows such an identifier is masked to the end of the frame, or of
 // the piece where the frame is damaged.
 func Redact(b []byte) string {

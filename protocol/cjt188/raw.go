@@ -69,7 +69,7 @@ func (r rawRequest) isRead() bool {
 	return len(r.Data) <= longestRead && (r.Control == ReadData || r.Control == ReadAddress || r.Control == ReadVersion)
 }
 
-// checkAddress refuses commands to more than one meter, but for a new address for whoever is there.
+// checkAddress refuses commands to more than one meter, except a new address, which goes to whoever is there.
 func (r rawRequest) checkAddress() error {
 	if r.Address == Anyone && !r.isRead() && r.Control != WriteAddress {
 		return badRequest("several meters may obey a frame to %s; function %s goes to one meter, by its full address", r.Address, r.Control)

@@ -352,7 +352,7 @@ func (r *reader) step(w way, register register) protocol.Step {
 	}
 }
 
-// isRefusal reports of an answer that was cut whether it is an error answer, which names nothing but
+// isRefusal reports whether an answer that was cut is an error answer, which names nothing but
 // the number of a request.
 func isRefusal(answer []byte) bool { return Control(answer[9]).Refused() }
 

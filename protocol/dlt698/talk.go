@@ -228,7 +228,7 @@ type unreadableError struct{ err error }
 func (e *unreadableError) Error() string { return e.err.Error() }
 func (e *unreadableError) Unwrap() error { return e.err }
 
-// unreadable makes the error for an answer that is sound and yet none. It shows the data that came.
+// unreadable makes the error for a sound frame that cannot be read as the answer. It shows the data that came.
 func (t *talk) unreadable(from Address, data []byte, err error) error {
 	shown := fmt.Sprintf("% X", data[:min(len(data), mostShown)])
 	if len(data) > mostShown {

@@ -88,7 +88,7 @@ func (d Data) bitText() string {
 	return string(text)
 }
 
-// textOf returns text without what fills it up, as hex if it is none.
+// textOf returns text without its padding, or the bytes as hex if they are no text.
 func textOf(b []byte) string {
 	text := strings.TrimRight(string(b), " \x00")
 	if !utf8.ValidString(text) || strings.ContainsFunc(text, func(c rune) bool { return c < ' ' || c == 0x7F }) {

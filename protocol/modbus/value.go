@@ -44,7 +44,7 @@ const (
 	low
 )
 
-// parseForm reads a type as the column of a map gives it. It returns false if there is none such.
+// parseForm reads a type as the column of a map gives it. It returns false if there is no such type.
 func parseForm(text string) (form, bool) {
 	text = strings.ToLower(text)
 	if f, ok := forms[text]; ok {
@@ -83,7 +83,7 @@ type order struct {
 	bytes bool // the low byte of each register first
 }
 
-// parseOrder reads an order: ABCD is the usual one. It returns false if there is none such.
+// parseOrder reads an order: ABCD is the usual one. It returns false if there is no such order.
 func parseOrder(text string) (order, bool) {
 	switch strings.ToUpper(text) {
 	case "", "AB", "ABCD", "ABCDEFGH":
@@ -196,7 +196,7 @@ func (e exact) decimal() (protocol.Decimal, error) {
 }
 
 // number returns what the bytes of a value are as a number, the most significant first. ok is false
-// for a float that is none. The error wraps [protocol.ErrGarbled].
+// for a float that is not a number. The error wraps [protocol.ErrGarbled].
 func (f form) number(b []byte) (e exact, ok bool, err error) {
 	switch f.kind {
 	case Unsigned:

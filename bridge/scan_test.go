@@ -2,7 +2,6 @@ package bridge
 
 import (
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -10,39 +9,27 @@ import (
 	"dlt645-mqtt/protocol"
 )
 
-// seeker is a protocol whose addresses are three digits, asked for one by one from the right.
-type seeker struct {
-	parrot
-	name string
-}
+// A finder looks for the one meter that speaks parrot.
+type finder struct{ parrot }
 
-func (s seeker) Name() string { return s.name }
-
-func (seeker) UsualModes() (speeds []int, parities []string) {
+func (finder) UsualModes() (speeds []int, parities []string) {
 	return []int{2400, 9600}, []string{"even"}
 }
 
-func (s seeker) Find(pattern string) (protocol.Question, error) {
+func (f finder) Find(pattern string) (protocol.Question, error) {
 	if pattern == "" {
 		pattern = "AAA"
 	}
-	levels := strings.Count(pattern, "A")
+	step := f.step(pattern, "address")
+	step.Class = protocol.ClassScan
 	return protocol.Question{
-		Pattern: pattern, Levels: levels,
-		Steps:   []protocol.Step{{Meter: parrotKey(pattern), Items: []string{s.name}, Class: protocol.ClassScan}},
-		Matches: func(address string) bool { return strings.HasSuffix(address, pattern[levels:]) },
-		Narrow: func() (parts []protocol.Question) {
-			for digit := range 10 * min(levels, 1) {
-				part, _ := s.Find(fmt.Sprintf("%s%d%s", pattern[:levels-1], digit, pattern[levels:]))
-				parts = append(parts, part)
-			}
-			return parts
-		},
+		Pattern: pattern, Steps: []protocol.Step{step}, Matches: func(string) bool { return true },
+		Narrow: func() []protocol.Question { return nil },
 	}, nil
 }
 
 // everySpeed is a protocol with many usual modes.
-type everySpeed struct{ seeker }
+type everySpeed struct{ finder }
 
 func (everySpeed) UsualModes() (speeds []int, parities []string) {
 	return []int{2400, 9600, 1200, 4800, 19200, 600}, []string{"even", "none"}
@@ -68,17 +55,6 @@ func TestModesToTry(t *testing.T) {
 	if got := modesToTry(own, nil, nil, everySpeed{}); got[0] != own || len(got) != 6*3 {
 		t.Errorf("of nothing: %v", got)
 	}
-}
-
-// A finder looks for meters that speak parrot.
-type finder struct{ seeker }
-
-func (f finder) Find(pattern string) (protocol.Question, error) {
-	question, err := f.seeker.Find(pattern)
-	step := f.step(question.Pattern, "address")
-	step.Class = protocol.ClassScan
-	question.Steps = []protocol.Step{step}
-	return question, err
 }
 
 // TestScanAfterScan scans as soon as the reply to a scan is there.

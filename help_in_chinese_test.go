@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -120,9 +121,7 @@ func TestFleetAndUplinkInChinese(t *testing.T) {
 		{[]string{"uplink", "sign", "-cloud", "thingsboard"}, map[string]string{"DLT645_UPLINK_SECRET": "x", "DLT645_UPLINK_URL": "mqtts://cloud"}, 0, []string{"地址       mqtts://cloud:8883\n", "客户端标识 ", "密码       ", "MQTT       3.1.1，清除会话\n"}},
 	} {
 		variables := map[string]string{"DLT645_LANGUAGE": "zh", "DLT645_MQTT_URL": "mqtt://127.0.0.1"}
-		for name, value := range test.variables {
-			variables[name] = value
-		}
+		maps.Copy(variables, test.variables)
 		setAll(t, variables)
 		status, out, stderr := execute(t, "", test.arguments...)
 		found := slices.ContainsFunc(test.want, func(want string) bool { return strings.Contains(out+stderr, want) })

@@ -343,7 +343,7 @@ func (f *flow) trySuspect(ctx context.Context, s *session) error {
 	case len(again) == 0: // it is taken after all
 		f.suspects = rest
 	case err == nil: // it is refused, and its parts are tried
-		f.suspects = append(again, rest...)
+		f.suspects = slices.Concat(again, rest)
 	case len(under) == 0 || !errors.Is(err, errLost) || ctx.Err() != nil:
 	case f.taken > p.since: // since it first ended a connection the cloud has taken others
 		f.accuse(p)
@@ -351,7 +351,7 @@ func (f *flow) trySuspect(ctx context.Context, s *session) error {
 	default:
 		f.accuse(p)
 		f.metrics.once(f.log, "closes", "the cloud ends the connection at whatever is posted; nothing is given up, and it is tried seldom. Does the platform still know this gateway and its model?", "topic", p.Topic)
-		f.suspects = append(rest, f.doubt(p)...) // it is the next one's turn
+		f.suspects = slices.Concat(rest, f.doubt(p)) // it is the next one's turn
 	}
 	return err
 }

@@ -20,7 +20,7 @@ func TestBounded(t *testing.T) {
 	sizes := []int{0, 1, 127, 128, 300, 1000}
 	for _, size := range sizes {
 		stream.WriteByte(0x30)
-		stream.Write(binary.AppendUvarint(nil, uint64(size))) //nolint:gosec // no size is negative
+		stream.Write(binary.AppendUvarint(nil, uint64(size)))
 		stream.Write(make([]byte, size))
 	}
 	legal := stream.Len()

@@ -21,7 +21,6 @@ import (
 	"github.com/eclipse/paho.golang/packets"
 	"github.com/eclipse/paho.golang/paho"
 	memory "github.com/eclipse/paho.golang/paho/session/state"
-	"github.com/gorilla/websocket"
 
 	"dlt645-mqtt/bridge/limit"
 )
@@ -291,7 +290,7 @@ func (l *Link) failed(err error) {
 	}
 	arguments := []any{"broker", l.address(), "err", err}
 	open := l.stream.Swap(nil) != nil
-	l.turned.Store(open || errors.Is(err, errHandshake) || errors.Is(err, websocket.ErrBadHandshake))
+	l.turned.Store(open || isHandshake(err))
 	if advice := adviceFor(err, open); advice != "" {
 		arguments = append(arguments, "advice", advice)
 	}

@@ -41,6 +41,11 @@ var errPacketTooLarge = errors.New("the broker sends a packet that is larger tha
 // errHandshake says that there was a connection, over which TLS failed.
 var errHandshake = errors.New("the TLS handshake failed")
 
+// isHandshake reports whether there was a connection, over which TLS or the WebSocket failed.
+func isHandshake(err error) bool {
+	return errors.Is(err, errHandshake) || errors.Is(err, websocket.ErrBadHandshake)
+}
+
 // dialBroker connects to the broker. It does so in place of package autopaho, whose connections are
 // read without a look at the length that a packet says it has.
 func (l *Link) dialBroker(ctx context.Context, _ autopaho.ClientConfig, broker *url.URL) (net.Conn, error) {

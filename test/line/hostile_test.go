@@ -17,6 +17,7 @@ import (
 	"dlt645-mqtt/protocol"
 	"dlt645-mqtt/protocol/cjt188"
 	"dlt645-mqtt/protocol/modbus"
+	"dlt645-mqtt/protocol/octet"
 	"dlt645-mqtt/simulator"
 )
 
@@ -31,11 +32,10 @@ type hostilePort struct {
 	echo   bool // the line sends back what we send
 	answer func(request []byte) []said
 
-	mu      sync.Mutex
-	closed  bool
-	coming  []arriving // by time
-	request []byte
-	heard   [][]byte // whole requests
+	mu     sync.Mutex
+	closed bool
+	coming []arriving // by time
+	heard  [][]byte   // whole requests
 }
 
 // An arriving byte is there from a moment on.
@@ -54,7 +54,7 @@ func (p *hostilePort) Write(b []byte) (int, error) {
 		p.say(now, b)
 	}
 	end := now.Add(time.Duration(len(b)) * hostileByte)
-	request := bytes.TrimLeft(b, "\xFE")
+	request := octet.TrimWakeUp(b)
 	p.heard = append(p.heard, bytes.Clone(request))
 	for _, s := range p.answer(request) {
 		p.say(end.Add(s.after), s.bytes)

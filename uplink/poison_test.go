@@ -71,6 +71,10 @@ func TestCloudThatClosesOnEveryPost(t *testing.T) {
 	}}, thingsBoard("main"))
 	s.publish("meter/main/availability", "online")
 	s.await(0, "gateway/telemetry", `"online":true`)
+	// Before it has subscribed the broker keeps only the last state for it.
+	s.eventually("its subscriptions", func() bool {
+		return strings.Contains(s.log.String(), `has granted the subscriptions" client_id=uplink broker=`)
+	})
 	for second := range 5 {
 		s.state("main", second, `"voltage_a":`+string(rune('1'+second)))
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/eclipse/paho.golang/paho"
+	mqtt "github.com/eclipse/paho.mqtt.golang"
 
 	"dlt645-mqtt/simulator"
 )
@@ -357,4 +358,87 @@ func TestReadBesideTheBridge(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestDTUOfMQTT311 has a DTU in the broker that speaks MQTT 3.1.1 alone, as nearly all do: without properties, message expiry
+// and the reason of an acknowledgement. The bridge beside it speaks 5.
+func TestDTUOfMQTT311(t *testing.T) {
+	t.Parallel()
+	eachBroker(t, func(t *testing.T, b *testBroker) {
+		for _, isHex := range []bool{false, true} {
+			t.Run(map[bool]string{false: "raw", true: "hex"}[isHex], func(t *testing.T) {
+				d := newDTU(t, url.Values{"addresses": {"1,000000000002@698,3@188,4@modbus"}})
+				requests, line := io.Pipe()
+				defer line.Close()
+				client := mqtt.NewClient(mqtt.NewClientOptions().AddBroker("tcp://" + b.address).SetProtocolVersion(4).SetClientID("dtu-" + bridgeRoot(t)).SetOrderMatters(true))
+				done := func(token mqtt.Token) {
+					t.Helper()
+					if !token.WaitTimeout(patience) || token.Error() != nil {
+						t.Fatal(token.Error())
+					}
+				}
+				done(client.Connect())
+				defer client.Disconnect(0)
+				up := func(data []byte) {
+					payload := string(data)
+					if isHex {
+						payload = hex.EncodeToString(data)
+					}
+					client.Publish(d.up, 0, false, payload)
+				}
+				strange := make(chan string, 1)
+				done(client.Subscribe(d.down, 0, func(_ mqtt.Client, m mqtt.Message) {
+					request := m.Payload()
+					if isHex { // what it cannot read it drops
+						var err error
+						if request, err = hex.DecodeString(string(request)); err != nil {
+							return
+						}
+					}
+					if m.Retained() {
+						select {
+						case strange <- string(request):
+						default:
+						}
+					}
+					_, _ = line.Write(request)
+				}))
+				go func() {
+					_ = d.line.Serve(t.Context(), &struct {
+						io.Reader
+						io.Writer
+						io.Closer
+					}{requests, writerFunc(up), requests})
+				}()
+
+				root, _ := startBridge(t, map[string]string{
+					"DLT645_MQTT_URL": "mqtt://" + b.address, "DLT645_BUS_URL": d.bus(""), "DLT645_ALLOW": "read,relay", "DLT645_METER_PASSWORD": "02000000",
+					"DLT645_METERS": "main=1,grid=000000000002@698,water=3@188?type=10,rail=4@modbus/dtsu666",
+				})
+				c := newClient(t, dial(t, b.address), root+"/#")
+				c.ready(root)
+				for meter, item := range map[string]string{"main": "voltage_a", "grid": "voltage_a", "rail": "voltage_a", "water": "volume"} {
+					c.askUntilOK(root, "read/"+meter, item)
+				}
+				for meter, action := range map[string]string{"main": "trip", "grid": "trip", "water": "valve_close"} {
+					if r := c.ask(root, "relay/"+meter, action); r.Result != "verified" {
+						t.Errorf("%s: %+v", meter, r)
+					}
+				}
+				select {
+				case request := <-strange:
+					t.Errorf("a request was retained: %q", request)
+				default:
+				}
+			})
+		}
+	})
+}
+
+// A writerFunc is a function that takes what is written.
+type writerFunc func(data []byte)
+
+func (f writerFunc) Write(data []byte) (int, error) {
+	f(data)
+	return len(data), nil
 }

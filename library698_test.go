@@ -92,6 +92,31 @@ func TestLibrary698Meter(t *testing.T) {
 	}
 }
 
+// TestLibrary698TimeTag gives that meter a relay command, whose time tag it understands. The library compares the tag with a clock
+// in UTC, and says nothing to one that is off by more than the tag allows, as a meter may that wants to hear nothing
+// played again: then nobody knows what became of the command.
+func TestLibrary698TimeTag(t *testing.T) {
+	b := startMochi(t)
+	for zone, want := range map[string]string{"UTC": "refused no_such_data", "Asia/Shanghai": "unknown "} {
+		t.Run(zone, func(t *testing.T) {
+			environment := allowAll(b, startLibraryMeter(t, "whole"))
+			environment["DLT645_METERS"], environment["DLT645_METER_TIMEZONE"] = "grid=10@698", zone
+			root, _ := startBridge(t, environment)
+			c := newClient(t, dial(t, b.address), root+"/reply/#")
+			c.ready(root)
+			c.publish(root+"/request/relay/grid", `{"action":"trip","verify_ms":0}`, nil)
+			var reply struct {
+				Result  string
+				Reasons []string
+			}
+			p := c.await(root+"/reply/relay/grid", nil).Payload
+			if err := json.Unmarshal(p, &reply); err != nil || reply.Result+" "+strings.Join(reply.Reasons, " ") != want {
+				t.Errorf("%s, %v, want %s", p, err, want)
+			}
+		})
+	}
+}
+
 // TestLibrary698Master has a master of another implementation read, set and switch a meter of the simulator, whose answers
 // come whole and in fragments.
 func TestLibrary698Master(t *testing.T) {

@@ -289,6 +289,10 @@ type Exchange struct {
 	// result still tells who answered, and for raw its frame. Nil: no result.
 	Take func(answer []byte) (next *Exchange, result Result, err error)
 
+	// Usual is the most bytes that an answer has of nearly all meters; the first of two tries waits for no more, since
+	// what comes later counts for the second. 0: it is not known.
+	Usual int
+
 	// Longest is the most bytes that the answer has, wake-up bytes included, where that is
 	// known; else 0. Whoever collects an answer before passing it on takes no longer.
 	Longest int

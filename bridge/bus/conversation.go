@@ -230,7 +230,7 @@ func (c *conversation) exchange(e *protocol.Exchange) *protocol.Exchange {
 		stamped.Request = e.Stamp(time.Now().Add(b.line.mode.Duration(preamble + len(e.Request))))
 		e = &stamped
 	}
-	wait := b.wait(e, needs, patience)
+	wait := b.wait(e, needs, patience, c.tries == 1 && c.step.Repeatable && c.step.Class != protocol.ClassScan)
 	if first {
 		wait = b.probeWait(c.step, wait)
 	}

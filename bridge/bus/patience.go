@@ -96,13 +96,16 @@ func (b *Bus) patience(step *protocol.Step, tries int) time.Duration {
 func (b *Bus) ceiling() time.Duration { return b.config.Timeout + b.config.Latency }
 
 // wait returns how long after the last bit of a request the answer must have begun to arrive, where
-// the meter begins it within patience.
-func (b *Bus) wait(e *protocol.Exchange, n needs, patience time.Duration) time.Duration {
+// the meter begins it within patience. another tells that the step is tried again if it does not.
+func (b *Bus) wait(e *protocol.Exchange, n needs, patience time.Duration, another bool) time.Duration {
 	wait := patience + b.config.Latency
 	if b.config.Packed {
 		longest := n.longest()
 		if e.Longest > 0 {
 			longest = e.Longest
+		}
+		if another && e.Usual > 0 {
+			longest = min(longest, e.Usual)
 		}
 		wait += b.line.mode.Duration(longest)
 	}

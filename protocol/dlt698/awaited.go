@@ -90,16 +90,26 @@ func (a *awaited) fits(frame []byte) fit {
 	case fragment.Number != a.part:
 		return fitsPoorly
 	case a.part == 0:
-		return a.fitsAPDU(fragment.Data)
+		return a.fitsBeginning(fragment.Data)
 	}
 	return fitsWell
 }
 
+// fitsBeginning does what fitsAPDU does with the first fragment, which may end before it has said all. What is there must be
+// right; the whole is looked at once it has come.
+func (a *awaited) fitsBeginning(b []byte) fit { return a.fit(b, true) }
+
 // fitsAPDU reports whether an APDU, or the beginning of one, is the answer: by its service, its form,
 // the number of the request, and what was asked for. One that is wrong further on is the answer all
 // the same, for whoever takes it to say so.
-func (a *awaited) fitsAPDU(b []byte) fit {
+func (a *awaited) fitsAPDU(b []byte) fit { return a.fit(b, false) }
+
+func (a *awaited) fit(b []byte, begun bool) fit {
+	if len(b) == 0 {
+		return fitsNot
+	}
 	r := cursor{b: b}
+	hasEnded := func() bool { return begun && r.err != nil }
 	service := Service(r.byte(""))
 	if service == Security|Answered && (a.sealed || a.opaque) {
 		switch choice := r.byte(""); {
@@ -108,10 +118,13 @@ func (a *awaited) fitsAPDU(b []byte) fit {
 		}
 		r.length("")
 		service = Service(r.byte(""))
+		if hasEnded() {
+			return fitsWell
+		}
 	}
 	if service == Fault|Answered {
 		piid := r.byte("") & piidNumber
-		if a.opaque || piid == a.piid || a.sealed && piid == 0 { // who cannot open an envelope does not know the number in it
+		if hasEnded() || a.opaque || piid == a.piid || a.sealed && piid == 0 { // who cannot open an envelope does not know the number in it
 			return fitsWell
 		}
 		return fitsNot
@@ -120,8 +133,13 @@ func (a *awaited) fitsAPDU(b []byte) fit {
 	if choice != 0 {
 		choice = r.byte("")
 	}
+	if hasEnded() && service == a.service {
+		return fitsWell
+	}
 	block := service == Get|Answered && choice == Next
 	switch piid := r.byte(""); {
+	case hasEnded() && service == a.service && (choice == a.choice || block):
+		return fitsWell
 	case r.err != nil, service != a.service, choice != a.choice && !block, piid&piidNumber != a.piid:
 		return fitsNot
 	case block, a.oads == nil:
@@ -129,7 +147,7 @@ func (a *awaited) fitsAPDU(b []byte) fit {
 	case a.choice != Normal && (a.choice != Record || service != Get|Answered):
 		r.length("")
 	}
-	if slices.Contains(a.oads, r.oad("")) {
+	if slices.Contains(a.oads, r.oad("")) || hasEnded() {
 		return fitsWell
 	}
 	return fitsNot

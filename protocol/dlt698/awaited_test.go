@@ -200,6 +200,44 @@ func TestEndless(t *testing.T) {
 	}
 }
 
+// TestShortFirstFragment has an answer come in fragments of so few bytes that the first does not say what it answers. It
+// is taken; the answer to another request in such fragments is not.
+func TestShortFirstFragment(t *testing.T) {
+	step := stepFor(t, "frequency")
+	for size := 1; size <= 12; size++ {
+		for _, test := range []struct {
+			apdu string
+			ok   bool
+		}{{"85 01 00 20 0F 02 00 01 12 13 88 00 00", true}, {"85 01 00 20 00 02 00 01 12 13 88 00 00", false}} {
+			apdu := frametest.FromHex(test.apdu)
+			reply := func(n int, request []byte) []byte {
+				f, err := ParseFrame(request)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if n == 1 {
+					apdu[2] = requestPIID(request)
+				}
+				from, to := (n-1)*size, min(n*size, len(apdu))
+				part := Fragment{Kind: MiddleFragment, Number: n - 1, Data: apdu[from:to]}
+				switch {
+				case n == 1:
+					part.Kind = FirstFragment
+				case to == len(apdu):
+					part.Kind = LastFragment
+				}
+				f.Control, f.Data = answer|fragmented, part.Append(nil)
+				return mustAppend(f)
+			}
+			exchanges, err := endless(t, step, reply)
+			want := (len(apdu) + size - 1) / size
+			if test.ok && (err != nil || exchanges != want) || !test.ok && !errors.Is(err, protocol.ErrGarbled) && !errors.Is(err, protocol.ErrSilent) {
+				t.Errorf("%s in parts of %d bytes: %v after %d exchanges", test.apdu, size, err, exchanges)
+			}
+		}
+	}
+}
+
 // TestOtherColumns takes a record with other columns than were asked for.
 func TestOtherColumns(t *testing.T) {
 	step := stepFor(t, "daily_freeze_forward_active_energy_1")

@@ -48,6 +48,9 @@ var line = protocol.Line{
 // concentrators 2,048.
 const longestAnswer = 2048 + 8
 
+// usualAnswer is more than meters send at once: see longestAnswer.
+const usualAnswer = 512 + 8
+
 // client is the address of ours in frames; any does, and meters copy it.
 const client = 0x10
 

@@ -336,6 +336,7 @@ func (p *reader) step(address Address, group []register) protocol.Step {
 	g.done = readItems(items, oads, p.zone)
 	step.First = g.first()
 	step.Key = string(step.First.Request)
+	step.First.Usual = max(usualAnswer, line.Leading+step.Expected+64)
 	if sized { // a meter may have more tariffs than most, or send longer numbers, but not a whole buffer
 		step.First.Longest = min(longestAnswer, line.Leading+2*step.Expected+64)
 	}

@@ -196,6 +196,7 @@ func (p *reader) recordStep(address Address, record OAD, rows RSD, wanted []Item
 	for _, c := range columns {
 		step.Expected += entryHead + c.expected()
 	}
+	step.First.Usual = max(usualAnswer, line.Leading+step.Expected+64)
 	return step
 }
 

@@ -21,6 +21,10 @@ const (
 	randomSize = 16
 )
 
+// longestConfirmation is more than the answer to a command has: results, and the report of an event that a meter
+// appends.
+const longestConfirmation = 320
+
 // A talk is one APDU that goes to a meter, and its answer, which may come in fragments. It holds
 // nothing that changes: what came so far lives in the exchanges, so that it can be begun anew.
 type talk struct {
@@ -94,6 +98,9 @@ func (t *talk) exchange() *protocol.Exchange {
 		Take: func(b []byte) (*protocol.Exchange, protocol.Result, error) { return t.received(b, 0, nil) },
 	}
 	e.Explain = a.explainer(e.Request)
+	if t.command {
+		e.Longest = longestConfirmation
+	}
 	if t.sealed { // what comes without an envelope may be the answer to the request that was sent without one
 		e.Vague = func(b []byte) bool { return isVague(b) || !isSealed(b) }
 	}
@@ -154,6 +161,9 @@ func (t *talk) received(b []byte, part int, sofar []byte) (*protocol.Exchange, p
 	}
 	joined := slices.Concat(sofar, fragment.Data)
 	if fragment.Kind == LastFragment {
+		if t.awaited().fitsAPDU(joined) != fitsWell { // its first fragment may not have said all
+			return nil, result, t.unreadable(f.Address, joined, garbled("what came in %d fragments answers another request", part+1))
+		}
 		return t.finish(f.Address, joined, part+1)
 	}
 	return t.acknowledge(f.Address, part, joined), result, nil

@@ -1,0 +1,33 @@
+package bus
+
+import (
+	"testing"
+	"time"
+
+	"dlt645-mqtt/protocol"
+)
+
+// TestUsualAnswersBoundTheFirstTry has answers collected on the way, so that each must have come as a whole: the first of
+// two tries waits for one that is as long as usual, the last one, and a command, for the longest.
+func TestUsualAnswersBoundTheFirstTry(t *testing.T) {
+	b := &Bus{config: Config{Settings: Settings{Packed: true, Timeout: 2 * time.Second, Latency: 200 * time.Millisecond}}}
+	b.line.mode = protocol.Mode{Baud: 2400, Parity: "even", Stop: 1}
+	needs := needs{&protocol.Line{Longest: 2056}}
+	bytes := b.line.mode.Duration
+	for _, test := range []struct {
+		e       protocol.Exchange
+		another bool
+		want    time.Duration
+	}{
+		{protocol.Exchange{}, true, bytes(2056)},
+		{protocol.Exchange{Usual: 520}, true, bytes(520)},
+		{protocol.Exchange{Usual: 520}, false, bytes(2056)},
+		{protocol.Exchange{Usual: 520, Longest: 100}, true, bytes(100)},
+		{protocol.Exchange{Usual: 520, Longest: 1000}, true, bytes(520)},
+		{protocol.Exchange{Longest: 320}, false, bytes(320)},
+	} {
+		if got, want := b.wait(&test.e, needs, time.Second, test.another), 1200*time.Millisecond+test.want; got != want {
+			t.Errorf("%+v, another %t: %v, want %v", test.e, test.another, got, want)
+		}
+	}
+}

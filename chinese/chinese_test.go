@@ -25,6 +25,8 @@ func TestTranslate(t *testing.T) {
 		`DLT645_PROTOCOL: "a: b; c" is no protocol; there are 2007, 1997`:                                                                                                    `DLT645_PROTOCOL："a: b; c" 不是规约；可用的有 2007, 1997`,
 		"open /dev/ttyUSB0: no such device: plug the adapter in, or pass the device to the container; there are no serial lines here":                                        "打开 /dev/ttyUSB0：没有这个设备：请插上转换器，或把设备映射给容器；本机没有串口",
 		"nobody knows whether the meter did it: no answer: the port failed before 000000000001 could answer: the bus is down; look at the meter's state before asking again": "不知道电能表是否执行：没有应答：000000000001 还没来得及应答，端口就出错了：总线断开；请先查看电能表的状态，再决定是否重发",
+		"The meter answers as 000000000002 now. Change the address in DLT645_METERS and start the bridge again.":                                                             "电能表现在以 000000000002 应答。请修改 DLT645_METERS 里的地址，并重新启动网桥。",
+		"row 4, column type: the area coil holds bits: its type is bool":                                                                                                     "第 4 行，type 列：寄存器区 coil 存放的是位：类型应为 bool",
 		"the meter has 1 bytes":                             "the meter has 1 bytes",
 		"the payload has many bytes; at most 5 are allowed": "the payload has many bytes; at most 5 are allowed",
 		"one\n  bus is up\ntwo\n":                           "one\n  总线已接通\ntwo\n",

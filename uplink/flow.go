@@ -241,7 +241,7 @@ func (f *flow) judge(p dialect.Post, r dialect.Reply, what string) {
 	}
 	for _, rejection := range r.Rejected {
 		f.metrics.refused(rejection.Key, "rejected")
-		f.metrics.once(f.log, "rejected "+rejection.Key, "the cloud has not stored a value, although it says that it took the message; compare its model with uplink model", "key", rejection.Key, "reason", rejection.Reason)
+		f.metrics.once(f.log, "rejected "+rejection.Key, "the cloud has not stored a value, although it says that it took the message; export its model, and let uplink check compare it", "key", rejection.Key, "reason", rejection.Reason)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/url"
 	"os"
 	"slices"
@@ -206,6 +207,10 @@ func runUplink(ctx context.Context, arguments []string, _ io.Reader, out, stderr
 		return statusConfiguration
 	}
 	u.Log = newLog(stderr, c.logFormat, c.logLevel)
+	if err := checkItems(u.Cloud, u.Log); err != nil {
+		complain(stderr, "the configuration cannot be used", err)
+		return statusConfiguration
+	}
 	link, err := uplink.New(u)
 	if err != nil {
 		complain(stderr, "the configuration cannot be used", err)
@@ -331,6 +336,30 @@ func polled(c config) (all []uplink.Polled) {
 		}
 	}
 	return all
+}
+
+// checkItems says what the cloud would not take of the names in the point table, if DLT645_POINTS names one.
+func checkItems(cloud string, log *slog.Logger) error {
+	if os.Getenv(prefix+"_POINTS") == "" {
+		return nil
+	}
+	e := readUplinkEnvironment()
+	table := readEnvironment().Points
+	f := uplinkFlags{cloud: &cloud, table: &table, keys: &e.Keys, devices: &e.Devices}
+	properties, _, err := f.properties()
+	if err != nil {
+		log.Warn("the point table cannot be read, so that its names are not checked before they come", "err", err)
+		return nil
+	}
+	found, err := uplink.Check(cloud, properties, nil)
+	if err != nil {
+		return err
+	}
+	var complaints []error
+	for _, complaint := range found {
+		complaints = append(complaints, errors.New(complaint))
+	}
+	return errors.Join(complaints...)
 }
 
 func runUplinkModel(arguments []string, out, stderr io.Writer) int {

@@ -23,6 +23,8 @@ const (
 	// are to be taken: what a platform has stored comes at once.
 	replayGuard = 5 * time.Second
 
+	repeatMemory = 10 * time.Minute // how long the bridge knows a command
+
 	freshValues = 5 * time.Second // what a read from the cloud takes without asking the meter
 	mostCalls   = 16              // at a time
 
@@ -37,10 +39,19 @@ type calls struct {
 	places  chan struct{}
 
 	refusals chan struct{} // for answers to calls that found no place
+
+	mu    sync.Mutex
+	lives map[string]life // of the commands of the last minutes, by their ids
+}
+
+// A life is when a command came, and what was left of its time.
+type life struct {
+	since time.Time
+	left  time.Duration
 }
 
 func newCalls(u *Uplink) *calls {
-	return &calls{Uplink: u, places: make(chan struct{}, mostCalls), refusals: make(chan struct{}, mostRefusals)}
+	return &calls{Uplink: u, places: make(chan struct{}, mostCalls), refusals: make(chan struct{}, mostRefusals), lives: map[string]life{}}
 }
 
 func (c *calls) wait() { c.running.Wait() }
@@ -139,7 +150,7 @@ func (c *calls) validity(s *session, call dialect.Call, received time.Time) (tim
 	}
 	left = min(left, longestCommand) - time.Since(received)
 	if left <= 0 {
-		out := failed("expired", "its time was up before it came; nothing was sent")
+		out := failed("expired", "its time was up %s before it came, and nothing was sent; if it was sent just now, the clocks of this host and of the cloud differ", (-left).Round(time.Second))
 		return 0, &out
 	}
 	return left, nil
@@ -163,10 +174,9 @@ func (c *calls) relay(s *session, call dialect.Call, received time.Time) dialect
 	}
 	// The bridge looks whether the relay has moved for as long as the cloud waits for an answer.
 	verify := max(c.traits.Patience-2*time.Second, time.Second)
-	// A repeat must have the same body, so nothing that is counted from its receipt stands in it.
+	id := c.commandID(s, call)
 	body := map[string]any{
-		"id": c.commandID(s, call), "action": call.Action,
-		"ttl_ms": longestCommand.Milliseconds(), "verify_ms": verify.Milliseconds(),
+		"id": id, "action": call.Action, "ttl_ms": c.timeToLive(id, left, received).Milliseconds(), "verify_ms": verify.Milliseconds(),
 	}
 	switch {
 	case !call.Expires.IsZero():
@@ -184,6 +194,24 @@ func (c *calls) relay(s *session, call dialect.Call, received time.Time) dialect
 		return dialect.Outcome{Code: "unknown", Result: "unknown", Message: "the bridge has not answered: look at the meter before you ask again"}
 	}
 	return outcomeOf(answer)
+}
+
+// timeToLive returns what was left of the time of a command when it first came: a repeat must have the same body,
+// or the bridge takes it for another command.
+func (c *calls) timeToLive(id string, left time.Duration, received time.Time) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for known, of := range c.lives {
+		if received.Sub(of.since) > repeatMemory {
+			delete(c.lives, known)
+		}
+	}
+	of, known := c.lives[id]
+	if !known {
+		of = life{received, max(left, time.Millisecond)}
+		c.lives[id] = of
+	}
+	return of.left
 }
 
 // commandID makes the id by which the bridge knows a command that comes twice. Ids of clouds may begin anew with

@@ -30,12 +30,13 @@ type flow struct {
 	translator translator
 	ids        atomic.Uint64
 
-	letters []bridgeMessage // that the posts were made of
-	meters  []meterID       // that the posts are about, in gateway mode
-	posts   []*parcel       // not yet taken by the cloud, in order
-	parcels uint64          // so many were made
-	taken   uint64          // so many posts the cloud has taken
-	alone   bool            // one at a time: an earlier connection ended under several
+	letters []bridgeMessage  // that the posts were made of
+	meters  []meterID        // that the posts are about, in gateway mode
+	removed map[meterID]bool // by their bridges, in these messages
+	posts   []*parcel        // not yet taken by the cloud, in order
+	parcels uint64           // so many were made
+	taken   uint64           // so many posts the cloud has taken
+	alone   bool             // one at a time: an earlier connection ended under several
 	history chan []dialect.Reading
 
 	quarantine // posts and devices under which connections end
@@ -59,10 +60,11 @@ func (p *parcel) parts() (all []*parcel) {
 }
 
 func newFlow(u *Uplink) *flow {
-	f := &flow{Uplink: u, history: make(chan []dialect.Reading, 1), quarantine: newQuarantine()}
+	f := &flow{Uplink: u, history: make(chan []dialect.Reading, 1), removed: map[meterID]bool{}, quarantine: newQuarantine()}
 	f.translator = translator{
 		keys: u.config.Keys, rule: u.traits.Identifier, flat: u.devices.open, devices: u.devices, least: u.config.MinInterval,
 		seen: map[meterID]map[string]time.Time{}, posted: map[meterID]time.Time{}, refuse: f.refuse,
+		owners: u.config.Keys.owners(), early: f.noteEarly,
 	}
 	return f
 }
@@ -71,6 +73,12 @@ func newFlow(u *Uplink) *flow {
 func (f *flow) refuse(item string, err error) {
 	f.metrics.refused(item, "key")
 	f.metrics.once(f.log, "key "+item, "an item cannot go to the cloud; give it a key in DLT645_UPLINK_KEYS", "item", item, "why", err, "line", item+","+f.traits.Identifier.Propose(item))
+}
+
+// noteEarly tells that a state is dated in the future: clouds refuse its values, or show them at the wrong place.
+func (f *flow) noteEarly(id meterID, ahead time.Duration) {
+	f.metrics.limited(f.log, "early "+id.root, "values are dated in the future: the clock of their bridge is wrong, or that of this host; clouds refuse such values, or do not show them",
+		"root", id.root, "meter", id.meter, "ahead", ahead.Round(time.Second))
 }
 
 // id makes message ids: digits, unique within the process.
@@ -109,6 +117,10 @@ func (f *flow) serve(ctx context.Context, s *session, filler *backfill) {
 			f.presence.wake() // those that came for a post only are to go
 		}
 		f.letters, f.meters = nil, nil
+		for id := range f.removed { // what came before went out first
+			f.presence.meter(id, "")
+		}
+		clear(f.removed)
 		if f.fetch() {
 			continue
 		}
@@ -146,7 +158,9 @@ func (f *flow) fetch() bool {
 			}
 		case len(l.data) == 0:
 			f.translator.forget(id)
+			f.removed[id] = true
 		default:
+			delete(f.removed, id)
 			var more []dialect.Reading
 			more, err = f.translator.state(id, l.data)
 			readings = append(readings, more...)
@@ -158,7 +172,7 @@ func (f *flow) fetch() bool {
 	}
 	flush()
 	for _, l := range letters {
-		if id := (meterID{l.root, l.meter}); !f.devices.open && !slices.Contains(f.meters, id) {
+		if id := (meterID{l.root, l.meter}); len(l.data) > 0 && !f.devices.open && !slices.Contains(f.meters, id) {
 			f.meters = append(f.meters, id)
 		}
 	}

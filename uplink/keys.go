@@ -57,16 +57,30 @@ func (k Keys) of(item string) string {
 	return dialect.Key(item)
 }
 
-// check returns what a cloud would not take of the keys.
-func (k Keys) check(rule dialect.Rule) error {
+// owners returns the items to which keys were given, by key.
+func (k Keys) owners() map[string]string {
+	all := make(map[string]string, len(k))
+	for item, key := range k {
+		all[key] = item
+	}
+	return all
+}
+
+// check returns what a cloud would not take of the keys, behind the longest prefix of a meter: all of it, with a
+// better line for the file for each.
+func (k Keys) check(rule dialect.Rule, prefix string) error {
+	rest := rule
+	if rule.Longest > 0 {
+		rest.Longest = max(1, rule.Longest-len(prefix))
+	}
 	var complaints []error
 	for _, item := range slices.Sorted(maps.Keys(k)) {
 		key := k[item]
 		if event, ok := strings.CutPrefix(key, eventMark); ok && (item == dialect.StateItem(true) || item == dialect.StateItem(false)) {
 			key = strings.ReplaceAll(event, "{prefix}", "")
 		}
-		if err := rule.Check(key); err != nil {
-			complaints = append(complaints, fmt.Errorf("item %s: %w (DLT645_UPLINK_KEYS)", item, err))
+		if err := rule.Check(prefix + key); err != nil {
+			complaints = append(complaints, fmt.Errorf("item %s: %w; line for the file of DLT645_UPLINK_KEYS: %s,%s", item, err, item, rest.Propose(item)))
 		}
 	}
 	return errors.Join(complaints...)

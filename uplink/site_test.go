@@ -93,6 +93,9 @@ func newSite(t *testing.T, platform fake.Config, config Config) *site {
 	s.config = config
 	s.publish("bridge/status", "online")
 	s.start()
+	defer s.eventually("that both connections to the local broker listen", func() bool {
+		return strings.Count(s.log.String(), "has granted the subscriptions") == 2
+	})
 	t.Cleanup(func() {
 		s.stop()
 		if t.Failed() {

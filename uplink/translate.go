@@ -11,6 +11,9 @@ import (
 	"dlt645-mqtt/uplink/dialect"
 )
 
+// mostAhead is how far in the future a state may be dated before it is told: clocks differ a little.
+const mostAhead = 5 * time.Minute
+
 // A translator makes readings and notices out of what bridges publish. It remembers the time of
 // the newest value of each item, so that a state, which repeats all values, brings only new ones.
 type translator struct {
@@ -22,6 +25,11 @@ type translator struct {
 
 	seen   map[meterID]map[string]time.Time
 	posted map[meterID]time.Time // the moment of the newest value that went out
+
+	owners map[string]string // the items to which keys were given
+
+	// early is told of a state that is dated in the future by so much.
+	early func(id meterID, ahead time.Duration)
 
 	// refuse is told of an item that the cloud cannot take under its key.
 	refuse func(item string, err error)
@@ -60,6 +68,9 @@ func (t *translator) state(id meterID, payload []byte) ([]dialect.Reading, error
 	if whole.IsZero() {
 		return nil, fmt.Errorf("it has no time")
 	}
+	if ahead := time.Until(whole); ahead > mostAhead {
+		t.early(id, ahead)
+	}
 	if last := t.posted[id]; t.least > 0 && !last.IsZero() && whole.Sub(last) < t.least && !whole.Before(last) {
 		return nil, nil // what is in it comes with the next state that is old enough
 	}
@@ -94,6 +105,10 @@ func (t *translator) state(id meterID, payload []byte) ([]dialect.Reading, error
 // reading gives a value the name that the cloud has for it.
 func (t *translator) reading(device *dialect.Device, item string, value json.RawMessage, at time.Time) (dialect.Reading, bool) {
 	key := t.keys.of(item)
+	if owner := t.owners[key]; owner != "" && owner != item {
+		t.refuse(item, fmt.Errorf("the key %s was given to the item %s", key, owner))
+		return dialect.Reading{}, false
+	}
 	if t.flat {
 		key = device.Prefix + key
 	}

@@ -56,7 +56,13 @@ func New(config Config) (*Uplink, error) {
 		return nil, err
 	}
 	traits := d.Traits()
-	if err := config.Keys.check(traits.Identifier); err != nil {
+	prefix := ""
+	for _, row := range config.Options.Devices {
+		if flat(config.Options.Devices) && len(row.Prefix) > len(prefix) {
+			prefix = row.Prefix
+		}
+	}
+	if err := config.Keys.check(traits.Identifier, prefix); err != nil {
 		return nil, err
 	}
 	if config.URL == nil {

@@ -61,7 +61,16 @@ func (d *oneNET) Login(now time.Time) Login {
 	return Login{d.Device, d.Product, token(d.key, d.SignMethod, "products/"+d.Product+"/devices/"+d.Device, until), 300 * time.Second}
 }
 
-func (d *oneNET) Subscriptions() []string { return []string{d.base + "#"} }
+// Subscriptions are those to answers only, unless the cloud may ask for something.
+func (d *oneNET) Subscriptions() (topics []string) {
+	if len(d.Commands) > 0 {
+		return []string{d.base + "#"}
+	}
+	for _, kind := range []string{"property/post", "event/post", "pack/post", "history/post", "sub/login", "sub/logout"} {
+		topics = append(topics, d.base+kind+"/reply")
+	}
+	return topics
+}
 
 func (d *oneNET) identity(device *Device) object {
 	if device == nil {

@@ -46,11 +46,11 @@ func (d *tencent) Traits() Traits {
 	}
 }
 
-// Login is valid for a day from now, or, where the host's clock cannot be right, until 2100.
+// Login is valid for a year from now, since the host's clock may be late, or, where the host's clock cannot be right, until 2100.
 func (d *tencent) Login(now time.Time) Login {
 	expiry := int64(4102444800)
 	if now.Year() >= 2026 {
-		expiry = now.Add(24 * time.Hour).Unix()
+		expiry = now.Add(365 * 24 * time.Hour).Unix()
 	}
 	user := fmt.Sprintf("%s%s;%s;%05d;%d", d.Product, d.Device, tencentSDK, now.UnixNano()/1000%100000, expiry)
 	return Login{d.Product + d.Device, user, d.sign(user), 300 * time.Second}

@@ -196,9 +196,9 @@ func TestCommandLooksAtOfflineMeter(t *testing.T) {
 // timeout that would, they are asked for something that they know, once.
 func TestMeterIsAskedForWhatItKnowsBeforeItIsOffline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		dead := false
+		var dead atomic.Bool
 		l := start(t, Config{}, func(request string) []arrival {
-			if dead || strings.HasPrefix(request, "?ax") {
+			if dead.Load() || strings.HasPrefix(request, "?ax") {
 				return nil
 			}
 			return prompt(request)
@@ -211,11 +211,11 @@ func TestMeterIsAskedForWhatItKnowsBeforeItIsOffline(t *testing.T) {
 			equal(t, "online though silent to x", meter.Online(), true)
 		}
 		equal(t, "sent", l.log(), "?av. ?ax. ?ax. ?av. ?ax. ?ax. ?av. ?ax. ?ax.")
-		dead = true
+		dead.Store(true)
 		equal(t, "tried of a dead one", started(<-l.submit(read("a", "x"))), "-")
 		equal(t, "online after the third", meter.Online(), false)
 		equal(t, "sent last", strings.TrimPrefix(l.log(), "?av. ?ax. ?ax. ?av. ?ax. ?ax. ?av. ?ax. ?ax. "), "?av.")
-		dead = false
+		dead.Store(false)
 		<-time.After(shortestProbePause + time.Second)
 		equal(t, "online after a probe", meter.Online(), true)
 	})
@@ -224,12 +224,12 @@ func TestMeterIsAskedForWhatItKnowsBeforeItIsOffline(t *testing.T) {
 // Noise in place of what it knows proves nothing, and it is asked for that only once.
 func TestNoiseDoesNotVouch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		noisy := false
+		var noisy atomic.Bool
 		l := start(t, Config{}, func(request string) []arrival {
 			switch {
 			case strings.HasPrefix(request, "?ax"):
 				return nil
-			case noisy:
+			case noisy.Load():
 				return after(valueTime, "#")
 			}
 			return prompt(request)
@@ -237,7 +237,7 @@ func TestNoiseDoesNotVouch(t *testing.T) {
 		defer l.stop()
 		<-l.submit(read("a", "v"))
 		<-l.submit(read("a", "x"))
-		noisy = true
+		noisy.Store(true)
 		<-l.submit(read("a", "x"))
 		equal(t, "online", l.bus.Meter(keyOf("a")).Online(), false)
 		equal(t, "sent", l.log(), "?av. ?ax. ?ax. ?av. ?av. ?ax.")

@@ -220,3 +220,13 @@ func (c *client) ready(root string) {
 	c.subscribe(ctx, root+"/bridge/status")
 	c.await(root+"/bridge/status", func(payload string) bool { return payload == "online" })
 }
+
+// retained returns what the broker keeps of a topic.
+func retained(t *testing.T, address, topic string) string {
+	t.Helper()
+	p := newClient(t, dial(t, address), topic).next()
+	if !p.Retain {
+		t.Errorf("%s does not come as retained", topic)
+	}
+	return string(p.Payload)
+}

@@ -390,3 +390,30 @@ func TestMessageOnTheBranchItself(t *testing.T) {
 		}
 	})
 }
+
+// TestLateWill has somebody say that a bridge is offline which is there, as a frozen node of a cluster does once it is
+// woken up: with the will of a connection that the bridge has given up long ago.
+func TestLateWill(t *testing.T) {
+	eachBroker(t, func(t *testing.T, b *testBroker) {
+		root, stop := startBridge(t, map[string]string{"DLT645_MQTT_URL": "mqtt://" + b.address, "DLT645_BUS_URL": quickMeters, "DLT645_METERS": "main=1"})
+		c := newClient(t, dial(t, b.address))
+		c.ready(root)
+		status := func(want string) {
+			t.Helper()
+			c.await(root+"/bridge/status", func(payload string) bool { return payload == want })
+		}
+		for range 2 {
+			c.publish(root+"/bridge/status", "offline", func(p *paho.Publish) { p.Retain = true })
+			status("offline")
+			status("online")
+		}
+		if got := retained(t, b.address, root+"/bridge/status"); got != "online" {
+			t.Errorf("the broker keeps %q", got)
+		}
+		stop()
+		status("offline")
+		if got := retained(t, b.address, root+"/bridge/status"); got != "offline" {
+			t.Errorf("the broker keeps %q after the bridge has gone", got)
+		}
+	})
+}

@@ -352,6 +352,35 @@ func TestInfoShowsTurnaroundOfZero(t *testing.T) {
 	})
 }
 
+// TestInfoComesAgain publishes bridge/info when it changes, and after a minute as it is.
+func TestInfoComesAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, nil)
+		s.forceInfo()
+		begin, last := time.Now(), <-s.sent
+		for again := 0; again < 2; {
+			time.Sleep(time.Second)
+			s.refreshInfo()
+			synctest.Wait()
+			select {
+			case now := <-s.sent:
+				passed := time.Since(begin)
+				if string(now.Payload) == string(last.Payload) {
+					again++
+					if passed < time.Minute || passed > time.Minute+time.Second {
+						t.Errorf("the same comes again after %v", passed)
+					}
+				}
+				begin, last = time.Now(), now
+			default:
+				if time.Since(begin) > 2*time.Minute {
+					t.Fatal("bridge/info does not come again")
+				}
+			}
+		}
+	})
+}
+
 // TestMessageThatTheBrokerSendsAgain carries a command without id out once, however often the broker sends it over the
 // same connection. Each is acknowledged.
 func TestMessageThatTheBrokerSendsAgain(t *testing.T) {

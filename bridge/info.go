@@ -12,6 +12,10 @@ import (
 // infoInterval is the shortest time between two versions of bridge/info.
 const infoInterval = 10 * time.Second
 
+// infoLatest is how long after the last one the same is published again, for whoever gets nothing that is retained: a
+// database that subscribes with filters at a RabbitMQ, and anybody at another node of its cluster.
+const infoLatest = time.Minute
+
 // info is what bridge/info says: who we are, how the bus is, which meters there are.
 type info struct {
 	Version   string      `json:"version"`
@@ -107,7 +111,7 @@ type infoState struct {
 	at   time.Time
 }
 
-// refreshInfo publishes bridge/info if it has changed and the last one is old enough.
+// refreshInfo publishes bridge/info if it has changed and the last one is old enough, or if that is very old.
 func (b *Bridge) refreshInfo() { b.publishInfo(infoInterval) }
 
 // forceInfo publishes bridge/info for a new connection.
@@ -117,11 +121,12 @@ func (b *Bridge) publishInfo(interval time.Duration) {
 	b.infoState.mu.Lock()
 	defer b.infoState.mu.Unlock()
 	now := time.Now()
-	if now.Sub(b.infoState.at) < interval {
+	passed := now.Sub(b.infoState.at)
+	if passed < interval {
 		return
 	}
 	payload, err := encodeJSON(b.info())
-	if err != nil || interval > 0 && string(payload) == b.infoState.last {
+	if err != nil || interval > 0 && string(payload) == b.infoState.last && passed < infoLatest {
 		return
 	}
 	b.infoState.last, b.infoState.at = string(payload), now

@@ -39,7 +39,9 @@ func (b *Bridge) connect(ctx context.Context) (*mqtt.Link, error) {
 // acknowledged. It sends no more of them than the receive maximum then, and our memory stays bounded.
 func (b *Bridge) hear(came mqtt.Message, ack func()) {
 	if !came.Again {
-		if m := messageOf(came); !b.keeper.Hear(m.topic, m.payload, m.retain) {
+		if m := messageOf(came); m.topic == b.topics.join(topicStatus) {
+			b.hearStatus(string(m.payload))
+		} else if !b.keeper.Hear(m.topic, m.payload, m.retain) {
 			b.receive(m)
 		}
 	}
@@ -54,11 +56,37 @@ func (b *Bridge) ready(ctx context.Context, c *mqtt.Connection) {
 	}
 	b.listening.Store(true)
 	b.keeper.Up()
-	b.outbox.Put(mqtt.Outgoing{Kind: mqtt.Following, Topic: b.topics.join(topicStatus), Payload: []byte(statusOnline), ContentType: mqtt.Text})
-	b.forceInfo()
+	b.sayOnline()
 	b.outbox.Up(ctx, c.Publish)
+	go b.watchStatus(ctx, c)
 	b.keeper.Listen(ctx, c)
 	b.limited.Log(slog.LevelInfo, "ready", "ready for requests", "filter", b.topics.requests())
+}
+
+// sayOnline publishes that we are there, and what we are.
+func (b *Bridge) sayOnline() {
+	b.outbox.Put(mqtt.Outgoing{Kind: mqtt.Following, Topic: b.topics.join(topicStatus), Payload: []byte(statusOnline), ContentType: mqtt.Text})
+	b.forceInfo()
+}
+
+// watchStatus subscribes to what is said of us. An account that may not read it does without.
+func (b *Bridge) watchStatus(ctx context.Context, c *mqtt.Connection) {
+	topic := b.topics.join(topicStatus)
+	if err := c.Subscribe(ctx, mqtt.Subscription{Topic: topic, QoS: 1, RetainHandling: 2}); err != nil && ctx.Err() == nil {
+		b.log.Debug("subscribe", "topic", topic, "err", err)
+	}
+}
+
+// hearStatus contradicts whoever says that we are offline. The will of an earlier connection may come long after we are
+// back by way of another node, once the node of that connection is woken up; and so may that of another process of our root.
+func (b *Bridge) hearStatus(status string) {
+	select {
+	case <-b.stopping: // we have said so ourselves
+	default:
+		if status == statusOffline {
+			b.sayOnline()
+		}
+	}
 }
 
 // down stops publishing until the next connection.

@@ -9,7 +9,6 @@ import (
 	"syscall"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
-	"github.com/mochi-mqtt/server/v2/hooks/auth"
 	"github.com/mochi-mqtt/server/v2/listeners"
 	"github.com/mochi-mqtt/server/v2/packets"
 )
@@ -45,7 +44,7 @@ func startBroker(address string, log *slog.Logger) (*embeddedBroker, error) {
 	capabilities.Compatibilities.NoInheritedPropertiesOnAck = true
 	b.server = mqtt.New(&mqtt.Options{Capabilities: capabilities, InlineClient: true, Logger: slog.New(slog.DiscardHandler)})
 	if err := errors.Join(
-		b.server.AddHook(new(auth.AllowHook), nil),
+		b.server.AddHook(new(everybody), nil),
 		b.server.AddListener(listeners.NewNet("tcp", listener)),
 		b.server.Serve(),
 	); err != nil {
@@ -53,6 +52,21 @@ func startBroker(address string, log *slog.Logger) (*embeddedBroker, error) {
 	}
 	return b, nil
 }
+
+// everybody lets all clients in, and read and write all topics. The library's own hook for that brings a parser of
+// YAML into the program.
+type everybody struct{ mqtt.HookBase }
+
+func (*everybody) ID() string { return "everybody" }
+
+// Provides says of which events the hook is told.
+func (*everybody) Provides(event byte) bool {
+	return event == mqtt.OnConnectAuthenticate || event == mqtt.OnACLCheck
+}
+
+func (*everybody) OnConnectAuthenticate(*mqtt.Client, packets.Packet) bool { return true }
+
+func (*everybody) OnACLCheck(*mqtt.Client, string, bool) bool { return true }
 
 // listenNear listens on address or, if its port is taken, on the next free one of so many.
 func listenNear(address string, tries int) (net.Listener, error) {

@@ -308,3 +308,34 @@ func TestNoiseDoesNotKeepTheSearch(t *testing.T) {
 		}
 	})
 }
+
+// TestMetersAlikeEndTheSearch has two meters of one address among others. They cannot be listed, but they are there, and
+// where it is known how many there are nobody else is looked for. A line that garbles everything proves no meter.
+func TestMetersAlikeEndTheSearch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := town{meters: map[string]protocol.Mode{"x 111": slow, "x 122": slow}, noise: "111"}
+		s := Search{Ask: func(mode protocol.Mode, step protocol.Step) (protocol.Address, error) {
+			if mode == slow && (step.Meter.Text == "A11" || step.Meter.Text == "AA1" || step.Meter.Text == "AAA") {
+				<-time.After(time.Second)
+				return protocol.Address{}, protocol.ErrGarbled
+			}
+			return w.ask(mode, step)
+		}, Wanted: 3}
+		roots := []Root{{seeker{name: "x"}, slow}, {seeker{name: "x"}, fast}}
+		if sure, err := s.Run(roots); sure || err != nil || len(s.Found()) != 1 {
+			t.Errorf("sure %t, %v, found %v", sure, err, s.Found())
+		}
+		riddles := s.Riddles()
+		if len(riddles) != 1 || riddles[0].AtLeast != 2 || !strings.Contains(riddles[0].Message, "the address 111") || s.Left() != 0 || slices.Contains(w.asked, "AAA") {
+			t.Errorf("%+v, %d left, asked %q", riddles, s.Left(), w.asked)
+		}
+
+		noise := Search{Ask: func(protocol.Mode, protocol.Step) (protocol.Address, error) {
+			<-time.After(time.Second)
+			return protocol.Address{}, protocol.ErrGarbled
+		}, Wanted: 2}
+		if sure, err := noise.Run(roots[:1]); sure || err != nil || len(noise.Riddles()) > 0 {
+			t.Errorf("noise: sure %t, %v, %+v", sure, err, noise.Riddles())
+		}
+	})
+}

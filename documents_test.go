@@ -10,6 +10,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -38,6 +39,23 @@ func TestVariablesInREADME(t *testing.T) {
 	cells := regexp.MustCompile(`(?m)^(\| [^|]*\| [^|]*\|).*$`)
 	if got, want := cells.ReplaceAllString(chinese, "$1"), cells.ReplaceAllString(want.String(), "$1"); got != want {
 		t.Errorf("names and defaults in README.zh-CN.md should be\n%s", want)
+	}
+}
+
+// TestVariablesOf compares the variables that help lists with those that envconfig reads.
+func TestVariablesOf(t *testing.T) {
+	for prefix, spec := range map[string]any{prefix: &environment{}, uplinkPrefix: &uplinkEnvironment{}} {
+		var want bytes.Buffer
+		if err := envconfig.Usagef(prefix, spec, &want, "{{range .}}{{usage_key .}}\t{{usage_default .}}\t{{usage_description .}}\n{{end}}"); err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, v := range variablesOf(prefix, reflect.TypeOf(spec).Elem()) {
+			got += v.name + "\t" + v.byDefault + "\t" + v.meaning + "\n"
+		}
+		if got != want.String() {
+			t.Errorf("help lists\n%swant\n%s", got, &want)
+		}
 	}
 }
 

@@ -260,10 +260,7 @@ func runHelp(ctx context.Context, arguments []string, in io.Reader, out, stderr 
 		fmt.Fprintf(out, "  %s\n        %s\n", strings.TrimSpace("dlt645-mqtt "+c.name+" "+sayHelp(c.arguments)), sayHelp(c.summary))
 	}
 	fmt.Fprintf(out, "\n%s\n\n%s\n\n%s\n", sayHelp("Each command says more with -help, or as dlt645-mqtt help COMMAND."), sayHelp(exitStatuses), sayHelp("Variables:"))
-	if err := usage(out); err != nil {
-		complain(stderr, "help", err)
-		return 1
-	}
+	usage(out)
 	return 0
 }
 

@@ -1,11 +1,11 @@
 package main
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"os"
+	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -57,46 +57,52 @@ func (r *configReader) checkNames() {
 	slices.SortFunc(r.complaints, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 }
 
-// variables lists the names of all variables.
-func variables() []string {
-	var names bytes.Buffer
-	const template = "{{range .}}{{usage_key .}}\n{{end}}"
-	if err := errors.Join(
-		envconfig.Usagef(prefix, &environment{}, &names, template),
-		envconfig.Usagef(uplinkPrefix, &uplinkEnvironment{}, &names, template),
-	); err != nil {
-		panic(err) // the template above is wrong
+// An explained is a variable with what help says of it.
+type explained struct{ name, byDefault, meaning string }
+
+// variablesOf lists the variables that a struct of strings has, in its order, under the names that envconfig gives them. What
+// envconfig itself offers for that is made of text/template, which keeps two megabytes of methods in the binary.
+func variablesOf(prefix string, spec reflect.Type) (all []explained) {
+	for i := range spec.NumField() {
+		field := spec.Field(i)
+		name := field.Name
+		if field.Tag.Get("split_words") == "true" {
+			name = capitals.ReplaceAllString(name, "$1${3}_$2$4")
+		}
+		name = strings.ToUpper(prefix + "_" + name)
+		if field.Type.Kind() == reflect.Struct {
+			all = append(all, variablesOf(name, field.Type)...)
+			continue
+		}
+		all = append(all, explained{name, field.Tag.Get("default"), field.Tag.Get("desc")})
 	}
-	return strings.Fields(names.String())
+	return all
+}
+
+// capitals matches where a word of a name ends and another begins: FileName, CAFile.
+var capitals = regexp.MustCompile(`([a-z])([A-Z])|([A-Z])([A-Z][a-z])`)
+
+// variables lists the names of all variables.
+func variables() (names []string) {
+	for _, v := range slices.Concat(variablesOf(prefix, reflect.TypeFor[environment]()), variablesOf(uplinkPrefix, reflect.TypeFor[uplinkEnvironment]())) {
+		names = append(names, v.name)
+	}
+	return names
 }
 
 // usage writes the table of all variables, and that of the parameters of one.
-func usage(w io.Writer) error {
-	if err := usageOf(w, prefix, &environment{}); err != nil {
-		return err
+func usage(w io.Writer) {
+	for _, v := range variablesOf(prefix, reflect.TypeFor[environment]()) {
+		explain(w, v.name, v.byDefault, v.meaning)
 	}
 	fmt.Fprintf(w, "\n%s\n", sayHelp("Of the uplink, beside those of DLT645_MQTT_…, DLT645_LOG_LEVEL and DLT645_LOG_FORMAT:"))
-	if err := usageOf(w, uplinkPrefix, &uplinkEnvironment{}); err != nil {
-		return err
+	for _, v := range variablesOf(uplinkPrefix, reflect.TypeFor[uplinkEnvironment]()) {
+		explain(w, v.name, v.byDefault, v.meaning)
 	}
 	fmt.Fprintf(w, "\n%s\n", sayHelp("Parameters of DLT645_BUS_URL, as in 'serial:///dev/ttyUSB0?baud=9600&parity=none':"))
 	for _, p := range busParameters {
 		explain(w, p.name, sayHelp(p.byDefault), p.text)
 	}
-	return nil
-}
-
-// usageOf writes the table of the variables that a struct has.
-func usageOf(w io.Writer, prefix string, variables any) error {
-	var rows bytes.Buffer
-	if err := envconfig.Usagef(prefix, variables, &rows, "{{range .}}{{usage_key .}}\t{{usage_default .}}\t{{usage_description .}}\n{{end}}"); err != nil {
-		return err
-	}
-	for row := range strings.Lines(rows.String()) {
-		cells := strings.SplitN(strings.TrimSuffix(row, "\n"), "\t", 3)
-		explain(w, cells[0], cells[1], cells[2])
-	}
-	return nil
 }
 
 // explain writes what a variable or a parameter means.

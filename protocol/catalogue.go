@@ -1,6 +1,9 @@
 package protocol
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // A Catalogue is a [Protocol] that knows what the data items of its meters mean.
 type Catalogue interface {
@@ -36,6 +39,22 @@ type Catalogue interface {
 type TemplateRow struct {
 	Item     string
 	Interval time.Duration
+}
+
+// Want adds what was asked to what is wanted of a register: the name to the names under which errors go, and the one
+// value that it means to the values that are wanted. If it means all of them (value is empty), nil values say so from
+// then on.
+func Want(names, values []string, value, name string) (wantedNames, wantedValues []string) {
+	if slices.Contains(names, name) {
+		return names, values
+	}
+	switch {
+	case value == "":
+		values = nil
+	case len(names) == 0 || values != nil:
+		values = append(values, value)
+	}
+	return append(names, name), values
 }
 
 // A Role is what an item means to the bridge itself, whatever its name.

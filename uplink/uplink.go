@@ -35,6 +35,9 @@ type Config struct {
 }
 
 // An Uplink is one way to one cloud.
+//
+// Lock order: that of reachability before that of devices. Local, the sessions and the counters have a lock each, and
+// call nothing with it held.
 type Uplink struct {
 	config  Config
 	dialect dialect.Dialect

@@ -45,7 +45,7 @@
 //
 //	copies.go        answers that come twice
 //	mirror.go        answers that look like our own request
-//	doubt.go         answers that come too late, or were held back
+//	lateanswers.go   answers that come too late, or were held back
 //	meter.go         what is known of each meter
 //	offline.go       which meters do not answer, and when they are tried again
 //

@@ -114,6 +114,8 @@ func dialThrough(ctx context.Context, dialer proxy.Dialer, address string) (net.
 // A stream is a connection to the broker as package paho uses it. It looks at the length of each packet
 // before that is read, and sends each packet in one piece: paho locks it, writes the packet's parts,
 // and unlocks it.
+//
+// Lock order: writing before mu.
 type stream struct {
 	net.Conn
 	most    int         // bytes of a packet that may come

@@ -29,16 +29,7 @@ type register struct {
 // want puts what was asked, an item or one value of it, on the list of what is wanted of
 // the register.
 func (r *register) want(only, name string) {
-	if slices.Contains(r.names, name) {
-		return
-	}
-	switch {
-	case only == "":
-		r.only = nil
-	case len(r.names) == 0 || r.only != nil:
-		r.only = append(r.only, only)
-	}
-	r.names = append(r.names, name)
+	r.names, r.only = protocol.Want(r.names, r.only, only, name)
 }
 
 // values returns the names of the values that are wanted of a register in the table.

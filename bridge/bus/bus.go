@@ -62,7 +62,7 @@ type State struct {
 // A Bus is the arbiter of one line. Its methods may be called from any goroutine.
 //
 // Lock order: mu, and the locks of ports and listeners, are each taken alone. mu is held to keep the books, never while
-// the port is used or OnFrame is called.
+// the port is used or OnFrame is called. Only the May of a job is called with it held, so what that locks comes after.
 type Bus struct {
 	config Config
 	wake   chan struct{} // tells Run that there is a new task

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -283,4 +284,40 @@ func FuzzCloud(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestConfigurationPushes reads the point table that a platform pushes, and what it is answered.
+func TestConfigurationPushes(t *testing.T) {
+	for _, row := range []struct{ cloud, topic, payload, table, answer string }{
+		{
+			"huawei", "$oc/devices/65af_site7/sys/events/down",
+			`{"object_device_id":"65af_site7","services":[{"service_id":"$other","event_type":"x"},{"service_id":"$device_config","event_type":"config_update","paras":{"config_content":{"points":[]}}}]}`,
+			`{"points":[]}`,
+			`$oc/devices/65af_site7/sys/events/up {"services":[{"service_id":"$device_config","event_type":"config_update_response","event_time":"19700101T000000Z","paras":{"result_code":1,"code":"bad_request","message":"no"}}]}`,
+		},
+		{"tencent", "$config/operation/result/GATEWAYPID/site7", `{"type":"push","result":0,"payload":{"points":[]}}`, `{"points":[]}`, ""},
+	} {
+		o := identities[row.cloud]
+		for _, commands := range [][]string{nil, {"read", "relay"}, {"config"}} {
+			o.Commands = commands
+			d, err := New(row.cloud, o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, want := slices.Contains(d.Subscriptions(), row.topic), slices.Contains(commands, "config"); got != want {
+				t.Errorf("%s, allowed %v: subscribed to pushes %v", row.cloud, commands, got)
+			}
+			replies, calls := d.Receive(row.topic, []byte(row.payload))
+			if len(replies) != 0 || len(calls) != 1 || calls[0].Verb != VerbConfig || string(calls[0].Payload) != row.table || calls[0].Device != "" {
+				t.Fatalf("%s reads as %v and %+v", row.payload, replies, calls)
+			}
+			answer := ""
+			for _, p := range d.Answer(calls[0], Outcome{Code: "bad_request", Message: "no"}, time.UnixMilli(0)) {
+				answer += p.Topic + " " + string(p.Payload)
+			}
+			if answer != row.answer {
+				t.Errorf("%s is answered %s, want %s", row.cloud, answer, row.answer)
+			}
+		}
+	}
 }

@@ -22,6 +22,12 @@ const (
 	huaweiEvents  = "event"
 )
 
+// huaweiDown is where the platform pushes configurations, with huaweiConfig as their service.
+const (
+	huaweiDown   = "events/down"
+	huaweiConfig = "$device_config"
+)
+
 func newHuawei(o Options) (Dialect, error) {
 	if err := require("huawei", wordDevice, o.Device, wordSecret, o.Secret); err != nil {
 		return nil, err
@@ -53,6 +59,9 @@ func (d *huawei) Subscriptions() []string {
 	topics := []string{d.base + "commands/#", d.base + "properties/set/#"}
 	if d.Allows("read") {
 		topics = append(topics, d.base+"properties/get/#")
+	}
+	if d.Allows("config") {
+		topics = append(topics, d.base+huaweiDown)
 	}
 	return topics
 }
@@ -133,6 +142,9 @@ func (d *huawei) Receive(topic string, data []byte) ([]Reply, []Call) {
 	if !ours {
 		return nil, nil
 	}
+	if tail == huaweiDown {
+		return nil, d.pushed(topic, data)
+	}
 	kind, id, ok := strings.Cut(tail, "/request_id=")
 	var m struct {
 		Device  string          `json:"object_device_id"`
@@ -161,7 +173,45 @@ func (d *huawei) Receive(topic string, data []byte) ([]Reply, []Call) {
 	return nil, []Call{call}
 }
 
-func (d *huawei) Answer(c Call, out Outcome, _ time.Time) []Post {
+// pushed reads configurations out of what the platform pushes.
+func (d *huawei) pushed(topic string, data []byte) (calls []Call) {
+	var m struct {
+		Device   string `json:"object_device_id"`
+		Services []struct {
+			Service string `json:"service_id"`
+			Event   string `json:"event_type"`
+			Paras   struct {
+				Content json.RawMessage `json:"config_content"`
+			} `json:"paras"`
+		} `json:"services"`
+	}
+	if !decode(data, &m) {
+		return nil
+	}
+	for _, s := range m.Services {
+		if s.Service != huaweiConfig || s.Event != "config_update" {
+			continue
+		}
+		call := Call{Verb: VerbConfig, Name: s.Event, Device: m.Device, Payload: s.Paras.Content, Topic: topic}
+		if call.Device == d.Device {
+			call.Device = ""
+		}
+		calls = append(calls, call)
+	}
+	return calls
+}
+
+func (d *huawei) Answer(c Call, out Outcome, now time.Time) []Post {
+	if strings.HasSuffix(c.Topic, huaweiDown) {
+		code := 0
+		if !out.OK {
+			code = 1
+		}
+		paras := outcomeMembers(object(nil).set("result_code", code), out)
+		service := object(nil).set("service_id", huaweiConfig).set("event_type", "config_update_response").
+			set("event_time", now.UTC().Format("20060102T150405Z")).set("paras", paras)
+		return []Post{{Topic: d.base + "events/up", Payload: payload(object(nil).set("services", []object{service})), QoS: 1}}
+	}
 	kind, _, _ := strings.Cut(strings.TrimPrefix(c.Topic, d.base), "/request_id=")
 	o := object(nil)
 	switch c.Verb {

@@ -87,8 +87,14 @@ func (d *tencent) Subscriptions() []string {
 	if !d.Flat() {
 		topics = append(topics, d.gateway("result/"))
 	}
+	if d.Allows("config") {
+		topics = append(topics, d.pushes())
+	}
 	return topics
 }
+
+// pushes is where the platform pushes configurations. It wants no answer.
+func (d *tencent) pushes() string { return "$config/operation/result/" + d.Product + "/" + d.Device }
 
 func (d *tencent) Announce(devices []*Device, now time.Time, ids IDs) []Post {
 	return append(d.session(devices, "online"), d.states(devices, "1", now, ids)...)
@@ -163,6 +169,16 @@ func (d *tencent) Receive(topic string, data []byte) ([]Reply, []Call) {
 		Timestamp json.RawMessage `json:"timestamp"`
 		Params    json.RawMessage `json:"params"`
 	}
+	if topic == d.pushes() {
+		var push struct {
+			Type    string          `json:"type"`
+			Payload json.RawMessage `json:"payload"`
+		}
+		if !decode(data, &push) || push.Type != "push" {
+			return nil, nil
+		}
+		return nil, []Call{{Verb: VerbConfig, Name: push.Type, Payload: push.Payload, Topic: topic}}
+	}
 	kind, product, device, ok := d.split(topic)
 	if !ok || !decode(data, &m) {
 		return nil, nil
@@ -207,6 +223,9 @@ func (d *tencent) split(topic string) (kind, product, device string, ok bool) {
 }
 
 func (d *tencent) Answer(c Call, out Outcome, _ time.Time) []Post {
+	if c.Verb == VerbConfig {
+		return nil
+	}
 	code, status := 0, out.Result
 	if !out.OK {
 		code, status = 1, out.Code+": "+out.Message

@@ -222,12 +222,30 @@ home-assistant: ## try the meters in a real Home Assistant, old and new, each in
 fleet: ## measure many bridges at one mosquitto, and how they come back to it (N=100)
 	go test -run '^TestFleetMeasure$$' -count 1 -timeout 10m -v -fleet $(or $(N),100) .
 
-# Status 75 is that of a setup that has said why it cannot be done here.
+# Each test says what it is skipped for. Status 75 is that of a setup that has said why it cannot be done here.
 .PHONY: brokers
-brokers: ## try a real RabbitMQ 4, accounts of sites and alert rules, in a Debian of its own (root; some minutes, the first time)
+brokers: ## try RabbitMQ 4, HiveMQ CE, Artemis, rumqttd, aedes, amqtt and moquette, accounts of sites and alert rules (root; some minutes, the first time)
+	@test/brokers/install .tools/brokers
+	@$(MAKE) --no-print-directory $(SDKS)/installed || echo "skipped: aedes and amqtt, which could not be installed"
+	@$(MAKE) --no-print-directory $(SDKS)/installed-java || echo "skipped: moquette, which could not be installed"
 	@status=0; root=$$(test/brokers/setup) || status=$$?; \
+	case $$status in 0) ;; 75) root= ;; *) exit "$$status" ;; esac; \
+	set -x; go test -run '^(TestBrokers|TestBrokersOf311|TestRabbitMQ|TestAlertRules|TestSiteAccounts)$$' -count 1 -timeout 20m -v -debian "$$root" .
+
+# Telegraf with no more plugins than deploy/fleet/telegraf.conf names.
+TELEGRAF_VERSION := v1.37.2
+TELEGRAF         := .tools/telegraf-$(TELEGRAF_VERSION)/telegraf
+
+$(TELEGRAF):
+	GOBIN=$(CURDIR)/$(@D) go install -trimpath -tags custom,inputs.mqtt_consumer,parsers.json,parsers.json_v2,parsers.value,processors.enum,outputs.influxdb \
+		github.com/influxdata/telegraf/cmd/telegraf@$(TELEGRAF_VERSION)
+
+.PHONY: cluster
+cluster: ## kill and freeze nodes of a cluster as in deploy/fleet, and hold its database against what bridges have published (root; some minutes)
+	@$(MAKE) --no-print-directory $(TELEGRAF) || { echo "skipped: the cluster: Telegraf could not be built"; exit 0; }; \
+	status=0; root=$$(test/brokers/setup) || status=$$?; \
 	case $$status in 0) ;; 75) exit 0 ;; *) exit "$$status" ;; esac; \
-	set -x; go test -run '^(TestRabbitMQ|TestAlertRules|TestSiteAccounts)$$' -count 1 -timeout 12m -v -debian "$$root" .
+	set -x; go test -run '^TestCluster$$' -count 1 -timeout 20m -v -debian "$$root" -telegraf $(TELEGRAF) .
 
 .PHONY: demo
 demo: ## run the bridge with a broker and simulated meters inside

@@ -122,9 +122,15 @@ func lookFor(name string) string {
 // awaitListener waits until something listens on an address.
 func awaitListener(t testing.TB, address string, ended <-chan struct{}, output fmt.Stringer) {
 	t.Helper()
+	awaitListenerWithin(t, patience, address, ended, output)
+}
+
+// awaitListenerWithin does so for programs that take their time.
+func awaitListenerWithin(t testing.TB, most time.Duration, address string, ended <-chan struct{}, output fmt.Stringer) {
+	t.Helper()
 	ticker := time.NewTicker(10 * time.Millisecond)
 	defer ticker.Stop()
-	timeout := time.After(patience)
+	timeout := time.After(most)
 	for {
 		if connection, err := net.Dial("tcp", address); err == nil {
 			_ = connection.Close()

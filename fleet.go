@@ -49,6 +49,7 @@ func runFleet(ctx context.Context, arguments []string, in io.Reader, out, stderr
 	account := flags.String("account", "", "`name` under which replies come, {root}/reply/NAME/…; DLT645_MQTT_USERNAME if not set, or else fleet")
 	wait := flags.Duration("wait", 30*time.Second, "how `long` each bridge, and the broker, may take to answer")
 	atOnce := flags.Uint("at-once", 50, "how `many` bridges are asked at a time")
+	listen := flags.Duration("listen", 0, "how `long` to listen to bridges that seem offline, where nodes of a cluster do not keep the same")
 	asJSON := flags.Bool("json", false, "print a JSON object for each bridge or reply")
 	apply := flags.Bool("apply", false, "push: give them the table if all can take it")
 	label := flags.String("version", "", "push: `text` that bridge/config then shows as the version of the table")
@@ -69,6 +70,7 @@ func runFleet(ctx context.Context, arguments []string, in io.Reader, out, stderr
 		complain(stderr, "the configuration cannot be used", err)
 		return statusConfiguration
 	}
+	config.Listen = *listen
 	var table string
 	if words[0] == "push" {
 		if table, err = readTable(words[1], in); err != nil {
@@ -85,7 +87,7 @@ func runFleet(ctx context.Context, arguments []string, in io.Reader, out, stderr
 	}
 	defer f.Close()
 	r := fleetRun{f, config.Roots, *wait, int(*atOnce), *asJSON, out, stderr}
-	looking, cancel := context.WithTimeout(ctx, *wait)
+	looking, cancel := context.WithTimeout(ctx, max(*wait, *listen))
 	bridges := f.Bridges(looking)
 	cancel()
 	if len(bridges) == 0 {

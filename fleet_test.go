@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -8,6 +9,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/eclipse/paho.golang/paho"
 )
 
 // startFleet runs so many bridges of a binary with two meters each in processes of their own, and returns their roots. They are
@@ -113,6 +117,32 @@ func TestFleet(t *testing.T) {
 		_, stderr = do(0, "push", "off")
 		contains(stderr, "3 of 3 bridges would get another table")
 	})
+}
+
+// TestFleetListens has a broker keep an offline of long ago, as a node of a cluster does, while the bridge says through
+// another node that it is there.
+func TestFleetListens(t *testing.T) {
+	b := startMochi(t)
+	root := bridgeRoot(t)
+	c := newClient(t, dial(t, b.address))
+	c.publish(root+"/bridge/status", "offline", func(p *paho.Publish) { p.Retain = true })
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for ; ctx.Err() == nil; pause(ctx, 50*time.Millisecond) {
+			_, _ = c.Publish(ctx, &paho.Publish{Topic: root + "/bridge/info", QoS: 1, Payload: []byte(`{"site":"north","bus":{"state":"up"},"meters":[]}`)})
+		}
+	}()
+	status, out, stderr := executeApart(t, map[string]string{"DLT645_MQTT_URL": "mqtt://" + b.address}, "", "fleet", "-listen", "1m", "-roots", root, "list")
+	cancel()
+	<-done
+	if status != 0 || !strings.Contains(out, "online  north") {
+		t.Errorf("fleet list: status %d: %s%s", status, out, stderr)
+	}
+	if status, out, _ := executeApart(t, map[string]string{"DLT645_MQTT_URL": "mqtt://" + b.address}, "", "fleet", "-listen", "10ms", "-roots", root, "list"); status != 1 || !strings.Contains(out, "offline") {
+		t.Errorf("fleet list of one that is silent: status %d: %s", status, out)
+	}
 }
 
 // TestFleetComplains uses the command as it cannot be used.

@@ -18,6 +18,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // isProgram is the variable by which a test binary is told to be the program itself.
@@ -248,4 +249,22 @@ func buildBinary(t *testing.T) string {
 		t.Fatal(buildFailed)
 	}
 	return filepath.Join(binaries, "dlt645-mqtt")
+}
+
+// pause waits, unless the context ends before.
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+// await waits until something is so.
+func await(t *testing.T, most time.Duration, otherwise string, is func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(most); !is(); pause(t.Context(), 100*time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s after %v", otherwise, most)
+		}
+	}
 }

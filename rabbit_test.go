@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"flag"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -27,13 +28,26 @@ func debianRoot(t *testing.T) string {
 
 // A rabbit is a node of RabbitMQ.
 type rabbit struct {
-	address string // where it speaks MQTT
-	root    string
-	env     []string
+	address      string // where it speaks MQTT
+	name         string
+	root, folder string // the Debian, and what the node has of its own in it
+	env          []string
+	output       *watched
+	ended        <-chan struct{}
 }
 
 // startRabbit runs a RabbitMQ with more lines of configuration. Its files are gone with the test.
 func startRabbit(t *testing.T, lines ...string) *rabbit {
+	t.Helper()
+	r := newRabbits(t, 1)[0]
+	r.start(t, append([]string{"listeners.tcp = none", "mqtt.listeners.tcp.1 = " + r.address}, lines...)...)
+	r.ctl(t, "await_startup", "--timeout", "120")
+	awaitListener(t, r.address, r.ended, r.output)
+	return r
+}
+
+// newRabbits makes nodes that are not running yet, and can form a cluster: they find one another by a port mapper of their own.
+func newRabbits(t *testing.T, many int) (all []*rabbit) {
 	t.Helper()
 	root := debianRoot(t)
 	folder, err := os.MkdirTemp(filepath.Join(root, "var/lib/rabbitmq"), "test-") //nolint:usetesting // RabbitMQ sees what is inside its root only
@@ -42,23 +56,38 @@ func startRabbit(t *testing.T, lines ...string) *rabbit {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(folder) })
 	inside := strings.TrimPrefix(folder, root)
-	r := &rabbit{address: freeAddress(t), root: root}
-	_, distribution, _ := net.SplitHostPort(freeAddress(t))
 	_, mapper, _ := net.SplitHostPort(freeAddress(t))
-	writeFile(t, filepath.Join(folder, "rabbitmq.conf"), strings.Join(append([]string{"listeners.tcp = none", "mqtt.listeners.tcp.1 = " + r.address}, lines...), "\n")+"\n")
-	writeFile(t, filepath.Join(folder, "plugins"), "[rabbitmq_mqtt].\n")
-	r.env = []string{
-		"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=" + inside, "LANG=C.UTF-8", "RABBITMQ_NODENAME=test@localhost", "ERL_EPMD_PORT=" + mapper, "RABBITMQ_DIST_PORT=" + distribution,
-		"RABBITMQ_MNESIA_BASE=" + inside, "RABBITMQ_LOG_BASE=" + inside, "RABBITMQ_LOGS=-", "RABBITMQ_CONFIG_FILE=" + inside + "/rabbitmq",
-		"RABBITMQ_ENABLED_PLUGINS_FILE=" + inside + "/plugins",
+	for i := range many {
+		_, distribution, _ := net.SplitHostPort(freeAddress(t))
+		r := &rabbit{address: freeAddress(t), name: fmt.Sprintf("node%d@localhost", i+1), root: root, folder: filepath.Join(folder, fmt.Sprint(i+1))}
+		if err := os.Mkdir(r.folder, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		own := filepath.Join(inside, fmt.Sprint(i+1))
+		writeFile(t, filepath.Join(r.folder, "plugins"), "[rabbitmq_mqtt].\n")
+		r.env = []string{
+			"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=" + inside, "LANG=C.UTF-8", "RABBITMQ_NODENAME=" + r.name, "ERL_EPMD_PORT=" + mapper, "RABBITMQ_DIST_PORT=" + distribution,
+			"RABBITMQ_MNESIA_BASE=" + own, "RABBITMQ_LOG_BASE=" + own, "RABBITMQ_LOGS=-", "RABBITMQ_CONFIG_FILE=" + own + "/rabbitmq",
+			"RABBITMQ_ENABLED_PLUGINS_FILE=" + own + "/plugins",
+		}
+		all = append(all, r)
 	}
+	t.Cleanup(func() { _ = all[0].inside(context.Background(), "epmd", "-kill").Run() })
+	return all
+}
+
+// start begins to run the node, and stops it with the test.
+func (r *rabbit) start(t *testing.T, lines ...string) {
+	t.Helper()
+	writeFile(t, filepath.Join(r.folder, "rabbitmq.conf"), strings.Join(lines, "\n")+"\n")
 	command := r.inside(context.Background(), "/usr/lib/rabbitmq/bin/rabbitmq-server") // it is stopped in its own way
-	var output strings.Builder
-	command.Stdout, command.Stderr = &output, &output
+	r.output = newWatched("Starting broker")
+	command.Stdout, command.Stderr = r.output, r.output
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
 	ended := make(chan struct{})
+	r.ended = ended
 	go func() { _ = command.Wait(); close(ended) }()
 	t.Cleanup(func() {
 		_ = r.inside(context.Background(), "/usr/lib/rabbitmq/bin/rabbitmqctl", "shutdown", "--no-wait").Run()
@@ -68,11 +97,7 @@ func startRabbit(t *testing.T, lines ...string) *rabbit {
 			_ = command.Process.Kill()
 			<-ended
 		}
-		_ = r.inside(context.Background(), "epmd", "-kill").Run()
 	})
-	r.ctl(t, "await_startup", "--timeout", "120")
-	awaitListener(t, r.address, ended, &output)
-	return r
 }
 
 // inside makes a command in the other Debian, as the node's.
@@ -82,14 +107,14 @@ func (r *rabbit) inside(ctx context.Context, arguments ...string) *exec.Cmd {
 	return command
 }
 
-// ctl runs rabbitmqctl. The node is asked again until it has started.
-func (r *rabbit) ctl(t *testing.T, arguments ...string) {
+// ctl runs rabbitmqctl and returns what it says. The node is asked again until it has started.
+func (r *rabbit) ctl(t *testing.T, arguments ...string) string {
 	t.Helper()
 	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(time.Second) {
 		out, err := r.inside(t.Context(), append([]string{"/usr/lib/rabbitmq/bin/rabbitmqctl"}, arguments...)...).CombinedOutput()
 		switch {
 		case err == nil:
-			return
+			return string(out)
 		case time.Now().After(deadline) || arguments[0] != "await_startup":
 			t.Fatalf("rabbitmqctl %v: %v: %s", arguments, err, out)
 		}

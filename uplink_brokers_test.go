@@ -2,9 +2,6 @@ package main
 
 import (
 	"fmt"
-	"net"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -17,44 +14,9 @@ import (
 // TestUplinkWithBrokersOf311 has brokers as the cloud that speak MQTT 3.1.1 and no other version,
 // and that none of us wrote: the uplink connects to them, and all states arrive, in order.
 func TestUplinkWithBrokersOf311(t *testing.T) {
-	tools, err := filepath.Abs(".tools/cloud-sdks")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, of := range []struct {
-		name, needs string
-		command     func(port string) []string
-	}{
-		{"aedes", tools + "/node_modules/aedes", func(port string) []string {
-			return []string{"node", "test/cloud/brokers/serve_aedes.mjs", tools + "/node_modules", port}
-		}},
-		{"amqtt", tools + "/amqtt/bin/python", func(port string) []string {
-			return []string{tools + "/amqtt/bin/python", "test/cloud/brokers/serve_amqtt.py", port}
-		}},
-		{"moquette", tools + "/moquette/moquette-broker-0.17.jar", func(port string) []string {
-			return []string{"java", "-cp", tools + "/moquette/*", "test/cloud/brokers/moquette/ServeMoquette.java", port}
-		}},
-	} {
+	for _, kind := range brokersOf311 {
 		for _, dialect := range []string{"json", "thingsboard"} {
-			t.Run(of.name+"/"+dialect, func(t *testing.T) {
-				if _, err := os.Stat(of.needs); err != nil {
-					t.Skipf("%s is not installed (make cloud-sdks)", of.name)
-				}
-				address := freeAddress(t)
-				_, port, _ := net.SplitHostPort(address)
-				arguments := of.command(port)
-				command := exec.CommandContext(t.Context(), arguments[0], arguments[1:]...)
-				var output strings.Builder
-				command.Stdout, command.Stderr = &output, &output
-				if err := command.Start(); err != nil {
-					t.Skipf("%s: %v", of.name, err)
-				}
-				ended := make(chan struct{})
-				go func() { _ = command.Wait(); close(ended) }()
-				t.Cleanup(func() { _ = command.Process.Kill(); <-ended })
-				awaitListener(t, address, ended, &output)
-				testUplinkWith311(t, dialect, address)
-			})
+			t.Run(kind.name+"/"+dialect, func(t *testing.T) { testUplinkWith311(t, dialect, kind.run(t)) })
 		}
 	}
 }

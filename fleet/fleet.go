@@ -41,12 +41,16 @@ type Config struct {
 	Account string   // replies come under this name, {root}/reply/{account}/…
 	Roots   []string // roots of bridges, or filters such as + and +/+
 	Log     *slog.Logger
+
+	// Listen is how long at most to listen to what bridges say themselves, besides what the broker keeps of them: nodes of
+	// a cluster need not keep the same.
+	Listen time.Duration
 }
 
 // A Bridge is what one bridge says of itself.
 type Bridge struct {
 	Root   string
-	Online bool            // by bridge/status
+	Online bool            // by bridge/status, or by a bridge/info that has just been published
 	Info   *Info           // nil: bridge/info has not come
 	Raw    json.RawMessage // bridge/info as it came
 }
@@ -203,6 +207,9 @@ func (f *Fleet) receive(m mqtt.Message, ack func()) {
 			return
 		}
 		b := f.bridge(root)
+		if !m.Retain {
+			b.Online = true
+		}
 		b.Info, b.Raw = &info, slices.Clone(m.Payload)
 	} else {
 		if reply := f.waiting[string(m.Correlation)]; reply != nil {
@@ -230,11 +237,17 @@ func (f *Fleet) bridge(root string) *Bridge {
 // Bridges waits until no more bridges say what they are, at most until ctx ends, and returns them by their roots. A root
 // that is no filter has a bridge even if none has said anything.
 func (f *Fleet) Bridges(ctx context.Context) []Bridge {
+	listen := time.NewTimer(f.config.Listen)
+	defer listen.Stop()
 	for more := true; more && !f.complete(); {
 		timer := time.NewTimer(quiet)
+		silent := timer.C
+		if f.config.Listen > 0 {
+			silent = listen.C
+		}
 		select {
 		case <-f.heard:
-		case <-timer.C:
+		case <-silent:
 			more = false
 		case <-ctx.Done():
 			more = false

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"slices"
+	"sync"
 )
 
 // An Object is a JSON object whose members keep their order.
@@ -62,10 +63,21 @@ func (o Object) MarshalJSON() ([]byte, error) {
 	return append(b, '}'), nil
 }
 
+// buffers are what values are written into before their size is known. A large one is not kept.
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+const mostKept = 32 << 10
+
 // AppendJSON appends a value as json.Marshal writes it, but without the escaping that only web pages need.
 func AppendJSON(b []byte, value any) ([]byte, error) {
-	var buffer bytes.Buffer
-	e := json.NewEncoder(&buffer)
+	buffer := buffers.Get().(*bytes.Buffer)
+	defer func() {
+		if buffer.Cap() <= mostKept {
+			buffer.Reset()
+			buffers.Put(buffer)
+		}
+	}()
+	e := json.NewEncoder(buffer)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(value); err != nil {
 		return nil, err

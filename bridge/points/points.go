@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -71,9 +72,16 @@ func (t *Table) Hash() string {
 
 // Of returns the points of a meter, by its name or, if it has none, its address.
 func (t *Table) Of(meter string) (points []Point) {
-	for _, p := range t.Points {
-		if p.Meter == meter {
-			points = append(points, p)
+	n := 0
+	for i := range t.Points {
+		if t.Points[i].Meter == meter {
+			n++
+		}
+	}
+	points = slices.Grow(points, n)
+	for i := range t.Points {
+		if t.Points[i].Meter == meter {
+			points = append(points, t.Points[i])
 		}
 	}
 	return points

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -83,6 +84,27 @@ func startMosquitto(t testing.TB, address string, lines ...string) *testBroker {
 	b.start()
 	t.Cleanup(func() { b.stop() })
 	return b
+}
+
+// runProgram runs a program until the test has ended.
+func runProgram(t *testing.T, arguments ...string) (output *watched, ended <-chan struct{}) {
+	t.Helper()
+	output = newWatched("\x00")
+	command := exec.CommandContext(context.WithoutCancel(t.Context()), arguments[0], arguments[1:]...)
+	command.Stdout, command.Stderr = output, output
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() { _ = command.Wait(); close(done) }()
+	t.Cleanup(func() {
+		_ = command.Process.Kill()
+		<-done
+		if t.Failed() {
+			t.Logf("%s: %s", filepath.Base(arguments[len(arguments)-1]), output)
+		}
+	})
+	return output, done
 }
 
 // passwordFile makes a mosquitto's file of passwords by account, or skips the test.

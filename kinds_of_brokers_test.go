@@ -141,7 +141,7 @@ func testBroker5(t *testing.T, address string) {
 	database.await(root+"/meter/main/readings", func(payload string) bool { return strings.Contains(payload, `"voltage_a":`) })
 	c.publish(root+"/request/read/main", `{"id":"r","items":["frequency"]}`, nil)
 	c.await(root+"/reply/read/main", func(payload string) bool {
-		return strings.Contains(payload, `"r"`) && strings.Contains(payload, `"frequency":50`)
+		return strings.Contains(payload, `"r"`) && strings.Contains(payload, `"frequency":`)
 	})
 	c.publish(root+"/request/relay/main", `{"id":"c","action":"trip"}`, nil)
 	var reply struct{ ID, Result string }

@@ -68,7 +68,7 @@ func newRabbits(t *testing.T, many int) (all []*rabbit) {
 		r.env = []string{
 			"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=" + inside, "LANG=C.UTF-8", "RABBITMQ_NODENAME=" + r.name, "ERL_EPMD_PORT=" + mapper, "RABBITMQ_DIST_PORT=" + distribution,
 			"RABBITMQ_MNESIA_BASE=" + own, "RABBITMQ_LOG_BASE=" + own, "RABBITMQ_LOGS=-", "RABBITMQ_CONFIG_FILE=" + own + "/rabbitmq",
-			"RABBITMQ_ENABLED_PLUGINS_FILE=" + own + "/plugins",
+			"RABBITMQ_ENABLED_PLUGINS_FILE=" + own + "/plugins", "RABBITMQ_PID_FILE=" + own + "/pid",
 		}
 		all = append(all, r)
 	}
@@ -90,10 +90,18 @@ func (r *rabbit) start(t *testing.T, lines ...string) {
 	r.ended = ended
 	go func() { _ = command.Wait(); close(ended) }()
 	t.Cleanup(func() {
-		_ = r.inside(context.Background(), "/usr/lib/rabbitmq/bin/rabbitmqctl", "shutdown", "--no-wait").Run()
+		stopping, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		_ = r.inside(stopping, "/usr/lib/rabbitmq/bin/rabbitmqctl", "shutdown", "--no-wait").Run()
 		select {
 		case <-ended:
-		case <-time.After(patience):
+		case <-stopping.Done(): // the last of a cluster waits for the others
+			var pid int
+			if _, err := fmt.Sscan(readFile(t, filepath.Join(r.folder, "pid")), &pid); err == nil {
+				if process, err := os.FindProcess(pid); err == nil {
+					_ = process.Kill()
+				}
+			}
 			_ = command.Process.Kill()
 			<-ended
 		}

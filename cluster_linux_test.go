@@ -132,27 +132,6 @@ func (c *cluster) startTelegraf(t *testing.T) (kill func()) {
 	return kill
 }
 
-// runProgram runs a program until the test has ended.
-func runProgram(t *testing.T, arguments ...string) (output *watched, ended <-chan struct{}) {
-	t.Helper()
-	output = newWatched("\x00")
-	command := exec.CommandContext(context.WithoutCancel(t.Context()), arguments[0], arguments[1:]...)
-	command.Stdout, command.Stderr = output, output
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() { _ = command.Wait(); close(done) }()
-	t.Cleanup(func() {
-		_ = command.Process.Kill()
-		<-done
-		if t.Failed() {
-			t.Logf("%s: %s", filepath.Base(arguments[len(arguments)-1]), output)
-		}
-	})
-	return output, done
-}
-
 // A witness stands between a bridge and HAProxy, and notes what the bridge publishes and what is acknowledged of it.
 type witness struct {
 	address string

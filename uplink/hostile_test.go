@@ -190,11 +190,8 @@ func TestHostileClouds(t *testing.T) {
 						t.Errorf("a relay was switched by %s", r.Payload)
 					}
 				}
-				if n := len(s.cloud.Attempts()); n != 1 {
-					t.Errorf("the uplink has connected %d times, want once", n)
-				}
-				if log := s.log.String(); strings.Contains(log, "could not be read") || len(log) > 1<<20 {
-					t.Errorf("a dialect has failed, or the log has %d bytes", len(log))
+				if log := s.log.String(); strings.Contains(log, "sends a packet of") || strings.Contains(log, "could not be read") || len(log) > 1<<20 {
+					t.Errorf("a dialect has failed, a message was too large, or the log has %d bytes", len(log))
 				}
 			})
 		}

@@ -203,7 +203,7 @@ func (d *oneNET) Receive(topic string, data []byte) ([]Reply, []Call) {
 			Input      json.RawMessage `json:"input"`
 			Params     json.RawMessage `json:"params"`
 		}
-		if !decode(m.Params, &of) {
+		if !decode(m.Params, &of) || of.Device == "" { // without a name it would be the gateway
 			return nil, nil
 		}
 		call.Product, call.Device, tail = of.Product, of.Device, sub

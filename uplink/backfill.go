@@ -30,7 +30,7 @@ func (b *backfill) begin(ctx context.Context) {
 		if g.to.Sub(from) > mostGap {
 			from = g.to.Add(-mostGap)
 		}
-		b.calls.running.Go(func() { b.fill(ctx, device, from, g.to) })
+		b.calls.run(func() { b.fill(ctx, device, from, g.to) })
 	}
 }
 

@@ -35,13 +35,14 @@ const (
 // calls carries out what the cloud asks, by way of the bridges' request topics.
 type calls struct {
 	*Uplink
-	running sync.WaitGroup
-	places  chan struct{}
+	places chan struct{}
 
 	refusals chan struct{} // for answers to calls that found no place
 
-	mu    sync.Mutex
-	lives map[string]life // of the commands of the last minutes, by their ids
+	mu      sync.Mutex
+	lives   map[string]life // of the commands of the last minutes, by their ids
+	running sync.WaitGroup  // none is added once over is set
+	over    bool
 }
 
 // A life is when a command came, and what was left of its time.
@@ -54,7 +55,23 @@ func newCalls(u *Uplink) *calls {
 	return &calls{Uplink: u, places: make(chan struct{}, mostCalls), refusals: make(chan struct{}, mostRefusals), lives: map[string]life{}}
 }
 
-func (c *calls) wait() { c.running.Wait() }
+// run has something done that end waits for. After that nothing more is.
+func (c *calls) run(do func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.over {
+		c.running.Go(do)
+	}
+}
+
+// end waits for what is being done. A call that comes from now on is not carried out: the connection to the cloud
+// may still bring some while it ends.
+func (c *calls) end() {
+	c.mu.Lock()
+	c.over = true
+	c.mu.Unlock()
+	c.running.Wait()
+}
 
 // begin begins a call. It never waits. received is when it came.
 func (c *calls) begin(s *session, call dialect.Call, received time.Time) {
@@ -64,7 +81,7 @@ func (c *calls) begin(s *session, call dialect.Call, received time.Time) {
 	default:
 		select {
 		case c.refusals <- struct{}{}:
-			c.running.Go(func() {
+			c.run(func() {
 				defer func() { <-c.refusals }()
 				c.answer(s, call, failed("busy", "too many calls at a time; try again later"))
 			})
@@ -73,7 +90,7 @@ func (c *calls) begin(s *session, call dialect.Call, received time.Time) {
 		}
 		return
 	}
-	c.running.Go(func() {
+	c.run(func() {
 		defer func() { <-c.places }()
 		outcome := c.carryOut(s, call, received)
 		c.log.Info("call from the cloud", "cloud", c.config.Cloud, "call", clip(call.Name), "device", clip(call.Device), "meter", clip(call.Meter),

@@ -3,6 +3,7 @@ package uplink
 import (
 	"log/slog"
 	"net/url"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -130,4 +131,25 @@ func TestNewRefuses(t *testing.T) {
 			t.Errorf("%+v: %v, want %q", config, err, want)
 		}
 	}
+}
+
+// TestNoCallOnceItEnds has a call come while the uplink ends: it waits for those under way, and begins none.
+func TestNoCallOnceItEnds(t *testing.T) {
+	u := newTestUplink(t, func(*Config) {})
+	goOn, ended := make(chan struct{}), make(chan struct{})
+	u.calls.run(func() { <-goOn })
+	go func() { u.calls.end(); close(ended) }()
+	for over := false; !over; runtime.Gosched() {
+		u.calls.mu.Lock()
+		over = u.calls.over
+		u.calls.mu.Unlock()
+	}
+	u.calls.run(func() { t.Error("a call has begun while the uplink ended") })
+	select {
+	case <-ended:
+		t.Error("it did not wait for the call that was under way")
+	default:
+	}
+	close(goOn)
+	<-ended
 }

@@ -120,7 +120,7 @@ func (u *Uplink) Run(ctx context.Context) error {
 	working.Go(func() { u.cloud.run(ctx) })
 	working.Go(func() { newFlow(u).run(ctx) })
 	working.Wait()
-	u.calls.wait()
+	u.calls.end()
 	u.local.disconnect()
 	u.log.Info("stopped")
 	return nil

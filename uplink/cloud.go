@@ -1,6 +1,7 @@
 package uplink
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -324,7 +325,7 @@ func (c *cloud) receive(s *session, topic string, payload []byte, retained bool)
 			c.metrics.limited(c.log, "call id", "a call from the cloud has an id that is too long to be one; it is not answered", "topic", clip(topic), "bytes", len(call.ID))
 			continue
 		}
-		call.Unsure = unsure
+		call.Unsure = cmp.Or(unsure, call.Unsure)
 		c.Uplink.calls.begin(s, call, time.Now())
 	}
 }

@@ -325,8 +325,7 @@ func (d *aliyun) Receive(topic string, data []byte) ([]Reply, []Call) {
 		_ = decode(m.Params, &in)
 		in.relayCall(&call)
 	case "property/get":
-		call.Verb = VerbRead
-		_ = json.Unmarshal(m.Params, &call.Keys)
+		call.readCall(m.Params)
 	case "property/set":
 		call.Verb = VerbSet
 	default:

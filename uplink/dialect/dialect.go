@@ -190,7 +190,7 @@ type Call struct {
 	Topic string          // where the call came, for the answer
 	RawID json.RawMessage // thingsboard: the id as it was written
 
-	Unsure string // set by who receives it: why it is not sure what the call says
+	Unsure string // why it is not sure what the call says, so that it is refused; who receives it may add that
 }
 
 // An Outcome is what became of a call.

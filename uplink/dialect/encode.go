@@ -3,6 +3,7 @@ package dialect
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -152,6 +153,34 @@ func (a arguments) serviceCall(c *Call, service string) {
 		c.Verb, c.Payload = VerbConfig, a["config"]
 	default:
 		c.Verb = VerbOther
+	}
+}
+
+// Why a call to read is not taken for one to read all.
+const (
+	unreadableKeys = `the keys are no list of names, such as ["voltage_a"]`
+	unknownMember  = "a call to read has the members keys and meter only"
+)
+
+// readCall fills in a call to read the keys of a list. None, or a list without any, means all.
+func (c *Call) readCall(keys json.RawMessage) {
+	c.Verb = VerbRead
+	if empty := bytes.TrimSpace(keys); len(empty) == 0 || bytes.Equal(empty, []byte("{}")) {
+		return
+	}
+	if json.Unmarshal(keys, &c.Keys) != nil {
+		c.Keys, c.Unsure = nil, unreadableKeys
+	}
+}
+
+// readCall fills in a call to read from its inputs, beside which it may have the members of the message itself.
+func (a arguments) readCall(c *Call, message ...string) {
+	c.readCall(a["keys"])
+	c.Meter = scalar(a["meter"])
+	for name := range a {
+		if name != "keys" && name != "meter" && !slices.Contains(message, name) {
+			c.Unsure = unknownMember
+		}
 	}
 }
 

@@ -146,8 +146,8 @@ func (d *jetLinks) Receive(topic string, data []byte) ([]Reply, []Call) {
 	call.ID, call.Sent = scalar(m.MessageID), milliseconds(m.Timestamp)
 	switch tail {
 	case "properties/read":
-		call.Verb, call.Name = VerbRead, "properties/read"
-		_ = json.Unmarshal(m.Properties, &call.Keys)
+		call.Name = "properties/read"
+		call.readCall(m.Properties)
 	case "properties/write":
 		call.Verb, call.Name = VerbSet, "properties/write"
 	case "function/invoke":

@@ -157,8 +157,7 @@ func (d *plain) Receive(topic string, data []byte) ([]Reply, []Call) {
 	case "relay":
 		body.relayCall(&call)
 	case "read":
-		call.Verb = VerbRead
-		_ = json.Unmarshal(body["keys"], &call.Keys)
+		body.readCall(&call, "id", "method", "time", "expires")
 	case "config":
 		call.Verb, call.Payload = VerbConfig, body["config"]
 	default:

@@ -215,8 +215,7 @@ func (d *oneNET) Receive(topic string, data []byte) ([]Reply, []Call) {
 	}
 	switch {
 	case tail == "property/get":
-		call.Verb = VerbRead
-		_ = json.Unmarshal(params, &call.Keys)
+		call.readCall(params)
 	case tail == "property/set":
 		call.Verb = VerbSet
 	case strings.HasPrefix(tail, "service/") && strings.HasSuffix(tail, "/invoke"):

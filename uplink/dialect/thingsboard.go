@@ -169,14 +169,13 @@ func (d *thingsBoard) Receive(topic string, data []byte) ([]Reply, []Call) {
 		}
 		in.relayCall(&call)
 	case "read":
-		call.Verb = VerbRead
-		if json.Unmarshal(rpc.Params, &call.Keys) != nil {
-			var in struct {
-				Keys  []string `json:"keys"`
-				Meter string   `json:"meter"`
-			}
-			_ = json.Unmarshal(rpc.Params, &in)
-			call.Keys, call.Meter = in.Keys, in.Meter
+		var in arguments
+		if decode(rpc.Params, &in) {
+			in.readCall(&call)
+		} else if key, ok := text(rpc.Params); !ok {
+			call.readCall(rpc.Params)
+		} else if call.Verb = VerbRead; key != "" {
+			call.Keys = []string{key}
 		}
 	case "config":
 		call.Verb, call.Payload = VerbConfig, rpc.Params

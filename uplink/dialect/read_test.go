@@ -1,0 +1,58 @@
+package dialect
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+)
+
+// readCalls are messages that ask a gateway in flat mode to read; %s stands for what is to be read, and where a cloud
+// has no such message there is none.
+var readCalls = map[string]struct{ topic, list, inputs string }{
+	"json":        {"up/site7/call", `{"id":"8","method":"read","keys":%s}`, `{"id":"8","method":"read",%s}`},
+	"thingsboard": {"v1/devices/me/rpc/request/8", `{"method":"read","params":%s}`, `{"method":"read","params":{%s}}`},
+	"jetlinks":    {"/gw/site7/properties/read", `{"messageId":"8","properties":%s}`, ""},
+	"aliyun":      {"/sys/a1Gateway/site7/thing/service/property/get", `{"id":"8","version":"1.0","params":%s}`, ""},
+	"onenet":      {"$sys/gwpid/site7/thing/property/get", `{"id":"8","version":"1.0","params":%s}`, ""},
+}
+
+// TestReadCalls has clouds ask for some keys, for all, and for what cannot be understood, which is not taken for all.
+func TestReadCalls(t *testing.T) {
+	for cloud, form := range readCalls {
+		options := identities[cloud]
+		options.Commands = commands
+		d, err := New(cloud, options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		try := func(message string, keys []string, unsure string) {
+			t.Helper()
+			_, calls := d.Receive(form.topic, []byte(message))
+			if len(calls) != 1 || calls[0].Verb != VerbRead || !slices.Equal(calls[0].Keys, keys) || calls[0].Unsure != unsure {
+				t.Errorf("%s, %s: %+v; want the keys %q, unsure %q", cloud, message, calls, keys, unsure)
+			}
+		}
+		try(fmt.Sprintf(form.list, `["voltage_a","power"]`), []string{"voltage_a", "power"}, "")
+		for _, all := range []string{`[]`, `null`} {
+			try(fmt.Sprintf(form.list, all), nil, "")
+		}
+		for _, other := range []string{`7`, `true`, `[1]`, `["voltage_a",null,{}]`} {
+			try(fmt.Sprintf(form.list, other), nil, unreadableKeys)
+		}
+		if form.inputs == "" {
+			continue
+		}
+		try(fmt.Sprintf(form.inputs, `"keys":["voltage_a"],"meter":"1"`), []string{"voltage_a"}, "")
+		try(fmt.Sprintf(form.inputs, `"items":["voltage_a"]`), nil, unknownMember)
+	}
+	d, err := New("thingsboard", Options{Secret: "TOKEN", Commands: commands})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for params, keys := range map[string][]string{`"voltage_a"`: {"voltage_a"}, `""`: nil, `{}`: nil} {
+		_, calls := d.Receive("v1/devices/me/rpc/request/8", fmt.Appendf(nil, `{"method":"read","params":%s}`, params))
+		if len(calls) != 1 || calls[0].Unsure != "" || !slices.Equal(calls[0].Keys, keys) {
+			t.Errorf("%s: %+v", params, calls)
+		}
+	}
+}

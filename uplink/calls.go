@@ -260,6 +260,7 @@ type bridgeReply struct {
 	Values  json.RawMessage `json:"values"`
 	Time    string          `json:"time"`
 	Times   json.RawMessage `json:"times"`
+	Errors  json.RawMessage `json:"errors"`
 	Error   *struct {
 		Code    string `json:"code"`
 		Message string `json:"message"`
@@ -355,6 +356,14 @@ func (c *calls) read(call dialect.Call) dialect.Outcome {
 			reading.Time = own
 		}
 		out.Values = append(out.Values, reading)
+	}
+	if lacks, _ := readMembers(r.Errors); len(lacks) > 0 {
+		var why struct{ Code, Message string }
+		_ = json.Unmarshal(lacks[0].Value, &why)
+		out.Message = fmt.Sprintf("there is no value of %s: %s", clip(lacks[0].Name), why.Message)
+		if len(out.Values) == 0 {
+			return failed(why.Code, "%s", out.Message)
+		}
 	}
 	if len(out.Values) == 0 {
 		return failed("timeout", "the meter has brought no value")

@@ -153,3 +153,28 @@ func TestNoCallOnceItEnds(t *testing.T) {
 	close(goOn)
 	<-ended
 }
+
+// TestReadSaysWhatIsMissing has a meter lack one of the values that a cloud asks for, and all of them.
+func TestReadSaysWhatIsMissing(t *testing.T) {
+	s := newSite(t, platformOf("thingsboard"), gatewayOf("thingsboard", false))
+	s.requests(func(_ string, payload []byte) string {
+		values := `{"voltage_a":220.1}`
+		if !strings.Contains(string(payload), "voltage_a") {
+			values = `{}`
+		}
+		return `{"ok":false,"time":"2026-11-20T18:00:00.123+08:00","values":` + values + `,"errors":{"relay":{"code":"unknown_item","message":"there is no such item"}}}`
+	})
+	s.publish("meter/main/availability", "online")
+	s.state("main", 1, `"voltage_a":220.1`)
+	s.await(0, "", "220.1")
+	for keys, want := range map[string][]string{
+		`["voltage_a","relay"]`: {`"ok":true`, `"voltage_a":220.1`, `there is no value of relay: there is no such item`},
+		`["relay"]`:             {`"ok":false`, `"code":"unknown_item"`, `there is no value of relay: there is no such item`},
+	} {
+		all, _ := s.cloud.Messages()
+		if err := s.cloud.Call("v1/gateway/rpc", `{"device":"d1","data":{"id":7,"method":"read","params":`+keys+`}}`); err != nil {
+			t.Fatal(err)
+		}
+		s.await(len(all), "v1/gateway/rpc", want...)
+	}
+}

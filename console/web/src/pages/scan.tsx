@@ -24,7 +24,7 @@ export function Scan () {
   const [, draw] = useState(0)
   if (!b) return <><Title>{t('Scan', '搜表')}</Title><Note>{t('Nothing is heard of a bridge yet.', '还没有网桥的消息。')}</Note></>
   const known: string[] = Array.isArray(b.info?.protocols) ? b.info.protocols.map(String) : []
-  const serial = String(b.info?.bus?.url ?? '').startsWith('serial')
+  const tunable = /^(serial|rfc2217):/.test(String(b.info?.bus?.url ?? '')) // the bridge sets speed and parity
   const start = async (e: any) => {
     e.preventDefault()
     const form = new FormData(e.currentTarget)
@@ -61,7 +61,7 @@ export function Scan () {
         <div class="row"><BridgeChoice bridge={b} choose={setBridge} />
           <label class="field"><span>{t('How many meters are there? (empty: not known)', '共有几块表？（不知道则留空）')}</span><input name="meters" type="number" min="1" max="1000" inputMode="numeric" /></label></div>
         {known.length > 0 && <fieldset><legend>{t('Protocols', '规约')}</legend><div class="row">{known.map(p => <label class="check"><input type="checkbox" name="protocol" value={p} defaultChecked /> {p}</label>)}</div></fieldset>}
-        {serial && <div class="row">
+        {tunable && <div class="row">
           <label class="field"><span>{t('Speeds (empty: the usual ones)', '波特率（留空为常用值）')}</span><input name="speeds" placeholder="2400, 9600" /></label>
           <label class="field"><span>{t('Parity', '校验')}</span><select name="parity"><option value="">{t('that of the bus, even and none', '总线设置、偶校验、无校验')}</option><option>even</option><option>odd</option><option>none</option></select></label>
         </div>}

@@ -23,6 +23,24 @@ type embeddedBroker struct {
 	address string // where it really listens
 }
 
+// A closingListener ends its connections when it is closed. The library's own way to find them locks their list twice,
+// and waits for ever if one is taken out of it meanwhile.
+type closingListener struct {
+	*listeners.Net
+	server *mqtt.Server
+}
+
+// Close closes the listener and its connections.
+func (l closingListener) Close(listeners.CloseFn) {
+	l.Net.Close(func(id string) {
+		for _, client := range l.server.Clients.GetAll() {
+			if client.Net.Listener == id && !client.Closed() {
+				_ = l.server.DisconnectClient(client, packets.ErrServerShuttingDown)
+			}
+		}
+	})
+}
+
 // portsToTry is how many ports beyond the wished one are tried.
 const portsToTry = 100
 
@@ -45,7 +63,7 @@ func startBroker(address string, log *slog.Logger) (*embeddedBroker, error) {
 	b.server = mqtt.New(&mqtt.Options{Capabilities: capabilities, InlineClient: true, Logger: slog.New(slog.DiscardHandler)})
 	if err := errors.Join(
 		b.server.AddHook(new(everybody), nil),
-		b.server.AddListener(listeners.NewNet("tcp", listener)),
+		b.server.AddListener(closingListener{listeners.NewNet("tcp", listener), b.server}),
 		b.server.Serve(),
 	); err != nil {
 		return nil, err

@@ -15,7 +15,6 @@ import (
 
 	mochi "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/hooks/auth"
-	"github.com/mochi-mqtt/server/v2/listeners"
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"dlt645-mqtt/bridge/mqtt"
@@ -67,7 +66,7 @@ func newSite(t *testing.T, platform fake.Config, config Config) *site {
 	if err := s.broker.AddHook(new(auth.AllowHook), nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.broker.AddListener(listeners.NewNet("local", listener)); err != nil {
+	if err := s.broker.AddListener(fake.Listen(s.broker, listener)); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.broker.Serve(); err != nil {

@@ -42,7 +42,7 @@ type presence struct {
 	pause    time.Duration // between the last two probes
 	probe    time.Time     // when the next is due
 	probes   int           // so far
-	vouched  bool          // it was asked for its trial before the last of the timeouts that make it offline
+	checked  bool          // it was asked for its trial before the last of the timeouts that make it offline
 
 	wanted *protocol.Step // the last read that was not tried; every second probe is one
 	turn   bool           // of wanted
@@ -136,7 +136,8 @@ func (b *Bus) trial(now time.Time) *task {
 	return t
 }
 
-// proof returns what is to be read before the step of a task, or nil.
+// proof returns what is to be read before the step of a task, or nil: to learn whether the line has an echo that looks like
+// the answer to come, whether answers are held back, or whether the meter is there though it is silent to other things.
 func (b *Bus) proof(t *task) *protocol.Step {
 	step := t.step()
 	m := b.meters[step.Meter]
@@ -151,7 +152,7 @@ func (b *Bus) proof(t *task) *protocol.Step {
 			return &ask
 		}
 	}
-	if m == nil || !m.proven || !b.unproven(step) && !m.vouch(t) {
+	if m == nil || !m.proven || !b.unproven(step) && !m.mustBeChecked(t) {
 		return nil
 	}
 	ask := *m.trial
@@ -164,15 +165,15 @@ func (b *Bus) unproven(step *protocol.Step) bool {
 	return step.IsCommand() && b.config.Packed && b.doubts.probeUnproven(step.Meter)
 }
 
-// vouch reports whether a meter is to be asked for what it has answered before, once, as the next timeout
+// mustBeChecked reports whether a meter is to be asked for what it has answered before, once, as the next timeout
 // would make it offline. It may be there, and be silent to what it was asked of late and to the step of this task.
-func (m *meter) vouch(t *task) bool {
+func (m *meter) mustBeChecked(t *task) bool {
 	step := t.step()
-	if m.offline || m.vouched || m.timeouts < timeoutsToOffline-1 || !step.Repeatable || t.beginsCommand() ||
+	if m.offline || m.checked || m.timeouts < timeoutsToOffline-1 || !step.Repeatable || t.beginsCommand() ||
 		step.Class == protocol.ClassScan || step.Class == protocol.ClassRelay || bytes.Equal(step.First.Request, m.trial.First.Request) {
 		return false
 	}
-	m.vouched = true
+	m.checked = true
 	return true
 }
 

@@ -9,8 +9,9 @@ import (
 	"syscall"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
-	"github.com/mochi-mqtt/server/v2/listeners"
 	"github.com/mochi-mqtt/server/v2/packets"
+
+	"dlt645-mqtt/brokerlistener"
 )
 
 // The library's examples of packets are for its own tests, and take 370 kB as long as something refers to them.
@@ -21,24 +22,6 @@ func init() { packets.TPacketData = nil }
 type embeddedBroker struct {
 	server  *mqtt.Server
 	address string // where it really listens
-}
-
-// A closingListener ends its connections when it is closed. The library's own way to find them locks their list twice,
-// and waits for ever if one is taken out of it meanwhile.
-type closingListener struct {
-	*listeners.Net
-	server *mqtt.Server
-}
-
-// Close closes the listener and its connections.
-func (l closingListener) Close(listeners.CloseFn) {
-	l.Net.Close(func(id string) {
-		for _, client := range l.server.Clients.GetAll() {
-			if client.Net.Listener == id && !client.Closed() {
-				_ = l.server.DisconnectClient(client, packets.ErrServerShuttingDown)
-			}
-		}
-	})
 }
 
 // portsToTry is how many ports beyond the wished one are tried.
@@ -63,7 +46,7 @@ func startBroker(address string, log *slog.Logger) (*embeddedBroker, error) {
 	b.server = mqtt.New(&mqtt.Options{Capabilities: capabilities, InlineClient: true, Logger: slog.New(slog.DiscardHandler)})
 	if err := errors.Join(
 		b.server.AddHook(new(everybody), nil),
-		b.server.AddListener(closingListener{listeners.NewNet("tcp", listener), b.server}),
+		b.server.AddListener(brokerlistener.New(b.server, listener)),
 		b.server.Serve(),
 	); err != nil {
 		return nil, err

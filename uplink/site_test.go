@@ -18,6 +18,7 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"dlt645-mqtt/bridge/mqtt"
+	"dlt645-mqtt/brokerlistener"
 	fake "dlt645-mqtt/test/cloud"
 	"dlt645-mqtt/uplink/dialect"
 )
@@ -66,7 +67,7 @@ func newSite(t *testing.T, platform fake.Config, config Config) *site {
 	if err := s.broker.AddHook(new(auth.AllowHook), nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.broker.AddListener(fake.Listen(s.broker, listener)); err != nil {
+	if err := s.broker.AddListener(brokerlistener.New(s.broker, listener)); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.broker.Serve(); err != nil {

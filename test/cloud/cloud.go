@@ -20,8 +20,9 @@ import (
 	"time"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
-	"github.com/mochi-mqtt/server/v2/listeners"
 	"github.com/mochi-mqtt/server/v2/packets"
+
+	"dlt645-mqtt/brokerlistener"
 )
 
 // A Message is what a gateway has published.
@@ -87,32 +88,10 @@ func Start(config Config) (*Cloud, error) {
 	if err := c.server.AddHook(&hook{cloud: c}, nil); err != nil {
 		return nil, err
 	}
-	if err := c.server.AddListener(Listen(c.server, listener)); err != nil {
+	if err := c.server.AddListener(brokerlistener.New(c.server, listener)); err != nil {
 		return nil, err
 	}
 	return c, c.server.Serve()
-}
-
-// Listen returns a listener for a server that ends its connections when it is closed. The library's own way to find
-// them locks their list twice, and waits for ever if one is taken out of it meanwhile.
-func Listen(server *mqtt.Server, listener net.Listener) listeners.Listener {
-	return closing{listeners.NewNet("tcp", listener), server}
-}
-
-type closing struct {
-	*listeners.Net
-	server *mqtt.Server
-}
-
-// Close closes the listener and its connections.
-func (l closing) Close(listeners.CloseFn) {
-	l.Net.Close(func(id string) {
-		for _, client := range l.server.Clients.GetAll() {
-			if client.Net.Listener == id && !client.Closed() {
-				_ = l.server.DisconnectClient(client, packets.ErrServerShuttingDown)
-			}
-		}
-	})
 }
 
 // Close ends all connections.

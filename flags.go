@@ -5,7 +5,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"regexp"
 	"strings"
 )
 
@@ -38,13 +37,13 @@ func printOptions(w io.Writer, flags *flag.FlagSet) {
 	flags.SetOutput(before)
 	said := text.String()
 	if inChinese() {
-		said = byDefault.ReplaceAllString(said, "（默认 $1）")
+		said = byDefault().ReplaceAllString(said, "（默认 $1）")
 	}
 	fmt.Fprint(w, said)
 }
 
 // byDefault is how package flag tells the value of an option that is not given.
-var byDefault = regexp.MustCompile(`(?m) \(default (.*)\)$`)
+var byDefault = compiledOnce(`(?m) \(default (.*)\)$`)
 
 // parseFlags parses and reports whether the command is over already, and with which status.
 func parseFlags(flags *flag.FlagSet, arguments []string) (status int, done bool) {

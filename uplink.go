@@ -407,7 +407,7 @@ func runUplinkCheck(arguments []string, out, stderr io.Writer) int {
 		return 1
 	}
 	for _, complaint := range found {
-		fmt.Fprintln(out, say(fmt.Sprint(complaint)))
+		fmt.Fprintln(out, say(complaint))
 	}
 	if len(found) > 0 {
 		return 1

@@ -20,8 +20,12 @@ type Polled struct {
 // is the model of the gateway, in which each meter's keys have its prefix; else it is that of one meter, which
 // has what any of them has.
 func Properties(cloud string, polled []Polled, devices []dialect.Device, keys Keys) (all []dialect.Property) {
-	state, event := keys.state(len(devices) > 0 && flat(devices))
-	if len(devices) == 0 || !flat(devices) {
+	inFlat := len(devices) > 0 && flat(devices)
+	state, event := keys.state(inFlat)
+	if state == "" {
+		state = dialect.StateItem(inFlat)
+	}
+	if !inFlat {
 		seen := map[string]bool{}
 		for _, of := range polled {
 			for _, p := range of.properties(keys) {
@@ -31,16 +35,10 @@ func Properties(cloud string, polled []Polled, devices []dialect.Device, keys Ke
 				}
 			}
 		}
-		if state == "" {
-			state = dialect.StateItem(false)
-		}
-		if dialect.HasState(cloud, false) {
+		if dialect.HasState(cloud) {
 			all = append(all, dialect.Property{Item: dialect.StateItem(false), Key: state, English: "Online", Chinese: "在线", Form: dialect.FormFlag})
 		}
 		return all
-	}
-	if state == "" {
-		state = dialect.StateItem(true)
 	}
 	for _, of := range polled {
 		own := of.properties(keys)
@@ -114,9 +112,7 @@ func Check(cloud string, properties []dialect.Property, model []byte) (found []s
 	owner := map[string]string{}
 	for _, p := range properties {
 		if err := rule.Check(p.Key); err != nil {
-			own := rule
-			own.Longest = max(own.Longest-len(p.Prefix), 0)
-			say("%s: %v; line for the keys file: %s,%s", p.Item, err, p.Item, own.Propose(p.Item))
+			say("%s: %v; line for the keys file: %s,%s", p.Item, err, p.Item, rule.Behind(p.Prefix).Propose(p.Item))
 			continue
 		}
 		if other := owner[p.Key]; other != "" {

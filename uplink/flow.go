@@ -238,13 +238,18 @@ func (f *flow) postNews(ctx context.Context, s *session, posts []dialect.Post) e
 	return nil
 }
 
+// onlyKey returns the key of a post with a single reading; else nothing.
+func onlyKey(p dialect.Post) string {
+	if len(p.Readings) == 1 {
+		return p.Readings[0].Key
+	}
+	return ""
+}
+
 // judge reads what the cloud says of a post: what it did not take is counted and told.
 func (f *flow) judge(p dialect.Post, r dialect.Reply, what string) {
 	if !r.OK {
-		key := ""
-		if len(p.Readings) == 1 {
-			key = p.Readings[0].Key
-		}
+		key := onlyKey(p)
 		f.metrics.refused(key, r.Code)
 		arguments := []any{"what", what, "topic", p.Topic, "code", r.Code, "message", r.Message, "values", len(p.Readings)}
 		if first, last := span(p.Readings); !first.IsZero() {

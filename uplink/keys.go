@@ -69,10 +69,7 @@ func (k Keys) owners() map[string]string {
 // check returns what a cloud would not take of the keys, behind the longest prefix of a meter: all of it, with a
 // better line for the file for each.
 func (k Keys) check(rule dialect.Rule, prefix string) error {
-	rest := rule
-	if rule.Longest > 0 {
-		rest.Longest = max(1, rule.Longest-len(prefix))
-	}
+	rest := rule.Behind(prefix)
 	var complaints []error
 	for _, item := range slices.Sorted(maps.Keys(k)) {
 		key := k[item]

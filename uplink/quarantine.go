@@ -90,10 +90,7 @@ func (f *flow) convict(p *parcel) []*parcel {
 	if p.Split != nil {
 		return p.parts()
 	}
-	key := ""
-	if len(p.Readings) == 1 {
-		key = p.Readings[0].Key
-	}
+	key := onlyKey(p.Post)
 	f.metrics.refused(key, "disconnect")
 	f.log.Error("the cloud ends the connection at a message each time; it is given up", "topic", p.Topic, "bytes", len(p.Payload), "key", key, "values", len(p.Readings))
 	f.refuseValue(p.Post, true)

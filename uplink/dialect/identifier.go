@@ -34,6 +34,14 @@ func (r Rule) Check(key string) error {
 	return nil
 }
 
+// Behind returns the rule for what stands behind a prefix.
+func (r Rule) Behind(prefix string) Rule {
+	if r.Longest > 0 { // 0 is no limit, also where the prefix uses one up
+		r.Longest = max(1, r.Longest-len(prefix))
+	}
+	return r
+}
+
 // Propose returns a key for an item that the rule takes, for a person to accept or better: each
 // word shortened as far as need be.
 func (r Rule) Propose(item string) string {

@@ -84,10 +84,10 @@ var writers = map[string]func(*Model) any{
 	"aliyun": aliyunModel, "tencent": tencentModel, "huawei": huaweiModel, "onenet": oneNETModel, "jetlinks": jetLinksModel,
 }
 
-// HasState reports whether a cloud gets the state of a meter, online or not, as a property: in flat mode all
-// do, else those do that have no better way, or beside it.
-func HasState(cloud string, flat bool) bool {
-	return flat || cloud == "aliyun" || cloud == "tencent" || cloud == "onenet" || cloud == "thingsboard" || cloud == "json"
+// HasState reports whether a cloud gets the state of a meter that is a device of its own, online or not, as a property:
+// those do that have no better way, or beside it. In flat mode all do.
+func HasState(cloud string) bool {
+	return cloud == "aliyun" || cloud == "tencent" || cloud == "onenet" || cloud == "thingsboard" || cloud == "json"
 }
 
 // Models returns the clouds that have thing models.

@@ -13,23 +13,21 @@ const echoless = 16
 type mirror struct {
 	known  bool // an exchange has shown whether there is an echo
 	proven bool // one was held for that, whatever came of it
-	since  int  // exchanges since the last echo; only if there was one
-	ever   bool
+	feared int  // for how many exchanges an echo is still to be feared
 }
 
 // learn takes in an exchange. Where the answer is the same as the request it shows an echo only if both came.
 func (m *mirror) learn(echo, same bool) {
 	switch {
 	case echo:
-		m.known, m.ever, m.since = true, true, 0
+		m.known, m.feared = true, echoless
 	case !same:
-		m.known = true
-		m.since++
+		m.known, m.feared = true, max(0, m.feared-1)
 	}
 }
 
 // isFeared reports whether a frame that is the same as the request may be its echo.
-func (m *mirror) isFeared() bool { return !m.known || m.ever && m.since < echoless }
+func (m *mirror) isFeared() bool { return !m.known || m.feared > 0 }
 
 // mustBeProven reports, once, whether nothing is known of the line yet.
 func (m *mirror) mustBeProven() bool {

@@ -50,7 +50,7 @@ func ParseAddress(text string) (Address, error) {
 }
 
 // String returns the address as 14 characters: digits, or A.
-func (a Address) String() string { return strings.ToUpper(hex.EncodeToString(a[:])) }
+func (a Address) String() string { return octet.Hex(a[:]) }
 
 // reversedAddress reads an address at the beginning of b as it travels, the lowest pair first.
 func reversedAddress(b []byte) (a Address) {

@@ -2,7 +2,6 @@ package cjt188
 
 import (
 	_ "embed"
-	"encoding/csv"
 	"fmt"
 	"slices"
 	"strconv"
@@ -110,11 +109,11 @@ type dictionary struct {
 
 // tableRows returns the lines of the table.
 var tableRows = sync.OnceValue(func() [][]string {
-	rows, err := csv.NewReader(strings.NewReader(itemsCSV)).ReadAll()
+	rows, err := protocol.ReadTable(itemsCSV, 8)
 	if err != nil {
 		panic(err)
 	}
-	return rows[1:]
+	return rows
 })
 
 // table returns the dictionary.

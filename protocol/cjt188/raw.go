@@ -114,7 +114,7 @@ func (r rawRequest) answer() *awaited {
 	return answer
 }
 
-// takeRaw hands on the answer as it came. A refused command is a refusal besides; an error answer to a
+// forwardAnswer hands on the answer as it came. A refused command is a refusal besides; an error answer to a
 // read is the frame that the client asked for, and no more.
 func (m *Meters) forwardAnswer(answer []byte, read bool) (*protocol.Exchange, protocol.Result, error) {
 	frame, err := parseAnswer(answer)

@@ -4,7 +4,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
-	"strings"
 
 	"dlt645-mqtt/protocol/octet"
 )
@@ -40,5 +39,5 @@ func reversedHex(digits string, n int) ([]byte, error) {
 func hexOf(data []byte) string {
 	reversed := slices.Clone(data)
 	slices.Reverse(reversed)
-	return strings.ToUpper(hex.EncodeToString(reversed))
+	return octet.Hex(reversed)
 }

@@ -2,12 +2,11 @@ package dlt645
 
 import (
 	"cmp"
-	"encoding/hex"
 	"fmt"
-	"strings"
 	"time"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/octet"
 )
 
 // A content reads the data of a frame into a description, field by field in wire order.
@@ -185,7 +184,7 @@ func (c *content) refusal() {
 		c.fail("%w", err)
 	}
 	if word == nil {
-		c.add("data", strings.ToUpper(hex.EncodeToString(c.rest)))
+		c.add("data", octet.Hex(c.rest))
 	}
 	c.rest = nil
 }

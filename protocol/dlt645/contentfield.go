@@ -1,10 +1,8 @@
 package dlt645
 
 import (
-	"encoding/hex"
 	"fmt"
 	"slices"
-	"strings"
 
 	"dlt645-mqtt/protocol"
 	"dlt645-mqtt/protocol/octet"
@@ -121,7 +119,7 @@ func (c *content) moment(name, picture string, n int) {
 // hex reads n bytes that have no other meaning than themselves, in wire order.
 func (c *content) hex(name string, n int) {
 	if b := c.next(name, n); b != nil {
-		c.add(name, strings.ToUpper(hex.EncodeToString(b)))
+		c.add(name, octet.Hex(b))
 	}
 }
 

@@ -1,10 +1,8 @@
 package dlt645
 
 import (
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 
 	"dlt645-mqtt/protocol"
@@ -43,7 +41,7 @@ func Describe(frame []byte, v Version, zone *time.Location) (Description, error)
 		v = function.Version()
 	}
 	d := Description{
-		Hex:     strings.ToUpper(hex.EncodeToString(octet.TrimWakeUp(frame))),
+		Hex:     octet.Hex(octet.TrimWakeUp(frame)),
 		Version: v, Address: f.Address, Control: f.Control, function: function,
 	}
 	c := &content{Description: &d, rest: f.Data, zone: zone, items: Items(v)}

@@ -1,11 +1,10 @@
 package modbus
 
 import (
-	"encoding/hex"
 	"math/big"
-	"strings"
 
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/octet"
 )
 
 // raw returns what the bytes of the row are as a number without sign, for marks and states.
@@ -72,7 +71,7 @@ func (w *row) decode(registers []byte, factor *exact) (protocol.Value, error) {
 		v.Data = s
 		return v, nil
 	case Raw:
-		v.Data = strings.ToUpper(hex.EncodeToString(w.of(registers, w.order)))
+		v.Data = octet.Hex(w.of(registers, w.order))
 		return v, nil
 	}
 	e, ok, err := w.own(registers)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -41,7 +40,7 @@ func startMochi(t testing.TB) *testBroker {
 	t.Helper()
 	b := &testBroker{address: freeAddress(t)}
 	b.start = func() {
-		broker, err := startBroker(b.address, slog.New(slog.NewTextHandler(io.Discard, nil)))
+		broker, err := serveBroker(listenOn(t, b.address))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -183,16 +182,37 @@ func init() { nextPort.Store(int64(os.Getpid()) * 251) }
 // freeAddress is an address on this machine that nothing listens on, and that no other test of this binary gets.
 func freeAddress(t testing.TB) string {
 	t.Helper()
-	var err error
 	for range manyPorts {
-		var listener net.Listener
-		if listener, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", firstPort+nextPort.Add(1)%manyPorts)); err == nil {
-			defer func() { _ = listener.Close() }()
-			return listener.Addr().String()
+		address := fmt.Sprintf("127.0.0.1:%d", firstPort+nextPort.Add(1)%manyPorts)
+		// Asked for by a connection: a listener would live on, for a moment, in any program that is being started.
+		connection, err := net.Dial("tcp", address)
+		if err != nil {
+			return address
+		}
+		_ = connection.Close()
+	}
+	t.Fatal("no port is free")
+	return ""
+}
+
+// listenOn listens on an address that freeAddress gave, maybe again: a program that is being started may still hold
+// the listener before for a moment.
+func listenOn(t testing.TB, address string) net.Listener {
+	t.Helper()
+	ticker := time.NewTicker(time.Millisecond)
+	defer ticker.Stop()
+	timeout := time.After(patience)
+	for {
+		listener, err := net.Listen("tcp", address)
+		if err == nil {
+			return listener
+		}
+		select {
+		case <-timeout:
+			t.Fatal(err)
+		case <-ticker.C:
 		}
 	}
-	t.Fatal(err)
-	return ""
 }
 
 // A gate is a way to a broker that can be shut.
@@ -214,10 +234,7 @@ func openGate(t *testing.T, broker string) *gate {
 
 func (g *gate) open() {
 	g.t.Helper()
-	listener, err := net.Listen("tcp", g.address)
-	if err != nil {
-		g.t.Fatal(err)
-	}
+	listener := listenOn(g.t, g.address)
 	g.listener = listener
 	go func() {
 		for {

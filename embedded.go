@@ -34,11 +34,16 @@ func startBroker(address string, log *slog.Logger) (*embeddedBroker, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &embeddedBroker{address: listener.Addr().String()}
 	_, wished, _ := net.SplitHostPort(address)
-	if _, port, _ := net.SplitHostPort(b.address); port != wished {
+	if _, port, _ := net.SplitHostPort(listener.Addr().String()); port != wished {
 		log.Warn("the port is taken; the embedded broker listens on the next free one", "wished", wished, "port", port)
 	}
+	return serveBroker(listener)
+}
+
+// serveBroker starts a broker on a listener.
+func serveBroker(listener net.Listener) (*embeddedBroker, error) {
+	b := &embeddedBroker{address: listener.Addr().String()}
 	capabilities := mqtt.NewDefaultServerCapabilities()
 	// An acknowledgement with the properties of what it acknowledges is malformed (MQTT 5, 3.4.2.2), and
 	// some clients end the connection over it.

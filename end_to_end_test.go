@@ -269,10 +269,7 @@ func TestSerialServerComesBack(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		listener, err := net.Listen("tcp", address)
-		if err != nil {
-			t.Fatal(err)
-		}
+		listener := listenOn(t, address)
 		ctx, cancel := context.WithCancel(context.Background())
 		ended := make(chan struct{})
 		go func() { defer close(ended); _ = line.ServeTCP(ctx, listener) }()

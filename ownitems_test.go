@@ -116,8 +116,12 @@ func TestOwnItemsRefused(t *testing.T) {
 		"2007,main,04EE000A,p,u16,,,,,",
 		"2007,000000000001,04EE000A,q,u16,,,,,",
 		"2007,1,04EE000B,p,u16,,,,,",
+		"2007,,04000401,r,hex:6,,,RW,,",
+		"2007,main,04000703,s,u8,,,W,,",
+		"2007,,04000402,t,hex:6,,,RW,,",
+		"2007,shop,04000704,u,u8,,,R,,",
 	)
-	setAll(t, map[string]string{"DLT645_ITEMS": file, "DLT645_BUS_URL": "sim://", "DLT645_METERS": "main=1"})
+	setAll(t, map[string]string{"DLT645_ITEMS": file, "DLT645_BUS_URL": "sim://", "DLT645_METERS": "main=1,shop=2"})
 	_, err := readConfig(false)
 	if err == nil {
 		t.Fatal("the table is taken")
@@ -132,9 +136,15 @@ func TestOwnItemsRefused(t *testing.T) {
 		"row 14, column di: 04000C01 is a password", "row 15, column di: 901F holds several values", "row 16, column di: A017 is a key, the valve",
 		"row 17, column di: names and texts have no braces", "row 18, column name: relay is what the bridge itself calls",
 		"row 20, column di: 04EE000A of this meter is there twice, in row 19 too", "row 21, column name: p of this meter is there twice, in row 19 too",
+		"row 22, column di: 04000401 is the address under which the meter answers", "row 23, column di: 04000703 is the speed of a port",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("nothing says %q in\n%v", want, err)
+		}
+	}
+	for _, right := range []string{"row 24", "row 25, column di"} { // another number may be written, and a speed read
+		if strings.Contains(err.Error(), right) {
+			t.Errorf("something is said of %s in\n%v", right, err)
 		}
 	}
 }

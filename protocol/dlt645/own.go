@@ -45,6 +45,10 @@ func (d *Dictionary) ownFamily(o protocol.OwnItem) (*family, error) {
 		return nil, fmt.Errorf("%s asks for a block of items; give each of them a row of its own", o.Identifier)
 	case isPassword(di, d.version):
 		return nil, fmt.Errorf("%s is a password, or holds one: nobody is shown it, and it is changed by set_password", o.Identifier)
+	case strings.Contains(o.Access, "W") && d.version == V2007 && di.holds(diAddress, V2007):
+		return nil, fmt.Errorf("%s is the address under which the meter answers, or holds it: its access can only be R, and it is changed by set_address", o.Identifier)
+	case strings.Contains(o.Access, "W") && d.version == V2007 && isPortSpeed(di):
+		return nil, fmt.Errorf("%s is the speed of a port, or holds it: its access can only be R, and the speed of the port on this bus is changed by set_baud", o.Identifier)
 	case strings.ContainsAny(o.Name+o.English+o.Chinese, "{}"):
 		return nil, fmt.Errorf("names and texts have no braces")
 	}

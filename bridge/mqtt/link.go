@@ -109,6 +109,7 @@ type Link struct {
 	connected atomic.Int64           // connections so far
 	patience  time.Duration          // how long the broker may take to acknowledge a message
 	stream    atomic.Pointer[stream] // the way to the broker, the latest
+	open      atomic.Bool            // the attempt under way has got as far as that
 	pinger    *paho.DefaultPinger
 	goodbye   atomic.Bool             // the broker knows that we go: it need not publish the will
 	trying    atomic.Pointer[url.URL] // the address that was tried last, or is connected
@@ -289,7 +290,7 @@ func (l *Link) failed(err error) {
 		return
 	}
 	arguments := []any{"broker", l.address(), "err", err}
-	open := l.stream.Swap(nil) != nil
+	open := l.open.Load()
 	l.turned.Store(open || isHandshake(err))
 	if advice := adviceFor(err, open); advice != "" {
 		arguments = append(arguments, "advice", advice)
@@ -326,7 +327,7 @@ func adviceFor(err error, open bool) string {
 		return "the broker must speak MQTT 5, which this one does not: use mosquitto 1.6 or newer, EMQX, HiveMQ, NanoMQ or RabbitMQ 4"
 	case errors.As(err, &plain), errors.Is(err, errHandshake) && isEnd(err):
 		return "nobody speaks TLS on this port: write mqtt:// for it, or the port of mqtts://, usually 8883"
-	case open && (errors.Is(err, context.DeadlineExceeded) || isEnd(err)):
+	case open:
 		return "something takes the connection and does not answer in MQTT 5: a broker may speak 3.1.1 only, the port may want mqtts://, or it is no broker"
 	case errors.As(err, &authority):
 		return "set DLT645_MQTT_CA_FILE to the certificate of the authority that signed the broker's"

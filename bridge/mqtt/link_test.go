@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/url"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -194,6 +195,33 @@ func TestManyComeBack(t *testing.T) {
 	}
 }
 
+// TestNobodyAfterABroker loses a broker that was there, and finds nobody at the next address: what it says of that is not
+// what it would say of something that takes the connection.
+func TestNobodyAfterABroker(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	log := &written{}
+	l := newLink(t.Context(), Config{Log: limit.New(slog.New(slog.NewTextHandler(log, nil)))})
+	there := &url.URL{Scheme: "mqtt", Host: listener.Addr().String()}
+	connection, err := l.dialBroker(t.Context(), autopaho.ClientConfig{}, there)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = connection.Close()
+	late, cancel := context.WithDeadline(t.Context(), time.Now())
+	defer cancel()
+	if _, err = l.dialBroker(late, autopaho.ClientConfig{}, there); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("an attempt without time: %v", err)
+	}
+	l.failed(err)
+	if text := log.String(); !strings.Contains(text, "cannot reach the broker") || strings.Contains(text, "something takes the connection") {
+		t.Errorf("the log says %s", text)
+	}
+}
+
 // TestTurnedAway asks a broker that is there and does not let us in less and less often.
 func TestTurnedAway(t *testing.T) {
 	for name, err := range map[string]error{
@@ -205,7 +233,7 @@ func TestTurnedAway(t *testing.T) {
 		longest := time.Duration(0)
 		for attempt := range 1000 {
 			if name == "mute" {
-				l.stream.Store(&stream{})
+				l.open.Store(true)
 			}
 			l.failed(err)
 			longest = max(longest, l.backoff(attempt))

@@ -51,10 +51,12 @@ func isHandshake(err error) bool {
 func (l *Link) dialBroker(ctx context.Context, _ autopaho.ClientConfig, broker *url.URL) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
+	l.open.Store(false)
 	connection, err := l.config.Broker.dialTransport(ctx, broker)
 	if err != nil {
 		return nil, err
 	}
+	l.open.Store(true)
 	s := newStream(connection, int(l.config.Largest), func(err error) {
 		l.config.Log.Warn("packet", "the connection to the broker is given up", "broker", broker.Redacted(), "err", err)
 	})
@@ -285,8 +287,7 @@ func (s *stream) Read(data []byte) (int, error) {
 }
 
 // An oldBrokerError is the CONNACK of a broker that speaks MQTT 3.1.1 only, by its return code. Such a
-// packet has no properties (MQTT 3.1.1, clause 3.2), or none but the length of them, with a return code
-// that is no reason code of MQTT 5.
+// packet has no properties (MQTT 3.1.1, clause 3.2), or a return code that is no reason code of MQTT 5.
 type oldBrokerError byte
 
 func (e oldBrokerError) Error() string {
@@ -301,20 +302,32 @@ func (e oldBrokerError) Error() string {
 // greeting looks at the first packet of the broker, of so many bytes. Package paho takes some answers of
 // brokers of MQTT 3.1.1 for a success.
 func (s *stream) greeting(length int) error {
-	const shortConnack, longest = 4, 5
 	first, _ := s.reader.Peek(1)
-	if first[0]>>4 != packets.CONNACK || length > longest {
+	if first[0]>>4 != packets.CONNACK {
 		return nil
 	}
-	packet, err := s.reader.Peek(length)
+	start := 2 // behind the fixed header, whose length need not be written as shortly as it may
+	for {
+		header, err := s.reader.Peek(start)
+		if err != nil {
+			return err
+		}
+		if header[start-1] < 0x80 {
+			break
+		}
+		start++
+	}
+	const flagsAndCode = 2
+	if length < start+flagsAndCode {
+		return nil
+	}
+	packet, err := s.reader.Peek(start + flagsAndCode)
 	if err != nil {
 		return err
 	}
-	switch code := packet[len(packet)-1]; {
-	case length == shortConnack:
+	code := packet[start+1]
+	if length == start+flagsAndCode || code > 0 && code < leastError {
 		return oldBrokerError(code)
-	case length == longest && packet[3] > 0 && packet[3] < 0x80:
-		return oldBrokerError(packet[3])
 	}
 	return nil
 }

@@ -353,6 +353,11 @@ func TestGreetings(t *testing.T) {
 		{"3.1.1, with a byte more", "\x20\x03\x00\x01\x00", "return code 1: unacceptable protocol version"},
 		{"3.1.1, wrong password", "\x20\x03\x00\x05\x00", "return code 5: not authorised"},
 		{"3.1.1, a code that there is not", "\x20\x02\x00\x09", "return code 9: unknown"},
+		{"3.1.1, with properties", "\x20\x06\x00\x04\x03\x22\x00\x0A", "return code 4: bad user name or password"},
+		{"3.1.1, a long length", "\x20\x82\x00\x00\x00", "return code 0: accepted"},
+		{"3.1.1, a long length and a byte more", "\x20\x83\x80\x00\x00\x01\x00", "return code 1: unacceptable protocol version"},
+		{"MQTT 5, a long length", "\x20\x83\x00\x00\x00\x00", ""},
+		{"too short", "\x20\x01\x00", ""},
 	} {
 		s := newStream(&oneWay{in: iotest.OneByteReader(strings.NewReader(row.sent))}, 1000, nil)
 		got, err := io.ReadAll(s)
@@ -368,6 +373,11 @@ func TestBrokersThatDoNotSpeakMQTT5(t *testing.T) {
 	for _, row := range []struct{ name, scheme, says, want string }{
 		{"3.1.1", "mqtt", "\x20\x02\x00\x01", "must speak MQTT 5"},
 		{"3.1.1, longer", "mqtt", "\x20\x03\x00\x01\x00", "must speak MQTT 5"},
+		{"3.1.1, with properties", "mqtt", "\x20\x06\x00\x01\x03\x22\x00\x0A", "must speak MQTT 5"},
+		{"half a CONNACK", "mqtt", "\x20\x01\x00", "may speak 3.1.1 only"},
+		{"says goodbye", "mqtt", "\xE0\x01\x84", "may speak 3.1.1 only"},
+		{"HTTP", "mqtt", "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n400 Bad Request", "it is no broker"},
+		{"zeros", "mqtt", "\x00\x00\x00\x00", "it is no broker"},
 		{"hangs up", "mqtt", "", "may speak 3.1.1 only"},
 		{"no TLS", "mqtts", "\x20\x02\x00\x01", "nobody speaks TLS on this port"},
 	} {

@@ -221,13 +221,15 @@ func serveConfig(ctx context.Context, c config, stderr io.Writer, ready func(con
 
 // complain prints an error of one or several lines for the person at the terminal.
 func complain(w io.Writer, what string, err error) {
-	what = say(what)
-	lines := strings.Split(say(err.Error()), "\n")
-	if len(lines) == 1 {
-		fmt.Fprintf(w, "dlt645-mqtt: %s: %s\n", what, lines[0])
-		return
+	said, colon, separator := say(what), ":", " "
+	if said != what {
+		colon, separator = "：", ""
 	}
-	fmt.Fprintf(w, "dlt645-mqtt: %s:\n  %s\n", what, strings.Join(lines, "\n  "))
+	lines := strings.Split(say(err.Error()), "\n")
+	if len(lines) > 1 {
+		separator = "\n  "
+	}
+	fmt.Fprintf(w, "dlt645-mqtt: %s%s%s%s\n", said, colon, separator, strings.Join(lines, "\n  "))
 }
 
 func runVersion(_ context.Context, arguments []string, _ io.Reader, out, stderr io.Writer) int {

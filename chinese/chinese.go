@@ -87,6 +87,9 @@ const (
 	longest = 2000 // bytes of a line; what is longer was not written by us
 )
 
+// variable matches that of which a complaint about the configuration is.
+var variable = regexp.MustCompile(`^[A-Z][A-Z0-9]*_[A-Z0-9_]+: `)
+
 // Translate returns a text in Chinese, as far as it is known.
 func Translate(text string) string {
 	if !strings.Contains(text, "\n") {
@@ -108,6 +111,11 @@ func translate(text string, depth int) string {
 	}
 	if body != text {
 		return text[:len(text)-len(body)] + translate(body, depth)
+	}
+	if at := variable.FindStringIndex(text); at != nil { // else it counts as what stands first in a sentence
+		if sentence, ok := lookUp(text[at[1]:], depth); ok {
+			return text[:at[1]-len(": ")] + "：" + sentence
+		}
 	}
 	if sentence, ok := lookUp(text, depth); ok {
 		return sentence

@@ -25,12 +25,7 @@ func TestSer2net(t *testing.T) {
 	master, device := pty(t)
 	go answerByMode(master)
 
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := free.Addr().String()
-	free.Close()
+	address := laterAddress(t)
 	_, number, _ := net.SplitHostPort(address)
 	file := filepath.Join(t.TempDir(), "ser2net.yaml")
 	text := fmt.Sprintf("connection: &meters\n  accepter: telnet(rfc2217=true),tcp,127.0.0.1,%s\n  connector: serialdev,%s,115200n81,local\n", number, device)

@@ -86,7 +86,7 @@ func TestUDPPort(t *testing.T) {
 
 // The serial server goes away and comes back.
 func TestBusOnUDP(t *testing.T) {
-	s := serveUDP(t, "127.0.0.1:0")
+	s := serveUDP(t, laterAddress(t))
 	address := s.LocalAddr().String()
 	config, err := ParseURL("udp://"+address+"?timeout=5s&baud=115200", nil)
 	if err != nil {

@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -11,7 +12,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"dlt645-mqtt/bridge/meters"
 	"dlt645-mqtt/bridge/mqtt"
+	"dlt645-mqtt/protocol"
 )
 
 // An announcement is a bridge in virtual time that tells Home Assistant of its meters.
@@ -456,6 +459,76 @@ func TestAboutAMeterIsKept(t *testing.T) {
 			if m := <-a.sent; m.Topic == "ha/device/test_000000000001/config" && !strings.Contains(string(m.Payload), `"manufacturer":"Maker"`) {
 				t.Errorf("told %s", m.Payload)
 			}
+		}
+	})
+}
+
+// A wordy protocol has texts, and counts how often its meters are written down, and its items are searched for flags.
+type wordy struct {
+	parrot
+	written, searched *atomic.Int64
+}
+
+func (w wordy) Title() string {
+	w.written.Add(1)
+	return "wordy"
+}
+
+func (w wordy) Match(pattern string) ([]string, error) {
+	if strings.HasSuffix(pattern, ".*") {
+		w.searched.Add(1)
+	}
+	return w.parrot.Match(pattern)
+}
+
+func (wordy) Describe(name string) (protocol.ItemDescription, bool) {
+	return protocol.ItemDescription{Name: name, Form: protocol.FormText}, true
+}
+
+// With a hundred meters it takes long to write down what all are: only that is written of which there is news, and what
+// holds for all meters is looked for once.
+func TestAnnounceWritesWhatIsNew(t *testing.T) {
+	const many, late = 30, "000000000007"
+	w := wordy{parrot{}, &atomic.Int64{}, &atomic.Int64{}}
+	var silent atomic.Bool
+	silent.Store(true)
+	change := func(c *Config) {
+		c.Protocol, c.Meters = w, nil
+		for i := range many {
+			var spoken protocol.Protocol = w
+			if i%2 == 1 {
+				spoken = &protocol.Primary{Catalogue: w} // behind transformers
+			}
+			c.Meters = append(c.Meters, meters.Meter{Name: fmt.Sprintf("m%d", i), Address: parrotAt(fmt.Sprintf("%012d", i)), Protocol: spoken})
+		}
+		c.Points = parseTable(t, c, "meter,item,interval\n*,words,10s\n")
+	}
+	announceAs(t, change, "meter,item,interval\n*,words,10s\n", func(a *announcement) {
+		a.meters(func() {
+			a.cage.say = func(address, _ string) string {
+				if silent.Load() && address == late {
+					return ""
+				}
+				return "220.1"
+			}
+		})
+		got, _ := a.after(2 * time.Minute)
+		if len(got) != many+1 || got[late] != "" || got["000000000008"] != "words" {
+			t.Errorf("Home Assistant was told %v", got)
+		}
+		written := w.written.Load()
+		silent.Store(false)
+		got, _ = a.after(time.Hour)
+		a.want(got, late+": words")
+		if n := w.written.Load() - written; n == 0 || n > 3 { // its value, and what it says that it is
+			t.Errorf("%d meters were written down for the news of one", n)
+		}
+		if n := w.searched.Load(); n != 1 {
+			t.Errorf("%d searches for flags of the one item of all meters", n)
+		}
+		a.keeper.Hear("ha/status", []byte("online"), false)
+		if got, _ = a.after(time.Minute); len(got) != many+1 {
+			t.Errorf("%d devices are told again, want %d", len(got), many+1)
 		}
 	})
 }

@@ -52,7 +52,17 @@ type announcer struct {
 	asleep      map[string]publishedDevice // devices of an earlier run, where Home Assistant is told nothing now
 	asleepUnder string                     // the prefix of their topics
 
+	flagged    map[wordOf]bool // texts whose bits are values of their own; it takes a while to find out
+	flaggedFor *points.Table   // the table whose texts these are
+
 	seen map[string]deviceState // of each device when refresh last looked at it; it belongs to the bridge's loop
+	news map[string]bool        // devices about which something is new since they were told; likewise
+}
+
+// A wordOf is an item that is a text, of the meters of one protocol.
+type wordOf struct {
+	protocol.Catalogue
+	item string
 }
 
 // A deviceState is what may change about a device.
@@ -66,7 +76,7 @@ func newAnnouncer(k *Keeper) *announcer {
 		Keeper: k, seed: maphash.MakeSeed(),
 		sent: map[string]uint64{}, known: map[string]map[string]string{}, seen: map[string]deviceState{},
 		names: map[string]string{}, about: map[string]map[protocol.Role]string{}, listHeard: make(chan struct{}),
-		clearing: map[string]bool{}, shut: map[string]bool{}, asleep: map[string]publishedDevice{},
+		clearing: map[string]bool{}, shut: map[string]bool{}, asleep: map[string]publishedDevice{}, flagged: map[wordOf]bool{}, news: map[string]bool{},
 	}
 	if k.config.Discovery != "" {
 		a.site = &homeassistant.Site{
@@ -200,7 +210,7 @@ func (a *announcer) refreshDevices() {
 	for _, m := range meters {
 		now := deviceState{m.appeared(), table}
 		if a.seen[m.id] != now {
-			a.seen[m.id] = now
+			a.seen[m.id], a.news[m.id] = now, true
 			a.schedule(afterChange, false)
 		}
 	}
@@ -209,6 +219,10 @@ func (a *announcer) refreshDevices() {
 	// What is told before the list of an earlier run has come would be on no list if we ended soon.
 	if now := time.Now(); !a.listed || a.quiet.IsZero() || now.Before(a.quiet) || a.due.IsZero() || now.Before(a.due) {
 		return
+	}
+	if a.flaggedFor != table {
+		a.flaggedFor = table
+		clear(a.flagged)
 	}
 	again := a.again
 	a.due, a.again = time.Time{}, false
@@ -222,8 +236,11 @@ func (a *announcer) refreshDevices() {
 		if a.names[m.id] != m.name {
 			a.names[m.id], a.unlisted = m.name, true
 		}
-		a.tell(m.id, a.config(m, table))
+		if a.news[m.id] || a.sent[m.id] == 0 { // with many meters it takes long to write what all are
+			a.tell(m.id, a.config(m, table))
+		}
 	}
+	clear(a.news)
 	if all {
 		a.forget(ids)
 	}
@@ -254,8 +271,7 @@ func (a *announcer) config(m shownMeter, table *points.Table) *homeassistant.Con
 			words[p.Item] = worded.Words(p.Item)
 		}
 		if catalogue, ok := m.Protocol.(protocol.Catalogue); ok {
-			_, err := catalogue.Match(p.Item + ".*")
-			flagged[p.Item] = err == nil
+			flagged[p.Item] = a.isFlagged(catalogue, p.Item)
 		}
 	}
 	device, hidden := m.about()
@@ -280,6 +296,21 @@ func (a *announcer) config(m shownMeter, table *points.Table) *homeassistant.Con
 		of.Relay = homeassistant.Switch
 	}
 	return a.site.Meter(of)
+}
+
+// isFlagged reports whether the bits of an item are values of their own. Whole dictionaries are searched for that.
+func (a *announcer) isFlagged(items protocol.Catalogue, item string) bool {
+	if primary, ok := items.(*protocol.Primary); ok {
+		items = primary.Catalogue // the same for all meters behind transformers
+	}
+	word := wordOf{items, item}
+	flagged, known := a.flagged[word]
+	if !known {
+		_, err := items.Match(item + ".*")
+		flagged = err == nil
+		a.flagged[word] = flagged
+	}
+	return flagged
 }
 
 // remember adds to what a meter says that it is what it said to an earlier run, as far as it has not been asked yet.

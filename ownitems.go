@@ -1,12 +1,9 @@
 package main
 
 import (
-	"encoding/csv"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -31,6 +28,9 @@ var chineseItemColumns = map[string]string{
 	"英文": "text_en", "英文名称": "text_en", "英文说明": "text_en",
 	"中文": "text_zh", "中文名": "text_zh", "中文名称": "text_zh", "中文说明": "text_zh", "说明": "text_zh",
 }
+
+// itemSheet is what the table of one's own items may hold.
+var itemSheet = protocol.Sheet{Columns: itemColumns, Titles: chineseItemColumns, Needed: []string{"protocol", "di", "name", "format"}}
 
 // An ownRow is a row of the table of one's own items.
 type ownRow struct {
@@ -152,72 +152,22 @@ func (r *configReader) complainOfUnused(c *config) {
 
 // parse reads the table, and returns everything that is wrong with it.
 func (t *ownTable) parse(text string, c *config) (problems []error) {
-	reader := csv.NewReader(strings.NewReader(text))
-	reader.Comment, reader.FieldsPerRecord, reader.TrimLeadingSpace = '#', -1, true
-	if first, _, _ := strings.Cut(text, "\n"); strings.Count(first, ";") > strings.Count(first, ",") {
-		reader.Comma = ';'
+	rows, wrong := itemSheet.Read(text)
+	for _, p := range wrong {
+		if p.Line == 0 {
+			problems = append(problems, errors.New(p.Message))
+			continue
+		}
+		problems = append(problems, fmt.Errorf("row %d: %s", p.Line, p.Message))
 	}
-	var header []string
-	for {
-		fields, err := reader.Read()
-		var wrong *csv.ParseError
-		switch {
-		case errors.Is(err, io.EOF):
-			if header == nil && problems == nil {
-				problems = append(problems, fmt.Errorf("the table is empty; its first line is the header: %s", strings.Join(itemColumns, ",")))
-			}
-			return problems
-		case errors.As(err, &wrong):
-			problems = append(problems, fmt.Errorf("row %d: %w; a cell with a comma or a quote in it stands in quotes, and quotes in it are doubled", wrong.StartLine, wrong.Err))
-			continue
-		case err != nil:
-			return append(problems, err)
-		}
-		line, _ := reader.FieldPos(0)
-		if header == nil {
-			if header, err = ownHeader(fields); err != nil {
-				return append(problems, fmt.Errorf("row %d: %w", line, err))
-			}
-			continue
-		}
-		cells := map[string]string{}
-		for i, field := range fields {
-			field = strings.TrimSpace(field)
-			if i < len(header) {
-				cells[header[i]] = field
-			} else if field != "" {
-				problems = append(problems, fmt.Errorf("row %d: %q stands behind the last column of the header", line, field))
-			}
-		}
-		row := &ownRow{line: line}
-		for column, err := range row.read(cells, t.rows, c) {
-			problems = append(problems, fmt.Errorf("row %d, column %s: %w", line, column, err))
+	for _, r := range rows {
+		row := &ownRow{line: r.Line}
+		for column, err := range row.read(r.Cells, t.rows, c) {
+			problems = append(problems, fmt.Errorf("row %d, column %s: %w", r.Line, column, err))
 		}
 		t.rows = append(t.rows, row)
 	}
-}
-
-// ownHeader reads the names of the columns.
-func ownHeader(fields []string) ([]string, error) {
-	header := make([]string, len(fields))
-	for i, field := range fields {
-		header[i] = strings.ToLower(strings.TrimSpace(field))
-		if column := chineseItemColumns[header[i]]; column != "" {
-			header[i] = column
-		}
-		switch {
-		case !slices.Contains(itemColumns, header[i]):
-			return nil, fmt.Errorf("there is no column %q; there are %s", field, strings.Join(itemColumns, ", "))
-		case slices.Contains(header[:i], header[i]):
-			return nil, fmt.Errorf("the column %s is there twice", header[i])
-		}
-	}
-	for _, needed := range []string{"protocol", "di", "name", "format"} {
-		if !slices.Contains(header, needed) {
-			return nil, fmt.Errorf("the column %s is missing", needed)
-		}
-	}
-	return header, nil
+	return problems
 }
 
 // read reads a row, and yields what is wrong with it by column.

@@ -77,8 +77,12 @@ func TestOwnItemsInChinese(t *testing.T) {
 			t.Errorf("%s is the column %s, which there is not", title, column)
 		}
 	}
+	var marked ownTable // as a spreadsheet saves it, with a word on top and a column too many
+	if problems := marked.parse("# 余额; 分\n\n"+strings.ReplaceAll(chinese, ",", "\t")+"\t\n", &c); problems != nil || !reflect.DeepEqual(marked.rows[0].item, want.rows[0].item) {
+		t.Errorf("with tabs and a comment it is %+v, %v", marked.rows, problems)
+	}
 	var twice ownTable
-	if problems := twice.parse("规约,协议,数据标识,名称,格式\n", &c); len(problems) != 1 || !strings.Contains(problems[0].Error(), "the column protocol is there twice") {
+	if problems := twice.parse("规约,协议,数据标识,名称,格式\n", &c); len(problems) != 1 || !strings.Contains(problems[0].Error(), "the column protocol stands there twice") {
 		t.Errorf("a column that is there twice: %v", problems)
 	}
 	file := filepath.Join(t.TempDir(), "items.csv")

@@ -23,6 +23,7 @@
 //	format.go      how items of a user's own lie in bytes
 //	ratios.go      ratios of transformers before a meter
 //	table.go       tables that are part of the binary
+//	sheet.go       tables that people write
 //	pattern.go     patterns of item names
 //	vocabulary.go  what items are called, for those who misspell them
 //	everyday.go    words that people use for items

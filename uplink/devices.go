@@ -26,11 +26,11 @@ func ReadDevices(data []byte, roots []string) ([]dialect.Device, error) {
 	flat := 0
 	for _, r := range rows {
 		d := dialect.Device{
-			Root: r.cells["root"], Meter: r.cells["meter"], Product: r.cells["product"],
-			Name: r.cells["device"], Secret: r.cells["secret"], Prefix: r.cells["prefix"],
+			Root: r.Cells["root"], Meter: r.Cells["meter"], Product: r.Cells["product"],
+			Name: r.Cells["device"], Secret: r.Cells["secret"], Prefix: r.Cells["prefix"],
 		}
 		complain := func(format string, arguments ...any) {
-			complaints = append(complaints, fmt.Errorf("line %d: %w", r.line, fmt.Errorf(format, arguments...)))
+			complaints = append(complaints, fmt.Errorf("line %d: %w", r.Line, fmt.Errorf(format, arguments...)))
 		}
 		if d.Root == "" && len(roots) > 0 {
 			d.Root = roots[0]

@@ -24,12 +24,12 @@ func ReadKeys(data []byte) (Keys, error) {
 	owner := make(map[string]string)
 	var complaints []error
 	for _, r := range rows {
-		item, key := r.cells["item"], r.cells["key"]
+		item, key := r.Cells["item"], r.Cells["key"]
 		switch other := owner[key]; {
 		case keys[item] != "":
-			complaints = append(complaints, fmt.Errorf("line %d: the item %s stands there twice", r.line, item))
+			complaints = append(complaints, fmt.Errorf("line %d: the item %s stands there twice", r.Line, item))
 		case other != "":
-			complaints = append(complaints, fmt.Errorf("line %d: the items %s and %s have one key, %s", r.line, other, item, key))
+			complaints = append(complaints, fmt.Errorf("line %d: the items %s and %s have one key, %s", r.Line, other, item, key))
 		}
 		keys[item], owner[key] = key, item
 	}

@@ -3,14 +3,13 @@ package points
 import (
 	"bytes"
 	"encoding/csv"
-	"errors"
-	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"golang.org/x/text/encoding/simplifiedchinese"
+
+	"dlt645-mqtt/protocol"
 )
 
 // The columns of a table.
@@ -105,94 +104,19 @@ func Meters(data []byte) (meters []string) {
 	return meters
 }
 
+// sheet is what a table may hold.
+var sheet = protocol.Sheet{Columns: Columns, Titles: chinese, Needed: []string{columnMeter, columnItem}, Heading: Columns[:6]}
+
 // readCSV takes a table apart into rows.
 func readCSV(text string) (rows []tableRow, problems Problems) {
-	r := csv.NewReader(strings.NewReader(text))
-	r.Comma = separator(text)
-	r.Comment = comment
-	r.FieldsPerRecord = -1
-	r.TrimLeadingSpace = r.Comma != '\t' // an empty cell would be taken for such a space
-	var header []string
-	for {
-		fields, err := r.Read()
-		var wrong *csv.ParseError
-		switch {
-		case errors.Is(err, io.EOF):
-			if header == nil && problems == nil {
-				problems = Problems{{Message: "the table is empty; its first line is the header: " + strings.Join(Columns[:6], ",")}}
-			}
-			return rows, problems
-		case errors.As(err, &wrong):
-			problems = append(problems, Problem{Row: wrong.StartLine, Message: fmt.Sprintf("%v; a cell with a comma or a quote in it stands in quotes, and quotes in it are doubled", wrong.Err)})
-			continue
-		case err != nil:
-			return rows, append(problems, Problem{Message: err.Error()})
-		}
-		line, _ := r.FieldPos(0)
-		if header == nil {
-			header, problems = readHeader(fields, line, problems)
-			continue
-		}
-		cells := tableRow{number: line, cells: map[string]string{}}
-		for i, field := range fields {
-			switch field = strings.TrimSpace(field); {
-			case field == "":
-			case i >= len(header):
-				problems = append(problems, Problem{Row: line, Message: fmt.Sprintf("%q stands behind the last column of the header", cut(field))})
-			default:
-				cells.cells[header[i]] = field
-			}
-		}
-		if len(cells.cells) > 0 {
-			rows = append(rows, cells)
-		}
+	read, wrong := sheet.Read(text)
+	for _, r := range read {
+		rows = append(rows, tableRow{r.Line, r.Cells})
 	}
-}
-
-// comment begins a line that is not part of the table.
-const comment = '#'
-
-// separator is what stands between the cells of the header: the comma, or what spreadsheets
-// write in its place where the comma is a decimal point.
-func separator(text string) rune {
-	best := ','
-	for line := range strings.Lines(text) {
-		if strings.Trim(line, "\r\n") == "" || line[0] == comment {
-			continue
-		}
-		for _, candidate := range ";\t" {
-			if strings.Count(line, string(candidate)) > strings.Count(line, string(best)) {
-				best = candidate
-			}
-		}
-		break
+	for _, p := range wrong {
+		problems = append(problems, Problem{Row: p.Line, Message: p.Message})
 	}
-	return best
-}
-
-// readHeader finds out what the columns are.
-func readHeader(fields []string, line int, problems Problems) ([]string, Problems) {
-	header := make([]string, len(fields))
-	for i, field := range fields {
-		name := strings.ToLower(strings.TrimSpace(field))
-		if known, ok := chinese[name]; ok {
-			name = known
-		}
-		switch {
-		case name == "":
-		case !slices.Contains(Columns, name):
-			problems = append(problems, Problem{Row: line, Message: fmt.Sprintf("%q is no column; there are %s", cut(field), strings.Join(Columns, ", "))})
-		case slices.Contains(header[:i], name):
-			problems = append(problems, Problem{Row: line, Message: fmt.Sprintf("the column %s stands there twice", name)})
-		}
-		header[i] = name
-	}
-	for _, name := range []string{columnMeter, columnItem} {
-		if !slices.Contains(header, name) {
-			problems = append(problems, Problem{Row: line, Message: fmt.Sprintf("the column %s is missing; the first line is the header: %s", name, strings.Join(Columns[:6], ","))})
-		}
-	}
-	return header, problems
+	return rows, problems
 }
 
 // writeCSV writes rows as CSV, with the columns that are used.

@@ -2,10 +2,7 @@ package modbus
 
 import (
 	"embed"
-	"encoding/csv"
-	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"regexp"
 	"slices"
@@ -176,6 +173,13 @@ var chineseColumns = map[string]string{
 	"间隔": columnGap, "最大间隔": columnGap,
 }
 
+// sheet is what the table of a map may hold.
+var sheet = protocol.Sheet{
+	Columns: Columns, Titles: chineseColumns,
+	Needed:  []string{columnItem, columnRegister, columnType},
+	Heading: []string{columnItem, columnArea, columnRegister, columnType, columnScale, columnUnit},
+}
+
 // chineseAreas gives the areas by what they are called in Chinese.
 var chineseAreas = map[string]area{"线圈": coils, "离散输入": discretes, "离散量输入": discretes, "保持寄存器": holdings, "输入寄存器": inputs}
 
@@ -261,96 +265,17 @@ func (p *mapParser) read(table string) {
 		}
 		p.m.comment = append(p.m.comment, strings.TrimSpace(text))
 	}
-	r := csv.NewReader(strings.NewReader(table))
-	r.Comment, r.FieldsPerRecord, r.TrimLeadingSpace = '#', -1, true
-	if first, _, _ := strings.Cut(strings.TrimLeft(withoutComments(table), "\r\n"), "\n"); strings.Count(first, ";") > strings.Count(first, ",") {
-		r.Comma = ';'
+	rows, problems := sheet.Read(table)
+	for _, problem := range problems {
+		p.complain(problem.Line, "", "%s", problem.Message)
 	}
-	var header []string
-	for {
-		fields, err := r.Read()
-		var wrong *csv.ParseError
-		switch {
-		case errors.Is(err, io.EOF):
-			if header == nil && len(p.problems) == 0 {
-				p.complain(0, "", "the table is empty; its first line is the header: %s", strings.Join(Columns, ","))
-			} else if len(p.m.rows) == 0 && len(p.problems) == 0 {
-				p.complain(0, "", "the table has no rows")
-			}
-			return
-		case errors.As(err, &wrong):
-			p.complain(wrong.StartLine, "", "%v; a cell with a comma or a quote in it stands in quotes, and quotes in it are doubled", wrong.Err)
-			continue
-		case err != nil:
-			p.complain(0, "", "%v", err)
-			return
-		}
-		p.line, _ = r.FieldPos(0)
-		if header == nil {
-			if header = p.header(fields); len(p.problems) > 0 {
-				return // whatever stands below it would be misunderstood
-			}
-			continue
-		}
-		p.cells = make(map[string]string)
-		for i, field := range fields {
-			field = strings.TrimSpace(field)
-			switch {
-			case i < len(header):
-				p.cells[header[i]] = field
-			case field != "":
-				p.bad("", "%q stands behind the last column of the header", field)
-			}
-		}
-		if blank(p.cells) {
-			continue
-		}
+	for _, row := range rows {
+		p.line, p.cells = row.Line, row.Cells
 		p.row()
 	}
-}
-
-func withoutComments(table string) string {
-	var b strings.Builder
-	for line := range strings.Lines(table) {
-		if !strings.HasPrefix(line, "#") {
-			b.WriteString(line)
-		}
+	if len(p.m.rows) == 0 && len(p.problems) == 0 {
+		p.complain(0, "", "the table has no rows")
 	}
-	return b.String()
-}
-
-func blank(cells map[string]string) bool {
-	for _, cell := range cells {
-		if cell != "" {
-			return false
-		}
-	}
-	return true
-}
-
-// header reads the names of the columns.
-func (p *mapParser) header(fields []string) []string {
-	header := make([]string, len(fields))
-	for i, field := range fields {
-		name := strings.ToLower(strings.TrimSpace(field))
-		if column := chineseColumns[name]; column != "" {
-			name = column
-		}
-		switch {
-		case name == "":
-		case !slices.Contains(Columns, name):
-			p.bad("", "there is no column %q; there are %s", field, strings.Join(Columns, ", "))
-		case slices.Contains(header, name):
-			p.bad(name, "the column is there twice")
-		}
-		header[i] = name
-	}
-	for _, needed := range []string{columnItem, columnRegister, columnType} {
-		if !slices.Contains(header, needed) {
-			p.bad(needed, "the column is missing")
-		}
-	}
-	return header
 }
 
 // row reads one row.

@@ -140,7 +140,7 @@ func TestParseMapInChinese(t *testing.T) {
 			t.Errorf("%s is the column %s, which there is not", title, column)
 		}
 	}
-	if _, err := ParseMap("x", "数据项,名称,寄存器,类型\n"); err == nil || !strings.Contains(err.Error(), "column item: the column is there twice") {
+	if _, err := ParseMap("x", "数据项,名称,寄存器,类型\n"); err == nil || !strings.Contains(err.Error(), "the column item stands there twice") {
 		t.Errorf("a column that is there twice: %v", err)
 	}
 }
@@ -154,7 +154,7 @@ func TestParseMapRefuses(t *testing.T) {
 	}{
 		{"nothing", "", []string{"the table is empty"}},
 		{"a header alone", header, []string{"the table has no rows"}},
-		{"columns", "item,typ,type,type\nx,1,u16,", []string{`row 1: there is no column "typ"`, "row 1, column type: the column is there twice", "row 1, column register: the column is missing"}},
+		{"columns", "item,typ,type,type\nx,1,u16,", []string{`row 1: "typ" is no column`, "row 1: the column type stands there twice", "row 1: the column register is missing"}},
 		{"a quote", header + "\n\"x,holding,1,u16", []string{"row 2: "}},
 		{"too many cells", header + "\nx,holding,1,u16,,,,,,,,,,,,,more", []string{`row 2: "more" stands behind`}},
 		{"names", header + "\n,holding,1,u16\nX,holding,2,u16\nx,holding,3,u16\nx,holding,4,u16", []string{"row 2, column item: is empty", `row 3, column item: "X" is no name`, "row 5, column item: x is there twice, in row 4 too"}},

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"dlt645-mqtt/bridge/points"
 	"dlt645-mqtt/fleet"
@@ -59,6 +60,10 @@ func runFleet(ctx context.Context, arguments []string, in io.Reader, out, stderr
 	}
 	if !slices.Contains([]string{"list", "ask", "push"}, append(words, "")[0]) || words[0] == "list" && len(words) > 1 || words[0] == "ask" && len(words) < 3 || words[0] == "push" && len(words) != 2 {
 		flags.Usage()
+		return 2
+	}
+	if words[0] == "ask" && !isMeterWord(words[1]) {
+		complain(stderr, "fleet ask", fmt.Errorf("%q is neither the name of a meter nor an address", words[1]))
 		return 2
 	}
 	if *wait <= 0 || *atOnce == 0 || *atOnce > mostFleetAtOnce {
@@ -127,7 +132,7 @@ func fleetConfig(roots, account string, stderr io.Writer) (fleet.Config, error) 
 		if err != nil {
 			r.complaints = append(r.complaints, fmt.Errorf("-roots: %w", err))
 		}
-		roots = strings.Join(strings.Split(strings.TrimSpace(string(text)), "\n"), ",")
+		roots = strings.Join(strings.Split(strings.TrimSpace(strings.TrimPrefix(string(text), "\ufeff")), "\n"), ",")
 	}
 	for root := range strings.SplitSeq(roots, ",") {
 		switch root = strings.TrimSpace(root); {
@@ -153,6 +158,12 @@ func isFilter(text string) bool {
 		}
 	}
 	return isTopic(strings.Join(names, "/"))
+}
+
+// isMeterWord reports whether a text may stand for a meter in the topic of a request: a broker ends the connection over
+// which it is sent a wildcard.
+func isMeterWord(text string) bool {
+	return text != "" && isTopic(text) && !strings.Contains(text, "/")
 }
 
 // readTable returns the table that a word names.
@@ -181,13 +192,23 @@ type fleetTable struct {
 func (r *fleetRun) table(header string) *fleetTable {
 	t := &fleetTable{out: r.out}
 	if !r.asJSON {
-		t.add("%s", say(header))
+		t.rows = append(t.rows, strings.Split(say(header), "\t"))
 	}
 	return t
 }
 
-// add adds a row.
+// add adds a row. What bridges say of themselves is shown without characters that would do something to a terminal.
 func (t *fleetTable) add(format string, cells ...any) {
+	for i, cell := range cells {
+		if text, ok := cell.(string); ok {
+			cells[i] = strings.Map(func(r rune) rune {
+				if unicode.IsGraphic(r) {
+					return r
+				}
+				return unicode.ReplacementChar
+			}, text)
+		}
+	}
 	t.rows = append(t.rows, strings.Split(fmt.Sprintf(format, cells...), "\t"))
 }
 
@@ -325,6 +346,11 @@ func (r *fleetRun) ask(ctx context.Context, bridges []fleet.Bridge, meter string
 			sayf(r.stderr, "%s has not said which meters it has (bridge/info), and was not asked\n", b.Root)
 		default:
 			for _, m := range b.Info.Meters {
+				if !isMeterWord(m.Name) {
+					all = false
+					sayf(r.stderr, "%s says that it has a meter %q, which is no name of one, and was not asked for it\n", b.Root, m.Name)
+					continue
+				}
 				questions = append(questions, fleetQuestion{b.Root, m.Name, "read/" + m.Name})
 			}
 		}
@@ -353,7 +379,7 @@ func (r *fleetRun) ask(ctx context.Context, bridges []fleet.Bridge, meter string
 			continue
 		}
 		for _, item := range slices.Sorted(maps.Keys(a.reply.Values)) {
-			w.add("%s\t%s\t%s\t%s\t%s", q.root, q.meter, item, a.reply.Values[item], a.reply.Units[item])
+			w.add("%s\t%s\t%s\t%s\t%s", q.root, q.meter, item, string(a.reply.Values[item]), a.reply.Units[item])
 		}
 		for _, item := range slices.Sorted(maps.Keys(a.reply.Errors)) {
 			problem := a.reply.Errors[item]

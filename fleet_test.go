@@ -145,6 +145,42 @@ func TestFleetListens(t *testing.T) {
 	}
 }
 
+// TestFleetDoubtsBridges has one of the bridges say of itself what none says, as whoever has its account may. The others are
+// asked all the same, and what is shown stays in its columns.
+func TestFleetDoubtsBridges(t *testing.T) {
+	t.Parallel()
+	eachBroker(t, func(t *testing.T, b *testBroker) {
+		roots := append(startFleet(t, testProgram(t), b, 1), bridgeRoot(t)+"-x")
+		c := newClient(t, dial(t, b.address))
+		for topic, payload := range map[string]string{
+			"status": "online",
+			"info":   `{"site":"a\u001b[2J\n\tb","host":"\u0007","bus":{"state":"up"},"meters":[{"name":"+/#"},{"name":""},{"name":"a\tb"}]}`,
+		} {
+			c.publish(roots[1]+"/bridge/"+topic, payload, func(p *paho.Publish) { p.Retain = true })
+		}
+		run := func(arguments ...string) (status int, out, stderr string) {
+			t.Helper()
+			return executeApart(t, map[string]string{"DLT645_MQTT_URL": "mqtt://" + b.address}, "", append([]string{"fleet", "-roots", strings.Join(roots, ",")}, arguments...)...)
+		}
+		if status, out, stderr := run("list"); status != 0 || strings.Count(out, "\n") != 3 || strings.ContainsAny(out, "\x1b\t\a") || !strings.Contains(out, "a\ufffd[2J\ufffd\ufffdb") {
+			t.Errorf("list: status %d: %q%s", status, out, stderr)
+		}
+		status, out, stderr := run("ask", "all", "frequency")
+		if status != 1 || strings.Count(out, "frequency") != 2 || strings.Count(stderr, "no name of one") != 3 || strings.Contains(stderr, "lost") {
+			t.Errorf("ask: status %d: %s%s", status, out, stderr)
+		}
+		file := filepath.Join(t.TempDir(), "points.csv")
+		writeFile(t, file, "meter,item,interval\n"+strings.Repeat("# a long table\n", 100_000))
+		if status, out, _ := run("push", file); status != 1 || strings.Count(out, "a bridge takes no more than 1048576") != 2 {
+			t.Errorf("push: status %d: %s", status, out)
+		}
+		writeFile(t, file, "\ufeff"+roots[0]+"\r\n")
+		if status, out, stderr := executeApart(t, map[string]string{"DLT645_MQTT_URL": "mqtt://" + b.address}, "", "fleet", "-roots", "@"+file, "list"); status != 0 {
+			t.Errorf("roots of a file as Windows writes it: status %d: %s%s", status, out, stderr)
+		}
+	})
+}
+
 // TestFleetComplains uses the command as it cannot be used.
 func TestFleetComplains(t *testing.T) {
 	setAll(t, map[string]string{"DLT645_MQTT_URL": "mqtt://" + freeAddress(t)})
@@ -156,6 +192,8 @@ func TestFleetComplains(t *testing.T) {
 		"list x":                       {2, "Usage"},
 		"ask main":                     {2, "Usage"},
 		"switch main":                  {2, "Usage"},
+		"ask + voltage_a":              {2, "neither the name of a meter nor an address"},
+		"ask main/# voltage_a":         {2, "neither the name of a meter nor an address"},
 		"-at-once 0 list":              {2, "-at-once"},
 		"-roots # list":                {78, "filter"},
 		"-roots , list":                {78, "no root"},

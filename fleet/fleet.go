@@ -15,13 +15,14 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"dlt645-mqtt/bridge/limit"
 	"dlt645-mqtt/bridge/mqtt"
 )
 
 const (
-	largest          = 1 << 20 // bytes of a message: a point table may be as long
+	largest          = 1 << 20 // bytes of a message, for us and for a bridge: a point table may be as long
 	receiveMaximum   = 1024
 	subscribeRetry   = 10 * time.Second
 	goodbyePatience  = 2 * time.Second
@@ -198,6 +199,9 @@ func (f *Fleet) receive(m mqtt.Message, ack func()) {
 	defer ack()
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if strings.ContainsFunc(m.Topic, unicode.IsControl) {
+		return // no bridge has such a root, and it would be shown
+	}
 	if root, ok := strings.CutSuffix(m.Topic, "/bridge/status"); ok {
 		f.bridge(root).Online = string(m.Payload) == "online"
 	} else if root, ok := strings.CutSuffix(m.Topic, "/bridge/info"); ok {
@@ -306,6 +310,9 @@ func (f *Fleet) Ask(ctx context.Context, root, tail string, payload []byte) ([]b
 		Topic: root + "/request/" + tail, Payload: payload, ContentType: mqtt.JSON, Correlation: []byte(correlation),
 		ResponseTopic: f.replies(root).Topic,
 	}
+	if size := m.Size(); size > largest {
+		return nil, fmt.Errorf("the request has %d bytes, and a bridge takes no more than %d", size, largest)
+	}
 	if deadline, ok := ctx.Deadline(); ok {
 		m.Expiry = time.Until(deadline)
 	}
@@ -315,6 +322,9 @@ func (f *Fleet) Ask(ctx context.Context, root, tail string, payload []byte) ([]b
 	if _, err := c.Publish(sending, m); err != nil {
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("%w: the broker has not taken the request", ErrNoAnswer)
+		}
+		if connection.Err() != nil {
+			return nil, fmt.Errorf("%w: the connection to the broker was lost before it had taken the request", ErrNoAnswer)
 		}
 		return nil, fmt.Errorf("the broker does not take the request: %w", err)
 	}

@@ -117,97 +117,132 @@ func (l *line) exchange(e *protocol.Exchange, n needs, preamble int, wait time.D
 	return h, err
 }
 
-// listen waits for the answer. Noise does not make it wait longer than until latest; an
-// unfinished frame does, from byte to byte. Where only silence ends a frame, what has come is looked at after
-// each.
+// listen waits for the answer, which must have begun to arrive by latest.
 func (l *line) listen(h *hearing, needs needs, split bufio.SplitFunc, latest time.Time, judge func(*hearing, []byte) verdict) error {
-	limit := latest.Add(patienceWithinFrame + l.mode.Duration(needs.longest()))
-	gap, lull := needs.byteGap()+l.settings.Latency, needs.lull(l.mode)
-	if lull > 0 && l.settings.Packed {
-		lull += l.settings.Latency
+	w := answerWait{
+		line: l, hearing: h,
+		gap: needs.byteGap() + l.settings.Latency, lull: needs.lull(l.mode),
+		latest: latest, until: latest, limit: latest.Add(patienceWithinFrame + l.mode.Duration(needs.longest())),
+		seen: time.Now(),
 	}
-	until := latest
-	var pending []byte
-	overtime := false // what came until then has been read
-	seen := time.Now()
-	var stopped time.Time // since when the process was stopped, and nothing has come since it goes on
+	if w.lull > 0 && l.settings.Packed {
+		w.lull += l.settings.Latency
+	}
 	for {
-		var n int
-		var err error
-		next := until
-		lulled := false // the silence is over that ends a frame
-		if end := h.came.Add(lull); lull > 0 && len(pending) > 0 && end.Before(until) {
-			next, lulled = end, !time.Now().Before(end)
-		}
-		wait := min(time.Until(next), listenTurn)
-		if wait > 0 {
-			n, err = l.port.Read(l.buffer[:], wait)
-		}
-		now := time.Now()
-		if Age(seen, now) > max(wait, 0)+stall && stopped.IsZero() {
-			stopped, h.stopped = seen, true
-		}
-		seen = now
-		expired := !now.Before(until)
-		if (expired && !overtime || lulled) && n == 0 && err == nil {
-			// A process that was stopped for longer than it would have waited finds here what
-			// came meanwhile.
-			n, err = l.port.Read(l.buffer[:], 0)
-			overtime = overtime || expired
-		}
-		if err != nil {
+		if err := w.read(); err != nil {
 			return err
 		}
-		l.turn(time.Now())
-		if n > 0 {
-			h.came = time.Now()
-			h.stale, stopped = stopped, time.Time{}
-			pending = append(pending, l.buffer[:n]...)
-		}
-		quiet := expired && n == 0 || len(pending) > mostPending
-		lulled = lulled && n == 0
-
-		for {
-			token, passed, rest := cut(pending, split, quiet || lulled)
-			h.stray(passed)
-			pending = rest
-			if token == nil {
-				break
-			}
-			h.took = h.came.Sub(h.sent)
-			v := judge(h, token)
-			if v.ours {
-				h.ignore(token)
-				h.ours = true
-				continue
-			}
-			if !v.doubtful {
-				h.answer = bytes.Clone(token)
-				h.full += l.mode.Duration(len(token))
-				h.stray(pending)
-				return nil
-			}
-			h.ignore(token)
-			h.doubted = append(h.doubted, bytes.Clone(token))
-			if v.until.After(latest) {
-				latest, limit = v.until, limit.Add(v.until.Sub(latest))
-				quiet = false
-			}
-		}
-		if quiet || lulled {
-			h.stray(pending)
-			pending = nil
-		}
-		if quiet {
+		if w.cutFrames(split, judge) || w.over {
 			return nil
 		}
-		until = latest
-		if more := h.came.Add(gap); len(pending) > 0 && more.After(until) {
-			until = more
+		w.extend()
+	}
+}
+
+// An answerWait is the wait for the answer to one request. Noise does not make it longer than until latest; an
+// unfinished frame does, from byte to byte. Where only silence ends a frame, what has come is looked at after
+// each.
+type answerWait struct {
+	line    *line
+	hearing *hearing
+
+	gap    time.Duration // the longest between two bytes of a frame
+	lull   time.Duration // the silence that ends a frame; 0: none does
+	latest time.Time     // when the answer has to begin
+	limit  time.Time     // when it has to be whole
+	until  time.Time     // how long is listened, as it looks now
+
+	pending  []byte    // what has come and belongs to no frame yet
+	lulled   bool      // the silence has come that ends a frame
+	over     bool      // nothing more is waited for
+	overtime bool      // what had come by the end has been read
+	seen     time.Time // when it was last looked whether something has come
+	stopped  time.Time // since when the process was stopped, and nothing has come since it goes on
+}
+
+// read waits a turn for bytes, and finds out whether a silence, or the whole wait, is over.
+func (w *answerWait) read() (err error) {
+	l, h := w.line, w.hearing
+	n, next := 0, w.until
+	lulled := false
+	if end := h.came.Add(w.lull); w.lull > 0 && len(w.pending) > 0 && end.Before(w.until) {
+		next, lulled = end, !time.Now().Before(end)
+	}
+	wait := min(time.Until(next), listenTurn)
+	if wait > 0 {
+		n, err = l.port.Read(l.buffer[:], wait)
+	}
+	now := time.Now()
+	if Age(w.seen, now) > max(wait, 0)+stall && w.stopped.IsZero() {
+		w.stopped, h.stopped = w.seen, true
+	}
+	w.seen = now
+	expired := !now.Before(w.until)
+	if (expired && !w.overtime || lulled) && n == 0 && err == nil {
+		// A process that was stopped for longer than it would have waited finds here what
+		// came meanwhile.
+		n, err = l.port.Read(l.buffer[:], 0)
+		w.overtime = w.overtime || expired
+	}
+	if err != nil {
+		return err
+	}
+	l.turn(time.Now())
+	if n > 0 {
+		h.came = time.Now()
+		h.stale, w.stopped = w.stopped, time.Time{}
+		w.pending = append(w.pending, l.buffer[:n]...)
+	}
+	w.over, w.lulled = expired && n == 0 || len(w.pending) > mostPending, lulled && n == 0
+	return nil
+}
+
+// cutFrames cuts frames out of what has come, and reports whether the answer was one of them. A doubtful one may
+// make the wait longer.
+func (w *answerWait) cutFrames(split bufio.SplitFunc, judge func(*hearing, []byte) verdict) (answered bool) {
+	l, h := w.line, w.hearing
+	for {
+		token, passed, rest := cut(w.pending, split, w.over || w.lulled)
+		h.stray(passed)
+		w.pending = rest
+		if token == nil {
+			break
 		}
-		if until.After(limit) {
-			until = limit
+		h.took = h.came.Sub(h.sent)
+		v := judge(h, token)
+		if v.ours {
+			h.ignore(token)
+			h.ours = true
+			continue
 		}
+		if !v.doubtful {
+			h.answer = bytes.Clone(token)
+			h.full += l.mode.Duration(len(token))
+			h.stray(w.pending)
+			return true
+		}
+		h.ignore(token)
+		h.doubted = append(h.doubted, bytes.Clone(token))
+		if v.until.After(w.latest) {
+			w.latest, w.limit = v.until, w.limit.Add(v.until.Sub(w.latest))
+			w.over = false
+		}
+	}
+	if w.over || w.lulled {
+		h.stray(w.pending)
+		w.pending = nil
+	}
+	return false
+}
+
+// extend waits for the next byte of a frame that has begun.
+func (w *answerWait) extend() {
+	w.until = w.latest
+	if more := w.hearing.came.Add(w.gap); len(w.pending) > 0 && more.After(w.until) {
+		w.until = more
+	}
+	if w.until.After(w.limit) {
+		w.until = w.limit
 	}
 }
 

@@ -44,15 +44,12 @@ func (b *Bus) serve(ctx context.Context, t *task, nested bool) {
 	}
 	// Probes while nobody waits cost nobody anything.
 	probe := b.queue.len() > 1 && b.meters[step.Meter] != nil && b.meters[step.Meter].offline && step.Repeatable && !t.beginsCommand()
-	t.running = true
 	riders := b.queue.riders(t)
 	late := step.Class == protocol.ClassScan
 	if t.trial && time.Now().Before(b.heldUntil(step)) {
 		late, riders = true, nil // a late answer tells that the meter is there, but its value is old
 	}
-	for _, r := range riders {
-		r.task.running = true
-	}
+	setRunning(t, riders, true)
 	b.mu.Unlock()
 
 	c := &conversation{bus: b, step: step, nested: nested, late: late, stranger: t.job.Stranger}
@@ -63,10 +60,7 @@ func (b *Bus) serve(ctx context.Context, t *task, nested bool) {
 	if probe {
 		b.probes.use(time.Now(), c.wire)
 	}
-	t.running = false
-	for _, r := range riders {
-		r.task.running = false
-	}
+	setRunning(t, riders, false)
 	if c.broke && t.trial {
 		// Nobody waits for it. If it stayed in the queue, each that breaks the port would leave
 		// one more there; if it were due at once, nobody else would have a turn.
@@ -75,21 +69,42 @@ func (b *Bus) serve(ctx context.Context, t *task, nested bool) {
 		b.queue.fail(t, protocol.MeterKey{}, c.reply.Err)
 		return
 	}
+	if t.keep(c) {
+		return // it is still first in its lane, and goes again when the port is back
+	}
+	b.queue.rotate(t)
+	b.conclude(t, index, c, riders)
+}
+
+// setRunning marks a task, and the steps that share its exchange, as being on the wire.
+func setRunning(t *task, riders []rider, running bool) {
+	t.running = running
+	for _, r := range riders {
+		r.task.running = running
+	}
+}
+
+// keep adds what earlier conversations of the step have sent and heard, before the port broke, to that
+// of the last, and reports whether it is to be done once more.
+func (t *task) keep(c *conversation) (again bool) {
 	c.reply.Frames = append(t.frames, c.reply.Frames...)
 	if c.broke {
 		t.began = t.began || c.reply.Started
 		t.breaks++
 		t.frames = c.reply.Frames
-		if t.breaks < mostBreaks && (step.Repeatable || !c.reply.Started) {
-			return // it is still first in its lane, and goes again when the port is back
+		if t.breaks < mostBreaks && (c.step.Repeatable || !c.reply.Started) {
+			return true
 		}
 	}
 	c.reply.Started = c.reply.Started || t.began
-	b.queue.rotate(t)
+	return false
+}
 
+// conclude learns from a conversation, and gives its reply to all who wait for it.
+func (b *Bus) conclude(t *task, index int, c *conversation, riders []rider) {
 	c.reply.Unreadable = !c.silent && errors.Is(c.reply.Err, protocol.ErrGarbled) && !c.reply.Result.Address.IsZero()
-	b.learnBlock(step, &c.reply)
-	b.learn(step, &c.reply.Result)
+	b.learnBlock(c.step, &c.reply)
+	b.learn(c.step, &c.reply.Result)
 	b.pace += (c.wire/time.Duration(1+len(riders)) - b.pace) / 8
 	b.queue.answerFrom(t, index, c.reply, c.wire, c.silent)
 	for _, r := range riders {

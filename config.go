@@ -157,7 +157,7 @@ func readConfig(needBroker bool) (config, error) {
 	r.readPasswords(&c)
 	r.readAllow(&c)
 	c.points = r.points(&c)
-	c.http = r.http()
+	c.http = r.listenAddress("HTTP", r.HTTP)
 	r.readConsole(&c)
 	c.site = r.site()
 	c.trace = r.truth("TRACE", r.Trace)
@@ -259,19 +259,19 @@ func (r *configReader) root() string {
 	return r.Topic
 }
 
-// http returns where health and metrics are served; empty: nowhere.
-func (r *configReader) http() string {
-	if r.HTTP == "" {
+// listenAddress returns where health and metrics are served; empty: nowhere.
+func (r *configReader) listenAddress(variable, address string) string {
+	if address == "" {
 		return ""
 	}
-	_, port, err := net.SplitHostPort(r.HTTP)
+	_, port, err := net.SplitHostPort(address)
 	if err == nil {
 		_, err = strconv.ParseUint(port, 10, 16)
 	}
 	if err != nil {
-		r.complain("HTTP", "%q is no address with a port, such as :9645", r.HTTP)
+		r.complain(variable, "%q is no address with a port, such as :9645", address)
 	}
-	return r.HTTP
+	return address
 }
 
 // discovery returns the prefix of Home Assistant's topics; empty: it is told nothing.

@@ -1,15 +1,16 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/url"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -17,6 +18,8 @@ import (
 
 	"dlt645-mqtt/bridge/points"
 	"dlt645-mqtt/protocol"
+	"dlt645-mqtt/protocol/dlt645"
+	"dlt645-mqtt/protocol/dlt698"
 	"dlt645-mqtt/uplink"
 	"dlt645-mqtt/uplink/dialect"
 )
@@ -68,7 +71,7 @@ func uplinkConfig(needBroker bool) (uplink.Config, config, error) {
 	r.checkNames()
 	e := readUplinkEnvironment()
 	c := config{root: "uplink"}
-	u := uplink.Config{Cloud: e.Cloud, HTTP: e.HTTP}
+	u := uplink.Config{Cloud: e.Cloud, HTTP: r.listenAddress("UPLINK_HTTP", e.HTTP)}
 	if needBroker {
 		r.readBroker(&c)
 		if c.embedded != "" {
@@ -80,9 +83,9 @@ func uplinkConfig(needBroker bool) (uplink.Config, config, error) {
 		r.complain("LOG_LEVEL", "%q is none of debug, info, warn, error", r.LogLevel)
 	}
 	c.logFormat = r.oneOf("LOG_FORMAT", r.LogFormat, "text", "json")
-	for root := range strings.SplitSeq(e.Roots, ",") {
-		if root = strings.TrimSpace(root); !isTopic(root) {
-			r.complain("UPLINK_ROOTS", "%q is no topic root", root)
+	for _, root := range uplinkRoots(e) {
+		if root == "" || !isTopic(root) {
+			r.complain("UPLINK_ROOTS", "%q is no topic root: no wildcards, spaces, control characters or empty levels, and no $ in front", root)
 		} else if !slices.Contains(u.Roots, root) {
 			u.Roots = append(u.Roots, root)
 		}
@@ -105,9 +108,7 @@ func uplinkConfig(needBroker bool) (uplink.Config, config, error) {
 	if u.MinInterval, err = time.ParseDuration(e.MinInterval); err != nil || u.MinInterval < 0 || u.MinInterval > 24*time.Hour {
 		r.complain("UPLINK_MIN_INTERVAL", "%q is no duration from 0s to 24h, such as 5m", e.MinInterval)
 	}
-	if u.Backfill = e.Backfill; u.Backfill == "off" {
-		u.Backfill = ""
-	}
+	u.Backfill = r.backfill(e.Backfill)
 	if u.BackfillAfter, err = time.ParseDuration(e.BackfillAfter); err != nil || u.BackfillAfter < time.Second || u.BackfillAfter > 24*time.Hour {
 		r.complain("UPLINK_BACKFILL_AFTER", "%q is no duration from 1s to 24h, such as 5m", e.BackfillAfter)
 	}
@@ -119,6 +120,43 @@ func uplinkConfig(needBroker bool) (uplink.Config, config, error) {
 	}
 	return u, c, errors.Join(r.complaints...)
 }
+
+// uplinkRoots returns the roots of the bridges as they are written, without the blanks around them.
+func uplinkRoots(e uplinkEnvironment) (roots []string) {
+	if e.Roots == "" { // of which is complained already
+		return nil
+	}
+	for root := range strings.SplitSeq(e.Roots, ",") {
+		roots = append(roots, strings.TrimSpace(root))
+	}
+	return roots
+}
+
+// backfill returns the item of history that is read after a gap; empty: none. It must be one that a protocol reads.
+func (r *configReader) backfill(item string) string {
+	if item == "off" || item == "" { // that it is empty is complained of already
+		return ""
+	}
+	var why error
+	for _, p := range []protocol.Protocol{dlt645.New(dlt645.V2007, time.UTC), dlt698.New(time.UTC)} {
+		address, err := p.ParseAddress("000000000001")
+		if err == nil {
+			_, err = p.Plan(protocol.Request{Verb: protocol.VerbRead, Address: address, Items: []string{item}, From: time.Unix(0, 0)}, nothingKnown{})
+		}
+		if err == nil {
+			return item
+		}
+		why = cmp.Or(why, err)
+	}
+	r.complain("UPLINK_BACKFILL", "%q is no item of history: %w", item, why)
+	return item
+}
+
+// nothingKnown is a meter of which nothing was learned.
+type nothingKnown struct{}
+
+func (nothingKnown) Lacks(string) bool     { return false }
+func (nothingKnown) Learned(string) string { return "" }
 
 // readUplinkURL reads where the cloud is.
 func (r *configReader) readUplinkURL(u *uplink.Config, e uplinkEnvironment) {
@@ -132,8 +170,15 @@ func (r *configReader) readUplinkURL(u *uplink.Config, e uplinkEnvironment) {
 		case address.User != nil:
 			r.complain("UPLINK_URL", "has a user name or a password in it: the identity stands in DLT645_UPLINK_PRODUCT, _DEVICE and _SECRET")
 			return
+		case !strings.HasPrefix(address.Scheme, "ws") && address.Path != "" && address.Path != "/" || address.RawQuery != "" || address.Fragment != "":
+			r.complain("UPLINK_URL", "has something behind the host, where nothing belongs")
+			return
 		case address.Port() == "":
 			address.Host += ":" + ports[address.Scheme]
+		}
+		if n, err := strconv.Atoi(address.Port()); err != nil || n < 1 || n > 65535 {
+			r.complain("UPLINK_URL", "%q is no port from 1 to 65535", address.Port())
+			return
 		}
 		u.URL = address
 		u.Options.Insecure = address.Scheme == "mqtt" || address.Scheme == "ws"
@@ -154,23 +199,12 @@ func (r *configReader) readUplinkURL(u *uplink.Config, e uplinkEnvironment) {
 
 // readUplinkFiles reads the devices and the keys.
 func (r *configReader) readUplinkFiles(u *uplink.Config, e uplinkEnvironment) {
-	if e.Devices != "" {
-		data, err := os.ReadFile(e.Devices)
-		if err == nil {
-			u.Options.Devices, err = uplink.ReadDevices(data, u.Roots)
-		}
-		if err != nil {
-			r.complain("UPLINK_DEVICES", "%s: %w", e.Devices, err)
-		}
+	var err error
+	if u.Options.Devices, err = devicesOf(e.Devices, u.Roots); err != nil {
+		r.complain("UPLINK_DEVICES", "%w", err)
 	}
-	if e.Keys != "" {
-		data, err := os.ReadFile(e.Keys)
-		if err == nil {
-			u.Keys, err = uplink.ReadKeys(data)
-		}
-		if err != nil {
-			r.complain("UPLINK_KEYS", "%s: %w", e.Keys, err)
-		}
+	if u.Keys, err = keysOf(e.Keys); err != nil {
+		r.complain("UPLINK_KEYS", "%w", err)
 	}
 	for pair := range strings.SplitSeq(e.Constants, ",") {
 		if pair = strings.TrimSpace(pair); pair == "" {
@@ -183,6 +217,36 @@ func (r *configReader) readUplinkFiles(u *uplink.Config, e uplinkEnvironment) {
 		}
 		u.Options.Constants = append(u.Options.Constants, dialect.Text(name, value))
 	}
+}
+
+// devicesOf reads the file of the devices, if one is named.
+func devicesOf(file string, roots []string) (devices []dialect.Device, err error) {
+	if file == "" {
+		return nil, nil
+	}
+	data, err := os.ReadFile(file)
+	if err == nil {
+		devices, err = uplink.ReadDevices(data, roots)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return devices, nil
+}
+
+// keysOf reads the file of the keys, if one is named.
+func keysOf(file string) (keys uplink.Keys, err error) {
+	if file == "" {
+		return nil, nil
+	}
+	data, err := os.ReadFile(file)
+	if err == nil {
+		keys, err = uplink.ReadKeys(data)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return keys, nil
 }
 
 // runUplink is the way to a cloud, or what prepares one: model, check, sign.
@@ -207,7 +271,7 @@ func runUplink(ctx context.Context, arguments []string, _ io.Reader, out, stderr
 		return statusConfiguration
 	}
 	u.Log = newLog(stderr, c.logFormat, c.logLevel)
-	if err := checkItems(u.Cloud, u.Log); err != nil {
+	if err := checkItems(u); err != nil {
 		complain(stderr, "the configuration cannot be used", err)
 		return statusConfiguration
 	}
@@ -242,28 +306,20 @@ func newUplinkFlags(name, text string, stderr io.Writer) uplinkFlags {
 
 // properties reads the items of the point table as properties of a thing model.
 func (f *uplinkFlags) properties() ([]dialect.Property, config, error) {
-	var keys uplink.Keys
-	var devices []dialect.Device
-	if *f.devices != "" {
-		roots := strings.Split(readUplinkEnvironment().Roots, ",")
-		data, err := os.ReadFile(*f.devices)
-		if err == nil {
-			devices, err = uplink.ReadDevices(data, roots)
-		}
-		if err != nil {
-			return nil, config{}, fmt.Errorf("%s: %w", *f.devices, err)
-		}
+	devices, err := devicesOf(*f.devices, uplinkRoots(readUplinkEnvironment()))
+	if err != nil {
+		return nil, config{}, err
 	}
-	if *f.keys != "" {
-		data, err := os.ReadFile(*f.keys)
-		if err == nil {
-			keys, err = uplink.ReadKeys(data)
-		}
-		if err != nil {
-			return nil, config{}, fmt.Errorf("%s: %w", *f.keys, err)
-		}
+	keys, err := keysOf(*f.keys)
+	if err != nil {
+		return nil, config{}, err
 	}
-	if err := f.nameMeters(devices); err != nil {
+	return pointProperties(*f.cloud, *f.table, devices, keys)
+}
+
+// pointProperties returns the items of a point table as properties of a thing model.
+func pointProperties(cloud, table string, devices []dialect.Device, keys uplink.Keys) ([]dialect.Property, config, error) {
+	if err := nameMeters(table, devices); err != nil {
 		return nil, config{}, err
 	}
 	if os.Getenv("DLT645_BUS_URL") == "" {
@@ -271,19 +327,19 @@ func (f *uplinkFlags) properties() ([]dialect.Property, config, error) {
 			return nil, config{}, err
 		}
 	}
-	if err := os.Setenv("DLT645_POINTS", *f.table); err != nil {
+	if err := os.Setenv("DLT645_POINTS", table); err != nil {
 		return nil, config{}, err
 	}
 	c, err := readConfig(false)
 	if err != nil {
 		return nil, config{}, err
 	}
-	return uplink.Properties(*f.cloud, polled(c), devices, keys), c, nil
+	return uplink.Properties(cloud, polled(c), devices, keys), c, nil
 }
 
 // nameMeters sets DLT645_METERS, unless it is set, to the names in the point table and the devices file, with
 // addresses that nobody asks: a model is about items.
-func (f *uplinkFlags) nameMeters(devices []dialect.Device) error {
+func nameMeters(table string, devices []dialect.Device) error {
 	if os.Getenv("DLT645_METERS") != "" {
 		return nil
 	}
@@ -296,8 +352,8 @@ func (f *uplinkFlags) nameMeters(devices []dialect.Device) error {
 	for _, d := range devices {
 		add(d.Meter)
 	}
-	if *f.table != points.BasicText && *f.table != points.OffText {
-		data, err := os.ReadFile(*f.table)
+	if table != points.BasicText && table != points.OffText {
+		data, err := os.ReadFile(table)
 		if err != nil {
 			return err
 		}
@@ -339,19 +395,17 @@ func polled(c config) (all []uplink.Polled) {
 }
 
 // checkItems says what the cloud would not take of the names in the point table, if DLT645_POINTS names one.
-func checkItems(cloud string, log *slog.Logger) error {
+func checkItems(u uplink.Config) error {
+	table := readEnvironment().Points
 	if os.Getenv(prefix+"_POINTS") == "" {
 		return nil
 	}
-	e := readUplinkEnvironment()
-	table := readEnvironment().Points
-	f := uplinkFlags{cloud: &cloud, table: &table, keys: &e.Keys, devices: &e.Devices}
-	properties, _, err := f.properties()
+	properties, _, err := pointProperties(u.Cloud, table, u.Options.Devices, u.Keys)
 	if err != nil {
-		log.Warn("the point table cannot be read, so that its names are not checked before they come", "err", err)
+		u.Log.Warn("the point table cannot be read, so that its names are not checked before they come", "err", err)
 		return nil
 	}
-	found, err := uplink.Check(cloud, properties, nil)
+	found, err := uplink.Check(u.Cloud, properties, nil)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -376,6 +377,14 @@ func TestUplinkConfiguration(t *testing.T) {
 		{"wrong", map[string]string{
 			"DLT645_UPLINK_CLOUD": "azure", "DLT645_UPLINK_URL": "http://x", "DLT645_UPLINK_COMMANDS": "write", "DLT645_UPLINK_MIN_INTERVAL": "soon", "DLT645_UPLINK_DEVICES": devices,
 		}, []string{`"azure" is no cloud`, "mqtts://host:8883", `"write" is none of read, relay, config`, `"soon" is no duration`, "line 3: the meter main of dlt645 stands there twice", "give a device to all of them"}},
+		{"impossible", map[string]string{
+			"DLT645_UPLINK_CLOUD": "json", "DLT645_UPLINK_DEVICE": "site7", "DLT645_UPLINK_URL": "wss://x:99999", "DLT645_UPLINK_ROOTS": "north,,south",
+			"DLT645_UPLINK_HTTP": "9646", "DLT645_UPLINK_BACKFILL": "voltage_a", "DLT645_UPLINK_BACKFILL_AFTER": "0s", "DLT645_UPLINK_UNDATED": "yes", "DLT645_UPLINK_CONSTANTS": "sn",
+		}, []string{
+			`DLT645_UPLINK_URL: "99999" is no port`, `DLT645_UPLINK_ROOTS: "" is no topic root`, `DLT645_UPLINK_HTTP: "9646" is no address with a port`, `DLT645_UPLINK_BACKFILL: "voltage_a" is no item of history`,
+			`DLT645_UPLINK_BACKFILL_AFTER: "0s" is no duration`, `DLT645_UPLINK_UNDATED: "yes" is none of refuse, accept`, `DLT645_UPLINK_CONSTANTS: "sn" is not name=value`,
+		}},
+		{"a token behind the address", map[string]string{"DLT645_UPLINK_CLOUD": "json", "DLT645_UPLINK_URL": "wss://x/mqtt?token=abc"}, []string{"DLT645_UPLINK_URL: has something behind the host"}},
 		{"misspelt", map[string]string{"DLT645_UPLINK_CLOD": "json"}, []string{"DLT645_UPLINK_CLOD: no such variable; did you mean DLT645_UPLINK_CLOUD?"}},
 	} {
 		setAll(t, row.variables)
@@ -388,6 +397,41 @@ func TestUplinkConfiguration(t *testing.T) {
 				t.Errorf("%s: no %q in\n%s", row.name, want, stderr)
 			}
 		}
+		if strings.Contains(stderr, "abc") {
+			t.Errorf("%s: what may be a secret is shown:\n%s", row.name, stderr)
+		}
+	}
+}
+
+// TestUplinkTakesItsHistory takes each item of history that a bridge reads.
+func TestUplinkTakesItsHistory(t *testing.T) {
+	for _, item := range []string{"off", "load_record_4", "load_record", "daily_freeze_forward_active_energy", "daily_freeze", "05060101"} {
+		r := configReader{}
+		if r.backfill(item); len(r.complaints) > 0 {
+			t.Errorf("%s: %v", item, r.complaints)
+		}
+	}
+}
+
+// TestUplinkChecksNamesBehindABlank has names checked at the start also of a meter whose root stands behind a comma and
+// a blank, where the devices file names it.
+func TestUplinkChecksNamesBehindABlank(t *testing.T) {
+	directory := t.TempDir()
+	devices, table := filepath.Join(directory, "devices.csv"), filepath.Join(directory, "points.csv")
+	writeFile(t, devices, "root,meter,prefix\nsouth,main,a_prefix_that_is_very_long_indeed_\n")
+	writeFile(t, table, "meter,item\nmain,voltage_a\n")
+	setAll(t, map[string]string{
+		"DLT645_MQTT_URL": "mqtt://127.0.0.1:1", "DLT645_UPLINK_CLOUD": "tencent", "DLT645_UPLINK_PRODUCT": "p", "DLT645_UPLINK_DEVICE": "d", "DLT645_UPLINK_SECRET": "AAAA",
+		"DLT645_UPLINK_ROOTS": "north, south", "DLT645_UPLINK_DEVICES": devices, "DLT645_POINTS": table,
+	})
+	defer keepVariables(t)()
+	u, _, err := uplinkConfig(true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.Log = slog.New(slog.DiscardHandler)
+	if err := checkItems(u); err == nil || !strings.Contains(err.Error(), "a_prefix_that_is_very_long_indeed_voltage_a has 43 characters") {
+		t.Error(err)
 	}
 }
 

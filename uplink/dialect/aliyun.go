@@ -3,6 +3,7 @@ package dialect
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"hash"
 	"strconv"
 	"strings"
@@ -27,11 +28,15 @@ func newAliyun(o Options) (Dialect, error) {
 	if o.Prefix == "" {
 		o.Prefix = "/sys"
 	}
+	var prefixErr error
+	if o.Prefix = strings.TrimRight(o.Prefix, "/"); strings.ContainsAny(o.Prefix, "+#") {
+		prefixErr = fmt.Errorf("DLT645_UPLINK_TOPIC_PREFIX: %q has a wildcard, to which nothing can be published", o.Prefix)
+	}
 	if o.SignMethod == "" {
 		o.SignMethod = "hmacsha256"
 	}
-	h, err := hashOf(o.SignMethod)
-	return &aliyun{o, h}, errors.Join(err, requireDevices(o.Devices, true, true))
+	h, err := hashOf(o.SignMethod, signMethods)
+	return &aliyun{o, h}, errors.Join(err, prefixErr, requireDevices(o.Devices, true, true))
 }
 
 func (d *aliyun) Name() string { return "aliyun" }

@@ -22,11 +22,14 @@ package dialect
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // A Device is a meter as the cloud knows it. Where a report has no Device it is about the
@@ -244,7 +247,29 @@ func New(name string, options Options) (Dialect, error) {
 	if maker == nil {
 		return nil, fmt.Errorf("%q is no cloud; there are %s", name, strings.Join(Names(), ", "))
 	}
-	return maker(options)
+	d, err := maker(options)
+	if err == nil && name != "thingsboard" { // whose topics have no names in them
+		err = options.topicNames(name == "json")
+	}
+	return d, err
+}
+
+// topicNames returns an error if a name cannot stand in a topic: a cloud ends the connection of who publishes to a
+// wildcard. With a slash a name is two levels, which only a tree of the user's own has.
+func (o *Options) topicNames(slashes bool) error {
+	var complaints []error
+	check := func(where, name string) {
+		if strings.ContainsAny(name, "+#") || !slashes && strings.Contains(name, "/") || strings.ContainsFunc(name, unicode.IsControl) || !utf8.ValidString(name) {
+			complaints = append(complaints, fmt.Errorf("%s: %q cannot stand in a topic: it has a wildcard, a slash or a control character", where, name))
+		}
+	}
+	check(wordProduct, o.Product)
+	check(wordDevice, o.Device)
+	for _, d := range o.Devices {
+		check("the devices file", d.Product)
+		check("the devices file", d.Name)
+	}
+	return errors.Join(complaints...)
 }
 
 // require returns an error that names what is missing of the identity.
@@ -270,8 +295,15 @@ const (
 
 // requireDevices checks that each sub-device has what the cloud must know of it.
 func requireDevices(devices []Device, product, secret bool) error {
+	names := map[[2]string]bool{}
 	for _, d := range devices {
+		name := [2]string{d.Name, d.Product}
+		if !product { // the cloud does not hear of it
+			name[1] = ""
+		}
 		switch {
+		case names[name]:
+			return fmt.Errorf("the devices file names the device %s twice", d.Name)
 		case d.Name == "":
 			return fmt.Errorf("the devices file names no device for meter %s", d.Meter)
 		case product && d.Product == "":
@@ -279,6 +311,7 @@ func requireDevices(devices []Device, product, secret bool) error {
 		case secret && d.Secret == "":
 			return fmt.Errorf("the devices file names no secret for device %s", d.Name)
 		}
+		names[name] = true
 	}
 	return nil
 }
@@ -288,7 +321,7 @@ func Text(name, value string) Member { return Member{name, payload(value)} }
 
 // rules are what clouds take as keys.
 var rules = map[string]Rule{
-	"json": {}, "thingsboard": {}, "jetlinks": {64, true}, "aliyun": {50, true}, "huawei": {64, true}, "tencent": {32, true}, "onenet": {50, true},
+	"json": {}, "thingsboard": {}, "jetlinks": plainRule(64), "aliyun": plainRule(50), "huawei": plainRule(64), "tencent": plainRule(32), "onenet": plainRule(50),
 }
 
 // RuleOf returns what a cloud takes as keys.

@@ -2,6 +2,7 @@ package dialect
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -9,7 +10,12 @@ import (
 type Rule struct {
 	Longest int  // characters; 0: any
 	Plain   bool // letters, digits and _ only
+
+	Reserved []string // what stands in each message beside the keys
 }
+
+// plainRule is that of a cloud whose keys are letters, digits and _.
+func plainRule(longest int) Rule { return Rule{Longest: longest, Plain: true} }
 
 // Key returns the key that an item has if the user gives it none: its name, with _ for the
 // point of a flag.
@@ -19,6 +25,9 @@ func Key(item string) string { return strings.ReplaceAll(item, ".", "_") }
 func (r Rule) Check(key string) error {
 	if key == "" {
 		return fmt.Errorf("a key must not be empty")
+	}
+	if slices.Contains(r.Reserved, key) {
+		return fmt.Errorf("the key %s stands in each message already", key)
 	}
 	if r.Longest > 0 && len(key) > r.Longest {
 		return fmt.Errorf("the key %s has %d characters; the cloud takes %d", key, len(key), r.Longest)

@@ -3,6 +3,7 @@ package dialect
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -14,7 +15,16 @@ import (
 //	up/{device}/event  {"time":…,"event_type":"limit_passed",…}       an event
 //	up/{device}/call   {"id":"7","method":"relay","action":"trip","expires":…}
 //	up/{device}/reply  {"id":"7","ok":true,"result":"verified","relay":"open"}
-type plain struct{ Options }
+type plain struct {
+	Options
+	always []string // the members that each message has
+}
+
+// The names of members that messages have beside the values.
+const (
+	timeMember  = "time"
+	eventMember = "event_type"
+)
 
 func newJSON(o Options) (Dialect, error) {
 	if err := require("json", wordDevice, o.Device); err != nil {
@@ -25,16 +35,16 @@ func newJSON(o Options) (Dialect, error) {
 	}
 	switch {
 	case strings.ContainsAny(o.Topic, "+#\x00"):
-		return nil, fmt.Errorf("the topic %q has a wildcard, to which nothing can be published", o.Topic)
+		return nil, fmt.Errorf("DLT645_UPLINK_TOPIC: %q has a wildcard, to which nothing can be published", o.Topic)
 	case !o.Flat() && !strings.Contains(o.Topic, "{device}"):
-		return nil, fmt.Errorf("the topic %q has no {device}, so that the meters of the devices file could not be told apart", o.Topic)
+		return nil, fmt.Errorf("DLT645_UPLINK_TOPIC: %q has no {device}, so that the meters of the devices file could not be told apart", o.Topic)
 	}
 	switch o.TimeForm {
 	case "":
 		o.TimeForm = "ms"
 	case "ms", "s", "text", "none":
 	default:
-		return nil, fmt.Errorf("%q is no form of time; take ms, s, text or none", o.TimeForm)
+		return nil, fmt.Errorf("DLT645_UPLINK_TIME: %q is no form of time; take ms, s, text or none", o.TimeForm)
 	}
 	if err := requireDevices(o.Devices, false, false); err != nil {
 		return nil, err
@@ -42,13 +52,23 @@ func newJSON(o Options) (Dialect, error) {
 	if o.State == "" {
 		o.State = StateItem(true) // in both modes: it is what DTUs say
 	}
-	return &plain{o}, nil
+	d := &plain{Options: o}
+	if o.TimeForm != "none" {
+		d.always = []string{timeMember}
+	}
+	for _, constant := range o.Constants {
+		if constant.Name == eventMember || !o.Flat() && constant.Name == o.State || slices.Contains(d.always, constant.Name) {
+			return nil, fmt.Errorf("DLT645_UPLINK_CONSTANTS: %s would stand twice in a message", constant.Name)
+		}
+		d.always = append(d.always, constant.Name)
+	}
+	return d, nil
 }
 
 func (d *plain) Name() string { return "json" }
 
 func (d *plain) Traits() Traits {
-	return Traits{Meters: 1, Bytes: 64 << 10, PerSecond: 500, Patience: 15 * time.Second}
+	return Traits{Meters: 1, Bytes: 64 << 10, PerSecond: 500, Patience: 15 * time.Second, Identifier: Rule{Reserved: d.always}}
 }
 
 func (d *plain) Login(time.Time) Login {
@@ -87,11 +107,11 @@ func (d *plain) Subscriptions() []string {
 func (d *plain) stamp(t time.Time) (o object) {
 	switch d.TimeForm {
 	case "ms":
-		o = o.set("time", t.UnixMilli())
+		o = o.set(timeMember, t.UnixMilli())
 	case "s":
-		o = o.set("time", t.Unix())
+		o = o.set(timeMember, t.Unix())
 	case "text":
-		o = o.set("time", t.Format("2006-01-02T15:04:05.000Z07:00"))
+		o = o.set(timeMember, t.Format("2006-01-02T15:04:05.000Z07:00"))
 	}
 	return append(o, d.Constants...)
 }
@@ -137,7 +157,7 @@ func (d *plain) Report(readings []Reading, _ bool, _ IDs) (posts []Post) {
 }
 
 func (d *plain) Event(n Notice, _ IDs) []Post {
-	o := d.stamp(n.Time).set("event_type", n.Type)
+	o := d.stamp(n.Time).set(eventMember, n.Type)
 	return []Post{{Topic: d.topic(n.Device, "/event"), Payload: payload(append(o, n.Members...)), QoS: 1}}
 }
 

@@ -26,7 +26,7 @@ func newOneNET(o Options) (Dialect, error) {
 	if o.SignMethod == "" {
 		o.SignMethod = "sha256"
 	}
-	_, err := hashOf(o.SignMethod)
+	_, err := hashOf(o.SignMethod, oneMethods)
 	key, keyErr := base64.StdEncoding.DecodeString(o.Secret)
 	if keyErr != nil {
 		keyErr = fmt.Errorf("the device's key must be Base64, as the console shows it: %w", keyErr)

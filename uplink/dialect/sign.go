@@ -17,12 +17,19 @@ var hashes = map[string]func() hash.Hash{
 	"hmacmd5": md5.New, "hmacsha1": sha1.New, "hmacsha256": sha256.New, "md5": md5.New, "sha1": sha1.New, "sha256": sha256.New,
 }
 
-// hashOf returns the hash of a signature method.
-func hashOf(method string) (func() hash.Hash, error) {
-	if h := hashes[method]; h != nil {
-		return h, nil
+// signMethods are the words that Alibaba and Tencent have, oneMethods those of OneNET. A cloud refuses those of
+// another, since they stand in what it signs itself.
+var (
+	signMethods = []string{"hmacsha256", "hmacsha1", "hmacmd5"}
+	oneMethods  = []string{"sha256", "sha1", "md5"}
+)
+
+// hashOf returns the hash of a signature method that is one of the words of a cloud.
+func hashOf(method string, words []string) (func() hash.Hash, error) {
+	if slices.Contains(words, method) {
+		return hashes[method], nil
 	}
-	return nil, fmt.Errorf("%q is no signature method; take hmacsha256, hmacsha1 or hmacmd5", method)
+	return nil, fmt.Errorf("DLT645_UPLINK_SIGN_METHOD: %q is no signature method of this cloud; it has %s", method, strings.Join(words, ", "))
 }
 
 // hmacOf returns the HMAC of a text.

@@ -117,3 +117,67 @@ func TestThingsBoardHasAClientID(t *testing.T) {
 		}
 	}
 }
+
+// TestOptionsThatCannotBe looks for a sentence that names what is wrong, where a cloud would refuse each login, or end
+// the connection at each message.
+func TestOptionsThatCannotBe(t *testing.T) {
+	with := func(cloud string, change func(*Options)) Options {
+		o := identities[cloud]
+		change(&o)
+		return o
+	}
+	two := []Device{{Meter: "main", Product: "p", Name: "d1"}, {Meter: "shop", Product: "q", Name: "d1"}}
+	for _, row := range []struct {
+		name, cloud string
+		options     Options
+		want        string
+	}{
+		{"OneNET's word", "aliyun", with("aliyun", func(o *Options) { o.SignMethod = "sha256" }), "DLT645_UPLINK_SIGN_METHOD"},
+		{"OneNET's word", "tencent", with("tencent", func(o *Options) { o.SignMethod = "sha1" }), "DLT645_UPLINK_SIGN_METHOD"},
+		{"Alibaba's word", "onenet", with("onenet", func(o *Options) { o.SignMethod = "hmacsha256" }), "it has sha256, sha1, md5"},
+		{"prefix", "aliyun", with("aliyun", func(o *Options) { o.Prefix = "/a/+" }), "DLT645_UPLINK_TOPIC_PREFIX"},
+		{"form of time", "json", with("json", func(o *Options) { o.TimeForm = "iso" }), "DLT645_UPLINK_TIME"},
+		{"topic", "json", with("json", func(o *Options) { o.Topic = "up/#" }), "DLT645_UPLINK_TOPIC"},
+		{"time twice", "json", with("json", func(o *Options) { o.Constants = []Member{Text("time", "now")} }), "DLT645_UPLINK_CONSTANTS: time would stand twice"},
+		{"a constant twice", "json", with("json", func(o *Options) { o.Constants = []Member{Text("sn", "1"), Text("sn", "2")} }), "sn would stand twice"},
+		{"an event's member", "json", with("json", func(o *Options) { o.Constants = []Member{Text("event_type", "1")} }), "event_type would stand twice"},
+		{"the state", "json", with("json", func(o *Options) { o.Devices, o.Constants = two[:1], []Member{Text("dev_state", "1")} }), "dev_state would stand twice"},
+		{"gateway", "json", with("json", func(o *Options) { o.Device = "site+7" }), "DLT645_UPLINK_DEVICE"},
+		{"gateway", "aliyun", with("aliyun", func(o *Options) { o.Device = "site/7" }), "DLT645_UPLINK_DEVICE"},
+		{"product", "onenet", with("onenet", func(o *Options) { o.Product = "#" }), "DLT645_UPLINK_PRODUCT"},
+		{"device", "jetlinks", with("jetlinks", func(o *Options) { o.Devices = []Device{{Meter: "main", Name: "a\nb"}} }), "the devices file"},
+		{"one device for two meters", "json", with("json", func(o *Options) { o.Devices = two }), "names the device d1 twice"},
+		{"one device for two meters", "thingsboard", with("thingsboard", func(o *Options) { o.Devices = two }), "names the device d1 twice"},
+	} {
+		if _, err := New(row.cloud, row.options); err == nil || !strings.Contains(err.Error(), row.want) {
+			t.Errorf("%s, %s: %v, want %s", row.cloud, row.name, err, row.want)
+		}
+	}
+	for cloud, o := range map[string]Options{
+		"json": with("json", func(o *Options) {
+			o.Device, o.TimeForm, o.Constants = "plant/7", "none", []Member{Text("time", "none")}
+		}),
+		"aliyun":      with("aliyun", func(o *Options) { o.Prefix = "/iot/" }),
+		"tencent":     with("tencent", func(o *Options) { o.Devices = two }),
+		"thingsboard": with("thingsboard", func(o *Options) { o.Devices = []Device{{Meter: "main", Name: "Meter #1"}} }),
+	} {
+		if _, err := New(cloud, o); err != nil {
+			t.Errorf("%s: %v", cloud, err)
+		}
+	}
+}
+
+// TestKeysBesideConstants keeps a value from standing under the name of another member.
+func TestKeysBesideConstants(t *testing.T) {
+	o := identities["json"]
+	o.Constants = []Member{Text("sn", "1")}
+	d, err := New("json", o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, fits := range map[string]bool{"time": false, "sn": false, "event_type": true, "ua": true} {
+		if err := d.Traits().Identifier.Check(key); (err == nil) != fits {
+			t.Errorf("%s: %v", key, err)
+		}
+	}
+}

@@ -29,7 +29,7 @@ func newTencent(o Options) (Dialect, error) {
 	if o.SignMethod == "" {
 		o.SignMethod = "hmacsha256"
 	}
-	h, err := hashOf(o.SignMethod)
+	h, err := hashOf(o.SignMethod, signMethods)
 	key, keyErr := base64.StdEncoding.DecodeString(o.Secret)
 	if keyErr != nil {
 		keyErr = fmt.Errorf("the device's secret must be Base64, as the console shows it: %w", keyErr)

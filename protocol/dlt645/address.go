@@ -33,6 +33,9 @@ var (
 func ParseAddress(text string, v Version) (Address, error) {
 	digits := strings.TrimLeft(text, "Aa")
 	pairs := len(text) - len(digits)
+	if pairs == 1 { // it is the first digit of one that has letters
+		digits, pairs = text, 0
+	}
 	switch {
 	case text == "":
 		return Address{}, fmt.Errorf("the address is empty: write 1 to 12 digits")
@@ -55,7 +58,7 @@ func ParseAddress(text string, v Version) (Address, error) {
 		return Address{}, fmt.Errorf("address %q has %d characters: with AA in it all 12 must be written", text, len(text))
 	case pairs%2 != 0:
 		return Address{}, fmt.Errorf("address %q begins with %d A: each byte is two digits or AA", text, pairs)
-	case letters && len(text) < 12 && strings.ContainsAny(digits, "Aa"):
+	case letters && len(text) < 12 && strings.ContainsAny(digits[1:], "Aa"):
 		return Address{}, fmt.Errorf("address %q has an A below digits: pairs of A stand on the left only", text)
 	case letters && len(text) < 12:
 		return Address{}, fmt.Errorf("address %q has letters: an address is of digits, and the few that have letters are written in full, all 12 characters", text)

@@ -6,6 +6,7 @@ import (
 
 	"dlt645-mqtt/bridge/bus"
 	"dlt645-mqtt/bridge/limit"
+	"dlt645-mqtt/bridge/meters"
 	"dlt645-mqtt/protocol"
 )
 
@@ -96,67 +97,39 @@ func (b *Bridge) finishRead(r *request, points bool, c account) {
 			r.meter = r.known.Name
 		}
 	}
-	a := b.newReply(r)
+	a := readReply{reply: b.newReply(r), points: points}
 	a.Bus = &c.effort
-	var newest time.Time
 	started := false
-	var lacking protocol.Object // points that the meter does not have, which nobody has asked for by name
-	fail := func(item string, err error) {
-		if p := problemOf(err); points && errors.Is(err, protocol.ErrNoSuchData) {
-			lacking.Set(item, p)
-		} else {
-			a.Errors.Set(item, p)
-		}
-	}
 	for i := range c.outcomes {
 		o := &c.outcomes[i]
 		started = started || o.Started || o.Cached
 		if r.trace {
 			a.Frames = append(a.Frames, b.tracedFrames(r.protocol, o.Frames)...)
 		}
-		if o.Err != nil {
-			for _, item := range o.Items {
-				fail(item, o.Err)
-			}
-			continue
-		}
-		if o.Time.After(newest) {
-			newest = o.Time
-		}
-		for _, item := range o.Items { // what a block did not bring may have been read singly
-			a.Errors.Remove(item)
-			lacking.Remove(item)
-		}
-		for _, value := range o.Values(o.Result) {
-			a.Values.Set(value.Name, value.Data)
-			if value.Unit != "" {
-				a.Units.Set(value.Name, value.Unit)
-			}
-		}
+		a.add(o)
+	}
+	if !a.newest.IsZero() {
+		a.Time = b.stamp(a.newest)
 	}
 	for i := range c.outcomes {
-		if o := &c.outcomes[i]; o.Cached && o.Time.Before(newest) {
+		if o := &c.outcomes[i]; o.Cached && o.Time.Before(a.newest) {
 			for _, value := range o.Values(o.Result) {
 				a.Times.Set(value.Name, b.stamp(o.Time))
 			}
 		}
-	}
-	if !newest.IsZero() {
-		a.Time = b.stamp(newest)
 	}
 	if !r.from.IsZero() {
 		a.storedSamples = b.historyOf(c.history, &a.Units)
 	}
 	for _, e := range c.errors {
 		if e.Err == nil {
-			a.Errors.Remove(e.Item)
-			lacking.Remove(e.Item)
+			a.forgive(e.Item)
 			continue
 		}
-		fail(e.Item, e.Err)
+		a.fail(e.Item, e.Err)
 	}
 	if len(a.Values) == 0 {
-		for _, m := range lacking {
+		for _, m := range a.lacking {
 			a.Errors.Set(m.Name, m.Value)
 		}
 	}
@@ -168,5 +141,50 @@ func (b *Bridge) finishRead(r *request, points bool, c account) {
 		a.Error = a.Errors[0].Value.(*problem)
 		b.limited.Warn(string(a.Error.Code), "read failed", "topic", limit.Cut(r.topic, mostQuoted), "code", a.Error.Code, "message", a.Error.Message)
 	}
-	b.send(r, a)
+	b.send(r, a.reply)
+}
+
+// A readReply is a reply to a read while it is put together.
+type readReply struct {
+	*reply
+	points  bool            // nobody has named the items: they are the points of the meter
+	lacking protocol.Object // points that the meter does not have
+	newest  time.Time       // when the latest of the values was read
+}
+
+// fail notes that an item has no value.
+func (a *readReply) fail(item string, err error) {
+	if p := problemOf(err); a.points && errors.Is(err, protocol.ErrNoSuchData) {
+		a.lacking.Set(item, p)
+	} else {
+		a.Errors.Set(item, p)
+	}
+}
+
+// forgive takes back that an item has no value: what a block did not bring may have been read singly.
+func (a *readReply) forgive(item string) {
+	a.Errors.Remove(item)
+	a.lacking.Remove(item)
+}
+
+// add takes the values of a step into the reply, or why there are none.
+func (a *readReply) add(o *meters.Outcome) {
+	if o.Err != nil {
+		for _, item := range o.Items {
+			a.fail(item, o.Err)
+		}
+		return
+	}
+	if o.Time.After(a.newest) {
+		a.newest = o.Time
+	}
+	for _, item := range o.Items {
+		a.forgive(item)
+	}
+	for _, value := range o.Values(o.Result) {
+		a.Values.Set(value.Name, value.Data)
+		if value.Unit != "" {
+			a.Units.Set(value.Name, value.Unit)
+		}
+	}
 }

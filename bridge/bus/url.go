@@ -72,49 +72,7 @@ func ParseURL(text string, extra map[string]OpenFunc) (Config, error) {
 
 	config := Config{URL: withoutSecrets(u, p.values), Settings: Settings{FixedWakeUps: p.values.Has("fe")}.defaults()}
 	p.settings(&config.Settings)
-	switch u.Scheme {
-	case "serial":
-		p.duration("latency", &config.Latency, 0, 0, longestLatency)
-		config.Open, config.Tunable, config.Modes = p.serial(u, config.Settings), true, true
-	case "tcp":
-		config.Packed = true
-		p.duration("latency", &config.Latency, 200*time.Millisecond, 0, longestLatency)
-		p.server(u)
-		config.Open = openTCP(u.Host)
-	case "udp":
-		config.Packed = true
-		p.duration("latency", &config.Latency, 200*time.Millisecond, 0, longestLatency)
-		p.server(u)
-		config.Open = openUDP(u.Host)
-	case "rfc2217":
-		config.Packed, config.Tunable, config.Modes = true, true, true
-		p.duration("latency", &config.Latency, 200*time.Millisecond, 0, longestLatency)
-		p.server(u)
-		config.Open = openRFC2217(u.Host, config.Settings)
-	case "listen":
-		config.Packed = true
-		p.duration("latency", &config.Latency, 2*time.Second, 0, longestLatency)
-		l := p.listen(u)
-		config.Open, config.Strangers = l.open, l.turnedAway
-	case "mqtt":
-		config.Packed = true
-		p.duration("latency", &config.Latency, 2*time.Second, 0, longestLatency)
-		config.Topics = p.topics(u, config.Settings)
-		config.Open = config.Topics.open
-	default:
-		open := extra[u.Scheme]
-		if open == nil {
-			p.complain("the bus URL has the scheme %q; there are serial, tcp, udp, rfc2217, listen, mqtt%s: write it as in serial:///dev/ttyUSB0 or tcp://192.168.1.10:4001", u.Scheme, others(extra))
-			break
-		}
-		p.duration("latency", &config.Latency, 0, 0, longestLatency)
-		config.Open, err = open(&config.Settings, p.values)
-		config.Modes = true
-		if err != nil {
-			p.complaints = append(p.complaints, err)
-		}
-		p.values = nil // all its own
-	}
+	p.opener(u, &config, extra)
 	for name := range p.values {
 		p.complain("the bus URL has a parameter %q, which %s does not know; see the list of DLT645_BUS_URL", name, u.Scheme)
 	}
@@ -123,6 +81,65 @@ func ParseURL(text string, extra map[string]OpenFunc) (Config, error) {
 		return Config{}, errors.Join(p.complaints...)
 	}
 	return config, nil
+}
+
+// opener reads what is special to the port of a scheme, of those here and those in extra.
+func (p *parameters) opener(u *url.URL, config *Config, extra map[string]OpenFunc) {
+	switch u.Scheme {
+	case "serial":
+		p.latency(config, 0)
+		config.Open, config.Tunable, config.Modes = p.serial(u, config.Settings), true, true
+	case "tcp":
+		p.network(config, overNetwork)
+		p.server(u)
+		config.Open = openTCP(u.Host)
+	case "udp":
+		p.network(config, overNetwork)
+		p.server(u)
+		config.Open = openUDP(u.Host)
+	case "rfc2217":
+		p.network(config, overNetwork)
+		p.server(u)
+		config.Open, config.Tunable, config.Modes = openRFC2217(u.Host, config.Settings), true, true
+	case "listen":
+		p.network(config, overMobile)
+		l := p.listen(u)
+		config.Open, config.Strangers = l.open, l.turnedAway
+	case "mqtt":
+		p.network(config, overMobile)
+		config.Topics = p.topics(u, config.Settings)
+		config.Open = config.Topics.open
+	default:
+		open := extra[u.Scheme]
+		if open == nil {
+			p.complain("the bus URL has the scheme %q; there are serial, tcp, udp, rfc2217, listen, mqtt%s: write it as in serial:///dev/ttyUSB0 or tcp://192.168.1.10:4001", u.Scheme, others(extra))
+			return
+		}
+		p.latency(config, 0)
+		var err error
+		if config.Open, err = open(&config.Settings, p.values); err != nil {
+			p.complaints = append(p.complaints, err)
+		}
+		config.Modes = true
+		p.values = nil // all its own
+	}
+}
+
+// What the way to the line adds to the wait for an answer unless the URL says otherwise: over a network of cables,
+// and over a mobile one.
+const (
+	overNetwork = 200 * time.Millisecond
+	overMobile  = 2 * time.Second
+)
+
+// network reads what is common to ports that are reached over a network, where bytes come in packets.
+func (p *parameters) network(config *Config, latency time.Duration) {
+	config.Packed = true
+	p.latency(config, latency)
+}
+
+func (p *parameters) latency(config *Config, usual time.Duration) {
+	p.duration("latency", &config.Latency, usual, 0, longestLatency)
 }
 
 // others lists further schemes.

@@ -250,6 +250,13 @@ func (s *suggester) positional(command string, before []string, given map[string
 		s.add("model", "print the thing model of a point table")
 		s.add("check", "say what the cloud would refuse")
 		s.add("sign", "show what the gateway logs in with")
+	case command == "fleet" && first:
+		s.add("list", "list the bridges at a broker")
+		s.add("ask", "read the same items of all bridges")
+		s.add("push", "give all bridges a point table")
+	case command == "fleet" && before[0] == "ask" && len(before) > 1: // the meter is one of theirs
+		c, _ := readConfig(false)
+		s.items(c.protocol)
 	case command == "read" && first:
 		c, _ := readConfig(false)
 		for _, m := range c.meters {

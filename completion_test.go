@@ -37,6 +37,10 @@ func TestSuggestions(t *testing.T) {
 		"uplink model -cloud thing":     {"thingsboard"},
 		"uplink sign -cloud ali":        {"aliyun"},
 		"uplink sign -sh":               {"-show"},
+		"fleet ":                        {"list", "ask", "push"},
+		"fleet -json as":                {"ask"},
+		"fleet push ":                   nil, // files
+		"fleet ask main frequ":          {"frequency"},
 		"completion ":                   {"bash", "fish", "zsh"},
 		"simulate -fau":                 {"-fault"},
 	} {

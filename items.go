@@ -22,6 +22,9 @@ import (
 // have in its place, such as the register.
 type itemRow = dlt645.Row
 
+// originOwn is where the rows of a table of one's own are from.
+const originOwn = "own"
+
 // A dictionaryOf is the dictionary of a protocol.
 type dictionaryOf struct {
 	name   string
@@ -59,13 +62,16 @@ func (d *dictionaryOf) find(words ...string) []itemRow {
 		if !found {
 			continue
 		}
-		for i := range rows {
-			if rows[i].DI == family {
-				row.Fields = rows[i].Fields
-				rows = append([]itemRow{row}, slices.Delete(rows, i, i+1)...)
-				break
-			}
+		i := slices.IndexFunc(rows, func(other itemRow) bool { return other.DI == family && other.Origin != originOwn })
+		if i < 0 {
+			continue
 		}
+		if row.Origin == originOwn { // in place of the member, and found already
+			rows = slices.Delete(rows, i, i+1)
+			continue
+		}
+		row.Fields = rows[i].Fields
+		rows = slices.Insert(slices.Delete(rows, i, i+1), 0, row)
 	}
 	return rows
 }
@@ -76,7 +82,9 @@ func (d *dictionaryOf) also(rows []itemRow, words []string, which int, names []s
 		changed := slices.Clone(words)
 		changed[which] = name
 		for _, row := range d.search(changed...) {
-			if !slices.ContainsFunc(rows, func(other itemRow) bool { return other.Name == row.Name && other.DI == row.DI }) {
+			if !slices.ContainsFunc(rows, func(other itemRow) bool {
+				return other.Name == row.Name && other.DI == row.DI && other.Origin == row.Origin
+			}) {
 				rows = append(rows, row)
 			}
 		}
@@ -290,16 +298,51 @@ func dictionaryNamed(name string) (dictionaryOf, error) {
 			return mapOf(m), nil
 		}
 	}
-	own := r.ownRows(name)
 	for _, d := range dictionaries() {
 		if d.name == name {
-			return dictionaryOf{name, func(words ...string) []itemRow {
-				return append(slices.DeleteFunc(slices.Clone(own), func(row itemRow) bool { return !hasWords(row, words) }), d.search(words...)...)
-			}, d.member}, nil
+			return d.with(r.ownRows(name)), nil
 		}
 		names = append(names, d.name)
 	}
 	return dictionaryOf{}, fmt.Errorf("there is no dictionary for %q, only for %s", name, strings.Join(names, ", "))
+}
+
+// with returns the dictionary with the items of a user's own, of which those for every meter take the place of
+// what the dictionary has of that name or identifier.
+func (d dictionaryOf) with(own []itemRow, forAll []bool) dictionaryOf {
+	if len(own) == 0 {
+		return d
+	}
+	extended := dictionaryOf{name: d.name}
+	extended.search = func(words ...string) (rows []itemRow) {
+		for _, row := range own {
+			if hasWords(row, words) {
+				rows = append(rows, row)
+			}
+		}
+		for _, row := range d.search(words...) {
+			replaced := false
+			for i := range own {
+				replaced = replaced || forAll[i] && (own[i].DI == row.DI || row.Ranges == "" && own[i].Name == row.Name)
+			}
+			if !replaced {
+				rows = append(rows, row)
+			}
+		}
+		return rows
+	}
+	if d.member != nil {
+		extended.member = func(word string) (itemRow, string, bool) {
+			row, family, found := d.member(word)
+			for i := range own {
+				if found && forAll[i] && (own[i].DI == row.DI || own[i].Name == row.Name) {
+					return own[i], family, true
+				}
+			}
+			return row, family, found
+		}
+	}
+	return extended
 }
 
 // hasWords reports whether all words occur in a row.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -213,12 +214,12 @@ func (row *ownRow) read(cells map[string]string, before []*ownRow, c *config) fu
 		default:
 			bad("access", "%q is none of R, W and RW", cells["access"])
 		}
-		if item.English == "" {
-			item.English = strings.ReplaceAll(item.Name, "_", " ")
+		var replaced protocol.ItemDescription // what has the same name
+		if catalogue, ok := spoken.(protocol.Catalogue); ok {
+			replaced, _ = catalogue.Describe(item.Name)
 		}
-		if item.Chinese == "" {
-			item.Chinese = item.English
-		}
+		item.English = cmp.Or(item.English, replaced.English, strings.ReplaceAll(item.Name, "_", " "))
+		item.Chinese = cmp.Or(item.Chinese, replaced.Chinese, item.English)
 		for _, other := range before {
 			if other.protocol != row.protocol || other.meter != row.meter {
 				continue
@@ -244,22 +245,23 @@ func extensibleNames(c *config) string {
 	return strings.Join(names, ", ")
 }
 
-// ownRows lists the items that a user has added to the table of a protocol; what is wrong with the table is
-// told where it is used.
-func (r *configReader) ownRows(name string) (rows []itemRow) {
+// ownRows lists the items that a user has added to the table of a protocol, and which of them are for every
+// meter; what is wrong with the table is told where it is used.
+func (r *configReader) ownRows(name string) (rows []itemRow, forAll []bool) {
 	quiet := configReader{environment: r.environment}
 	c := config{protocols: newProtocols(time.UTC)}
 	quiet.readOwnItems(&c)
 	if c.ownItems == nil {
-		return nil
+		return nil, nil
 	}
 	for _, row := range c.ownItems.rows {
 		if row.protocol == name {
 			rows = append(rows, itemRow{
 				Name: row.item.Name, DI: row.item.Identifier, Picture: row.item.Format.String(), Unit: row.item.Unit, Access: row.item.Access,
-				Origin: "own", TextEN: row.item.English, TextZH: row.item.Chinese,
+				Origin: originOwn, TextEN: row.item.English, TextZH: row.item.Chinese,
 			})
+			forAll = append(forAll, row.meter == "")
 		}
 	}
-	return rows
+	return rows, forAll
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -94,6 +95,57 @@ func TestOwnItemsInChinese(t *testing.T) {
 	setAll(t, map[string]string{"DLT645_ITEMS": file, "DLT645_METERS": "main=1"})
 	if _, out, stderr := execute(t, "", "items", "-json", "余额"); !strings.Contains(out, `"name":"balance_cents"`) {
 		t.Errorf("items 余额 prints %s%s", out, stderr)
+	}
+}
+
+// TestOwnItemsAsSpreadsheetsSaveThem takes semicolons and tabs, comments in front, and the empty rows and columns that
+// spreadsheets leave.
+func TestOwnItemsAsSpreadsheetsSaveThem(t *testing.T) {
+	for name, text := range map[string]string{
+		"a comment with another separator": "# by the manual; of 2019\nprotocol,di,name,format\n1997,B611,voltage_a,XXX.X\n",
+		"tabs":                             "protocol\tmeter\tdi\tname\tformat\n1997\t\tB611\tvoltage_a\tXXX.X\n",
+		"semicolons":                       "protocol;meter;di;name;format\r\n1997;;B611;voltage_a;XXX.X\r\n",
+		"empty rows":                       "protocol,di,name,format\n1997,B611,voltage_a,XXX.X\n,,,\n,,,\n",
+		"empty columns":                    "protocol,di,name,format,,\n1997,B611,voltage_a,XXX.X,,a note\n",
+	} {
+		c := config{protocols: newProtocols(time.UTC)}
+		var table ownTable
+		if problems := table.parse(text, &c); problems != nil || len(table.rows) != 1 || table.rows[0].item.Identifier != "B611" || table.rows[0].meter != "" {
+			t.Errorf("%s: %+v, %v", name, table.rows, problems)
+		}
+	}
+	c := config{protocols: newProtocols(time.UTC)}
+	if problems := new(ownTable).parse("protocol,id,name,unit,unit\n", &c); len(problems) != 4 {
+		t.Errorf("of four mistakes in the header it says %v", problems)
+	}
+}
+
+// TestOwnItemsListed has items show one's own row in place of that of the dictionary, which is what people call it still;
+// one for a single meter stands beside it.
+func TestOwnItemsListed(t *testing.T) {
+	setAll(t, map[string]string{"DLT645_METERS": "main=1", "DLT645_ITEMS": ownItems(t,
+		"1997,,B611,voltage_a,XXX.X,V,,,,", "2007,,02800002,mains_frequency,XX.XX,Hz,,,,", "2007,main,02800001,neutral_current,SXXX.X,A,,,,"),
+	})
+	for line, want := range map[string][]string{
+		"-protocol 1997 B611":            {"voltage_a B611 XXX.X voltage, phase A A相电压"},
+		"-protocol 1997 voltage_a":       {"voltage_a B611 XXX.X voltage, phase A A相电压"},
+		"-protocol 1997 B612":            {"voltage_b B612 XXX voltage, phase B B相电压"},
+		"02800002":                       {"mains_frequency 02800002 XX.XX mains frequency mains frequency"},
+		"neutral_current":                {"neutral_current 02800001 ±XXX.XXX neutral current 零线电流", "neutral_current 02800001 SXXX.X neutral current 零线电流"},
+		"-protocol modbus/sdm120 freque": {"frequency input:0046 f32 frequency 电网频率"},
+	} {
+		_, out, stderr := execute(t, "", append([]string{"items", "-json"}, strings.Fields(line)...)...)
+		var got []string
+		for row := range strings.Lines(out) {
+			var r itemRow
+			if err := json.Unmarshal([]byte(row), &r); err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, strings.Join([]string{r.Name, r.DI, r.Picture, r.TextEN, r.TextZH}, " "))
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("items %s lists %q%s, want %q", line, got, stderr, want)
+		}
 	}
 }
 

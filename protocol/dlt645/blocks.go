@@ -71,7 +71,7 @@ func (r *reader) inBlocks(registers []register) []register {
 // makers lay out their blocks in different ways that cannot be told apart by the length. Those of
 // the block of status words can: see [diStatusBlock].
 func (r *reader) blocks(register register) []Item {
-	if register.item.Name == "" {
+	if register.item.Name == "" || register.of != "" {
 		return nil
 	}
 	return slices.DeleteFunc(slices.Clone(register.item.blocks()), func(block Item) bool {

@@ -74,7 +74,7 @@ func literal(text string) template { return template{{text, -1}} }
 // isBroken reports whether a block holds an item that a user has laid out otherwise, so that the block
 // cannot be read.
 func (d *Dictionary) isBroken(block Item) bool {
-	return slices.ContainsFunc(d.own, func(di DI) bool {
+	return block.Name != "" && slices.ContainsFunc(d.own, func(di DI) bool {
 		if block.DI != di && block.DI.holds(di, d.version) {
 			return true
 		}

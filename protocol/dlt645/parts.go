@@ -40,6 +40,33 @@ func (m *Meters) partsOf(block register) (parts []register) {
 	return parts
 }
 
+// withoutBroken puts the parts in place of a block that was asked for as such and holds an item that a user has laid
+// out otherwise. The error of the first goes under the block's name until one of them is read.
+func (m *Meters) withoutBroken(registers []register) (whole []register) {
+	for _, block := range registers {
+		if !m.items.isBroken(block.item) {
+			whole = append(whole, block)
+		}
+	}
+	for _, block := range registers {
+		if !m.items.isBroken(block.item) {
+			continue
+		}
+		names := block.names
+		for _, part := range m.partsOf(block) {
+			i := slices.IndexFunc(whole, func(asked register) bool { return asked.item.DI == part.item.DI })
+			if i >= 0 { // by itself as well
+				whole[i].of = part.of
+				continue
+			}
+			part.item = m.itemOf(part.item.DI) // as the user has laid it out
+			part.names, names = names, nil
+			whole = append(whole, part)
+		}
+	}
+	return whole
+}
+
 // intersection returns those of some names that are among others.
 func intersection(names, others []string) (both []string) {
 	for _, name := range names {

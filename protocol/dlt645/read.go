@@ -61,6 +61,7 @@ func (m *Meters) planRead(request protocol.Request, known protocol.Known) (proto
 		return r.planHistory(address, request)
 	}
 	registers, missing := m.registers(request.Items)
+	registers = m.withoutBroken(registers)
 	for i := range registers {
 		registers[i].members = m.partsOf(registers[i])
 		registers[i].whole = registers[i].members != nil
@@ -87,7 +88,7 @@ func (m *Meters) registers(asked []string) (registers []register, missing []prot
 		if err == nil {
 			_, err = m.identifier(item.DI)
 		}
-		if err == nil && item.Name != "" && m.items.isBroken(item) {
+		if err == nil && m.items.isBroken(item) && m.partsOf(register{item: item, names: []string{item.Name}}) == nil {
 			err = fmt.Errorf("%w: %s holds an item that your table of items lays out otherwise: read its members one by one", protocol.ErrUnsupported, item.Name)
 		}
 		if err != nil {
@@ -241,14 +242,16 @@ func (r *reader) readWithout(address Address, block register, rest []register) p
 func (r *reader) readWhoever(pattern Address, registers []register) protocol.Plan {
 	first, rest := registers[:1], registers[1:]
 	plan := r.plan(pattern, r.step(pattern, first[0]))
-	if len(rest) == 0 && first[0].members == nil && !r.isClock(first[0]) {
+	if len(rest) == 0 && first[0].members == nil && first[0].of == "" && !r.isClock(first[0]) {
 		return plan
 	}
 	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
 		answer := answers[0]
 		rest := append(r.notGiven(first, answers), rest...)
 		if address, ok := answeredBy(answer); ok {
-			return r.read(address, rest), nil
+			plan := r.read(address, rest)
+			plan.Errors = append(r.partsRead(first, answers), plan.Errors...)
+			return plan, nil
 		}
 		return r.failed(pattern, rest, answer.Err), nil
 	}

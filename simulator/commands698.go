@@ -1,7 +1,6 @@
 package simulator
 
 import (
-	"slices"
 	"time"
 
 	"dlt645-mqtt/protocol/dlt698"
@@ -46,8 +45,10 @@ func (m *Meter698) set(command dlt698.APDU, e dlt698.Entry, at time.Time) dlt698
 	case !known || item.Access == "R":
 		return darDenied
 	}
-	data := e.Data
-	data.Bytes = slices.Clone(data.Bytes) // it must outlive the frame
+	data, _, err := dlt698.ParseData(e.Data.Append(nil)) // it must outlive the frame
+	if err != nil {
+		return darType
+	}
 	m.parameters[e.OAD] = data
 	return m.carriedOut(command, &m.counts.Writes)
 }

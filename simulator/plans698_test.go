@@ -135,6 +135,10 @@ func TestRead698Refused(t *testing.T) {
 			[]string{"voltage_a=", "frequency: the meter refused (code 06H): no_such_data"},
 		},
 		{
+			"an element that no table has, beside others", simulator.Meter698Options{Address: "000000000010"}, []string{"voltage_a", "20000204", "voltage_b"},
+			[]string{"voltage_a=", "voltage_b=", "20000204: the meter refused (code 06H): no_such_data"},
+		},
+		{
 			"one alone", simulator.Meter698Options{Address: "000000000010", Lacks: []dlt698.OAD{0x200F0200}}, []string{"frequency"},
 			[]string{"frequency: the meter refused (code 06H): no_such_data"},
 		},
@@ -472,13 +476,40 @@ func TestWrite698(t *testing.T) {
 	if e := write("demand_period", json.Number("30")); e.err != nil || e.command != nil || !e.report.Verified {
 		t.Errorf("%v, %v, %+v", e.err, e.command, e.report)
 	}
+	counts := map[string]any{}
+	for i, name := range []string{"year_zone_count", "day_table_count", "day_period_count", "tariff_count", "holiday_count"} {
+		counts[name] = json.Number(fmt.Sprint(i + 1))
+	}
+	e := write("period_counts", counts)
+	if e.err != nil || e.command != nil || !e.report.Verified || e.report.Value == nil {
+		t.Fatalf("%v, %v, %+v", e.err, e.command, e.report)
+	}
+	if got, err := json.Marshal(e.report.Value.Data); err != nil || string(got) != `{"day_period_count":3,"day_table_count":2,"holiday_count":5,"tariff_count":4,"year_zone_count":1}` {
+		t.Errorf("%s, %v", got, err)
+	}
+	for _, row := range []struct {
+		item  string
+		value any
+		want  string
+	}{
+		{"voltage_limits", json.Number("1"), "write an object with voltage_test_upper_limit"},
+		{"voltage_limits", map[string]any{"voltage_upper_limit": json.Number("235.4")}, "voltage_test_upper_limit is missing"},
+		{"money_alarms", map[string]any{"money_alarm_1": json.Number("1"), "money_alarm_2": json.Number("2"), "money": json.Number("2")}, "money is no value of money_alarms"},
+		{"money_alarms", map[string]any{"money_alarm_1": json.Number("1"), "money_alarm_2": json.Number("0.005")}, "money_alarm_2: bad request: 0.005 does not fit"},
+		{"money_alarm_1", json.Number("1"), "together with the other values of money_alarms"},
+		{"security_mode", json.Number("1"), "true or false"},
+	} {
+		if e := write(row.item, row.value); !errors.Is(e.err, protocol.ErrBadRequest) || !strings.Contains(e.err.Error(), row.want) {
+			t.Errorf("%s: %v, want %q", row.item, e.err, row.want)
+		}
+	}
 	for item, want := range map[string]error{"voltage_a": protocol.ErrUnsupported, "clock": protocol.ErrUnsupported, "nonsense": protocol.ErrUnknownItem, "F2990200": protocol.ErrUnsupported} {
 		if e := write(item, json.Number("1")); !errors.Is(e.err, want) {
 			t.Errorf("%s: %v", item, e.err)
 		}
 	}
 	secured := newSite698(t, simulator.Meter698Options{Address: "000000000010", Secured: true})
-	e := secured.give(protocol.VerbWrite, protocol.Command{Arguments: protocol.Arguments{"item": "demand_period", "value": json.Number("30")}})
+	e = secured.give(protocol.VerbWrite, protocol.Command{Arguments: protocol.Arguments{"item": "demand_period", "value": json.Number("30")}})
 	if !errors.Is(e.command, protocol.ErrUnauthorised) || e.sent != 1 {
 		t.Errorf("%v, %d commands", e.command, e.sent)
 	}

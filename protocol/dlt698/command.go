@@ -208,6 +208,8 @@ func (c *commander) planWrite() (protocol.Plan, error) {
 		return protocol.Plan{}, err
 	case item.attribute == nil:
 		return protocol.Plan{}, fmt.Errorf("%w: %s is not in the dictionary, so that its type is not known; the verb raw takes a frame", protocol.ErrUnsupported, name)
+	case item.Access != "R" && item.Only != "" && len(item.attribute.fields) > 1:
+		return protocol.Plan{}, badRequest("%s is written together with the other values of %s: write that, with an object of all of them", item.Only, item.Name)
 	case item.Access == "R" || item.Only != "" || item.Column != nil:
 		return protocol.Plan{}, fmt.Errorf("%w: %s cannot be written", protocol.ErrUnsupported, name)
 	case item.OAD == oadClock:
@@ -229,7 +231,7 @@ func (c *commander) planWrite() (protocol.Plan, error) {
 		}
 		look := c.plan(c.read(item))
 		look.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
-			return c.report(written(was, want[0], answers[0])), nil
+			return c.report(written(was, item, want, answers[0])), nil
 		}
 		return look, nil
 	}
@@ -237,7 +239,7 @@ func (c *commander) planWrite() (protocol.Plan, error) {
 }
 
 // written reports what was read back after an attribute was set.
-func written(was protocol.Ending, want protocol.Value, answer protocol.Answer) (r protocol.Report) {
+func written(was protocol.Ending, item Item, want []protocol.Value, answer protocol.Answer) (r protocol.Report) {
 	if answer.Err != nil || len(answer.Result.Values) == 0 {
 		r.Note = "What was written could not be read back"
 		if answer.Err != nil {
@@ -246,9 +248,19 @@ func written(was protocol.Ending, want protocol.Value, answer protocol.Answer) (
 		r.Note += "."
 		return r
 	}
-	value := answer.Result.Values[0]
+	value, same := answer.Result.Values[0], true
+	for _, w := range want {
+		same = same && valueOf(answer.Result.Values, w.Name) == w.Data
+	}
+	if len(item.attribute.fields) > 1 { // then it is shown as it is written
+		object := make(map[string]any)
+		for _, v := range answer.Result.Values {
+			object[v.Name] = v.Data
+		}
+		value = protocol.Value{Name: item.Name, Data: object}
+	}
 	r.Readable, r.Value = true, &value
-	r.Verified = was == protocol.Acknowledged && value.Data == want.Data
+	r.Verified = was == protocol.Acknowledged && same
 	if was == protocol.Unanswered {
 		r.Note = "The value was read after the write was not answered."
 	} else if !r.Verified {

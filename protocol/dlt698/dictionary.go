@@ -18,7 +18,7 @@ import (
 //	values   names of the members of a structure, if they are not just the item's name (and, for a
 //	         second one, that name and "_time")
 //	type     of the value as the standard names it; of a structure those of its members, joined by
-//	         "+"; "data" is shown type by type. "freeze" and "event" are records, "totals" and
+//	         "+"; "bool:enum" is a bool that travels as an enum; "data" is shown type by type. "freeze" and "event" are records, "totals" and
 //	         "relay" are laid out as in item.go
 //	scale    the power of ten of the last digit in this unit: powers travel in tenths of a watt,
 //	         and are shown in kW
@@ -121,6 +121,7 @@ type field struct {
 	tag   Tag
 	any   bool // whatever type it is, it is shown so
 	bits  int  // of a bit-string that has so many
+	enum  bool // of a bool that travels as an enum
 	scale uint8
 	unit  string
 }
@@ -261,7 +262,10 @@ func parseFields(row *Row) (l layout, fields []field, err error) {
 			return 0, nil, fmt.Errorf("there is no type %q", typed)
 		}
 		f.any = word == "data"
-		if sized {
+		switch {
+		case typed == "bool:enum":
+			f.enum = true
+		case sized:
 			if f.bits, err = strconv.Atoi(size); err != nil {
 				return 0, nil, err
 			}

@@ -28,6 +28,9 @@ func (f *field) encode(value any, zone *time.Location) (Data, error) {
 		if truth {
 			n = 1
 		}
+		if f.enum {
+			return NumberOf(Enum, n), nil
+		}
 		return NumberOf(Bool, n), nil
 	}
 	if !isText {

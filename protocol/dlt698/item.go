@@ -3,6 +3,7 @@ package dlt698
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -301,18 +302,48 @@ func (a *attribute) decodeTotals(values []protocol.Value, data *Data) ([]protoco
 	return values, nil
 }
 
-// Encode makes the value of an item that has one out of JSON as decoded with UseNumber. An error
-// wraps [protocol.ErrBadRequest].
+// Encode makes the data of an item out of JSON as decoded with UseNumber: out of its value, or of an object with
+// all of them where it has several. An error wraps [protocol.ErrBadRequest].
 func (i Item) Encode(value any, zone *time.Location) (Data, error) {
 	a := i.attribute
-	if a.layout != layoutValues || i.IsBlock() || len(a.fields) != 1 {
+	if a.layout != layoutValues || i.IsBlock() || a.isDemand() {
 		return Data{}, badRequest("%s has several values, which are not written as one", i.Name)
+	}
+	if len(a.fields) > 1 {
+		return i.encodeAll(value, zone)
 	}
 	data, err := a.fields[0].encode(value, zone)
 	if err != nil {
 		return Data{}, fmt.Errorf("%s: %w", i.Name, err)
 	}
 	return data, nil
+}
+
+// encodeAll makes the structure of an item of several values.
+func (i Item) encodeAll(value any, zone *time.Location) (Data, error) {
+	fields := i.attribute.fields
+	object, ok := value.(map[string]any)
+	if !ok {
+		return Data{}, badRequest("%s has several values: write an object with %s", i.Name, strings.Join(i.Names(), ", "))
+	}
+	for name := range object {
+		if !slices.ContainsFunc(fields, func(f field) bool { return f.name == name }) {
+			return Data{}, badRequest("%s is no value of %s, which are %s", name, i.Name, strings.Join(i.Names(), ", "))
+		}
+	}
+	members := make([]Data, len(fields))
+	for k := range fields {
+		f := &fields[k]
+		given, ok := object[f.name]
+		if !ok {
+			return Data{}, badRequest("%s is missing: all values of %s are written at once", f.name, i.Name)
+		}
+		var err error
+		if members[k], err = f.encode(given, zone); err != nil {
+			return Data{}, fmt.Errorf("%s: %w", f.name, err)
+		}
+	}
+	return StructureOf(members...), nil
 }
 
 // most returns the least and the greatest number of a type.

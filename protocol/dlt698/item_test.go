@@ -315,3 +315,18 @@ func TestDecodeAllocates(t *testing.T) {
 		t.Errorf("five values take %v allocations", got)
 	}
 }
+
+// TestEncodeFlags writes flags of either type as the standard has it.
+func TestEncodeFlags(t *testing.T) {
+	for name, want := range map[string]Tag{"security_mode": Enum, "report_allowed": Bool} {
+		item, _ := Items().Named(name)
+		data, err := item.Encode(true, time.UTC)
+		if err != nil || data.Tag != want || data.Bits != 1 {
+			t.Errorf("%s: %+v, %v, want %s 1", name, data, err, want)
+		}
+		values, err := item.Decode(data, time.UTC)
+		if err != nil || len(values) != 1 || values[0].Data != true {
+			t.Errorf("%s was read as %v, %v", name, values, err)
+		}
+	}
+}

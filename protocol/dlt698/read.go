@@ -410,6 +410,10 @@ func (p *reader) inWholes(registers []register) (result []register) {
 	taken := make(map[OAD]bool)
 	for _, r := range registers {
 		whole := r.oad.whole()
+		if r.item.attribute == nil { // the table lacks it, so all of the attribute brings no value of it
+			result = append(result, r)
+			continue
+		}
 		if taken[whole] {
 			continue
 		}
@@ -421,7 +425,7 @@ func (p *reader) inWholes(registers []register) (result []register) {
 		var members []register
 		single := 0
 		for _, other := range registers {
-			if other.oad.whole() == whole {
+			if other.oad.whole() == whole && other.item.attribute != nil {
 				members = append(members, other)
 				single += 4 + entryHead + other.expected() // 4: the request
 			}

@@ -63,7 +63,7 @@ func newFlow(u *Uplink) *flow {
 	f := &flow{Uplink: u, history: make(chan []dialect.Reading, 1), removed: map[meterID]bool{}, quarantine: newQuarantine()}
 	f.translator = translator{
 		keys: u.config.Keys, rule: u.traits.Identifier, flat: u.devices.open, devices: u.devices, least: u.config.MinInterval,
-		seen: map[meterID]map[string]time.Time{}, posted: map[meterID]time.Time{}, refuse: f.refuse,
+		seen: map[meterID]map[string]time.Time{}, recent: map[meterID]*recentStates{}, posted: map[meterID]time.Time{}, refuse: f.refuse,
 		owners: u.config.Keys.owners(), early: f.noteEarly,
 	}
 	return f

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"hash/maphash"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,6 +26,7 @@ type translator struct {
 	least   time.Duration // between two posts of a meter
 
 	seen   map[meterID]map[string]time.Time
+	recent map[meterID]*recentStates
 	posted map[meterID]time.Time // the moment of the newest value that went out
 
 	owners map[string]string // the items to which keys were given
@@ -68,6 +71,12 @@ func (t *translator) state(id meterID, payload []byte) ([]dialect.Reading, error
 	if whole.IsZero() {
 		return nil, fmt.Errorf("it has no time")
 	}
+	if t.recent[id] == nil {
+		t.recent[id] = &recentStates{}
+	}
+	if t.recent[id].again(payload) {
+		return nil, nil
+	}
 	if ahead := time.Until(whole); ahead > mostAhead {
 		t.early(id, ahead)
 	}
@@ -88,7 +97,8 @@ func (t *translator) state(id meterID, payload []byte) ([]dialect.Reading, error
 		if !older {
 			at = whole
 		}
-		if last, known := seen[m.Name]; known && !at.After(last) {
+		// An earlier time is that of a clock that was set back meanwhile, since this state has not come before.
+		if last, known := seen[m.Name]; known && at.Equal(last) {
 			continue
 		}
 		seen[m.Name] = at
@@ -123,6 +133,31 @@ func (t *translator) reading(device *dialect.Device, item string, value json.Raw
 func (t *translator) forget(id meterID) {
 	delete(t.seen, id)
 	delete(t.posted, id)
+	delete(t.recent, id)
+}
+
+// recentStates knows the last states of a meter. A broker sends again what was not acknowledged when its connection
+// ended, and a bridge what its broker has not acknowledged: as many at most as may wait here.
+type recentStates struct {
+	sums []uint64
+	next int
+}
+
+var recentSeed = maphash.MakeSeed()
+
+// again reports whether this state has come before; from now on it has.
+func (r *recentStates) again(state []byte) bool {
+	sum := maphash.Bytes(recentSeed, state)
+	if slices.Contains(r.sums, sum) {
+		return true
+	}
+	if len(r.sums) < mostUnacknowledged {
+		r.sums = append(r.sums, sum)
+		return false
+	}
+	r.sums[r.next] = sum
+	r.next = (r.next + 1) % len(r.sums)
+	return false
 }
 
 // event reads an event of a meter; nil if the cloud is not to hear of the meter.

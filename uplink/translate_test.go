@@ -14,7 +14,7 @@ func newTranslator(least time.Duration) (*translator, *[]string) {
 	var refused []string
 	return &translator{
 		keys: Keys{"voltage_a": "ua"}, rule: dialect.Rule{Longest: 32, Plain: true}, devices: newDevices(nil), flat: true, least: least,
-		seen: map[meterID]map[string]time.Time{}, posted: map[meterID]time.Time{},
+		seen: map[meterID]map[string]time.Time{}, recent: map[meterID]*recentStates{}, posted: map[meterID]time.Time{},
 		refuse: func(item string, _ error) { refused = append(refused, item) },
 	}, &refused
 }
@@ -58,6 +58,43 @@ func TestStates(t *testing.T) {
 	}
 	if len(*refused) != 1 || (*refused)[0] != "combined_reactive_1_energy_t1_h1_and_more" {
 		t.Errorf("refused: %v", *refused)
+	}
+}
+
+// TestStatesAfterTheClockWasSetBack go out with their own times, although those lie before what went out already. States
+// that come a second time do not.
+func TestStatesAfterTheClockWasSetBack(t *testing.T) {
+	tr, _ := newTranslator(0)
+	id := meterID{"dlt645", "main"}
+	state := func(voltage, at string) string {
+		return fmt.Sprintf(`{"voltage_a":%s,"forward_active_energy":9.33,"time":"2026-11-20T%s+08:00","times":{"forward_active_energy":"2026-11-20T18:00:00+08:00"}}`, voltage, at)
+	}
+	first, second, third, fourth := state("220.1", "18:00:10"), state("220.2", "18:00:20"), state("220.3", "16:00:30"), state("220.4", "16:00:40")
+	for i, row := range [][2]string{
+		{first, "main_ua=220.1@10:00:10.000 main_forward_active_energy=9.33@10:00:00.000"},
+		{second, "main_ua=220.2@10:00:20.000"},
+		{first, ""}, // the broker was away
+		{second, ""},
+		{third, "main_ua=220.3@08:00:30.000"},
+		{fourth, "main_ua=220.4@08:00:40.000"},
+		{second, ""},
+		{third, ""},
+		{fourth, ""},
+	} {
+		if got, err := tr.state(id, []byte(row[0])); err != nil || describe(got) != row[1] {
+			t.Errorf("state %d brings %s (%v), want %s", i, describe(got), err, row[1])
+		}
+	}
+	if tr.forget(id); len(tr.recent) > 0 {
+		t.Error("the states of a meter that was removed are kept")
+	}
+	for n := range 3 * mostUnacknowledged {
+		if _, err := tr.state(id, []byte(state(fmt.Sprint(n), "18:00:10"))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := len(tr.recent[id].sums); got != mostUnacknowledged {
+		t.Errorf("%d states are known, want %d", got, mostUnacknowledged)
 	}
 }
 

@@ -1,8 +1,10 @@
 package uplink
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -70,18 +72,27 @@ type meterID struct{ root, meter string }
 // devices knows what the cloud calls each meter. In flat mode meters come to be known as they are
 // heard of.
 type devices struct {
+	roots []string
+	clash func(without, with meterID) // told of a meter that is left out, since its keys are those of another
+
 	mu     sync.Mutex
 	open   bool // flat mode: every meter that is heard of belongs to it
 	list   map[meterID]*dialect.Device
+	listed map[meterID]bool // in the devices file
+	out    map[meterID]bool // left out
 	byName map[[2]string]*dialect.Device
 }
 
 // newDevices takes the rows of the devices file; without a device in them it is flat mode.
-func newDevices(rows []dialect.Device) *devices {
-	d := &devices{open: flat(rows), list: map[meterID]*dialect.Device{}, byName: map[[2]string]*dialect.Device{}}
+func newDevices(rows []dialect.Device, roots []string) *devices {
+	d := &devices{
+		roots: roots, clash: func(_, _ meterID) {}, open: flat(rows),
+		list: map[meterID]*dialect.Device{}, listed: map[meterID]bool{}, out: map[meterID]bool{}, byName: map[[2]string]*dialect.Device{},
+	}
 	for i := range rows {
 		row := &rows[i]
 		d.list[meterID{row.Root, row.Meter}] = row
+		d.listed[meterID{row.Root, row.Meter}] = true
 		d.byName[[2]string{row.Product, row.Name}] = row
 	}
 	return d
@@ -98,11 +109,37 @@ func (d *devices) of(id meterID) *dialect.Device {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	device := d.list[id]
-	if device == nil && d.open {
-		device = &dialect.Device{Root: id.root, Meter: id.meter, Prefix: defaultPrefix(id.meter)}
-		d.list[id] = device
+	if device == nil && d.open && !d.out[id] {
+		device = d.enter(id)
 	}
 	return device
+}
+
+// enter takes a meter in that the devices file does not name, in flat mode. Meters of several bridges may have one
+// name; of those only one has the keys, for the values of two would be one curve: it is the one in the devices file,
+// or the one whose root stands first. The caller holds the lock.
+func (d *devices) enter(id meterID) *dialect.Device {
+	device := &dialect.Device{Root: id.root, Meter: id.meter, Prefix: defaultPrefix(id.meter)}
+	for other, of := range d.list {
+		if of.Prefix != device.Prefix {
+			continue
+		}
+		if d.listed[other] || d.order(other, id) < 0 {
+			d.out[id] = true
+			d.clash(id, other)
+			return nil
+		}
+		d.out[other] = true
+		delete(d.list, other)
+		d.clash(other, id)
+	}
+	d.list[id] = device
+	return device
+}
+
+// order compares meters by the places of their roots, and their names.
+func (d *devices) order(a, b meterID) int {
+	return cmp.Or(cmp.Compare(slices.Index(d.roots, a.root), slices.Index(d.roots, b.root)), cmp.Compare(a.meter, b.meter))
 }
 
 // called returns the device that a call from the cloud means, nil if there is none. In flat mode

@@ -3,6 +3,7 @@ package uplink
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,7 +14,7 @@ import (
 func newTranslator(least time.Duration) (*translator, *[]string) {
 	var refused []string
 	return &translator{
-		keys: Keys{"voltage_a": "ua"}, rule: dialect.Rule{Longest: 32, Plain: true}, devices: newDevices(nil), flat: true, least: least,
+		keys: Keys{"voltage_a": "ua"}, rule: dialect.Rule{Longest: 32, Plain: true}, devices: newDevices(nil, []string{"dlt645"}), flat: true, least: least,
 		seen: map[meterID]map[string]time.Time{}, recent: map[meterID]*recentStates{}, posted: map[meterID]time.Time{},
 		refuse: func(item string, _ error) { refused = append(refused, item) },
 	}, &refused
@@ -160,7 +161,7 @@ func TestEvents(t *testing.T) {
 
 // TestPresence tells the cloud of each change once, and of all again over a new connection.
 func TestPresence(t *testing.T) {
-	p := newPresence(newDevices(nil))
+	p := newPresence(newDevices(nil, []string{"dlt645"}))
 	names := func(devices []*dialect.Device) string {
 		var all []string
 		for _, d := range devices {
@@ -200,7 +201,7 @@ func TestDevicesOfCalls(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := newDevices(rows)
+	d := newDevices(rows, []string{"dlt645"})
 	for meter, want := range map[string]string{"main": "main", "1": "main", "2_": "shop", "": "", "3": ""} {
 		got := ""
 		if device := d.called(dialect.Call{Meter: meter}); device != nil {
@@ -217,11 +218,57 @@ func TestDevicesOfCalls(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if device := newDevices(rows).called(dialect.Call{Product: "p", Device: "d2"}); device == nil || device.Meter != "shop" {
+	if device := newDevices(rows, []string{"dlt645"}).called(dialect.Call{Product: "p", Device: "d2"}); device == nil || device.Meter != "shop" {
 		t.Errorf("d2 is %v", device)
 	}
-	if device := newDevices(rows).called(dialect.Call{Product: "q", Device: "d2"}); device != nil {
+	if device := newDevices(rows, []string{"dlt645"}).called(dialect.Call{Product: "q", Device: "d2"}); device != nil {
 		t.Errorf("a device of another product is %v", device)
+	}
+}
+
+// TestMetersOfOneName has meters of several bridges whose keys would be the same: one of them has the keys, whichever is
+// heard of first, and the other is told of.
+func TestMetersOfOneName(t *testing.T) {
+	north, south, shop := meterID{"north", "main"}, meterID{"south", "main"}, meterID{"south", "shop"}
+	for _, row := range []struct {
+		name        string
+		file        string
+		heard       []meterID
+		goes, stays []meterID
+	}{
+		{"the first root first", "", []meterID{north, south, shop}, []meterID{north, shop}, []meterID{south}},
+		{"the first root last", "", []meterID{south, shop, north}, []meterID{north, shop}, []meterID{south}},
+		{"in the file", "root,meter,prefix\nsouth,main,2_\n", []meterID{south, north}, []meterID{south, north}, nil},
+		{"another one in the file has the prefix", "root,meter,prefix\nsouth,shop,main_\n", []meterID{north, shop, south}, []meterID{shop}, []meterID{north, south}},
+	} {
+		var rows []dialect.Device
+		if row.file != "" {
+			var err error
+			if rows, err = ReadDevices([]byte(row.file), []string{"north", "south"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		d := newDevices(rows, []string{"north", "south"})
+		var told []meterID
+		d.clash = func(without, _ meterID) { told = append(told, without) }
+		for range 2 {
+			for _, id := range row.heard {
+				d.of(id)
+			}
+		}
+		for _, id := range row.goes {
+			if d.of(id) == nil {
+				t.Errorf("%s: %v does not go", row.name, id)
+			}
+		}
+		for _, id := range row.stays {
+			if d.of(id) != nil {
+				t.Errorf("%s: %v goes as well", row.name, id)
+			}
+		}
+		if !slices.Equal(told, row.stays) {
+			t.Errorf("%s: told of %v, want %v", row.name, told, row.stays)
+		}
 	}
 }
 

@@ -79,7 +79,8 @@ func New(config Config) (*Uplink, error) {
 	u := &Uplink{
 		config: config, dialect: d, traits: traits, log: config.Log, metrics: newCounters(),
 	}
-	u.devices = newDevices(config.Options.Devices)
+	u.devices = newDevices(config.Options.Devices, config.Roots)
+	u.devices.clash = u.noteClash
 	u.presence = newPresence(u.devices)
 	u.cloud = newCloud(u)
 	u.local = newLocal(u)
@@ -124,6 +125,13 @@ func (u *Uplink) Run(ctx context.Context) error {
 	u.local.disconnect()
 	u.log.Info("stopped")
 	return nil
+}
+
+// noteClash tells that a meter is left out, since another one has its keys.
+func (u *Uplink) noteClash(without, with meterID) {
+	u.metrics.refused(defaultPrefix(without.meter), "prefix")
+	u.metrics.once(u.log, "prefix "+without.root+"/"+without.meter, "two meters would have the same keys, so that one of them does not go to the cloud; give each a prefix of its own in DLT645_UPLINK_DEVICES",
+		"root", without.root, "meter", without.meter, "goes", with.root+"/meter/"+with.meter)
 }
 
 // root returns the root that a topic lies under, and the rest of it.

@@ -15,7 +15,8 @@ import (
 func TestUplinkModelsAreWhatPlatformsImport(t *testing.T) {
 	t.Parallel()
 	directory := t.TempDir()
-	table := filepath.Join(directory, "points.csv")
+	table, devices := filepath.Join(directory, "points.csv"), filepath.Join(directory, "devices.csv")
+	writeFile(t, devices, "meter,prefix\nmain,m1_\n")
 	items := []string{"voltage_a", "current_a", "active_power", "forward_active_energy", "status_3", "power_factor", "frequency"}
 	writeFile(t, table, "meter,item\nmain,"+strings.Join(items, "\nmain,")+"\n")
 	for _, cloud := range []string{"aliyun", "tencent", "huawei", "onenet", "jetlinks"} {
@@ -35,6 +36,14 @@ func TestUplinkModelsAreWhatPlatformsImport(t *testing.T) {
 			}
 			if err := schema.Validate(instance); err != nil {
 				t.Errorf("%s in %s: %v", cloud, language, err)
+			}
+			// In flat mode there is a meter among the outputs of events and the inputs of the relay as well.
+			status, inFlat, stderr := executeApart(t, variables, "", "uplink", "model", "-points", table, "-product", "p", "-relay", "-devices", devices)
+			if instance, err = jsonschema.UnmarshalJSON(strings.NewReader(inFlat)); status != 0 || err != nil {
+				t.Fatalf("%s in flat mode: status %d: %s (%v)", cloud, status, stderr, err)
+			}
+			if err := schema.Validate(instance); err != nil || !strings.Contains(inFlat, `"meter"`) {
+				t.Errorf("%s in %s, in flat mode: %v", cloud, language, err)
 			}
 			for _, item := range items {
 				if !strings.Contains(model, `"`+item+`"`) {

@@ -255,21 +255,30 @@ func (d *aliyun) event(device *Device, name string, value object, at time.Time, 
 	return Post{Topic: d.topic(device, "thing/event/"+name+"/post"), Payload: payload(o), QoS: 1, Reply: name + ":" + id}
 }
 
-// eventOutputs renames what platforms reserve: value and time are words of their own. In flat mode
-// the meter stands among the outputs, since all of them share one device.
-func eventOutputs(n Notice, flat bool) (o object) {
+// eventOutputs renames what platforms reserve: value and time are words of their own.
+func eventOutputs(n Notice, flat bool) object {
+	o := modelled(n, flat)
+	for i := range o {
+		switch o[i].Name {
+		case "value":
+			o[i].Name = "reading"
+		case "time":
+			o[i].Name = "at"
+		}
+	}
+	return o
+}
+
+// modelled returns the members of an event as a thing model has them. In flat mode the meter stands among them, since
+// all of them share one device.
+func modelled(n Notice, flat bool) (o object) {
 	o = object{}
 	if flat && n.Device != nil {
 		o = o.set("meter", n.Device.Meter)
 	}
 	for _, m := range n.Members {
-		switch m.Name {
-		case "value":
-			m.Name = "reading"
-		case "time":
-			m.Name = "at"
-		case "frame":
-			continue // for engineers at the bridge; it would not fit a model
+		if m.Name == "frame" { // for engineers at the bridge; it would not fit a model
+			continue
 		}
 		var list []string
 		if json.Unmarshal(m.Value, &list) == nil {

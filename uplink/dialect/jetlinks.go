@@ -116,7 +116,7 @@ func (d *jetLinks) Report(readings []Reading, _ bool, ids IDs) (posts []Post) {
 }
 
 func (d *jetLinks) Event(n Notice, ids IDs) []Post {
-	o := object(nil).set("timestamp", n.Time.UnixMilli()).set("messageId", ids()).set("data", object(n.Members))
+	o := object(nil).set("timestamp", n.Time.UnixMilli()).set("messageId", ids()).set("data", modelled(n, d.Flat()))
 	return []Post{{Topic: d.topic(n.Device, "event/"+n.Type), Payload: payload(o), QoS: 1}}
 }
 

@@ -12,7 +12,7 @@ import (
 //
 //	up/{device}        {"time":1795168810213,"1_ua":220.1}            a report
 //	up/{device}        {"time":1795168810213,"1_dev_state":0}         a meter that has gone
-//	up/{device}/event  {"time":…,"event_type":"limit_passed",…}       an event
+//	up/{device}/event  {"time":…,"event_type":"limit_passed","meter":"main",…}
 //	up/{device}/call   {"id":"7","method":"relay","action":"trip","expires":…}
 //	up/{device}/reply  {"id":"7","ok":true,"result":"verified","relay":"open"}
 type plain struct {
@@ -24,6 +24,7 @@ type plain struct {
 const (
 	timeMember  = "time"
 	eventMember = "event_type"
+	meterMember = "meter"
 )
 
 func newJSON(o Options) (Dialect, error) {
@@ -57,7 +58,7 @@ func newJSON(o Options) (Dialect, error) {
 		d.always = []string{timeMember}
 	}
 	for _, constant := range o.Constants {
-		if constant.Name == eventMember || !o.Flat() && constant.Name == o.State || slices.Contains(d.always, constant.Name) {
+		if constant.Name == eventMember || o.Flat() && constant.Name == meterMember || !o.Flat() && constant.Name == o.State || slices.Contains(d.always, constant.Name) {
 			return nil, fmt.Errorf("DLT645_UPLINK_CONSTANTS: %s would stand twice in a message", constant.Name)
 		}
 		d.always = append(d.always, constant.Name)
@@ -158,6 +159,9 @@ func (d *plain) Report(readings []Reading, _ bool, _ IDs) (posts []Post) {
 
 func (d *plain) Event(n Notice, _ IDs) []Post {
 	o := d.stamp(n.Time).set(eventMember, n.Type)
+	if d.Flat() && n.Device != nil { // else the topic says whose it is
+		o = o.set(meterMember, n.Device.Meter)
+	}
 	return []Post{{Topic: d.topic(n.Device, "/event"), Payload: payload(append(o, n.Members...)), QoS: 1}}
 }
 

@@ -39,6 +39,19 @@ type Model struct {
 	Chinese    bool // names that people read
 }
 
+// flat reports whether it is the model of a gateway that has the values of several meters.
+func (m *Model) flat() bool {
+	return slices.ContainsFunc(m.Properties, func(p Property) bool { return p.Prefix != "" })
+}
+
+// outputs returns the outputs of an event: in flat mode the meter as well.
+func (m *Model) outputs(e eventKind) []Property {
+	if m.flat() {
+		return slices.Concat([]Property{outMeter}, e.outputs)
+	}
+	return e.outputs
+}
+
 // name returns what people call it.
 func (m *Model) name(english, chinese string) string {
 	if m.Chinese && chinese != "" {
@@ -54,13 +67,14 @@ type eventKind struct {
 }
 
 var (
+	outMeter   = Property{Key: "meter", English: "Meter", Chinese: "电能表", Form: FormText}
 	outItem    = Property{Key: "item", English: "Item", Chinese: "数据项", Form: FormText}
 	outReading = Property{Key: "reading", English: "Reading", Chinese: "读数", Form: FormNumber, Decimals: 4, Digits: 12}
 	outUnit    = Property{Key: "unit", English: "Unit", Chinese: "单位", Form: FormText}
 	outLimit   = []Property{outItem, outReading, outUnit, {Key: "limit", English: "Limit", Chinese: "限值类型", Form: FormText}, {Key: "bound", English: "Bound", Chinese: "限值", Form: FormNumber, Decimals: 4, Digits: 12}}
 	outClock   = []Property{{Key: "drift_s", English: "Drift", Chinese: "时钟偏差", Unit: "s", Form: FormNumber, Digits: 9}, {Key: "bound_s", English: "Bound", Chinese: "允许偏差", Unit: "s", Form: FormNumber, Digits: 9}}
 	outJump    = []Property{outItem, outReading, {Key: "last", English: "Last", Chinese: "上次读数", Form: FormNumber, Decimals: 4, Digits: 12}, outUnit}
-	outCommand = []Property{{Key: "verb", English: "Verb", Chinese: "命令", Form: FormText}, {Key: "result", English: "Result", Chinese: "结果", Form: FormText}, {Key: "reasons", English: "Reasons", Chinese: "原因", Form: FormText}, {Key: "message", English: "Message", Chinese: "说明", Form: FormText}}
+	outCommand = []Property{{Key: "verb", English: "Verb", Chinese: "命令", Form: FormText}, {Key: "action", English: "Action", Chinese: "动作", Form: FormText}, outItem, {Key: "code", English: "Code", Chinese: "错误码", Form: FormText}, {Key: "result", English: "Result", Chinese: "结果", Form: FormText}, {Key: "reasons", English: "Reasons", Chinese: "原因", Form: FormText}, {Key: "message", English: "Message", Chinese: "说明", Form: FormText}}
 )
 
 // eventKinds are the events that the bridge publishes.
@@ -184,7 +198,7 @@ func aliyunModel(m *Model) any {
 	}
 	for _, e := range eventKinds {
 		outputs := []object{}
-		for _, p := range e.outputs {
+		for _, p := range m.outputs(e) {
 			outputs = append(outputs, field(p))
 		}
 		events = append(events, object(nil).set("identifier", e.id).set("name", m.name(e.english, e.chinese)).set("type", severity(e.id, "error")).
@@ -196,7 +210,7 @@ func aliyunModel(m *Model) any {
 		expires := object(nil).set("identifier", "expires").set("name", m.name("Valid until", "有效期至")).
 			set("dataType", object(nil).set("type", "date").set("specs", object{}))
 		services = append(services, object(nil).set("identifier", "relay").set("name", m.name("Switch relay", "拉合闸")).set("required", false).
-			set("callType", "async").set("desc", "").set("method", "thing.service.relay").set("inputData", []object{action, expires}).
+			set("callType", "async").set("desc", "").set("method", "thing.service.relay").set("inputData", m.inputs(field, action, expires)).
 			set("outputData", []object{field(Property{Key: "result", English: "Result", Chinese: "结果", Form: FormText}), field(Property{Key: "relay", English: "Relay", Chinese: "继电器", Form: FormRelay})}))
 	}
 	return object(nil).set("schema", "https://iotx-tsl.oss-ap-southeast-1.aliyuncs.com/schema.json").
@@ -230,7 +244,7 @@ func tencentModel(m *Model) any {
 	}
 	for _, e := range eventKinds {
 		params := []object{}
-		for _, p := range e.outputs {
+		for _, p := range m.outputs(e) {
 			params = append(params, field(p))
 		}
 		events = append(events, object(nil).set("id", e.id).set("name", m.name(e.english, e.chinese)).set("desc", "").
@@ -241,7 +255,7 @@ func tencentModel(m *Model) any {
 		code := object(nil).set("id", "code").set("name", m.name("Result", "结果")).
 			set("define", object(nil).set("type", "enum").set("mapping", object(nil).set("0", m.name("done", "成功")).set("1", m.name("failed", "失败"))))
 		list = append(list, object(nil).set("id", "relay").set("name", m.name("Switch relay", "拉合闸")).set("desc", "").
-			set("input", []object{action}).set("output", []object{code}).set("required", false))
+			set("input", m.inputs(field, action)).set("output", []object{code}).set("required", false))
 	}
 	return object(nil).set("version", "1.0").set("profile", object(nil).set("ProductId", m.Product).set("CategoryId", "1")).
 		set("properties", properties).set("events", events).set("actions", list)
@@ -275,7 +289,7 @@ func huaweiModel(m *Model) any {
 		values = append(values, property(p))
 	}
 	seen := map[string]bool{}
-	for _, p := range append([]Property{{Key: "event_type", English: "Event", Chinese: "事件", Form: FormText}}, outputsOf()...) {
+	for _, p := range append([]Property{{Key: "event_type", English: "Event", Chinese: "事件", Form: FormText}}, m.allOutputs()...) {
 		if !seen[p.Key] {
 			seen[p.Key] = true
 			events = append(events, property(p))
@@ -289,8 +303,9 @@ func huaweiModel(m *Model) any {
 			}
 			return o.set("description", m.name(english, chinese))
 		}
-		commands = append(commands, object(nil).set("command_name", "relay").
-			set("paras", []object{para("action", "Action", "动作", "trip", "close"), para("expires", "Valid until, ms since 1970", "有效期至（1970 年以来的毫秒数）")}).
+		paras := m.inputs(func(p Property) object { return para(p.Key, p.English, p.Chinese) },
+			para("action", "Action", "动作", "trip", "close"), para("expires", "Valid until, ms since 1970", "有效期至（1970 年以来的毫秒数）"))
+		commands = append(commands, object(nil).set("command_name", "relay").set("paras", paras).
 			set("responses", []object{object(nil).set("response_name", "relay").set("paras", []object{para("result", "Result", "结果"), para("relay", "Relay", "继电器")})}))
 	}
 	service := func(id string, properties, commands []object) object {
@@ -299,10 +314,18 @@ func huaweiModel(m *Model) any {
 	return object(nil).set("service_capabilities", []object{service(huaweiService, values, commands), service(huaweiEvents, events, []object{})})
 }
 
-// outputsOf returns the outputs of all events.
-func outputsOf() (all []Property) {
+// inputs returns the inputs of the service that switches a relay: in flat mode the meter as well.
+func (m *Model) inputs(write func(Property) object, all ...object) []object {
+	if m.flat() {
+		all = append(all, write(outMeter))
+	}
+	return all
+}
+
+// allOutputs returns the outputs of all events.
+func (m *Model) allOutputs() (all []Property) {
 	for _, e := range eventKinds {
-		all = append(all, e.outputs...)
+		all = append(all, m.outputs(e)...)
 	}
 	return all
 }
@@ -338,7 +361,7 @@ func oneNETModel(m *Model) any {
 	}
 	for _, e := range eventKinds {
 		outputs := []object{}
-		for _, p := range e.outputs {
+		for _, p := range m.outputs(e) {
 			outputs = append(outputs, field(p))
 		}
 		events = append(events, object(nil).set("identifier", e.id).set("name", m.name(e.english, e.chinese)).set("functionType", "u").
@@ -348,7 +371,7 @@ func oneNETModel(m *Model) any {
 		action := object(nil).set("identifier", "action").set("name", m.name("Action", "动作")).set("dataType", object(nil).set("type", "enum").set("specs", m.actionsOf()))
 		expires := object(nil).set("identifier", "expires").set("name", m.name("Valid until", "有效期至")).set("dataType", object(nil).set("type", "date").set("specs", object{}))
 		services = append(services, object(nil).set("identifier", "relay").set("name", m.name("Switch relay", "拉合闸")).set("functionType", "u").
-			set("functionMode", "service").set("callType", "s").set("desc", "").set("input", []object{action, expires}).
+			set("functionMode", "service").set("callType", "s").set("desc", "").set("input", m.inputs(field, action, expires)).
 			set("output", []object{field(Property{Key: "result", English: "Result", Chinese: "结果", Form: FormText})}))
 	}
 	return object(nil).set("version", "1.0").set("properties", properties).set("events", events).set("services", services)
@@ -382,7 +405,7 @@ func jetLinksModel(m *Model) any {
 	levels := map[string]string{"info": "ordinary", "alert": "warn", "error": "urgent"}
 	for _, e := range eventKinds {
 		members := []object{}
-		for _, p := range e.outputs {
+		for _, p := range m.outputs(e) {
 			if p.Key == "reading" {
 				p.Key = "value" // nothing is reserved here
 			}
@@ -397,7 +420,7 @@ func jetLinksModel(m *Model) any {
 			object(nil).set("value", "trip").set("text", m.name("trip", "拉闸")), object(nil).set("value", "close").set("text", m.name("close", "合闸")),
 		}
 		functions = append(functions, object(nil).set("id", "relay").set("name", m.name("Switch relay", "拉合闸")).set("async", false).
-			set("inputs", []object{object(nil).set("id", "action").set("name", m.name("Action", "动作")).set("valueType", object(nil).set("type", "enum").set("elements", words))}).
+			set("inputs", m.inputs(field, object(nil).set("id", "action").set("name", m.name("Action", "动作")).set("valueType", object(nil).set("type", "enum").set("elements", words)))).
 			set("output", object(nil).set("type", "object")))
 	}
 	return object(nil).set("properties", properties).set("functions", functions).set("events", events).set("tags", []object{})

@@ -51,6 +51,11 @@ func startCluster(t *testing.T, sites ...string) *cluster {
 	}
 	for _, node := range c.nodes {
 		node.start(t, own(node))
+		t.Cleanup(func() {
+			if t.Failed() {
+				t.Logf("%s: %s", node.name, node.output)
+			}
+		})
 	}
 	for _, node := range c.nodes {
 		node.ctl(t, "await_startup", "--timeout", "240")
@@ -444,13 +449,20 @@ func TestCluster(t *testing.T) {
 	second := process(frozen)
 	back("a node frozen: all bridges are back after", func() { signal(second, syscall.SIGSTOP) })
 	signal(second, syscall.SIGCONT)
-	await(t, 2*time.Minute, "the nodes are not one cluster again", func() bool {
+	var said string
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("what a node said last of the cluster: %s", said)
+		}
+	})
+	await(t, 5*time.Minute, "the nodes are not one cluster again", func() bool {
 		for _, node := range c.nodes {
 			var status struct {
 				Running    []string `json:"running_nodes"`
 				Partitions map[string]any
 			}
 			out, err := node.inside(t.Context(), "/usr/lib/rabbitmq/bin/rabbitmqctl", "cluster_status", "--silent", "--formatter", "json").Output()
+			said = fmt.Sprintf("%s: %v %s", node.name, err, out)
 			if err != nil || json.Unmarshal(out, &status) != nil || len(status.Running) < 3 || len(status.Partitions) > 0 {
 				return false
 			}

@@ -69,8 +69,27 @@ type appOptions struct {
 	Variables     []string    `json:"variables"`
 }
 
-// variable matches an entry of the option variables.
-var variable = compiledOnce(`^\s*(` + prefix + `_[A-Z0-9_]+)\s*=\s*(.*?)\s*$`)
+// variable matches an entry of the option variables, as it stands in a file of variables or in a shell.
+var variable = compiledOnce(`(?s)^\s*(?:export\s+)?(` + prefix + `_[A-Z0-9_]+)\s*=\s*(.*?)\s*$`)
+
+// unquoted takes the quotes off a value that a shell would take off.
+func unquoted(value string) string {
+	for _, quote := range []string{`'`, `"`} {
+		if inner, ok := strings.CutPrefix(value, quote); ok && strings.HasSuffix(inner, quote) {
+			return strings.TrimSuffix(inner, quote)
+		}
+	}
+	return value
+}
+
+// pastedMeters returns the list of meters that a user has pasted, be it with the name of the variable.
+func pastedMeters(text string) string {
+	text = strings.TrimSpace(text)
+	if match := variable().FindStringSubmatch(text); match != nil && match[1] == prefix+"_METERS" {
+		text = match[2]
+	}
+	return unquoted(text)
+}
 
 // readOptions reads what the user has set for the app, and what follows from being one, into variables that
 // are not set. It does nothing where no Supervisor has started us.
@@ -106,7 +125,7 @@ func (s *supervisor) readOptions() error {
 func (o *appOptions) variables() (map[string]string, error) {
 	values := map[string]string{
 		"DLT645_BUS_URL":        strings.TrimSpace(o.URL),
-		"DLT645_METERS":         strings.Trim(strings.TrimPrefix(strings.TrimSpace(o.Meters), "DLT645_METERS="), `'"`),
+		"DLT645_METERS":         pastedMeters(o.Meters),
 		"DLT645_ALLOW":          strings.Join(o.Allow, ","),
 		"DLT645_METER_PASSWORD": o.MeterPassword,
 		"DLT645_LANGUAGE":       o.Language,
@@ -135,7 +154,7 @@ func (o *appOptions) variables() (map[string]string, error) {
 		if match == nil {
 			return nil, fmt.Errorf("the option variables has %q, which is not of the form DLT645_NAME=value", entry)
 		}
-		values[match[1]] = match[2]
+		values[match[1]] = unquoted(match[2])
 	}
 	if values["DLT645_BUS_URL"] == "" {
 		return nil, errors.New("nothing says where the meters are: choose the adapter in the option port, or write the address of a serial server into the option url, such as tcp://192.168.1.20:4001")

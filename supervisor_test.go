@@ -170,13 +170,15 @@ func TestAppOptions(t *testing.T) {
 		want    map[string]string
 		problem string
 	}{
-		"as installed":     {options: `{"baud":"2400","parity":"even","meters":"","allow":["read"],"language":"en"}`, problem: "choose the adapter in the option port"},
-		"a port":           {options: `{"port":"/dev/serial/by-id/usb-1a86_USB Serial-if00","baud":"9600","parity":"none","allow":["read","relay"],"meter_password":"02123456"}`, want: map[string]string{"DLT645_BUS_URL": "serial:///dev/serial/by-id/usb-1a86_USB%20Serial-if00?baud=9600&parity=none", "DLT645_ALLOW": "read,relay", "DLT645_METER_PASSWORD": "02123456"}},
-		"a line of a scan": {options: `{"url":" tcp://192.168.1.20:4001 ","meters":" DLT645_METERS='a=1@2007?baud=9600&parity=none' "}`, want: map[string]string{"DLT645_BUS_URL": "tcp://192.168.1.20:4001", "DLT645_METERS": "a=1@2007?baud=9600&parity=none"}},
-		"another broker":   {options: `{"url":"tcp://x:1","mqtt_url":"mqtts://broker","mqtt_username":"u","mqtt_password":"p"}`, want: map[string]string{"DLT645_BUS_URL": "tcp://x:1", "DLT645_MQTT_URL": "mqtts://broker", "DLT645_MQTT_USERNAME": "u", "DLT645_MQTT_PASSWORD": "p"}},
-		"variables":        {options: `{"url":"tcp://x:1","language":"en","variables":["DLT645_POINTS=/config/points.csv","DLT645_LANGUAGE=zh"]}`, want: map[string]string{"DLT645_BUS_URL": "tcp://x:1", "DLT645_POINTS": "/config/points.csv", "DLT645_LANGUAGE": "zh"}},
-		"both":             {options: `{"port":"/dev/ttyUSB0","url":"tcp://x:1"}`, problem: "both set"},
-		"no variable":      {options: `{"url":"tcp://x:1","variables":["PATH=/"]}`, problem: `"PATH=/", which is not of the form`},
+		"as installed":      {options: `{"baud":"2400","parity":"even","meters":"","allow":["read"],"language":"en"}`, problem: "choose the adapter in the option port"},
+		"a port":            {options: `{"port":"/dev/serial/by-id/usb-1a86_USB Serial-if00","baud":"9600","parity":"none","allow":["read","relay"],"meter_password":"02123456"}`, want: map[string]string{"DLT645_BUS_URL": "serial:///dev/serial/by-id/usb-1a86_USB%20Serial-if00?baud=9600&parity=none", "DLT645_ALLOW": "read,relay", "DLT645_METER_PASSWORD": "02123456"}},
+		"a line of a scan":  {options: `{"url":" tcp://192.168.1.20:4001 ","meters":" DLT645_METERS='a=1@2007?baud=9600&parity=none' "}`, want: map[string]string{"DLT645_BUS_URL": "tcp://192.168.1.20:4001", "DLT645_METERS": "a=1@2007?baud=9600&parity=none"}},
+		"another broker":    {options: `{"url":"tcp://x:1","mqtt_url":"mqtts://broker","mqtt_username":"u","mqtt_password":"p"}`, want: map[string]string{"DLT645_BUS_URL": "tcp://x:1", "DLT645_MQTT_URL": "mqtts://broker", "DLT645_MQTT_USERNAME": "u", "DLT645_MQTT_PASSWORD": "p"}},
+		"variables":         {options: `{"url":"tcp://x:1","language":"en","variables":["DLT645_POINTS=/config/points.csv","DLT645_LANGUAGE=zh"]}`, want: map[string]string{"DLT645_BUS_URL": "tcp://x:1", "DLT645_POINTS": "/config/points.csv", "DLT645_LANGUAGE": "zh"}},
+		"a line of a shell": {options: `{"url":"tcp://x:1","meters":"export DLT645_METERS = \"a=1,b=2\"","variables":["export DLT645_POINTS='/config/my points.csv'","DLT645_SITE=\"x","DLT645_METER_NAMES='"]}`, want: map[string]string{"DLT645_BUS_URL": "tcp://x:1", "DLT645_METERS": "a=1,b=2", "DLT645_POINTS": "/config/my points.csv", "DLT645_SITE": `"x`, "DLT645_METER_NAMES": "'"}},
+		"meters of a file":  {options: `{"url":"tcp://x:1","meters":"DLT645_METERS=a=1,\nb=2\n"}`, want: map[string]string{"DLT645_BUS_URL": "tcp://x:1", "DLT645_METERS": "a=1,\nb=2"}},
+		"both":              {options: `{"port":"/dev/ttyUSB0","url":"tcp://x:1"}`, problem: "both set"},
+		"no variable":       {options: `{"url":"tcp://x:1","variables":["PATH=/"]}`, problem: `"PATH=/", which is not of the form`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var o appOptions

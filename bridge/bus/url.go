@@ -51,7 +51,7 @@ func ParseURL(text string, extra map[string]OpenFunc) (Config, error) {
 		if errors.As(err, &inner) {
 			err = inner.Err
 		}
-		return Config{}, fmt.Errorf("the bus URL cannot be read: %w; write it as in serial:///dev/ttyUSB0?baud=2400", err)
+		return Config{}, fmt.Errorf("the bus URL cannot be read: %w; write it as in serial:///dev/ttyUSB0?baud=2400 or tcp://192.168.1.20:4001", err)
 	}
 	p := parameters{}
 	p.values, err = url.ParseQuery(u.RawQuery)

@@ -36,6 +36,10 @@ const (
 
 	connectPatience   = 20 * time.Second
 	subscribePatience = 20 * time.Second
+
+	// settling is how long the next connection lets pass before it subscribes, where one was not subscribed. Moquette
+	// ends the connection of a client that subscribes while its own write of the CONNACK is still under way.
+	settling = time.Second
 )
 
 // cloud keeps a connection to the cloud, at MQTT 3.1.1 and with a clean session: nothing that was
@@ -79,10 +83,14 @@ func (s *session) reason() error {
 
 // run connects again and again until ctx ends.
 func (c *cloud) run(ctx context.Context) {
-	failures := 0
+	failures, settle := 0, time.Duration(0)
 	for ctx.Err() == nil {
 		began := time.Now()
-		s, err := c.connect(ctx)
+		s, err := c.connect(ctx, settle)
+		settle = 0
+		if errors.As(err, new(notSubscribed)) {
+			settle = settling
+		}
 		if err == nil {
 			c.metrics.connected.Set(1)
 			c.log.Info("connected to the cloud", "cloud", c.config.Cloud, "url", c.config.URL.Redacted())
@@ -200,8 +208,13 @@ func (c *cloud) dial(u *url.URL, o mqtt.ClientOptions) (net.Conn, error) {
 	return &bounded{Conn: connection, most: largestFromCloud}, nil
 }
 
-// connect makes a session: connected and subscribed.
-func (c *cloud) connect(ctx context.Context) (*session, error) {
+// notSubscribed is why a connection was of no use that the cloud had let in.
+type notSubscribed struct{ error }
+
+func (e notSubscribed) Unwrap() error { return e.error }
+
+// connect makes a session: connected and, some time to settle later, subscribed.
+func (c *cloud) connect(ctx context.Context, settle time.Duration) (*session, error) {
 	login := c.dialect.Login(time.Now())
 	s := &session{
 		lost: make(chan struct{}), waiting: map[string]chan dialect.Reply{}, start: time.Now(),
@@ -230,12 +243,16 @@ func (c *cloud) connect(ctx context.Context) (*session, error) {
 		return nil, err
 	}
 	if topics := c.dialect.Subscriptions(); len(topics) > 0 {
+		select {
+		case <-time.After(settle / time.Duration(max(1, c.config.Hurry))):
+		case <-ctx.Done():
+		}
 		if err := c.subscribe(ctx, s, topics); err != nil {
 			if ctx.Err() == nil {
 				c.metrics.limited(c.log, "cloud subscribe", "the cloud does not grant a subscription; trying again", "err", err)
 			}
 			s.client.Disconnect(0)
-			return nil, err
+			return nil, notSubscribed{err}
 		}
 	}
 	s.began = time.Now()

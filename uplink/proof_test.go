@@ -279,6 +279,20 @@ func TestStatesOfTheFuture(t *testing.T) {
 	s.eventually("a line about the clock", func() bool { return strings.Contains(s.log.String(), "values are dated in the future") })
 }
 
+// TestCloudThatIsNotReady has a cloud that ends the connection of whoever subscribes right after its CONNACK: the next
+// time the uplink leaves it some.
+func TestCloudThatIsNotReady(t *testing.T) {
+	config := thingsBoard("main")
+	config.Options.Commands = []string{"relay"}
+	config.Hurry = 10
+	s := newSite(t, fake.Config{Settles: settling / 20}, config)
+	s.state("main", 1, `"voltage_a":220.1`)
+	s.await(0, "gateway/telemetry", "220.1")
+	if _, refused := s.cloud.Connects(); len(refused) == 0 {
+		t.Log("the machine was too slow to subscribe at once")
+	}
+}
+
 // TestTwoHundredDevices logs a large site in, in batches and within the limits of the platform, also after the
 // connection was lost, and asks for no more topics at once than platforms take.
 func TestTwoHundredDevices(t *testing.T) {

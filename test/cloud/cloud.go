@@ -48,6 +48,7 @@ type Config struct {
 	PerSecond    int           // messages of a device
 	ConnectEvery time.Duration // the shortest time between two attempts to connect
 	Topics       int           // topics in one SUBSCRIBE
+	Settles      time.Duration // the shortest time between CONNACK and SUBSCRIBE
 
 	// What makers' own clients do, and the uplink does not.
 	Levels   []byte // MQTT versions by their number in CONNECT; 3.1.1 (4) unless set
@@ -72,6 +73,8 @@ type Cloud struct {
 	refused  []string
 	recent   []time.Time // messages of the last second
 	topics   []string    // that were subscribed to
+
+	connected map[string]time.Time // when a gateway was let in, by its client id
 }
 
 // Start starts a cloud.
@@ -83,7 +86,7 @@ func Start(config Config) (*Cloud, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cloud{Address: listener.Addr().String(), config: config, arrived: make(chan struct{}, 1)}
+	c := &Cloud{Address: listener.Addr().String(), config: config, arrived: make(chan struct{}, 1), connected: map[string]time.Time{}}
 	c.server = mqtt.New(&mqtt.Options{InlineClient: true, Logger: slog.New(slog.DiscardHandler)})
 	if err := c.server.AddHook(&hook{cloud: c}, nil); err != nil {
 		return nil, err
@@ -179,6 +182,9 @@ func (h *hook) OnConnectAuthenticate(cl *mqtt.Client, pk packets.Packet) bool {
 }
 
 func (h *hook) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
+	h.cloud.mu.Lock()
+	h.cloud.connected[cl.ID] = time.Now()
+	h.cloud.mu.Unlock()
 	if h.cloud.config.Subscribed == nil {
 		return
 	}
@@ -229,6 +235,10 @@ func (h *hook) OnSubscribe(cl *mqtt.Client, pk packets.Packet) packets.Packet {
 	}
 	if c.config.Topics > 0 && len(pk.Filters) > c.config.Topics {
 		c.refused = append(c.refused, fmt.Sprintf("%d topics in one SUBSCRIBE", len(pk.Filters)))
+		cl.Stop(packets.ErrProtocolViolation)
+	}
+	if since := time.Since(c.connected[cl.ID]); since < c.config.Settles {
+		c.refused = append(c.refused, fmt.Sprintf("a SUBSCRIBE %v after the CONNACK", since))
 		cl.Stop(packets.ErrProtocolViolation)
 	}
 	return pk

@@ -326,12 +326,13 @@ func (l *load) newLoader(ctx context.Context, name string, seed uint64) (*loader
 	}
 	c := &loader{account: l.account, name: name, random: rand.New(rand.NewPCG(seed, 10_000)), online: make(chan struct{})}
 	const status = loadRoot + "/bridge/status"
+	online := sync.OnceFunc(func() { close(c.online) }) // the bridge says it again after each connection
 	c.Client = paho.NewClient(paho.ClientConfig{Conn: connection, PacketTimeout: time.Minute, OnPublishReceived: []func(paho.PublishReceived) (bool, error){
 		func(p paho.PublishReceived) (bool, error) {
 			switch p.Packet.Topic {
 			case status:
 				if string(p.Packet.Payload) == "online" {
-					close(c.online)
+					online()
 				}
 			case brokerDropped:
 				n, err := strconv.ParseInt(string(p.Packet.Payload), 10, 64)

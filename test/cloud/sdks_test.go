@@ -18,7 +18,7 @@ const tools = "../../.tools/cloud-sdks"
 // is not installed.
 func runSDK(t *testing.T, program string, arguments ...string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	command := exec.CommandContext(ctx, program, arguments...)
 	command.Dir = t.TempDir() // some write logs
@@ -30,14 +30,14 @@ func runSDK(t *testing.T, program string, arguments ...string) {
 	t.Logf("%s", lines[len(lines)-1])
 }
 
-// installed returns a path below the folder of the SDKs, absolute, or skips the test.
+// installed returns a path below the folder of the SDKs, absolute, or skips the test where not all of them are there.
 func installed(t *testing.T, path string) string {
 	t.Helper()
 	absolute, err := filepath.Abs(filepath.Join(tools, path))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := os.Stat(absolute); err != nil {
+	if _, err := os.Stat(filepath.Join(tools, "installed")); err != nil { // made last
 		t.Skip("the SDKs of the clouds' makers are not installed (make cloud-sdks)")
 	}
 	return absolute
@@ -72,20 +72,29 @@ func start(t *testing.T, config Config) *Cloud {
 	return c
 }
 
-// got fails unless a message with these parts has come on a topic with that end.
+// got fails unless a message with these parts comes on a topic with that end. A program may have ended before the
+// cloud has read its last words.
 func got(t *testing.T, c *Cloud, topic string, parts ...string) {
 	t.Helper()
-	all, _ := c.Messages()
-	for _, m := range all {
-		found := strings.HasSuffix(m.Topic, topic)
-		for _, part := range parts {
-			found = found && strings.Contains(string(m.Payload), part)
+	late := time.After(20 * time.Second)
+	for {
+		all, arrived := c.Messages()
+		for _, m := range all {
+			found := strings.HasSuffix(m.Topic, topic)
+			for _, part := range parts {
+				found = found && strings.Contains(string(m.Payload), part)
+			}
+			if found {
+				return
+			}
 		}
-		if found {
+		select {
+		case <-arrived:
+		case <-late:
+			t.Errorf("the cloud has no message on %s with %v", topic, parts)
 			return
 		}
 	}
-	t.Errorf("the cloud has no message on %s with %v", topic, parts)
 }
 
 func writeJSON(t *testing.T, value any) string {

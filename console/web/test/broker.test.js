@@ -26,7 +26,7 @@ describe('a broker with accounts', { skip: missing('the console with accounts', 
     writeFileSync(passwords, 'shop=02999999\n', { mode: 0o600 })
     bridge = run({
       DLT645_MQTT_URL: `mqtt://127.0.0.1:${port}`, DLT645_MQTT_USERNAME: 'bridge', DLT645_MQTT_PASSWORD: password('bridge'),
-      DLT645_BUS_URL: `tcp://127.0.0.1:${busPort}?baud=9600&timeout=300ms&latency=10ms`, DLT645_METERS: 'main=1,shop=2,ghost=99', DLT645_ALLOW: 'read,relay,config',
+      DLT645_BUS_URL: `tcp://127.0.0.1:${busPort}?baud=9600&timeout=1s&latency=10ms`, DLT645_METERS: 'main=1,shop=2,ghost=99', DLT645_ALLOW: 'read,relay,config',
       DLT645_METER_PASSWORD: '02000000', DLT645_METER_PASSWORDS_FILE: passwords, DLT645_CLOCK: 'trusted', DLT645_HTTP: http, DLT645_CONSOLE: 'true', DLT645_TRACE: 'true'
     })
     await bridge.says(/ready for requests/)

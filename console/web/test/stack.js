@@ -97,24 +97,34 @@ export function program (command, args, options = {}) {
       })
     },
     async stop (signal = 'SIGTERM') {
+      let late = false
+      const timer = setTimeout(() => { late = true; child.kill('SIGKILL') }, patience)
       child.kill(signal)
       await ended
+      clearTimeout(timer)
+      if (late) throw new Error(`${command} did not stop; it printed\n${output}`)
     }
   }
 }
 
-export function freePort () {
-  return new Promise((resolve, reject) => {
-    const server = createServer().once('error', reject).listen(0, '127.0.0.1', () => {
-      const { port } = server.address()
-      server.close(() => resolve(port))
+// freePort finds a port that nothing listens on. It lies below those that the system gives to connections, of which
+// a browser makes many, so that a broker that starts again finds its own still free.
+export async function freePort () {
+  for (;;) {
+    const port = 10000 + Math.floor(Math.random() * 20000)
+    const free = await new Promise((resolve, reject) => {
+      const server = createServer()
+        .once('error', error => error.code === 'EADDRINUSE' ? resolve(false) : reject(error))
+        .listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
     })
-  })
+    if (free) return port
+  }
 }
 
 // launch starts the browser. It asks nobody but this machine.
 export const launch = () => chromium.launch({
   executablePath: find('chromium'),
+  timeout: patience,
   args: ['--no-sandbox', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync']
 })
 

@@ -39,7 +39,7 @@ before(async () => {
     if (topic.includes('/request/relay/')) commands.push(`${topic.split('/').at(-1)} ${JSON.parse(payload).action}`)
   })
   await stack.client.subscribeAsync(['dlt645/meter/+/state', 'dlt645/request/relay/#'])
-  browser = await chromium.launch({ executablePath: program })
+  browser = await chromium.launch({ executablePath: program, timeout: patience })
   page = await newPage()
 })
 

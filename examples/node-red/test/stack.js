@@ -66,7 +66,7 @@ export async function start (variables = {}) {
       DLT645_MQTT_USERNAME: 'bridge',
       DLT645_MQTT_PASSWORD: password('bridge'),
       DLT645_TOPIC: 'dlt645',
-      DLT645_BUS_URL: 'sim://?meters=4&baud=115200&timeout=300ms',
+      DLT645_BUS_URL: 'sim://?meters=4&baud=115200&timeout=1s',
       ...variables
     }
     const bridge = await run(binary, ['demo'], { env: environment }, /The bridge is running/)
@@ -189,17 +189,26 @@ function program (command, args, options = {}) {
       }
     },
     async stop (signal) {
+      let late = false
+      const timer = setTimeout(() => { late = true; child.kill('SIGKILL') }, patience)
       child.kill(signal)
       await ended
+      clearTimeout(timer)
+      if (late) throw new Error(`${command} did not stop; it printed\n${output}`)
     }
   }
 }
 
-function freePort () {
-  return new Promise((resolve, reject) => {
-    const server = createServer().once('error', reject).listen(0, '127.0.0.1', () => {
-      const { port } = server.address()
-      server.close(() => resolve(port))
+// freePort finds a port that nothing listens on. It lies below those that the system gives to connections, of which
+// a browser makes many, so that a broker that starts again finds its own still free.
+async function freePort () {
+  for (;;) {
+    const port = 10000 + Math.floor(Math.random() * 20000)
+    const free = await new Promise((resolve, reject) => {
+      const server = createServer()
+        .once('error', error => error.code === 'EADDRINUSE' ? resolve(false) : reject(error))
+        .listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
     })
-  })
+    if (free) return port
+  }
 }

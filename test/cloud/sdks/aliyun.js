@@ -3,7 +3,7 @@
 const sdk = require(process.argv[2] + "/alibabacloud-iot-device-sdk");
 const [address, productKey, deviceName, deviceSecret, meterKey, meterName, meterSecret] = process.argv.slice(3);
 const fail = (what) => { console.error(what); process.exit(1); };
-setTimeout(() => fail("not done within 20 s"), 20000);
+setTimeout(() => fail("not done within 60 s"), 60000);
 const good = (what, next) => (reply) => (reply.code === 200 ? next() : fail(what + ": " + JSON.stringify(reply)));
 
 const gateway = sdk.gateway({ productKey, deviceName, deviceSecret, brokerUrl: "mqtt://" + address });

@@ -13,13 +13,13 @@ link.on_thing_enable = lambda userdata: connected.put("thing")
 link.on_thing_prop_post = lambda request, code, data, message, userdata: replies.put((request, code))
 link.thing_setup(tsl)
 link.connect_async()
-if connected.get(timeout=15) != 0:
+if connected.get(timeout=60) != 0:
     sys.exit("the cloud does not let the device in")
-connected.get(timeout=15)
+connected.get(timeout=60)
 rc, request = link.thing_post_property({"voltage_a": 220.1})
 if rc != 0:
     sys.exit(f"the SDK does not post: {rc}")
-answered, code = replies.get(timeout=15)
+answered, code = replies.get(timeout=60)
 if str(answered) != str(request) or code != 200:
     sys.exit(f"post {request} is answered by {answered} with {code}")
 print("connected, posted, answered")

@@ -20,7 +20,7 @@ replies = queue.Queue()
 explorer = QcloudExplorer(device_file=file, tls=False)
 explorer.registerMqttCallback(lambda *a: None, lambda *a: None, lambda topic, payload, qos, userdata: None, lambda *a: None, lambda *a: None, lambda *a: None)
 explorer.connect()
-until = time.monotonic() + 15
+until = time.monotonic() + 60
 while not explorer.isMqttConnected():
     if time.monotonic() > until:
         sys.exit("the cloud does not let the gateway in")
@@ -34,7 +34,7 @@ for of in ((product, device), (meter["sub_productId"], meter["sub_devName"])):
     token = f"{of[0]}-1"
     explorer.templateReport(*of, {"method": "report", "clientToken": token, "timestamp": int(time.time() * 1000), "params": {"voltage_a": 220.1}})
     while True:
-        reply = replies.get(timeout=15)
+        reply = replies.get(timeout=60)
         if reply.get("clientToken") == token:
             break
     if reply["method"] != "report_reply" or reply["code"] != 0:

@@ -6,8 +6,8 @@ from tb_gateway_mqtt import TBGatewayMqttClient
 
 host, port, token = sys.argv[1:]
 gateway = TBGatewayMqttClient(host, int(port), token)
-gateway.connect(timeout=15)
-until = time.monotonic() + 15
+gateway.connect(timeout=60)
+until = time.monotonic() + 60
 while not gateway.is_connected():
     if time.monotonic() > until:
         sys.exit("the cloud does not let the gateway in")

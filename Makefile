@@ -58,6 +58,10 @@ lint: $(LINTER) ## run golangci-lint, and shellcheck if it is installed
 $(LINTER):
 	GOBIN=$(CURDIR)/$(@D) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINTER_VERSION)
 
+# What the Go toolchain downloads and builds, so that it need not be there later.
+.PHONY: tools
+tools: $(LINTER) $(VULNCHECK) .tools/compose
+
 # Whatever was found makes it fail; a database out of reach does not.
 .PHONY: vulncheck
 vulncheck: $(VULNCHECK) ## look for known vulnerabilities in what the binary uses, if their database can be reached
@@ -167,6 +171,7 @@ supervisor: ## have the code of Home Assistant's Supervisor judge the app (git, 
 	git -c advice.detachedHead=false clone --quiet --depth 1 --branch $(SUPERVISOR_VERSION) $(SUPERVISOR) .tools/supervisor/source
 	python3 -m venv .tools/supervisor
 	.tools/supervisor/bin/pip install --quiet --disable-pip-version-check voluptuous==0.16.0 awesomeversion==25.8.0 aiohttp==3.14.5 pyyaml==6.0.4
+	touch .tools/supervisor/installed
 	go test -run '^TestApp' -count 1 .
 
 .PHONY: app-icon

@@ -26,13 +26,13 @@ const (
 
 // brokersOf311 speak MQTT 3.1.1 and no other version.
 var brokersOf311 = []brokerKind{
-	{"aedes", cloudSDKs + "/node_modules/aedes", "cloud-sdks", func(_ *testing.T, port string) []string {
+	{"aedes", cloudSDKs + "/installed", "cloud-sdks", func(_ *testing.T, port string) []string {
 		return []string{"node", "test/cloud/brokers/serve_aedes.mjs", absolute(cloudSDKs) + "/node_modules", port}
 	}},
-	{"amqtt", cloudSDKs + "/amqtt/bin/python", "cloud-sdks", func(_ *testing.T, port string) []string {
+	{"amqtt", cloudSDKs + "/installed", "cloud-sdks", func(_ *testing.T, port string) []string {
 		return []string{cloudSDKs + "/amqtt/bin/python", "test/cloud/brokers/serve_amqtt.py", port}
 	}},
-	{"moquette", cloudSDKs + "/moquette/moquette-broker-0.17.jar", "cloud-sdks", func(_ *testing.T, port string) []string {
+	{"moquette", cloudSDKs + "/installed-java", "cloud-sdks", func(_ *testing.T, port string) []string {
 		return []string{"java", "-cp", cloudSDKs + "/moquette/*", "test/cloud/brokers/moquette/ServeMoquette.java", port}
 	}},
 }

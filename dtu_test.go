@@ -50,7 +50,7 @@ func newDTU(t testing.TB, parameters url.Values) *dtu {
 
 // bus is the bus URL that reaches it.
 func (d *dtu) bus(parameters string) string {
-	return fmt.Sprintf("mqtt:?up=%s&down=%s&baud=115200&timeout=500ms&latency=200ms%s", d.up, d.down, parameters)
+	return fmt.Sprintf("mqtt:?up=%s&down=%s&baud=115200&timeout=2s&latency=200ms%s", d.up, d.down, parameters)
 }
 
 // come has it connect to a broker, with an account if that wants one.
@@ -248,7 +248,7 @@ func TestCommandsOnDTU(t *testing.T) {
 				d.form = func(data []byte) string { return fmt.Sprintf("%X", data) }
 			}
 			d.come(b)
-			bus := fmt.Sprintf("mqtt:?up=%s&down=%s&baud=115200&timeout=500ms&latency=200ms", d.up, d.down)
+			bus := d.bus("")
 			if status, out, stderr := executeApart(t, variables, "", "read", "-bus", bus, "1", "voltage_a"); status != 0 || !strings.Contains(out, "voltage_a") {
 				t.Errorf("read: status %d: %s%s", status, out, stderr)
 			}
@@ -318,7 +318,7 @@ func TestDTUAccess(t *testing.T) {
 	d.come(b, "dtu", "d")
 	read := func(user, qos string) (int, string) {
 		variables := map[string]string{"DLT645_MQTT_URL": "mqtt://" + b.address, "DLT645_MQTT_USERNAME": user, "DLT645_MQTT_PASSWORD": accounts[user]}
-		status, out, stderr := executeApart(t, variables, "", "read", "-bus", strings.Replace(d.bus("&payload=raw&qos="+qos), "timeout=500ms", "timeout=200ms", 1), "1", "voltage_a")
+		status, out, stderr := executeApart(t, variables, "", "read", "-bus", d.bus("&payload=raw&qos="+qos), "1", "voltage_a")
 		return status, out + stderr
 	}
 	for _, test := range []struct {

@@ -37,7 +37,7 @@ func serveMeters(t *testing.T, parameters url.Values) (*simulator.Bus, string) {
 			t.Error(err)
 		}
 	})
-	return line, "tcp://" + listener.Addr().String() + "?baud=115200&latency=10ms&timeout=1s"
+	return line, "tcp://" + listener.Addr().String() + "?baud=115200&latency=10ms&timeout=2s"
 }
 
 // serveMetersOnPTY serves simulated meters on a pseudo terminal, whose path it returns, or skips

@@ -20,7 +20,7 @@ func TestPoints(t *testing.T) {
 		root := bridgeRoot(t)
 		c := newClient(t, dial(t, b.address), root+"/meter/#", root+"/reply/#", root+"/bridge/config")
 		variables := map[string]string{
-			"DLT645_MQTT_URL": "mqtt://" + b.address, "DLT645_BUS_URL": quickMeters + "&meters=1&timeout=100ms", "DLT645_METERS": "main=1,gone=9",
+			"DLT645_MQTT_URL": "mqtt://" + b.address, "DLT645_BUS_URL": quickMeters + "&meters=1&timeout=1s", "DLT645_METERS": "main=1,gone=9",
 			"DLT645_POINTS": file, "DLT645_ALLOW": "read,config",
 		}
 		_, stop := startBridge(t, variables)

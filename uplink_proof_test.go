@@ -74,7 +74,7 @@ func TestUplinkFollowsASilentMeter(t *testing.T) {
 	points := filepath.Join(t.TempDir(), "points.csv")
 	writeFile(t, points, "meter,item,interval\nmain,voltage_a,1s\n")
 	root, _ := startBridge(t, map[string]string{
-		"DLT645_MQTT_URL": "mqtt://" + b.address, "DLT645_BUS_URL": "tcp://" + line.address + "?baud=115200&latency=10ms&timeout=100ms",
+		"DLT645_MQTT_URL": "mqtt://" + b.address, "DLT645_BUS_URL": "tcp://" + line.address + "?baud=115200&latency=10ms&timeout=1s",
 		"DLT645_METERS": "main=000000000001", "DLT645_POINTS": points,
 	})
 	c := startCloud(t, aliyunCloud(nil))

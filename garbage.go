@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"math"
+	"os"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
@@ -26,6 +28,31 @@ const (
 	garbageInterval = 200 * time.Millisecond
 	busyCollector   = 2
 )
+
+// startTakes is how long after the start all has been read and compiled that is read and compiled once.
+const startTakes = 10 * time.Second
+
+// spareMemory has little garbage kept, and gives back what only the start has needed, soon after it.
+func spareMemory(ctx context.Context, log *slog.Logger) {
+	tuned := os.Getenv("GOGC") == ""
+	if tuned {
+		debug.SetGCPercent(leastGarbage)
+	}
+	go func() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(startTakes):
+		}
+		debug.FreeOSMemory()
+		if _, err := forgetStart(); err != nil {
+			log.Debug("what only the start needed stays in memory", "err", err)
+		}
+		if tuned {
+			watchGarbage(ctx)
+		}
+	}()
+}
 
 // watchGarbage lets more garbage pile up while there is much of it, until ctx ends. While nothing is collected it
 // sleeps.

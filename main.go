@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -136,33 +135,12 @@ func serve(ctx context.Context, stderr io.Writer, ready func(context.Context, co
 	return serveConfig(ctx, c, stderr, ready)
 }
 
-// startTakes is how long after the start all has been read and compiled that is read and compiled once.
-const startTakes = 10 * time.Second
-
 // serveConfig is serve with a configuration that was read before.
 func serveConfig(ctx context.Context, c config, stderr io.Writer, ready func(context.Context, config, *embeddedBroker)) int {
-	tuned := os.Getenv("GOGC") == ""
-	if tuned {
-		debug.SetGCPercent(leastGarbage)
-	}
 	log := newLog(stderr, c.logFormat, c.logLevel)
-	// Soon after the start the memory that only that has needed is not needed any more.
 	running, stopped := context.WithCancel(ctx)
 	defer stopped()
-	go func() {
-		select {
-		case <-running.Done():
-			return
-		case <-time.After(startTakes):
-		}
-		debug.FreeOSMemory()
-		if _, err := forgetStart(); err != nil {
-			log.Debug("what only the start needed stays in memory", "err", err)
-		}
-		if tuned {
-			watchGarbage(running)
-		}
-	}()
+	spareMemory(running, log)
 	var broker *embeddedBroker
 	if c.embedded != "" {
 		var err error
@@ -185,17 +163,8 @@ func serveConfig(ctx context.Context, c config, stderr io.Writer, ready func(con
 	// Simulated meters are there for us alone.
 	c.bus.Successor = !strings.HasPrefix(c.bus.URL, "sim:")
 	b, line := newBridge(c, log)
-	switch budget, err := b.Budget(c.points); {
-	case err != nil:
-		complain(stderr, "the point table cannot be used (DLT645_POINTS)", err)
+	if !pointsFit(b, c, log, stderr) {
 		return statusConfiguration
-	case budget.Err() != nil && c.points.Text == points.BasicText:
-		log.Warn("the basic points are polled less often than each minute, or name fewer in a table (DLT645_POINTS)", "why", budget.Err())
-	case budget.Err() != nil:
-		complain(stderr, "the point table cannot be used (DLT645_POINTS)", budget.Err())
-		return statusConfiguration
-	default:
-		log.Info("polling", "points", len(c.points.Points), "share_of_the_wire", meters.Percent(budget.Share), "baud", budget.Baud)
 	}
 	busContext, stopBus := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBus()
@@ -217,6 +186,25 @@ func serveConfig(ctx context.Context, c config, stderr io.Writer, ready func(con
 	telling.Wait()
 	log.Info("stopped")
 	return 0
+}
+
+// pointsFit reports whether the point table can be polled on this bus, and says why if not. The basic points,
+// which nobody has chosen, are polled less often where they do not fit.
+func pointsFit(b *bridge.Bridge, c config, log *slog.Logger, stderr io.Writer) bool {
+	budget, err := b.Budget(c.points)
+	if err == nil && budget.Err() != nil && c.points.Text == points.BasicText {
+		log.Warn("the basic points are polled less often than each minute, or name fewer in a table (DLT645_POINTS)", "why", budget.Err())
+		return true
+	}
+	if err == nil {
+		err = budget.Err()
+	}
+	if err != nil {
+		complain(stderr, "the point table cannot be used (DLT645_POINTS)", err)
+		return false
+	}
+	log.Info("polling", "points", len(c.points.Points), "share_of_the_wire", meters.Percent(budget.Share), "baud", budget.Baud)
+	return true
 }
 
 // complain prints an error of one or several lines for the person at the terminal.

@@ -35,24 +35,7 @@ on demand. Faults, each with a probability from 0 to 1:
   held         what comes is held back for 1 to 15 s, and let go into the next request after that`, stderr)
 	listen := flags.String("listen", "", "serve the bus on this TCP `address`, such as :4001 (127.0.0.1:4001 if there is no -pty either)")
 	pty := flags.String("pty", "", "serve the bus on a pseudo terminal that is linked to this `path`, such as /run/meter; - for no link")
-	flags.String("meters", "4", "how `many`; the second, fourth and so on have one phase, the others three; the third feeds a little back")
-	flags.String("addresses", "", "`list` of addresses in place of -meters, as in 112233445566,1234@1997,5@188?type=20; behind ? stands a speed, or what a meter of 188 measures")
-	flags.String("protocol", "2007", "what the meters speak, 2007, 1997, 698, 188, modbus or modbus/MODEL; a `list` such as 2007,698 for each in turn, with a speed as in 698?baud=9600")
-	flags.String("baud", "2400", "`speed` of the bus, 11 bits a byte; 0: bytes take no time")
-	flags.String("turnaround", "20ms", "`time` from the end of a request to the answer")
-	flags.String("fe", "4", "how `many` wake-up bytes FEH before an answer")
-	flags.String("longest", "200", "most `bytes` of data in an answer, 64 to 200; the rest comes in follow-up frames")
-	flags.String("seed", "1", "`number` behind values and faults: the same gives the same")
-	flags.String("passwords", "02000000,04000000", "`list` of level and six digits, for all meters")
-	flags.String("lock", "0", "wrong passwords in a row, so `many`, lock a meter for a day; 0: never")
-	flags.String("lacks", "", "`list` of identifiers that no meter has, as in 0400010C,0201FF00")
-	flags.Bool("secured", false, "meters of DL/T 698.45 demand their rights: a random number for most reads, the security module for commands")
-	flags.String("fragment", "0", "those send at most so many `bytes` of an answer in a frame, the rest in fragments; 0: all")
-	flags.String("block", "0", "those send at most so many `bytes` of an answer, the rest in blocks that are asked for; 0: all")
-	flags.Bool("scrambled", false, "those add 33H to their data")
-	flags.Bool("one_row", false, "those give one row of a record, whatever was asked")
-	flags.Bool("counting", false, "the measured values tell the exchange in which they were read")
-	flags.String("fault", "", "`list` of what goes wrong and how often, as in late=0.05,flip=0.01; all=0.01 for everything")
+	lineFlags(flags)
 	if status, done := parseOptions(flags, arguments); done {
 		return status
 	}
@@ -74,65 +57,109 @@ on demand. Faults, each with a probability from 0 to 1:
 		*listen = "127.0.0.1:4001"
 	}
 
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
+	servers := newServers(ctx)
+	defer servers.cancel()
 	var buses []string // as in DLT645_BUS_URL
-	ended := make(chan error)
-	servers := 0
-	serve := func(run func() error) {
-		servers++
-		go func() { ended <- run() }()
-	}
-	// wait stops all servers and returns the first error that is given or that they return.
-	wait := func(err error) error {
-		stop()
-		for ; servers > 0; servers-- {
-			if ended := <-ended; err == nil {
-				err = ended
-			}
-		}
-		return err
-	}
-
 	if *listen != "" {
 		listener, err := net.Listen("tcp", *listen)
 		if err != nil {
 			return fail(1, fmt.Errorf("listen for a master: %w", err))
 		}
-		serve(func() error { return line.ServeTCP(ctx, listener) })
+		servers.start(func(ctx context.Context) error { return line.ServeTCP(ctx, listener) })
 		buses = append(buses, "tcp://"+reachable(listener.Addr()))
 	}
 	if *pty != "" {
 		terminal, err := simulator.OpenPTY(strings.TrimPrefix(*pty, "-"))
 		if err != nil {
-			return fail(1, wait(err))
+			servers.stop(nil)
+			return fail(1, err)
 		}
-		serve(func() error { return line.ServePTY(ctx, terminal) })
+		servers.start(func(ctx context.Context) error { return line.ServePTY(ctx, terminal) })
 		buses = append(buses, "serial://"+terminal.Path())
 	}
+	describeLine(out, line, buses, parameters.Get("baud"))
+	if err := servers.wait(); err != nil {
+		return fail(1, err)
+	}
+	return 0
+}
 
+// lineFlags adds the options that say what the simulated line is like. Their values become its parameters.
+func lineFlags(flags *flag.FlagSet) {
+	flags.String("meters", "4", "how `many`; the second, fourth and so on have one phase, the others three; the third feeds a little back")
+	flags.String("addresses", "", "`list` of addresses in place of -meters, as in 112233445566,1234@1997,5@188?type=20; behind ? stands a speed, or what a meter of 188 measures")
+	flags.String("protocol", "2007", "what the meters speak, 2007, 1997, 698, 188, modbus or modbus/MODEL; a `list` such as 2007,698 for each in turn, with a speed as in 698?baud=9600")
+	flags.String("baud", "2400", "`speed` of the bus, 11 bits a byte; 0: bytes take no time")
+	flags.String("turnaround", "20ms", "`time` from the end of a request to the answer")
+	flags.String("fe", "4", "how `many` wake-up bytes FEH before an answer")
+	flags.String("longest", "200", "most `bytes` of data in an answer, 64 to 200; the rest comes in follow-up frames")
+	flags.String("seed", "1", "`number` behind values and faults: the same gives the same")
+	flags.String("passwords", "02000000,04000000", "`list` of level and six digits, for all meters")
+	flags.String("lock", "0", "wrong passwords in a row, so `many`, lock a meter for a day; 0: never")
+	flags.String("lacks", "", "`list` of identifiers that no meter has, as in 0400010C,0201FF00")
+	flags.Bool("secured", false, "meters of DL/T 698.45 demand their rights: a random number for most reads, the security module for commands")
+	flags.String("fragment", "0", "those send at most so many `bytes` of an answer in a frame, the rest in fragments; 0: all")
+	flags.String("block", "0", "those send at most so many `bytes` of an answer, the rest in blocks that are asked for; 0: all")
+	flags.Bool("scrambled", false, "those add 33H to their data")
+	flags.Bool("one_row", false, "those give one row of a record, whatever was asked")
+	flags.Bool("counting", false, "the measured values tell the exchange in which they were read")
+	flags.String("fault", "", "`list` of what goes wrong and how often, as in late=0.05,flip=0.01; all=0.01 for everything")
+}
+
+// describeLine prints which meters there are, and how they are read on each of the buses.
+func describeLine(out io.Writer, line *simulator.Bus, buses []string, baud string) {
 	for _, meter := range line.Devices() {
 		sayf(out, "meter %s, %s\n", meter.Address(), spokenBy(meter.Protocol()))
 	}
 	for _, bus := range buses {
-		if baud := parameters.Get("baud"); baud != "" && baud != "0" {
+		if baud != "" && baud != "0" {
 			bus += "?baud=" + baud
 		}
 		first := line.Devices()[0]
 		sayf(out, "read it: dlt645-mqtt read -bus '%s'%s %s %s\n", bus, protocolOption(first.Protocol()), first.Address(), firstItem(first.Protocol()))
 	}
+}
 
+// servers run until one of them ends, or the context does.
+type servers struct {
+	ctx     context.Context
+	cancel  context.CancelFunc
+	ended   chan error
+	running int
+}
+
+func newServers(ctx context.Context) *servers {
+	s := &servers{ended: make(chan error)}
+	s.ctx, s.cancel = context.WithCancel(ctx)
+	return s
+}
+
+// start runs a server on a goroutine of its own.
+func (s *servers) start(run func(ctx context.Context) error) {
+	s.running++
+	go func() { s.ended <- run(s.ctx) }()
+}
+
+// wait returns when all have ended, with the first error.
+func (s *servers) wait() error {
 	select {
-	case <-ctx.Done():
-		err = wait(nil)
-	case err = <-ended:
-		servers--
-		err = wait(err)
+	case <-s.ctx.Done():
+		return s.stop(nil)
+	case err := <-s.ended:
+		s.running--
+		return s.stop(err)
 	}
-	if err != nil {
-		return fail(1, err)
+}
+
+// stop ends all servers, and returns the first error: the one given, or theirs.
+func (s *servers) stop(err error) error {
+	s.cancel()
+	for ; s.running > 0; s.running-- {
+		if ended := <-s.ended; err == nil {
+			err = ended
+		}
 	}
-	return 0
+	return err
 }
 
 // protocolOption is what the command read needs to know of the protocol.

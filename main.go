@@ -112,7 +112,7 @@ func runBridge(ctx context.Context, _ []string, _ io.Reader, _, stderr io.Writer
 const statusConfiguration = 78
 
 // serve runs bridge, bus and, if the configuration wants one, the embedded broker, until ctx
-// ends. ready, unless nil, is called with the configuration once everything has been started.
+// ends. ready is optional: it is called with the configuration once everything has been started.
 func serve(ctx context.Context, stderr io.Writer, ready func(context.Context, config, *embeddedBroker)) int {
 	s := supervised()
 	if err := s.readOptions(); err != nil {

@@ -190,7 +190,7 @@ func (r *request) argument(in *body, key protocol.Key, arguments protocol.Argume
 }
 
 // run carries a command out: once for each mark, not after its time, and with a password only
-// that the meter has not refused twice. prepare, unless nil, looks whether it is to be done, and
+// that the meter has not refused twice. prepare is optional: it looks whether it is to be done, and
 // may wait; finish makes the reply.
 func (b *Bridge) run(r *request, plan protocol.Plan, prepare func() error, finish func(*request, account)) error {
 	if repeat, first, err := b.repeats.enter(r, plan.Address.MeterKey, r.received); err != nil || b.isRepeat(r, repeat, first) {

@@ -27,7 +27,7 @@ type Config struct {
 	// Ingress says that every request comes from Home Assistant, which has let in its user, knows its own name,
 	// and shows the page in a frame of its own page.
 	Ingress bool
-	// Account, unless nil, is handed to every page, which signs in with it at the broker. Whoever reaches the console has
+	// Account is optional: it is handed to every page, which signs in with it at the broker. Whoever reaches the console has
 	// its rights then, so it is for those only whom somebody else has let in.
 	Account *Account
 	Items   func() any                              // the dictionary, to be shown as JSON; called once

@@ -112,7 +112,7 @@ type Plan struct {
 	Steps      []Step      // in order; all to the same meter
 	Errors     []ItemError // items that no step will answer, and why
 
-	// Then, unless nil, makes the rest of the plan out of the answers to Steps (one for
+	// Then is optional: it makes the rest of the plan out of the answers to Steps (one for
 	// each, in order): for example once the meter behind a wildcard is known, or to read
 	// singly what a block did not bring. What it brings for an item, a value or an error,
 	// replaces an earlier error of that item.
@@ -229,7 +229,7 @@ type Step struct {
 	Key string
 	// Repeatable steps may be tried twice. A command never is.
 	Repeatable bool
-	// Proof, unless nil, may be asked before a command whose answer is the same as its request: only what else
+	// Proof is optional: it may be asked before a command whose answer is the same as its request: only what else
 	// the line brings tells whether it sends back what is sent.
 	Proof *Step
 	// Expected is about how many bytes the answer has, wake-up bytes aside; 0: not known.
@@ -260,7 +260,7 @@ func (s *Step) Values(result Result) []Value {
 type Exchange struct {
 	Request []byte // the frame, without wake-up bytes
 
-	// Stamp, unless nil, makes the frame anew when it is about to go out, for the moment at
+	// Stamp is optional: it makes the frame anew when it is about to go out, for the moment at
 	// which its last byte will have gone: a frame that carries the time. It is as long as
 	// Request.
 	Stamp func(sent time.Time) []byte

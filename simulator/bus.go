@@ -20,7 +20,7 @@ type BusOptions struct {
 	Seed       uint64        // of the faults
 	Faults     Faults
 
-	// Now is the meters' idea of time, unless nil. The line always goes by time.Now.
+	// Now is the clock of the meters; if nil, time.Now. The line always goes by time.Now.
 	Now func() time.Time
 }
 

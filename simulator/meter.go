@@ -39,7 +39,7 @@ type MeterOptions struct {
 	// read: see [Counted].
 	Counting bool
 
-	// OnCommand, unless nil, is called for each command at the moment it is carried out: not
+	// OnCommand is optional: it is called for each command at the moment it is carried out: not
 	// for one that is refused. Whatever changes the meter is a command, in 2007 the functions
 	// 08H and 14H to 1DH, in 1997 04H, 08H, 0AH, 0CH, 0FH and 10H. It must not call the meter.
 	OnCommand func(command dlt645.Frame)

@@ -34,7 +34,7 @@ type Meter188Options struct {
 	// Mode is that at which the meter hears and speaks; zero: that of the line.
 	Mode protocol.Mode
 
-	// OnCommand, unless nil, is called for each command at the moment it is carried out. It must not call the
+	// OnCommand is optional: it is called for each command at the moment it is carried out. It must not call the
 	// meter.
 	OnCommand func(command cjt188.Frame)
 }

@@ -69,7 +69,7 @@ type Meter698Options struct {
 	// [Counted698].
 	Counting bool
 
-	// OnCommand, unless nil, is called for each command at the moment it is carried out: not for one that is
+	// OnCommand is optional: it is called for each command at the moment it is carried out: not for one that is
 	// refused. It must not call the meter.
 	OnCommand func(command dlt698.APDU)
 }

@@ -24,7 +24,7 @@ type SlaveOptions struct {
 	// Mode is that at which the meter hears and speaks; zero: that of the line.
 	Mode protocol.Mode
 
-	// OnCommand, unless nil, is called for each command at the moment it is carried out. It must not call the
+	// OnCommand is optional: it is called for each command at the moment it is carried out. It must not call the
 	// meter.
 	OnCommand func(command modbus.Frame)
 }

@@ -36,7 +36,7 @@ type Setup struct {
 }
 
 // NewSite runs a bridge on a simulated line until Stop is called, or the test ends.
-// change, unless nil, has the last word about the bus.
+// change is optional: it has the last word about the bus.
 func NewSite(t testing.TB, o simulator.BusOptions, change func(*simulator.Bus, *bus.Config)) *Setup {
 	t.Helper()
 	v := &Setup{Line: simulator.NewBus(o)}

@@ -81,17 +81,18 @@ type Bus struct {
 	suspected bool // it was held for that, and no meter has answered since
 
 	// Of the goroutine of Run only.
-	line     line
-	doubts   doubts
-	manner   manner
-	opening  chan opened // gets the port that is being opened; nil: none is
-	retry    time.Time   // when to open the port again
-	opens    int         // how often it was opened since an answer came
-	since    time.Time   // when it was opened last
-	quiet    time.Time   // until when nobody is asked anything
-	toldUp   bool        // the last that the log says of the port is that it is up
-	toldDown time.Time   // when the log said last that it is down
-	jitter   func(time.Duration) time.Duration
+	line        line
+	doubts      doubts
+	manner      manner
+	opening     chan opened                 // gets the port that is being opened; nil: none is
+	retry       time.Time                   // when to open the port again
+	opens       int                         // how often it was opened since an answer came
+	since       time.Time                   // when it was opened last
+	quiet       time.Time                   // until when nobody is asked anything
+	toldUp      bool                        // the last that the log says of the port is that it is up
+	toldDown    time.Time                   // when the log said last that it is down
+	toldRefused map[protocol.Mode]time.Time // when it said last that the line cannot be set so
+	jitter      func(time.Duration) time.Duration
 }
 
 // New returns a bus that accepts jobs; they are done once Run is called.

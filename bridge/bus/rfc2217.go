@@ -97,7 +97,7 @@ func (p *rfc2217Port) begin(address string, mode protocol.Mode) error {
 	case err != nil:
 		return err
 	case !done:
-		return fmt.Errorf("the server does not speak RFC 2217: it has not agreed to COM-PORT-OPTION within %v; have it serve this port by RFC 2217 (telnet), or take tcp://%s and set speed and parity in the server", agreeTimeout, address)
+		return lastingf("the server does not speak RFC 2217: it has not agreed to COM-PORT-OPTION within %v; have it serve this port by RFC 2217 (telnet), or take tcp://%s and set speed and parity in the server", agreeTimeout, address)
 	}
 	for _, setting := range [][2]byte{{comPortControl, noFlowControl}, {comPortDataSize, eightDataBits}, {comPortLineStateMask, 0}, {comPortModemMask, 0}} {
 		p.out = append(p.out, subnegotiation(optionComPort, setting[:]...)...)
@@ -107,10 +107,10 @@ func (p *rfc2217Port) begin(address string, mode protocol.Mode) error {
 	}
 	// Not every server confirms these. They were asked for first.
 	if p.values[comPortControl] == flowByBytes {
-		return errors.New("the serial server keeps flow control by XON and XOFF, which takes bytes out of frames: turn that off in the server")
+		return lastingf("the serial server keeps flow control by XON and XOFF, which takes bytes out of frames: turn that off in the server")
 	}
 	if bits, known := p.values[comPortDataSize]; known && bits != eightDataBits {
-		return fmt.Errorf("the serial server keeps %d data bits: set it to 8", bits)
+		return lastingf("the serial server keeps %d data bits: set it to 8", bits)
 	}
 	return nil
 }
@@ -147,7 +147,7 @@ func (p *rfc2217Port) Tune(mode protocol.Mode) error {
 		}
 	}
 	if kept != nil {
-		return fmt.Errorf("%s: the serial server refuses: it keeps %s; ask for what its hardware has, and see whether its own settings are locked", failed, strings.Join(kept, ", "))
+		return lastingf("%s: the serial server refuses: it keeps %s; ask for what its hardware has, and see whether its own settings are locked", failed, strings.Join(kept, ", "))
 	}
 	p.mode = mode
 	return nil
@@ -222,9 +222,9 @@ func (p *rfc2217Port) negotiate(command, option byte) {
 	case telnetWont, telnetDont:
 		switch {
 		case option == optionComPort && command == telnetDont && !p.agreed:
-			p.refused = errors.New("the server refuses RFC 2217 (COM-PORT-OPTION): have it serve this port by RFC 2217, or take tcp:// and set speed and parity in the server")
+			p.refused = lastingf("the server refuses RFC 2217 (COM-PORT-OPTION): have it serve this port by RFC 2217, or take tcp:// and set speed and parity in the server")
 		case option == optionBinary:
-			p.refused = errors.New("the server refuses to pass all bytes as they are (telnet's BINARY): set its port to binary, or take tcp:// and set speed and parity in the server")
+			p.refused = lastingf("the server refuses to pass all bytes as they are (telnet's BINARY): set its port to binary, or take tcp:// and set speed and parity in the server")
 		}
 	}
 }

@@ -174,6 +174,9 @@ func TestRFC2217ServersThatRefuse(t *testing.T) {
 			if err == nil || !strings.HasPrefix(err.Error(), "open rfc2217://"+address+": ") || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want %s", err, test.want)
 			}
+			if lasting := test.name != "to confirm"; lasts(err) != lasting {
+				t.Errorf("lasts is %v of %v", lasts(err), err)
+			}
 		})
 	}
 }

@@ -3,6 +3,7 @@ package bus
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"dlt645-mqtt/protocol"
 )
@@ -20,9 +21,25 @@ func (c *conversation) tune() bool {
 		b.fail(err)
 		c.breakOff(err)
 	default:
+		b.tellRefused(mode, err)
 		c.reply.Err = fmt.Errorf("%w: %w", protocol.ErrUnsupported, err)
 	}
 	return false
+}
+
+// tellRefused says in the log that the line cannot be set to a mode, once in a while for each.
+func (b *Bus) tellRefused(mode protocol.Mode, err error) {
+	const most = 100 // modes that are remembered: meters and scans need fewer
+	now := time.Now()
+	if told, ok := b.toldRefused[mode]; ok && now.Sub(told) < logEvery || !ok && len(b.toldRefused) == most {
+		return
+	}
+	if b.toldRefused == nil {
+		b.toldRefused = map[protocol.Mode]time.Time{}
+	}
+	b.toldRefused[mode] = now
+	b.config.Log.Warn("the line cannot be set to this speed, parity and stop bits; what is to be asked so is not sent",
+		"baud", mode.Baud, "parity", mode.Parity, "stop", mode.Stop, "err", err)
 }
 
 // tune gives the line another mode.

@@ -1,8 +1,11 @@
 package bus
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -52,9 +55,14 @@ func inMode(step protocol.Step, mode protocol.Mode) protocol.Step {
 
 // startTuned runs a bus on a port that can be tuned, unless fail has an error for the mode.
 func startTuned(t *testing.T, fail func(protocol.Mode) error) (l *lineTest, tuned *[]protocol.Mode) {
+	return startTunedAs(t, Config{}, fail)
+}
+
+// startTunedAs is as startTuned, with what else is to be configured.
+func startTunedAs(t *testing.T, config Config, fail func(protocol.Mode) error) (l *lineTest, tuned *[]protocol.Mode) {
 	tuned = new([]protocol.Mode)
 	l = &lineTest{t: t, begin: time.Now(), answer: prompt}
-	config := Config{Settings: Settings{Timeout: time.Second}, Tunable: true}
+	config.Settings, config.Tunable = Settings{Timeout: time.Second}, true
 	config.Open = func(context.Context) (Port, error) {
 		port, err := l.open()
 		return &tunedPort{port, modeOf(1100, "even"), tuned, fail}, err
@@ -71,12 +79,15 @@ func TestOneJobAtAnotherSpeed(t *testing.T) {
 		equal(t, "own mode", mode, modeOf(1100, "even"))
 		equal(t, "tunable", tunable, true)
 
+		before := l.submit(read("c", "v"))
+		synctest.Wait() // it is under way, so that both of these wait for their turn
 		fast := l.submitJob(Job{Steps: []protocol.Step{inMode(withClass(read("a", "v"), protocol.ClassScan), modeOf(9600, "none"))}})
 		other := l.submit(read("b", "v"))
+		equal(t, "under way", values(<-before), "1")
 		equal(t, "at another speed", values(<-fast), "1")
 		equal(t, "at its own", values(<-other), "1")
 		equal(t, "own mode named", values(<-l.submitJob(Job{Steps: []protocol.Step{inMode(read("a", "w"), mode)}})), "1")
-		equal(t, "sent", l.log(), "?bv. 9600 ?aw.")
+		equal(t, "sent", l.log(), "?cv. ?bv. 9600 ?aw.")
 		if want := []protocol.Mode{modeOf(9600, "none"), modeOf(1100, "even")}; len(*tuned) != 2 || (*tuned)[0] != want[0] || (*tuned)[1] != want[1] {
 			t.Errorf("tuned to %v, want %v", *tuned, want)
 		}
@@ -101,6 +112,37 @@ func TestSpeedThatThePortDoesNotHave(t *testing.T) {
 		// A part of it may have taken effect, the parity for one.
 		equal(t, "tuned back", len(*tuned) == 1 && (*tuned)[0] == modeOf(1100, "even"), true)
 		equal(t, "opened", len(l.opened), 1) // the port is still good
+	})
+}
+
+// TestLogSaysWhichSpeedsThePortDoesNotHave has it said of each of them, once a minute: nobody may be there who would
+// be told by an error, as while a meter is polled.
+func TestLogSaysWhichSpeedsThePortDoesNotHave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		l, _ := startTunedAs(t, Config{Log: slog.New(slog.NewTextHandler(&log, nil))}, func(m protocol.Mode) error {
+			if m.Baud < 1000 {
+				return errors.New("no such speed")
+			}
+			return nil
+		})
+		ask := func(baud int) {
+			<-l.submitJob(Job{Steps: []protocol.Step{inMode(read("a", "v"), modeOf(baud, "none"))}})
+		}
+		said := func(baud int) int {
+			return strings.Count(log.String(), fmt.Sprintf("the line cannot be set to this speed, parity and stop bits; what is to be asked so is not sent\" baud=%d parity=none stop=1 err=\"no such speed\"", baud))
+		}
+		for range 3 {
+			ask(300)
+			ask(600)
+			ask(9600)
+		}
+		time.Sleep(logEvery)
+		ask(300)
+		l.stop()
+		equal(t, "300 baud", said(300), 2)
+		equal(t, "600 baud", said(600), 1)
+		equal(t, "9600 baud", said(9600), 0)
 	})
 }
 

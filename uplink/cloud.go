@@ -60,8 +60,9 @@ type session struct {
 	lost   chan struct{}
 	once   sync.Once
 	why    atomic.Pointer[error] // it was lost
-	pace   *rate.Limiter
-	start  time.Time // tells ids of calls of this connection from those of others
+	pace   *rate.Limiter         // of messages
+	flow   *rate.Limiter         // of bytes
+	start  time.Time             // tells ids of calls of this connection from those of others
 
 	taken bool // posts were; of the flow's goroutine only
 
@@ -208,6 +209,17 @@ func (c *cloud) dial(u *url.URL, o mqtt.ClientOptions) (net.Conn, error) {
 	return &bounded{Conn: connection, most: largestFromCloud}, nil
 }
 
+// pacers keep to the limits of a cloud. Messages are spread over the second: as many as a whole second has in one go, and
+// in the second after them as many again, would be twice what it takes.
+func pacers(t dialect.Traits) (messages, bytes *rate.Limiter) {
+	messages = rate.NewLimiter(rate.Limit(t.PerSecond), max(1, t.PerSecond/10))
+	bytes = rate.NewLimiter(rate.Inf, 0)
+	if t.Rate > 0 {
+		bytes = rate.NewLimiter(rate.Limit(t.Rate), t.Bytes)
+	}
+	return messages, bytes
+}
+
 // notSubscribed is why a connection was of no use that the cloud had let in.
 type notSubscribed struct{ error }
 
@@ -218,8 +230,8 @@ func (c *cloud) connect(ctx context.Context, settle time.Duration) (*session, er
 	login := c.dialect.Login(time.Now())
 	s := &session{
 		lost: make(chan struct{}), waiting: map[string]chan dialect.Reply{}, start: time.Now(),
-		pace: rate.NewLimiter(rate.Limit(c.traits.PerSecond), max(1, c.traits.PerSecond)),
 	}
+	s.pace, s.flow = pacers(c.traits)
 	options := mqtt.NewClientOptions().AddBroker(brokerURL(c.config.URL)).
 		SetClientID(login.ClientID).SetUsername(login.Username).SetPassword(login.Password).
 		SetProtocolVersion(4).SetCleanSession(true).SetKeepAlive(login.KeepAlive).
@@ -365,7 +377,11 @@ func (s *session) send(ctx context.Context, p dialect.Post) (*posted, error) {
 		case <-pacing.Done():
 		}
 	}()
-	if err := s.pace.Wait(pacing); err != nil {
+	size := len(p.Payload)
+	if most := s.flow.Burst(); most > 0 {
+		size = min(size, most) // one that is larger goes when it has the whole of it
+	}
+	if s.pace.Wait(pacing) != nil || s.flow.WaitN(pacing, size) != nil {
 		return nil, errLost
 	}
 	sent := &posted{post: p}

@@ -50,3 +50,39 @@ func TestCommandIDs(t *testing.T) {
 		seen[id] = true
 	}
 }
+
+// TestPacers counts what may go in any second against what the platforms' documents allow.
+func TestPacers(t *testing.T) {
+	for cloud, most := range map[string]struct{ messages, bytes int }{
+		"tencent": {30, 0}, "huawei": {50, 1_000_000}, "aliyun": {10, 0}, "onenet": {10, 0},
+	} {
+		d, err := dialect.New(cloud, dialect.Options{Product: "p", Device: "d", Secret: "AAAA"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		traits := d.Traits()
+		messages, bytes := pacers(traits)
+		begin := time.Unix(1795168800, 0)
+		inFirst, total, carried := 0, 0, 0
+		for at := time.Duration(0); at < 10*time.Second; at += time.Millisecond {
+			for messages.AllowN(begin.Add(at), 1) {
+				total++
+				if at < time.Second {
+					inFirst++
+				}
+			}
+			for most.bytes > 0 && at < time.Second && bytes.AllowN(begin.Add(at), traits.Bytes/4) {
+				carried += traits.Bytes / 4
+			}
+		}
+		if inFirst > most.messages || carried > most.bytes {
+			t.Errorf("%s: %d messages and %d bytes go in a second, %d and %d may", cloud, inFirst, carried, most.messages, most.bytes)
+		}
+		if total < 9*traits.PerSecond {
+			t.Errorf("%s: %d messages go in ten seconds, want %d", cloud, total, 10*traits.PerSecond)
+		}
+		if !bytes.AllowN(begin.Add(time.Hour), traits.Bytes) {
+			t.Errorf("%s: the greatest message never goes", cloud)
+		}
+	}
+}

@@ -103,6 +103,7 @@ type Traits struct {
 	Values    int           // values in one report at most
 	Bytes     int           // of a payload at most
 	PerSecond int           // messages a second at most
+	Rate      int           // bytes of payloads a second, beside one of the greatest messages; 0: any
 	Patience  time.Duration // how long the cloud waits for the answer to a call
 	Clock     time.Duration // how far this host's clock may be from the cloud's at a login; 0: as far as it likes
 	Host      string        // URL of the cloud, made from the identity; empty: the user must name it

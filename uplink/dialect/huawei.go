@@ -41,7 +41,8 @@ func newHuawei(o Options) (Dialect, error) {
 func (d *huawei) Name() string { return "huawei" }
 
 func (d *huawei) Traits() Traits {
-	return Traits{Meters: 100, Bytes: 512 << 10, PerSecond: 40, Patience: 18 * time.Second, Identifier: rules[d.Name()]}
+	// A connection may carry 1 MB a second.
+	return Traits{Meters: 100, Bytes: 512 << 10, PerSecond: 40, Rate: 448 << 10, Patience: 18 * time.Second, Identifier: rules[d.Name()]}
 }
 
 // Login takes the hour as the key of the signature, and the kind of signature whose hour the
@@ -99,7 +100,8 @@ func (d *huawei) presence(devices []*Device, status, state string, now time.Time
 }
 
 // services writes readings as blocks, one for each moment.
-func services(readings []Reading, service string) (list []object) {
+func services(readings []Reading, service string) []object {
+	list := []object{} // not null where there is nothing to say
 	for _, round := range rounds(readings) {
 		for _, block := range groups(round, func(r Reading) int64 { return r.Time.UnixMilli() }) {
 			properties := object(nil)

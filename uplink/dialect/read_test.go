@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 )
 
 // readCalls are messages that ask a gateway in flat mode to read; %s stands for what is to be read, and where a cloud
@@ -54,5 +55,22 @@ func TestReadCalls(t *testing.T) {
 		if len(calls) != 1 || calls[0].Unsure != "" || !slices.Equal(calls[0].Keys, keys) {
 			t.Errorf("%s: %+v", params, calls)
 		}
+	}
+}
+
+// TestReadThatFails answers with a list without values, not with none.
+func TestReadThatFails(t *testing.T) {
+	o := identities["huawei"]
+	o.Commands = commands
+	d, err := New("huawei", o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, calls := d.Receive("$oc/devices/65af_site7/sys/properties/get/request_id=7", []byte(`{"service_id":"meter"}`))
+	if len(calls) != 1 {
+		t.Fatal(calls)
+	}
+	if got := string(d.Answer(calls[0], Outcome{Code: "timeout"}, time.Now())[0].Payload); got != `{"services":[]}` {
+		t.Errorf("the answer is %s", got)
 	}
 }

@@ -1,6 +1,7 @@
 package uplink
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -9,6 +10,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -299,6 +301,7 @@ func outcomeOf(answer []byte) dialect.Outcome {
 func (c *calls) read(call dialect.Call) dialect.Outcome {
 	device := c.devices.called(call)
 	var items []string
+	asked := map[string]bool{} // by the names of values
 	for _, key := range call.Keys {
 		if c.devices.open {
 			of, rest := c.devices.prefixed(key)
@@ -310,7 +313,12 @@ func (c *calls) read(call dialect.Call) dialect.Outcome {
 			}
 			device, key = of, rest
 		}
-		items = append(items, c.config.Keys.item(key))
+		name := c.flags.item(c.config.Keys.item(key))
+		asked[name] = true
+		// A flag is read with its status word.
+		if item, _, _ := strings.Cut(name, "."); !slices.Contains(items, item) {
+			items = append(items, item)
+		}
 	}
 	if device == nil {
 		return failed("unknown_meter", "the call names no meter of this gateway")
@@ -344,8 +352,9 @@ func (c *calls) read(call dialect.Call) dialect.Outcome {
 	_ = json.Unmarshal(r.Times, &times)
 	out := dialect.Outcome{OK: true}
 	for _, m := range values {
-		if !scalarValue(m.Value) {
-			continue
+		word, _, flag := strings.Cut(m.Name, ".")
+		if !scalarValue(m.Value) || len(asked) > 0 && !asked[m.Name] && (flag || !asked[word] && slices.Contains(items, word)) {
+			continue // a status word comes with all its flags, of which the model may not know most
 		}
 		key := c.config.Keys.of(m.Name)
 		if c.devices.open {
@@ -369,6 +378,34 @@ func (c *calls) read(call dialect.Call) dialect.Outcome {
 		return failed("timeout", "the meter has brought no value")
 	}
 	return out
+}
+
+// flagNames knows what flags are called whose keys have _ in place of the point, by the states that they came in.
+type flagNames struct {
+	mu    sync.Mutex
+	names map[string]string // by key
+}
+
+// mostFlags bounds how many are known: those of all protocols are some hundred.
+const mostFlags = 2000
+
+// note takes in the name of a value.
+func (f *flagNames) note(item string) {
+	if !strings.Contains(item, ".") {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.names) < mostFlags {
+		f.names[dialect.Key(item)] = item
+	}
+}
+
+// item returns the name of a flag by its key; else the key itself.
+func (f *flagNames) item(key string) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return cmp.Or(f.names[key], key)
 }
 
 // configure sends a point table to the bridge.

@@ -178,3 +178,30 @@ func TestReadSaysWhatIsMissing(t *testing.T) {
 		s.await(len(all), "v1/gateway/rpc", want...)
 	}
 }
+
+// TestReadOfFlags has a cloud ask for a flag by its key: its status word is read, and the answer has what was asked for, not
+// the other flags, of which the cloud's model knows nothing.
+func TestReadOfFlags(t *testing.T) {
+	s := newSite(t, platformOf("thingsboard"), gatewayOf("thingsboard", false))
+	requests := s.requests(func(_ string, _ []byte) string {
+		return `{"ok":true,"time":"2026-11-20T18:00:00.123+08:00","values":{"status_3":"0040","status_3.relay_open":true,"status_3.supply":"main","voltage_a":220.1}}`
+	})
+	s.publish("meter/main/availability", "online")
+	s.state("main", 1, `"status_3.relay_open":false,"voltage_a":220.1`)
+	s.await(0, "", "220.1")
+	for i, row := range []struct{ keys, items, want string }{
+		{`["status_3_relay_open","voltage_a"]`, `"items":["status_3","voltage_a"]`, `"data":{"ok":true,"status_3_relay_open":true,"voltage_a":220.1}`},
+		{`["status_3"]`, `"items":["status_3"]`, `"data":{"ok":true,"status_3":"0040","voltage_a":220.1}`},
+		{`["status_3","status_3_relay_open"]`, `"items":["status_3"]`, `"data":{"ok":true,"status_3":"0040","status_3_relay_open":true,"voltage_a":220.1}`},
+		{`["voltage_block"]`, `"items":["voltage_block"]`, `"voltage_a":220.1}`},
+	} {
+		all, _ := s.cloud.Messages()
+		if err := s.cloud.Call("v1/gateway/rpc", `{"device":"d1","data":{"id":7,"method":"read","params":`+row.keys+`}}`); err != nil {
+			t.Fatal(err)
+		}
+		s.await(len(all), "v1/gateway/rpc", row.want)
+		if got := string(requests()[i].Payload); !strings.Contains(got, row.items) {
+			t.Errorf("%s asks for %s, want %s", row.keys, got, row.items)
+		}
+	}
+}

@@ -64,7 +64,7 @@ func newFlow(u *Uplink) *flow {
 	f.translator = translator{
 		keys: u.config.Keys, rule: u.traits.Identifier, flat: u.devices.open, devices: u.devices, least: u.config.MinInterval,
 		seen: map[meterID]map[string]time.Time{}, recent: map[meterID]*recentStates{}, posted: map[meterID]time.Time{}, refuse: f.refuse,
-		owners: u.config.Keys.owners(), early: f.noteEarly,
+		owners: u.config.Keys.owners(), early: f.noteEarly, named: u.flags.note,
 	}
 	return f
 }

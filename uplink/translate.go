@@ -34,6 +34,9 @@ type translator struct {
 	// early is told of a state that is dated in the future by so much.
 	early func(id meterID, ahead time.Duration)
 
+	// named is told of each value's name.
+	named func(item string)
+
 	// refuse is told of an item that the cloud cannot take under its key.
 	refuse func(item string, err error)
 }
@@ -114,6 +117,7 @@ func (t *translator) state(id meterID, payload []byte) ([]dialect.Reading, error
 
 // reading gives a value the name that the cloud has for it.
 func (t *translator) reading(device *dialect.Device, item string, value json.RawMessage, at time.Time) (dialect.Reading, bool) {
+	t.named(item)
 	key := t.keys.of(item)
 	if owner := t.owners[key]; owner != "" && owner != item {
 		t.refuse(item, fmt.Errorf("the key %s was given to the item %s", key, owner))

@@ -16,6 +16,7 @@ func newTranslator(least time.Duration) (*translator, *[]string) {
 	return &translator{
 		keys: Keys{"voltage_a": "ua"}, rule: dialect.Rule{Longest: 32, Plain: true}, devices: newDevices(nil, []string{"dlt645"}), flat: true, least: least,
 		seen: map[meterID]map[string]time.Time{}, recent: map[meterID]*recentStates{}, posted: map[meterID]time.Time{},
+		named:  func(string) {},
 		refuse: func(item string, _ error) { refused = append(refused, item) },
 	}, &refused
 }

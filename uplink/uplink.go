@@ -44,6 +44,7 @@ type Uplink struct {
 	traits  dialect.Traits
 	devices *devices
 	metrics *counters
+	flags   *flagNames
 	log     *slog.Logger
 
 	presence *reachability
@@ -77,7 +78,7 @@ func New(config Config) (*Uplink, error) {
 		}
 	}
 	u := &Uplink{
-		config: config, dialect: d, traits: traits, log: config.Log, metrics: newCounters(),
+		config: config, dialect: d, traits: traits, log: config.Log, metrics: newCounters(), flags: &flagNames{names: map[string]string{}},
 	}
 	u.devices = newDevices(config.Options.Devices, config.Roots)
 	u.devices.clash = u.noteClash

@@ -86,7 +86,8 @@ func TestSiteAccounts(t *testing.T) {
 	all := as("fleet", "+/bridge/status")
 	binary := testProgram(t)
 	startSite(t, binary, folder, one)
-	startSite(t, binary, folder, two)
+	// The second has its password in a file, as a service has.
+	startSite(t, binary, folder, two, "DLT645_MQTT_PASSWORD=", "DLT645_MQTT_PASSWORD_FILE="+filepath.Join(folder, "secrets", two))
 	// The third is known by its certificate: it has no password.
 	clientCertificate, clientKey := a.issue("client", &x509.Certificate{Subject: pkix.Name{CommonName: third}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
 	startSite(t, binary, folder, third, "DLT645_MQTT_URL=mqtts://"+secure, "DLT645_MQTT_USERNAME=", "DLT645_MQTT_PASSWORD=",

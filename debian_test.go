@@ -63,6 +63,7 @@ func TestDebianPackage(t *testing.T) {
 	for path, mode := range map[string]os.FileMode{
 		"etc/dlt645-mqtt/dlt645-mqtt.env": 0o644, "etc/dlt645-mqtt/mqtt-password": 0o600, "etc/dlt645-mqtt/meter-password": 0o600, "usr/bin/dlt645-mqtt": 0o755,
 		"usr/lib/systemd/system/dlt645-mqtt.service": 0o644, "usr/lib/systemd/system/dlt645-uplink.service": 0o644, "usr/share/doc/dlt645-mqtt/copyright": 0o644,
+		"usr/share/doc/dlt645-mqtt/deploy/fleet/make-accounts": 0o755,
 	} {
 		if info, err := os.Stat(at(path)); err != nil || info.Mode().Perm() != mode {
 			t.Errorf("%s: %v, want %v: %v", path, info, mode, err)
@@ -75,6 +76,26 @@ func TestDebianPackage(t *testing.T) {
 	for _, match := range regexp.MustCompile(`(?m)=(?:[a-z-]+:)?(/etc/dlt645-mqtt/\S+)$`).FindAllStringSubmatch(unit, -1) {
 		if _, err := os.Stat(at(match[1])); err != nil {
 			t.Errorf("the unit reads %s: %v", match[1], err)
+		}
+	}
+	// Where systemd cannot start the service, or stop it, the package is installed and removed all the same.
+	systemd, programs := filepath.Join(work, "systemd"), filepath.Join(work, "programs")
+	for _, folder := range []string{systemd, programs} {
+		if err := os.Mkdir(folder, 0o750); err != nil {
+			t.Fatal(err)
+		}
+	}
+	writeFile(t, filepath.Join(programs, "systemctl"), "#!/bin/sh\necho \"$@\"\nexit 1\n")
+	if err := os.Chmod(filepath.Join(programs, "systemctl"), 0o700); err != nil { //nolint:gosec // it is run
+		t.Fatal(err)
+	}
+	for script, asked := range map[string]string{"postinst configure 1.0.0": "try-restart", "prerm remove": "disable --now", "postrm remove": "daemon-reload"} {
+		words := strings.Fields(script)
+		text := strings.ReplaceAll(readFile(t, at("var/lib/dpkg/info/dlt645-mqtt."+words[0])), "/run/systemd/system", systemd)
+		command := exec.CommandContext(t.Context(), "sh", append([]string{"-c", text, words[0]}, words[1:]...)...)
+		command.Env = []string{"PATH=" + programs + ":/usr/bin:/bin"}
+		if output, err := command.CombinedOutput(); err != nil || !strings.Contains(string(output), asked) {
+			t.Errorf("%s: %v: %s", script, err, output)
 		}
 	}
 	writeFile(t, at("etc/dlt645-mqtt/dlt645-mqtt.env"), "DLT645_METERS=mine=1\n")

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"dlt645-mqtt/console"
+	"dlt645-mqtt/protocol"
 )
 
 // readConsole reads whether the console is served, and by which names. It needs broker and HTTP,
@@ -62,19 +63,19 @@ func newConsole(c config, log *slog.Logger) (*console.Console, error) {
 	return console.New(console.Config{
 		Brokers: c.broker.URLs, TLS: c.broker.TLS, Root: c.root, Version: version, Hosts: c.hosts, Log: log,
 		Ingress: c.supervisor != nil, Account: c.supervisor.account(&c),
-		Items: c.allItems,
-		Decode: func(hex, protocol string) (any, error) {
+		Items: c.allItems, Words: func() any { return protocol.EverydayWords() },
+		Decode: func(hex, name string) (any, error) {
 			stream, _, err := parseHex(hex)
 			if err != nil {
 				return nil, err
 			}
-			spoken, err := tonguesOf(protocol)
+			spoken, err := tonguesOf(name)
 			if err != nil {
 				return nil, err
 			}
 			explained := []any{}
 			for _, piece := range cutFrames(stream, spoken) {
-				description, err := piece.describe(protocol, c.zone)
+				description, err := piece.describe(name, c.zone)
 				if description == nil {
 					description = map[string]string{"hex": fmt.Sprintf("%X", piece.bytes), "error": err.Error()}
 				}

@@ -100,6 +100,26 @@ func TestConsole(t *testing.T) {
 			t.Errorf("items.json lacks %s, or its texts", want)
 		}
 	}
+	// What else they are called, as its search knows.
+	var words struct{ Names map[string][]string }
+	if _, text := get(t, "http://"+address+"/words.json"); json.Unmarshal([]byte(text), &words) != nil || !slices.Equal(words.Names["频率"], []string{"frequency"}) {
+		t.Errorf("words.json: %.200s", text)
+	}
+	// Whatever the console answers with has its headers.
+	for _, path := range []string{"//console.js", "/a/../console.js", "/metrics/", "/no-such"} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := http.DefaultTransport.RoundTrip(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode < 300 || response.Header.Get("Content-Security-Policy") == "" {
+			t.Errorf("%s: status %d, headers %v", path, response.StatusCode, response.Header)
+		}
+	}
 	// Frames, as the command decode explains them, and what is none.
 	const frames = "68010000000000689106333434353455C116 680100000000006811043334343535B617"
 	_, text = get(t, "http://"+address+"/decode?hex="+url.QueryEscape(frames))

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -80,17 +81,25 @@ func (b *Bridge) serveHealth(ctx context.Context) (stop func()) {
 		return stop
 	}
 	mux := http.NewServeMux()
-	if b.config.Pages != nil {
-		mux.Handle("/", b.config.Pages)
-	}
 	mux.HandleFunc("GET /healthz", answerHTTP(b.Unhealthy))
 	mux.HandleFunc("GET /readyz", answerHTTP(b.unready))
 	mux.HandleFunc("GET /metrics", b.serveMetrics)
+	handler := http.Handler(mux)
+	if pages := b.config.Pages; pages != nil {
+		// What has no path here is for the pages as it came: this mux would answer some of it by itself, without their headers.
+		handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if slices.Contains([]string{"/healthz", "/readyz", "/metrics"}, r.URL.Path) {
+				mux.ServeHTTP(w, r)
+			} else {
+				pages.ServeHTTP(w, r)
+			}
+		})
+	}
 	// Connections that have become WebSockets are not closed with the server; their requests' context
 	// ends instead.
 	open, end := context.WithCancel(context.WithoutCancel(ctx))
 	server := &http.Server{
-		Handler: mux, BaseContext: func(net.Listener) context.Context { return open },
+		Handler: handler, BaseContext: func(net.Listener) context.Context { return open },
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second, IdleTimeout: 30 * time.Second, MaxHeaderBytes: 8 << 10,
 	}
 	closers = append(closers, server, closerFunc(end))

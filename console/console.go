@@ -31,6 +31,7 @@ type Config struct {
 	// its rights then, so it is for those only whom somebody else has let in.
 	Account *Account
 	Items   func() any                              // the dictionary, to be shown as JSON; called once
+	Words   func() any                              // what else its items are called, likewise
 	Decode  func(hex, protocol string) (any, error) // explains frames, as JSON; an empty protocol: what they say of themselves
 	Log     *slog.Logger
 }
@@ -65,14 +66,16 @@ func New(config Config) (*Console, error) {
 	for path, f := range files {
 		c.mux.Handle("GET "+path, f)
 	}
-	items := sync.OnceValue(func() *file {
-		text, err := json.Marshal(config.Items())
-		if err != nil {
-			panic(err) // tables of strings
-		}
-		return newFile("application/json", text)
-	})
-	c.mux.HandleFunc("GET /items.json", func(w http.ResponseWriter, r *http.Request) { items().ServeHTTP(w, r) })
+	for path, make := range map[string]func() any{"/items.json": config.Items, "/words.json": config.Words} {
+		tables := sync.OnceValue(func() *file {
+			text, err := json.Marshal(make())
+			if err != nil {
+				panic(err) // tables of strings
+			}
+			return newFile("application/json", text)
+		})
+		c.mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) { tables().ServeHTTP(w, r) })
+	}
 	c.mux.HandleFunc("GET /decode", c.decode)
 	if config.Account != nil {
 		c.mux.HandleFunc("GET /account.json", func(w http.ResponseWriter, _ *http.Request) { answerJSON(w, http.StatusOK, config.Account) })

@@ -83,6 +83,7 @@ func serve(t *testing.T, broker string, change func(*Config)) (*Console, *httpte
 	config := Config{
 		Brokers: []*url.URL{u}, Root: "dlt645", Version: "1.2.3", Log: slog.New(slog.DiscardHandler),
 		Items: func() any { return []string{"voltage_a"} },
+		Words: func() any { return []string{"电压"} },
 		Decode: func(hex, _ string) (any, error) {
 			if hex == "" {
 				return nil, errors.New("there is no frame")
@@ -193,6 +194,11 @@ func TestPage(t *testing.T) {
 		}
 		if again := get(t, server, path, "", http.Header{"If-None-Match": {plain.header.Get("ETag")}}); again.status != http.StatusNotModified {
 			t.Errorf("%s: asked for again: %d", path, again.status)
+		}
+	}
+	for accepted, compressed := range map[string]bool{"gzip": true, "br, GZIP;q=0.5": true, "gzip;q=0": false, "identity, gzip; q=0.0": false, "xgzip": false, "br": false, "": false} {
+		if response := get(t, server, "/icon.svg", "", http.Header{"Accept-Encoding": {accepted}}); (response.header.Get("Content-Encoding") == "gzip") != compressed {
+			t.Errorf("to who accepts %q it comes as %q", accepted, response.header.Get("Content-Encoding"))
 		}
 	}
 	if response := get(t, server, "/no-such", "", nil); response.status != http.StatusNotFound {

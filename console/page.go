@@ -79,6 +79,22 @@ func readPage(root, version string, account bool) (map[string]*file, error) {
 	return files, nil
 }
 
+// takesGzip reports whether a browser understands what is compressed: RFC 9110, 12.5.3.
+func takesGzip(r *http.Request) bool {
+	for _, value := range r.Header.Values("Accept-Encoding") {
+		for coding := range strings.SplitSeq(value, ",") {
+			name, parameters, _ := strings.Cut(coding, ";")
+			if !strings.EqualFold(strings.TrimSpace(name), "gzip") {
+				continue
+			}
+			weight, weighted := strings.CutPrefix(strings.ReplaceAll(strings.ToLower(parameters), " ", ""), "q=")
+			q, err := strconv.ParseFloat(weight, 64)
+			return !weighted || err == nil && q > 0
+		}
+	}
+	return false
+}
+
 // ServeHTTP sends the file, compressed to those who understand that. Browsers ask each time whether it
 // has changed, for another version of the binary has another page.
 func (f *file) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -92,7 +108,7 @@ func (f *file) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	size, content := f.size, io.Reader(nil)
-	if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+	if takesGzip(r) {
 		h.Set("Content-Encoding", "gzip")
 		size, content = len(f.zipped), bytes.NewReader(f.zipped)
 	} else if z, err := gzip.NewReader(bytes.NewReader(f.zipped)); err == nil {

@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"slices"
 	"strings"
 	"sync"
 )
@@ -193,8 +194,29 @@ var meant = sync.OnceValue(func() map[string][][]string {
 	return all
 })
 
-// sameWords are words that mean the same to electricians as what a table calls a thing.
-var sameWords = strings.NewReplacer("总", "", "用电量", "电能", "电量", "电能", "电度", "电能")
+// same are words that mean the same to electricians as what a table calls a thing, each before that.
+var same = []string{"总", "", "用电量", "电能", "电量", "电能", "电度", "电能"}
+
+var sameWords = strings.NewReplacer(same...)
+
+// moments are what may stand before an everyday word.
+var moments = []string{"", "当前", "实时", "瞬时"}
+
+// Words are what [Everyday] and [UsualWords] know, for those who search by themselves.
+type Words struct {
+	Names   map[string][]string `json:"names"`   // that an everyday word may mean, by [UsualWords] of it
+	Same    []string            `json:"same"`    // pairs: what a word is replaced by, from left to right
+	Moments []string            `json:"moments"` // that may stand before an everyday word, in this order
+}
+
+// EverydayWords returns them.
+func EverydayWords() Words {
+	w := Words{map[string][]string{}, same, moments}
+	for word, alternatives := range meant() {
+		w.Names[word] = slices.Concat(alternatives...)
+	}
+	return w
+}
 
 // UsualWords returns a text with the words that tables have, in place of those of electricians: 电能 for 电量.
 func UsualWords(text string) string { return sameWords.Replace(width(text)) }
@@ -206,7 +228,7 @@ func Everyday(word string) [][]string {
 		return nil
 	}
 	key := UsualWords(word)
-	for _, prefix := range []string{"", "当前", "实时", "瞬时"} {
+	for _, prefix := range moments {
 		if rest, cut := strings.CutPrefix(key, prefix); cut && meant()[rest] != nil {
 			return meant()[rest]
 		}

@@ -6,6 +6,9 @@ import { t } from './words'
 
 export interface Curve { label: string, data: (number | null)[], dashed?: boolean }
 
+// seconds are the distances at which times may stand below a chart: none is shorter than what is written there.
+const seconds = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400, 2 * 86_400, 7 * 86_400, 14 * 86_400, 28 * 86_400]
+
 const colour = (name: string) => getComputedStyle(document.documentElement).getPropertyValue(name).trim()
 
 // Chart draws curves over x, seconds since 1970. minutes: x is minutes of a day instead.
@@ -24,6 +27,11 @@ export function Chart ({ x, curves, unit, minutes, summary }: { x: number[], cur
     const hm = (v: number) => `${String(Math.floor(v / 60)).padStart(2, '0')}:${String(Math.round(v % 60)).padStart(2, '0')}`
     const two = (n: number) => String(n).padStart(2, '0')
     const clock = (v: number) => { const d = new Date(v * 1000); return `${two(d.getHours())}:${two(d.getMinutes())}:${two(d.getSeconds())}` }
+    const date = (v: number) => { const d = new Date(v * 1000); return `${two(d.getMonth() + 1)}-${two(d.getDate())}` }
+    // Where another day begins, and at the beginning if there are several, the day stands as well.
+    const times = (splits: number[]) => splits.map((v, i) =>
+      (i > 0 ? date(v) !== date(splits[i - 1]) : date(v) !== date(splits[splits.length - 1])) ? `${clock(v)}\n${date(v)}` : clock(v))
+    const moment = (v: number) => date(v) === date(Date.now() / 1000) ? clock(v) : `${date(v)} ${clock(v)}`
     const u = new uPlot({
       width: node.clientWidth || 300,
       height: 260,
@@ -31,11 +39,11 @@ export function Chart ({ x, curves, unit, minutes, summary }: { x: number[], cur
       scales: { x: { time: !minutes } },
       legend: { live: true },
       axes: [
-        { ...axis, space: 70, values: (_u, splits) => splits.map(v => minutes ? hm(v) : clock(v)), ...(minutes ? { incrs: [15, 30, 60, 120, 180, 240, 360] } : {}) },
+        { ...axis, space: 70, values: (_u, splits) => minutes ? splits.map(hm) : times(splits), incrs: minutes ? [15, 30, 60, 120, 180, 240, 360] : seconds },
         { ...axis, label: unit, labelFont: '12px system-ui, sans-serif', labelSize: 18, size: 56 }
       ],
       series: [
-        { label: t('Time', '时间'), value: (_u, v) => v === null ? '—' : minutes ? hm(v) : clock(v) },
+        { label: t('Time', '时间'), value: (_u, v) => v === null ? '—' : minutes ? hm(v) : moment(v) },
         ...curves.map((c, i) => ({
           label: c.label,
           stroke: colours[i % colours.length],
@@ -62,10 +70,29 @@ export function Chart ({ x, curves, unit, minutes, summary }: { x: number[], cur
     u.setData(data, !zoomed)
   })
 
+  // show looks at a part of the curves: times as wide as now, and moved by a share of its width.
+  const show = (wider: number, by: number) => {
+    const u = plot.current
+    const all = u?.data[0]
+    if (!u || !all || all.length < 2 || u.scales.x.min === undefined) return
+    const [from, to] = [all[0], all[all.length - 1]]
+    const { min, max } = u.scales.x as { min: number, max: number }
+    const width = Math.min(to - from, Math.max((max - min) * wider, (to - from) / 1000))
+    const begin = Math.min(to - width, Math.max(from, (min + max - width) / 2 + by * width))
+    u.setScale('x', { min: begin, max: begin + width })
+  }
+  const ways: [string, string, number, number][] = [
+    ['+', t('Zoom in', '放大'), 0.5, 0], ['−', t('Zoom out', '缩小'), 2, 0], ['◀', t('Earlier', '向前'), 1, -0.5], ['▶', t('Later', '向后'), 1, 0.5]
+  ]
+
   return (
     <figure class="chart">
       <div ref={box} role="img" aria-label={summary} />
-      <figcaption class="small">{t('Drag to zoom, double-click to see all. A gap: nothing came.', '拖动可放大，双击恢复全部。空白处表示没有数据。')}</figcaption>
+      <div class="row tight noprint" role="group" aria-label={t('What is seen of the chart', '图表显示范围')}>
+        {ways.map(([sign, title, wider, by]) => <button type="button" class="zoom" aria-label={title} title={title} onClick={() => show(wider, by)}>{sign}</button>)}
+        <button type="button" class="zoom" onClick={() => show(Infinity, 0)}>{t('All', '全部')}</button>
+      </div>
+      <figcaption class="small">{t('Drag to zoom, double-click to see all; or use the buttons. A gap: nothing came.', '拖动可放大，双击恢复全部；也可使用按钮。空白处表示没有数据。')}</figcaption>
     </figure>
   )
 }

@@ -3,7 +3,7 @@ import { useEffect, useState } from 'preact/hooks'
 import { Decimal, parse } from './exact'
 import { label } from './items'
 import { clock } from './ui'
-import { t } from './words'
+import { own, t } from './words'
 
 export interface Frame { at: number, direction: string, hex: string }
 
@@ -53,7 +53,7 @@ function Line ({ f }: { f: Frame }) {
   }, [f.hex])
   return (
     <li class={`frame ${/^(sent|received|ignored)$/.test(f.direction) ? f.direction : ''}`}>
-      <span class="small"><time>{clock(f.at)}.{String(f.at % 1000).padStart(3, '0')}</time> <strong>{arrows[f.direction]?.() ?? f.direction}</strong></span>
+      <span class="small"><time>{clock(f.at)}.{String(f.at % 1000).padStart(3, '0')}</time> <strong>{own(arrows, f.direction)?.() ?? f.direction}</strong></span>
       <code class="hex">{f.hex.replace(/(..)(?=.)/g, '$1 ')}</code>
       <span class="small said">{typeof what === 'string' ? what : what.map((d, i) => <span key={i}>{said(d)}</span>)}</span>
     </li>

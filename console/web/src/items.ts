@@ -1,13 +1,15 @@
 // The dictionary of the binary, and names of items in words.
 import { learnClock } from './link'
 import { changed } from './model'
-import { language, t } from './words'
+import { language, own, t } from './words'
 
 export interface Row {
   protocol: string, name: string, di: string, ranges?: string, picture: string, unit: string, access: string, text_en: string, text_zh: string
 }
 
 export let rows: Row[] = []
+// What items are called otherwise, as the binary's own search knows it.
+let everyday: { names: Record<string, string[]>, same: string[], moments: string[] } = { names: {}, same: [], moments: [] }
 const byProtocol = new Map<string, Map<string, Row>>()
 const anywhere = new Map<string, Row>()
 
@@ -15,6 +17,7 @@ export async function loadItems () {
   const askedAt = Date.now()
   const response = await fetch('items.json')
   learnClock(response.headers.get('Date'), askedAt)
+  everyday = await (await fetch('words.json')).json()
   const seen = new Set<string>() // some tables have a row for each kind of meter
   rows = (await response.json()).map(plainly).filter((r: Row) => {
     const key = `${r.protocol} ${r.di} ${r.name}`
@@ -54,8 +57,8 @@ const stem = (name: string) => {
 
 // find returns the row of an item's family: from the table of the protocol if that has it, else from any.
 export function find (item: string, protocol?: string): Row | undefined {
-  const own = protocol === undefined ? undefined : byProtocol.get(protocol) ?? byProtocol.get(protocol.split('/')[0])
-  return (own && within(own, item)) ?? within(anywhere, item)
+  const ofProtocol = protocol === undefined ? undefined : byProtocol.get(protocol) ?? byProtocol.get(protocol.split('/')[0])
+  return (ofProtocol && within(ofProtocol, item)) ?? within(anywhere, item)
 }
 
 function within (table: Map<string, Row>, item: string): Row | undefined {
@@ -107,18 +110,47 @@ export function label (item: string, protocol?: string): string {
   return joined ? `${text}${t(', ', ' ')}${joined}` : text
 }
 
+const isChinese = (word: string) => /\p{Script=Han}/u.test(word)
+
+// usual writes a word of electricians as tables do: 电能 for 电量.
+function usual (word: string): string {
+  const plain = word.toUpperCase().replace(/[！-～]/g, c => String.fromCharCode(c.charCodeAt(0) - 0xFEE0))
+  const pairs = everyday.same
+  const by = new Map(pairs.flatMap((w, i) => i % 2 ? [] : [[w, pairs[i + 1]]]))
+  return by.size === 0 ? plain : plain.replace(new RegExp([...by.keys()].join('|'), 'g'), w => by.get(w)!)
+}
+
+// meant are the names of the items that an everyday word may mean.
+function meant (word: string): string[] {
+  if (!isChinese(word)) return []
+  const key = usual(word)
+  for (const moment of everyday.moments) {
+    const names = key.startsWith(moment) ? own(everyday.names, key.slice(moment.length)) : undefined
+    if (names) return names
+  }
+  return []
+}
+
+// hasWord says whether a word occurs in a row, or is the name or the identifier of an item of it.
+function hasWord (r: Row, word: string): boolean {
+  if (`${r.name} ${r.di} ${r.text_en} ${r.text_zh}`.toLowerCase().includes(word)) return true
+  const table = byProtocol.get(r.protocol)
+  if (table && r.ranges && endings.test(word) && within(table, word) === r) return true
+  return word.length === r.di.length && /^[0-9a-f]+$/.test(word) && /[a-z]/.test(r.di) && [...word].every((c, i) => /[a-z]/.test(r.di[i]) || r.di[i].toLowerCase() === c)
+}
+
 // search finds rows by words, all of which must match, in the dictionaries of some protocols; of rows that
-// mean the same item by the same name the first.
+// mean the same item by the same name the first. It finds what dlt645-mqtt items does.
 export function search (text: string, protocols: Iterable<string>): Row[] {
   const words = text.toLowerCase().split(/\s+/).filter(Boolean)
   // A model of a protocol, such as modbus/dtsu666, may have a table of its own.
   const wanted = new Set([...protocols].flatMap(p => [p, p.split('/')[0]]))
-  const own = rows.filter(r => wanted.has(r.protocol))
+  const known = rows.filter(r => wanted.has(r.protocol))
   const names = new Set<string>()
-  return (own.length > 0 ? own : rows).filter(r => {
-    const all = `${r.name} ${r.di} ${r.text_en} ${r.text_zh}`.toLowerCase()
-    return words.every(w => all.includes(w)) && !names.has(r.name) && !!names.add(r.name)
-  })
+  const matching = (words: string[]) => (known.length > 0 ? known : rows).filter(r => words.every(w => hasWord(r, w)) && !names.has(r.name) && !!names.add(r.name))
+  const found = words.flatMap((word, i) => meant(word).flatMap(name => matching(words.map((w, k) => k === i ? name : w))))
+  found.push(...matching(words))
+  return found.length > 0 ? found : matching(words.map(w => isChinese(w) ? usual(w).toLowerCase() : w))
 }
 
 // variants are the members of a family that people ask for: how its name ends for each.

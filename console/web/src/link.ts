@@ -10,8 +10,9 @@ export const link = {
   state: 'connecting' as State,
   why: '', // it is not up
   retryAt: 0, // when the next attempt is due, milliseconds
-  lostAt: 0, // when it was up last
+  lostAt: 0, // when it was up last, by the bridge's clock
   user: '',
+  anonymous: false, // whether the broker lets in without an account
   ahead: 0 // how far the bridge's clock is ahead of the browser's, milliseconds
 }
 
@@ -25,7 +26,7 @@ let client: mqtt.MqttClient | undefined
 let attempts = 0
 let timer: ReturnType<typeof setTimeout> | undefined
 const wanted = new Set<string>()
-const refusedTopics = new Set<string>()
+const granted = new Map<string, boolean>() // whether the broker has let us subscribe, by this connection
 
 const account = {
   load (): { user: string, password: string } | undefined {
@@ -60,14 +61,34 @@ export function logout () {
   connect()
 }
 
+// signIn asks for an account, of a broker too that lets in without one.
+export function signIn () {
+  end()
+  link.state = 'login'
+  link.why = ''
+  forget()
+}
+
+// Browsers wake a page in the background once a minute only, so a page that was woken as late as that must
+// still be in time with its signs of life: for the broker, and for the bridge, which waits two minutes.
+const keepalive = 180 // seconds, of which the broker waits one and a half times
+const beatEvery = 10_000
+
+// end gives up the connection.
+function end () {
+  clearTimeout(timer)
+  for (const p of pending.values()) p.lost()
+  client?.removeAllListeners()
+  client?.on('error', () => {})
+  client?.end(true)
+  client = undefined
+}
+
 // refused says whether the broker wants another account: MQTT 5, 3.2.2.2, and the codes of MQTT 3.
 const refused = (code: unknown) => [4, 5, 134, 135, 140].includes(code as number)
 
 export function connect () {
-  clearTimeout(timer)
-  client?.removeAllListeners()
-  client?.on('error', () => {})
-  client?.end(true)
+  end()
   if (link.state !== 'lost') link.state = 'connecting'
   link.retryAt = 0
   changed()
@@ -82,7 +103,7 @@ export function connect () {
     clean: true,
     reconnectPeriod: 0,
     connectTimeout: 8000,
-    keepalive: 30,
+    keepalive,
     timerVariant: 'native',
     username: used?.user || undefined,
     password: used?.password || undefined,
@@ -93,9 +114,11 @@ export function connect () {
     link.state = 'up'
     link.why = ''
     link.user = used?.user ?? ''
+    link.anonymous ||= !used
     if (used && used !== handed) account.save(used.user, used.password)
     failures = 0
-    refusedTopics.clear()
+    granted.clear()
+    unanswered = false
     if (wanted.size > 0) subscribeNow([...wanted])
     changed()
   })
@@ -114,25 +137,66 @@ export function connect () {
       c.end(true) // what cannot be understood any more, for instance
     }
   })
-  c.on('disconnect', packet => { link.why = packet.properties?.reasonString ?? '' })
-  c.on('close', () => {
-    if (c !== client || denied) return
-    if (link.state === 'up') link.lostAt = Date.now()
-    link.state = 'lost'
-    for (const p of pending.values()) p.lost()
-    void explain()
-    const pause = pauses[Math.min(failures++, pauses.length - 1)] * 1000
-    link.retryAt = Date.now() + pause
-    timer = setTimeout(connect, pause)
-    changed()
+  c.on('packetsend', packet => {
+    // The message of a request, by which the broker acknowledges it.
+    if (packet.cmd === 'publish' && packet.properties?.correlationData) published.set(packet.messageId!, new TextDecoder().decode(packet.properties.correlationData))
   })
+  const published = new Map<number, string>()
+  c.on('packetreceive', packet => {
+    unanswered = false
+    if (packet.cmd !== 'puback') return
+    const p = pending.get(published.get(packet.messageId!) ?? '')
+    published.delete(packet.messageId!)
+    if (packet.reasonCode === 16) p?.unheard() // nobody listens, MQTT 5, 3.4.2.1
+  })
+  c.on('disconnect', packet => { link.why = packet.properties?.reasonString ?? '' })
+  c.on('close', () => { if (c === client && !denied) lost() })
 }
 let failures = 0
+
+// lost gives up a connection that is no more, and has another one made in a while.
+function lost () {
+  end()
+  if (link.state === 'up') link.lostAt = now()
+  link.state = 'lost'
+  void explain()
+  const pause = pauses[Math.min(failures++, pauses.length - 1)] * 1000
+  link.retryAt = Date.now() + pause
+  timer = setTimeout(connect, pause)
+  changed()
+}
+
+let unanswered = false // a ping went out, and nothing has come since
+
+// beat asks for a sign of life. Without one until the next beat there is no connection any more, whatever the browser says.
+function beat () {
+  if (link.state !== 'up' || !client?.connected) return
+  if (unanswered) return lost()
+  unanswered = true
+  client.sendPing()
+}
+setInterval(beat, beatEvery)
+
+// Whoever comes back to the page wants to know at once.
+function look () {
+  if (document.hidden) return
+  if (link.state === 'lost') connect()
+  else if (!unanswered) {
+    beat()
+    const asked = client
+    setTimeout(() => { if (asked === client && unanswered) lost() }, 4000)
+  }
+}
+document.addEventListener('visibilitychange', look)
+addEventListener('online', look)
+addEventListener('offline', look)
 
 // explain finds out from the bridge why there is no way to the broker.
 async function explain () {
   try {
+    const askedAt = Date.now()
     const response = await fetch('readyz', { cache: 'no-store' })
+    learnClock(response.headers.get('Date'), askedAt)
     const text = (await response.text()).trim()
     link.why = response.ok
       ? t('the bridge is there; the way to the broker was cut, or too many pages are open', '网桥正常，但到 MQTT 代理的连接断开了，或打开的页面太多')
@@ -142,8 +206,6 @@ async function explain () {
   }
   changed()
 }
-
-addEventListener('online', () => { if (link.state === 'lost') connect() })
 
 // learnClock compares the browser's clock with that of the bridge, which the header Date tells in seconds.
 export function learnClock (header: string | null, askedAt: number) {
@@ -157,8 +219,12 @@ function subscribeNow (topics: string[]) {
   const c = client
   if (!c?.connected) return
   for (let i = 0; i < topics.length; i += 50) {
-    c.subscribe(topics.slice(i, i + 50), { qos: 1 }, (_error, granted) => {
-      for (const g of granted ?? []) if (g.qos >= 128) refusedTopics.add(g.topic)
+    const some = topics.slice(i, i + 50)
+    c.subscribe(some, { qos: 1 }, (_error, _subscribed, packet) => {
+      if (c !== client) return
+      const codes = packet?.granted ?? []
+      some.forEach((topic, k) => granted.set(topic, !(Number(codes[k]) >= 128)))
+      for (const p of pending.values()) p.subscribed()
       changed()
     })
   }
@@ -188,7 +254,7 @@ export interface Ask {
 // A Failure is what the page itself has to say in place of a reply.
 export const failure = (code: string, message: string) => ({ ok: false, error: { code, message } })
 
-const pending = new Map<string, { take (text: string): void, lost (): void }>()
+const pending = new Map<string, { take (text: string): void, lost (): void, unheard (): void, subscribed (): void }>()
 
 function answer (text: string, packet: mqtt.IPublishPacket): boolean {
   const mark = packet.properties?.correlationData
@@ -213,25 +279,45 @@ export function ask (a: Ask): Promise<string | ReturnType<typeof failure>> {
     return Promise.resolve(failure('no_connection', t('There is no connection to the broker; nothing was sent.', '没有到 MQTT 代理的连接；什么也没有发出。')))
   }
   const id = Array.from(crypto.getRandomValues(new Uint8Array(8)), b => b.toString(16).padStart(2, '0')).join('')
+  // A broker would end the connection of whoever publishes to what is no topic.
+  if (/[+#\0]/.test(a.meter ?? '')) {
+    return Promise.resolve(failure('unknown_meter', t(`“${a.meter}” can be no meter; nothing was sent.`, `“${a.meter}”不可能是电能表；什么也没有发出。`)))
+  }
   const topic = `${a.root}/request/${a.verb}${a.meter ? `/${a.meter}` : ''}`
   const responseTopic = replyTopic(a.root)
   const body: Record<string, unknown> = { id, ...a.body }
   if (a.ttl) body.expires = new Date(now() + a.ttl).toISOString().replace(/\.\d+Z$/, 'Z')
   subscribe(responseTopic)
   return new Promise(resolve => {
+    let sent = false
     const finish = (result: string | ReturnType<typeof failure>) => {
       clearTimeout(late)
       pending.delete(id)
       resolve(result)
     }
-    const late = setTimeout(() => finish(failure('no_reply', t(
+    const late = setTimeout(() => finish(!sent ? failure('no_connection', t('The broker does not answer; nothing was sent.', 'MQTT 代理没有应答；什么也没有发出。')) : failure('no_reply', t(
       `No reply came within ${Math.round(a.patience / 1000)} s. Is the bridge running, and may your account read ${responseTopic}?`,
       `${Math.round(a.patience / 1000)} 秒内没有收到应答。网桥在运行吗？您的账号有权读取 ${responseTopic} 吗？`))), a.patience)
     pending.set(id, {
       take: finish,
-      lost: () => finish(failure('no_reply', t('The connection was lost before the reply came.', '在收到应答之前连接断开了。')))
+      lost: () => finish(sent
+        ? failure('no_reply', t('The connection was lost before the reply came.', '在收到应答之前连接断开了。'))
+        : failure('no_connection', t('The connection was lost; nothing was sent.', '连接断开了；什么也没有发出。'))),
+      unheard: () => finish(failure('no_bridge', t('No bridge listens there.', '没有网桥在监听。'))),
+      subscribed: () => {
+        // Nothing is asked of which the answer could not be heard.
+        if (sent || !granted.has(responseTopic)) return
+        if (granted.get(responseTopic)) {
+          sent = true
+          publish()
+        } else {
+          finish(failure('not_authorised', t(
+            `The broker does not let ${link.user || 'you'} read ${responseTopic}, where the answer would come; nothing was sent.`,
+            `MQTT 代理不允许${link.user || '您'}读取 ${responseTopic}，应答会发到那里；什么也没有发出。`)))
+        }
+      }
     })
-    c.publish(topic, a.text ?? JSON.stringify(body), {
+    const publish = () => c.publish(topic, a.text ?? JSON.stringify(body), {
       qos: 1,
       properties: {
         responseTopic,
@@ -245,11 +331,10 @@ export function ask (a: Ask): Promise<string | ReturnType<typeof failure>> {
       if (error.code === 135) {
         finish(failure('not_authorised', t(
           `The broker does not let ${link.user || 'you'} publish to ${topic}.`, `MQTT 代理不允许${link.user || '您'}发布到 ${topic}。`)))
-      } else if (error.code === 16) { // nobody listens, MQTT 5, 3.4.2.1
-        finish(failure('no_bridge', t('No bridge listens there.', '没有网桥在监听。')))
       } else if (error.code >= 128) {
         finish(failure('not_taken', String(error.message)))
       }
     })
+    pending.get(id)!.subscribed()
   })
 }

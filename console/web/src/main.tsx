@@ -1,8 +1,8 @@
 import { render } from 'preact'
-import { useEffect, useState } from 'preact/hooks'
+import { useEffect, useErrorBoundary, useState } from 'preact/hooks'
 import './console.css'
 import { loadItems } from './items'
-import { connect, link, login, logout, takeAccount } from './link'
+import { connect, link, login, logout, signIn, takeAccount } from './link'
 import { bridgeList, changed, discover, follow, gapEverywhere, onChange } from './model'
 import { Fleet } from './pages/fleet'
 import { Meters } from './pages/meters'
@@ -38,13 +38,26 @@ function setTheme (next: Theme) {
   changed()
 }
 
+// pathOf takes the address apart. Of one that was cut off in the middle of a character the rest counts as it stands.
+const pathOf = (hash: string) => hash.replace(/^#\/?/, '').split('/').map(part => {
+  try { return decodeURIComponent(part) } catch { return part }
+})
+
+// Guarded shows a page, or, where it stumbles over something that was published, says so, and leaves the way to the others.
+function Guarded ({ children }: { children: any }) {
+  const [error] = useErrorBoundary()
+  return error
+    ? <Note kind="bad">{t('This page cannot be shown: ', '无法显示本页面：')}{String(error)}</Note>
+    : children
+}
+
 function Page () {
   const [, draw] = useState(0)
-  const [path, setPath] = useState(location.hash.replace(/^#\/?/, '').split('/').map(decodeURIComponent))
+  const [path, setPath] = useState(pathOf(location.hash))
   useEffect(() => onChange(() => draw(n => n + 1)), [])
   useEffect(() => {
     const moved = () => {
-      setPath(location.hash.replace(/^#\/?/, '').split('/').map(decodeURIComponent))
+      setPath(pathOf(location.hash))
       setTimeout(() => {
         scrollTo(0, 0)
         document.querySelector<HTMLElement>('main h1')?.focus({ preventScroll: true })
@@ -76,11 +89,12 @@ function Page () {
       </header>
       <Banner />
       <main id="main" class={link.state === 'lost' ? 'stale' : ''}>
-        {link.state === 'login' ? <Login /> : <Body path={path} key={here[0]} />}
+        {link.state === 'login' ? <Login /> : <Guarded key={path.join('/')}><Body path={path} key={here[0]} /></Guarded>}
       </main>
       <footer class="bottom small">
         dlt645-mqtt {meta('version')} · <a href="licences.txt">{t('licences', '许可证')}</a>
         {link.user && <> · {t('signed in as', '当前用户')} {link.user} <button type="button" class="quiet" onClick={logout}>{t('Sign out', '退出')}</button></>}
+        {!link.user && link.state === 'up' && <> · <button type="button" class="quiet" onClick={signIn}>{t('Sign in with an account', '用账号登录')}</button></>}
       </footer>
     </>
   )
@@ -121,7 +135,10 @@ function Login () {
       {link.why && <Note kind="bad">{link.why}</Note>}
       <label class="field"><span>{t('User name', '用户名')}</span><input name="user" autocomplete="username" required autofocus /></label>
       <label class="field"><span>{t('Password', '密码')}</span><input name="password" type="password" autocomplete="current-password" /></label>
-      <button class="primary">{t('Sign in', '登录')}</button>
+      <div class="row">
+        <button class="primary">{t('Sign in', '登录')}</button>
+        {link.anonymous && <button type="button" onClick={() => login('', '')}>{t('Go on without an account', '不登录，继续')}</button>}
+      </div>
       {location.protocol === 'http:' && !/^(localhost|127\.|\[::1\])/.test(location.hostname) &&
         <p class="small">{t('This page came without encryption: whoever can listen on the network can read the password.', '本页面未加密：能监听网络的人可以看到密码。')}</p>}
     </form>

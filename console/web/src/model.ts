@@ -35,6 +35,9 @@ export const bridges = new Map<string, Bridge>()
 const most = { bridges: 200, meters: 2000, series: 4000, events: 300, frames: 400 }
 const longest = 65 * 60_000 // states come once an hour at least while there are readings
 
+// table has nothing in it but what strangers put there.
+const table = () => Object.create(null) as Record<string, any>
+
 const listeners = new Set<() => void>()
 let due: ReturnType<typeof setTimeout> | undefined
 
@@ -59,7 +62,7 @@ export function forget () {
 function bridgeOf (root: string): Bridge | undefined {
   let b = bridges.get(root)
   if (!b && bridges.size < most.bridges) {
-    b = { root, infoAt: 0, meters: new Map(), events: [], audits: [], frames: [], units: {}, offset: '+08:00' }
+    b = { root, infoAt: 0, meters: new Map(), events: [], audits: [], frames: [], units: table(), offset: '+08:00' }
     bridges.set(root, b)
     follow(root)
   }
@@ -81,7 +84,7 @@ export function discover () {
 function meterOf (b: Bridge, name: string): Meter | undefined {
   let m = b.meters.get(name)
   if (!m && b.meters.size < most.meters) {
-    m = { name, values: {}, times: {}, series: new Map(), stale: new Set() }
+    m = { name, values: table(), times: table(), series: new Map(), stale: new Set() }
     b.meters.set(name, m)
   }
   return m
@@ -139,7 +142,8 @@ function receiveMeter (b: Bridge, name: string, what: string, text: string, reta
       break
     case 'state': {
       if (text === '') {
-        m.values = {}; m.times = {}; delete m.state
+        m.values = table(); m.times = table(); delete m.state
+        gap(m)
         break
       }
       const state = parse(text)
@@ -147,7 +151,7 @@ function receiveMeter (b: Bridge, name: string, what: string, text: string, reta
       m.state = String(state.time)
       learnOffset(b, m.state)
       const newest = Date.parse(m.state)
-      const values: Record<string, any> = {}
+      const values: Record<string, any> = table()
       for (const [item, value] of Object.entries(state)) {
         if (item === 'time' || item === 'times') continue
         values[item] = value
@@ -160,7 +164,9 @@ function receiveMeter (b: Bridge, name: string, what: string, text: string, reta
     }
     case 'stale': {
       const list = plain(text)
-      m.stale = new Set(Array.isArray(list) ? list.map(String) : [])
+      const stale = new Set<string>(Array.isArray(list) ? list.map(String) : [])
+      for (const item of stale) if (!m.stale.has(item)) gap(m, item)
+      m.stale = stale
       break
     }
     case 'readings': {
@@ -197,10 +203,11 @@ export function addSample (m: Meter, item: string, at: number, value: number) {
   if (s.length > most.series) s.splice(0, s.length - most.series)
 }
 
-function gap (m: Meter) {
-  for (const s of m.series.values()) {
+// gap ends the curves of a meter, or of one of its items, until something comes again. It begins behind what was known last.
+function gap (m: Meter, item?: string) {
+  for (const s of item === undefined ? m.series.values() : [m.series.get(item) ?? []]) {
     const last = s.at(-1)
-    if (last && last.value !== null) s.push({ at: Math.max(now(), last.at + 1), value: null })
+    if (last && last.value !== null) s.push({ at: last.at + 1, value: null })
   }
 }
 

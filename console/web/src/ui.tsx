@@ -5,24 +5,30 @@ import { Decimal } from './exact'
 import { label, unitOf } from './items'
 import { now } from './link'
 import { aside, type Bridge, bridgeList, called, type Meter, metersOf, infoOf, isOld, type Standing } from './model'
-import { language, t } from './words'
+import { language, own, t } from './words'
 
 // age says how long ago something was, in the largest unit that fits.
 export function age (at: number): string {
   const s = Math.round((now() - at) / 1000)
   if (Number.isNaN(s)) return ''
+  if (s < -5) return t(`${span(-s)} ahead`, `快 ${span(-s)}`) // by a clock that is
   if (s < 2) return t('now', '刚刚')
-  if (s < 100) return t(`${s} s ago`, `${s} 秒前`)
+  return t(`${span(s)} ago`, `${span(s)}前`)
+}
+
+// span writes seconds in the largest unit that fits.
+function span (s: number): string {
+  if (s < 100) return t(`${s} s`, `${s} 秒`)
   const m = Math.round(s / 60)
-  if (m < 100) return t(`${m} min ago`, `${m} 分钟前`)
+  if (m < 100) return t(`${m} min`, `${m} 分钟`)
   const h = Math.round(m / 60)
-  if (h < 48) return t(`${h} h ago`, `${h} 小时前`)
-  return t(`${Math.round(h / 24)} days ago`, `${Math.round(h / 24)} 天前`)
+  if (h < 48) return t(`${h} h`, `${h} 小时`)
+  return t(`${Math.round(h / 24)} days`, `${Math.round(h / 24)} 天`)
 }
 
 const locale = () => language === 'zh' ? 'zh-CN' : 'en-GB'
 export const clock = (at: number) => Number.isNaN(at) ? '' : new Date(at).toLocaleTimeString(locale())
-export const day = (at: number) => new Date(at).toLocaleDateString(locale(), { month: '2-digit', day: '2-digit' })
+export const day = (at: number, timeZone?: string) => new Date(at).toLocaleDateString(locale(), { month: '2-digit', day: '2-digit', timeZone })
 export const moment = (at: number) => Number.isNaN(at) ? '' : `${day(at)} ${clock(at)}`
 
 export function Age ({ at, stale }: { at: number, stale?: boolean }) {
@@ -45,7 +51,7 @@ export function positionWord (item: string, value: any): string {
   const words: Record<string, string> = item === 'valve'
     ? { open: t('open', '开'), closed: t('closed', '关'), abnormal: t('abnormal', '异常') }
     : { open: t('open', '断开'), closed: t('closed', '闭合') }
-  return words[String(value)] ?? String(value)
+  return own(words, value) ?? String(value)
 }
 
 // A valve that is open lets through, a relay that is open does not.
@@ -110,7 +116,7 @@ const reasonWords: Record<string, () => string> = {
 }
 
 // reasons writes those of a refusal for people.
-export const reasons = (list: unknown[]) => list.map(r => reasonWords[String(r)]?.() ?? String(r)).join(t(', ', '，'))
+export const reasons = (list: unknown[]) => list.map(r => own(reasonWords, r)?.() ?? String(r)).join(t(', ', '，'))
 
 export function BridgeChoice ({ bridge, choose }: { bridge: Bridge | undefined, choose: (root: string) => void }) {
   const list = bridgeList()
@@ -194,3 +200,6 @@ export function Spark ({ meter, item }: { meter: Meter, item: string }) {
 }
 
 export const name = (item: string, protocol?: string) => label(item, protocol)
+
+// nothingHeard may have two reasons, and a broker does not say that it keeps a topic from an account.
+export const nothingHeard = () => t('Nothing is heard of a bridge. Is one running, and may your account read its topics?', '没有收到网桥的消息。网桥在运行吗？您的账号有权读取它的主题吗？')

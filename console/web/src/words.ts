@@ -14,3 +14,6 @@ export function setLanguage (l: Language) {
 
 // t chooses between the two.
 export const t = (en: string, zh: string) => language === 'zh' ? zh : en
+
+// own looks a word of a stranger up: only what the table itself has counts, not what every object has.
+export const own = <T>(table: Record<string, T>, key: unknown): T | undefined => Object.hasOwn(table, String(key)) ? table[String(key)] : undefined

@@ -1,9 +1,11 @@
 // The console against the demo, in a real browser: what a new user does, and what each page looks like.
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import mqtt from 'mqtt'
-import { cleanUp, freePort, inspect, launch, missing, patience, picture, run, visit } from './stack.js'
+import { binary, cleanUp, freePort, inspect, launch, missing, patience, picture, repository, run, standIn, visit, willing } from './stack.js'
 
 describe('the demo', { skip: missing('the console in a browser', 'chromium', 'go') }, () => {
   let demo, address, browser, client, root
@@ -143,6 +145,13 @@ describe('the demo', { skip: missing('the console in a browser', 'chromium', 'go
     await page.getByRole('button', { name: 'Energy by day', disabled: false }).click()
     await page.getByText('Energy by day, as the meter has counted it').waitFor()
     await inspect(page, 'energy by day')
+    // The days are the meter's, wherever the browser stands.
+    const days = visited => visited.locator('.bars tbody th').allInnerTexts()
+    const far = await visit(browser, address, { hash: `meters/${root}/main`, timezone: 'America/New_York' })
+    await far.page.getByRole('button', { name: 'Energy by day' }).click()
+    await far.page.getByText('Energy by day, as the meter has counted it').waitFor()
+    assert.deepEqual(await days(far.page), await days(page))
+    await far.close()
     assert.deepEqual(complaints, [])
     await close()
   })
@@ -164,6 +173,13 @@ describe('the demo', { skip: missing('the console in a browser', 'chromium', 'go
     for (const nonsense of ['{', 'null', '[]', '7', '"x"', '{"bus":7,"meters":7,"allow":7}', '['.repeat(5000)]) {
       await send('bridge/info', nonsense, false); await send(`meter/${name}/state`, nonsense, false); await send(`meter/${name}/event`, nonsense, false); await send('bridge/audit', nonsense, false); await send('bridge/scan', nonsense, false)
     }
+    // Words that every object of the browser has are words like any other.
+    for (const word of ['__proto__', 'constructor', 'toString']) {
+      await send(`meter/${name}/event`, { event_type: word, time: '2026-11-20T18:00:00+08:00', meter: name, item: word }, false)
+      await send('bridge/audit', { time: '2026-11-20T18:00:00+08:00', request: word, meter: name, result: 'refused', reasons: [word] }, false)
+      await send('bridge/frame', { direction: word, time: '2026-11-20T18:00:00+08:00', hex: '68' }, false)
+      await send(`meter/${word}/state`, `{"time":"2026-11-20T18:00:00+08:00","relay":"${word}","${word}":5,"voltage_a":220.1}`)
+    }
     await page.locator('article.meter', { hasText: '<b>bold' }).waitFor()
     const markup = async where => {
       assert.equal(await page.locator('main img, main script, main b, main svg[onload]').count(), 0, where)
@@ -179,8 +195,224 @@ describe('the demo', { skip: missing('the console in a browser', 'chromium', 'go
       if (!['fleet'].includes(where)) await page.getByRole('combobox', { name: 'Bridge', exact: true }).selectOption('evil')
       await markup(where)
     }
+    await page.goto(`${address}/#/meters/evil/__proto__`)
+    await page.getByRole('row', { name: /^Voltage, phase A 220\.1 V/ }).waitFor()
+    for (const word of ['__proto__', 'constructor', 'toString']) await send(`meter/${word}/state`, '')
     for (const topic of ['bridge/status', 'bridge/info', 'bridge/scan', `meter/${name}/availability`, `meter/${name}/state`]) await send(topic, '')
     assert.deepEqual(complaints, [])
+    await close()
+  })
+
+  test('an address that was cut off leads somewhere', async () => {
+    const { page, complaints, close } = await visit(browser, address, { hash: 'meters/%E5%8C' })
+    await page.locator('article.meter').first().waitFor()
+    await page.goto(`${address}/#/meters/${root}/%E5%8C`)
+    await page.getByText('Nothing is heard of this meter.').waitFor()
+    assert.deepEqual(complaints, [])
+    await close()
+  })
+
+  test('what is no meter is asked of nobody', async () => {
+    const { page, complaints, close } = await visit(browser, address, { hash: 'read' })
+    await page.getByRole('searchbox').fill('voltage')
+    await page.getByRole('button', { name: 'Voltage, phase A', exact: true }).click()
+    for (const nobody of ['#', 'ma+n']) {
+      await page.getByLabel('or an address').fill(nobody)
+      await page.getByRole('button', { name: `Read ${nobody}`, exact: true }).click()
+      await page.getByText(`“${nobody}” can be no meter; nothing was sent.`).waitFor()
+    }
+    assert.equal(await page.locator('.link').innerText(), 'connected') // a broker ends the connection of whoever publishes there
+    assert.deepEqual(complaints, [])
+    await close()
+  })
+
+  test('the short words of electricians find what the command items finds', async () => {
+    const { page, close } = await visit(browser, address, { hash: 'read', chinese: true })
+    const count = page.getByRole('status').filter({ hasText: '找到' })
+    for (const word of ['频率', '总电量', '需量', '余额', '时钟', '力率', '表底', '当前频率', '止码', 'Ａ电压', '尖段']) {
+      const lines = execFileSync(binary(), ['items', '-json', '-protocol', '2007', word], { encoding: 'utf8' }).trim().split('\n').map(line => JSON.parse(line))
+      await page.getByRole('searchbox').fill(word)
+      await page.locator('ul.found li').first().waitFor()
+      const first = page.locator('ul.found li').first().locator('code')
+      await count.waitFor()
+      assert.ok(sameFamily(await first.innerText(), lines[0].di), `${word}: ${await first.innerText()}, the command finds ${lines[0].name}`)
+    }
+    await close()
+  })
+  // sameFamily says whether an identifier is one of a family whose places that run are small letters.
+  const sameFamily = (family, di) => family.length === di.length && [...family].every((c, i) => /[a-z]/.test(c) || c === di[i])
+
+  test('a chart is zoomed without a mouse', async () => {
+    const { page, close } = await visit(browser, address, { hash: `meters/${root}/main` })
+    await page.getByRole('button', { name: 'Today and yesterday' }).click()
+    const chart = page.locator('.chart', { has: page.getByRole('img', { name: /by time of day/ }) })
+    await page.getByRole('button', { name: 'Today and yesterday', disabled: false }).waitFor()
+    const drawn = () => chart.locator('canvas').evaluate(c => c.toDataURL())
+    await chart.locator('canvas').waitFor()
+    const whole = await drawn()
+    for (const key of ['Zoom in', 'Earlier', 'All']) {
+      await chart.getByRole('button', { name: key, exact: true }).focus()
+      await page.keyboard.press('Enter')
+      const other = key === 'All'
+      for (let i = 0; (await drawn() === whole) !== other && i < 100; i++) await page.evaluate(() => new Promise(resolve => requestAnimationFrame(resolve)))
+      assert.equal(await drawn() === whole, other, key)
+    }
+    await close()
+  })
+
+  test('who was let in without an account can sign in with one', async () => {
+    const { page, complaints, close } = await visit(browser, address)
+    await page.locator('article.meter').first().waitFor()
+    await page.getByRole('button', { name: 'Sign in with an account' }).click()
+    await page.getByLabel('User name').waitFor()
+    await page.getByRole('button', { name: 'Go on without an account' }).click()
+    await page.locator('article.meter.online').first().waitFor()
+    await page.getByRole('button', { name: 'Sign in with an account' }).click()
+    await page.getByLabel('User name').fill('somebody')
+    await page.getByRole('button', { name: 'Sign in', exact: true }).click()
+    await page.getByText('signed in as somebody').waitFor()
+    assert.deepEqual(complaints, [])
+    await close()
+  })
+
+  test('a table keeps all that the bridge would take, and says what it would not', async () => {
+    const { page, complaints, close } = await visit(browser, address, { hash: 'points' })
+    const cell = (title, row) => page.getByLabel(`${title}, row ${row}`, { exact: true })
+    await cell('Interval', 1).waitFor()
+    const upload = (text, name = 'points.csv') => page.locator('input[type=file]').setInputFiles({ name, mimeType: 'text/csv', buffer: Buffer.from(text) })
+    // Each word that the bridge takes for the head of a column.
+    const source = readFileSync(join(repository, 'bridge/points/csv.go'), 'utf8')
+    const heads = [...source.matchAll(/"(\p{Script=Han}+)": column(\w+)/gu)].map(([, word, column]) => [word, column])
+    assert.ok(heads.length > 15)
+    const values = { Meter: 'main', Item: 'voltage_a', Interval: '7s', Min: '200', Max: '250', Deadband: '0.5', Name: 'x', Retain: 'true', Discovery: 'false' }
+    for (const [word, column] of heads) {
+      const others = ['Meter', 'Item'].filter(c => c !== column)
+      await upload(`${[word, ...others.map(c => c.toLowerCase())].join(',')}\n${[values[column], ...others.map(c => values[c])].join(',')}\n`, `${word}.csv`)
+      await page.getByText(`${word}.csv`).waitFor()
+      assert.equal(await cell(column, 1).inputValue(), values[column], word)
+      assert.equal(await page.locator('main .note.warn').count(), 0, word)
+    }
+    await upload('meter,item,intervall\nmain,voltage_a,5s,7\n')
+    await page.getByText('“intervall” is no column').waitFor()
+    await page.getByText('Row 1: “7” stands behind the last column').waitFor()
+    // Looking at another page loses nothing.
+    await page.getByRole('link', { name: 'Meters', exact: true }).click()
+    await page.locator('article.meter').first().waitFor()
+    await page.getByRole('link', { name: 'Points', exact: true }).click()
+    await page.getByText('“intervall” is no column').waitFor()
+    assert.equal(await cell('Item', 1).inputValue(), 'voltage_a')
+    await upload(Buffer.from([0x50, 0x4B, 3, 4, 20, 0]), 'points.xlsx')
+    await page.getByText('This is no CSV').waitFor()
+    assert.equal(await cell('Item', 1).inputValue(), 'voltage_a')
+    await page.getByRole('button', { name: 'Undo all changes' }).click()
+    await page.getByText('This is the table of DLT645_POINTS').waitFor()
+    // What is in force is what is shown, also where it is a word, or has other marks between its columns.
+    const shown = {
+      off: () => page.getByText('Nothing is polled.').count(),
+      basic: () => page.getByText('These are the basic points').count(),
+      'meter;item;interval\nmain;voltage_a;11s\n': async () => await page.locator('td.interval input').count() === 1 && await cell('Interval', 1).inputValue() === '11s'
+    }
+    for (const [table, there] of Object.entries(shown)) {
+      await client.publishAsync(`${root}/request/config`, table, { qos: 1 })
+      for (const until = Date.now() + patience; !await there();) {
+        assert.ok(Date.now() < until, `${table} is not shown`)
+        await page.getByRole('button', { name: 'Undo all changes' }).click()
+        await page.getByRole('button', { name: 'Undo all changes' }).waitFor()
+      }
+      await page.getByText('This table came by MQTT').waitFor()
+    }
+    await client.publishAsync(`${root}/request/config`, '', { qos: 1 })
+    assert.deepEqual(complaints, [])
+    await close()
+  })
+
+  // A bridge that the broker's stand-in tells of.
+  const tell = broker => (topic, payload) => broker.say({ cmd: 'publish', topic: `${root}/${topic}`, payload: typeof payload === 'string' ? payload : JSON.stringify(payload), qos: 0, retain: false })
+  const known = say => {
+    say('bridge/status', 'online')
+    say('bridge/info', { allow: ['relay'], bus: { url: 'sim://', state: 'up', queue: 0, utilisation: 0.25 }, meters: [{ name: 'main', address: '1', protocol: '2007', online: true, turnaround_ms: 9 }] })
+    say('meter/main/availability', 'online')
+  }
+
+  test('a page in the background stays in time with its signs of life', async () => {
+    let broker
+    const { page, close } = await visit(browser, address, { prepare: async page => { await page.clock.install(); broker = await standIn(page, willing) } })
+    await page.locator('.link.up').waitFor()
+    const { keepalive } = broker.packets.find(p => p.cmd === 'connect')
+    assert.ok(keepalive * 1.5 > 120, `the broker waits ${keepalive * 1.5} s`)
+    // Browsers wake such a page once a minute; the bridge waits two.
+    for (let minute = 0; minute < 5; minute++) {
+      const pings = () => broker.packets.filter(p => p.cmd === 'pingreq').length
+      const before = pings()
+      await page.clock.fastForward(60_000)
+      await page.waitForFunction(() => true)
+      for (let i = 0; i < 100 && pings() === before; i++) await page.evaluate(() => 0)
+      assert.ok(pings() > before, `no sign of life in minute ${minute}`)
+      for (let i = 0; i < 20; i++) await page.evaluate(() => 0) // the answer arrives
+    }
+    assert.equal(broker.packets.filter(p => p.cmd === 'connect').length, 1)
+    assert.equal(await page.locator('.link').innerText(), 'connected')
+    await close()
+  })
+
+  test('a connection on which nothing comes any more is lost', async () => {
+    let broker
+    const { page, close } = await visit(browser, address, { prepare: async page => { broker = await standIn(page, p => p.cmd === 'pingreq' ? undefined : willing(p)) } })
+    await page.locator('.link.up').waitFor()
+    known(tell(broker))
+    await page.locator('article.meter .pill.online').waitFor()
+    await page.getByText('The connection to the broker is lost.').waitFor()
+    await close()
+  })
+
+  test('who may not hear the answer is told so, and nothing is sent', async () => {
+    let broker
+    const { page, close } = await visit(browser, address, {
+      hash: 'switch',
+      prepare: async page => {
+        broker = await standIn(page, p => p.cmd === 'subscribe' && p.subscriptions.some(s => s.topic.includes('/reply/'))
+          ? { cmd: 'suback', messageId: p.messageId, granted: p.subscriptions.map(() => 135) }
+          : willing(p))
+      }
+    })
+    await page.locator('.link.up').waitFor()
+    known(tell(broker))
+    await page.getByRole('button', { name: 'Trip (open)' }).click()
+    await page.getByRole('dialog').getByRole('button', { name: 'Trip (open)' }).click()
+    await page.locator('.outcome.bad', { hasText: 'where the answer would come; nothing was sent' }).waitFor()
+    assert.equal(broker.packets.filter(p => p.cmd === 'publish').length, 0)
+    await close()
+  })
+
+  test('where nobody listens it is said at once', async () => {
+    let broker
+    const { page, close } = await visit(browser, address, {
+      hash: 'switch', prepare: async page => { broker = await standIn(page, p => p.cmd === 'publish' ? { cmd: 'puback', messageId: p.messageId, reasonCode: 16 } : willing(p)) }
+    })
+    await page.locator('.link.up').waitFor()
+    known(tell(broker))
+    await page.getByRole('button', { name: 'Trip (open)' }).click()
+    await page.getByRole('dialog').getByRole('button', { name: 'Trip (open)' }).click()
+    await page.locator('.outcome.bad', { hasText: 'No bridge listens there.' }).waitFor()
+    await close()
+  })
+
+  test('a value that was not read leaves a gap, and a time ahead of the clock is no age', async () => {
+    let broker
+    const { page, close } = await visit(browser, address, { prepare: async page => { broker = await standIn(page, willing) } })
+    await page.locator('.link.up').waitFor()
+    const say = tell(broker)
+    known(say)
+    const state = (seconds, power) => say('meter/main/state', { time: new Date(Date.now() + seconds * 1000).toISOString(), active_power: power })
+    const pieces = n => page.waitForFunction(n => document.querySelector('.spark path')?.getAttribute('d').split('M').length === n + 1, n)
+    for (const [at, power] of [[-100, 1], [-90, 2], [-80, 3]]) state(at, power)
+    await pieces(1)
+    say('meter/main/stale', ['active_power'])
+    for (const [at, power] of [[-20, 1], [-10, 2]]) state(at, power)
+    await pieces(2)
+    say('meter/main/stale', [])
+    state(3600, 2)
+    await page.locator('article.meter').getByText('60 min ahead').waitFor()
     await close()
   })
 
@@ -238,6 +470,9 @@ describe('the demo', { skip: missing('the console in a browser', 'chromium', 'go
       await page.getByRole('dialog').getByRole('button', { name: '关阀' }).click()
       await page.locator('.outcome.good', { hasText: '阀门: 关' }).waitFor()
       await page.locator('.positionline .off', { hasText: '阀门 关' }).waitFor()
+      // What became of it is still said of the valve when another meter is chosen.
+      await page.getByRole('combobox', { name: '电能表', exact: true }).selectOption('main')
+      await page.locator('.outcome.good', { hasText: '阀门: 关' }).waitFor()
       // A map of Modbus has a row for each phase beside that of the whole.
       await page.goto(`${address}/#/meters/mixed-${process.pid}/chiller`)
       await page.getByRole('row', { name: /^有功功率 .*active_power$/ }).waitFor()

@@ -9,8 +9,9 @@ import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { chromium } from 'playwright-core'
+import packets from 'mqtt-packet'
 
-const repository = fileURLToPath(new URL('../../..', import.meta.url))
+export const repository = fileURLToPath(new URL('../../..', import.meta.url))
 
 // patience bounds every wait, in milliseconds; a test that passes never waits for it to end.
 export const patience = 90000
@@ -130,12 +131,13 @@ export const launch = () => chromium.launch({
 
 // visit opens a page of the console in a browser of its own. Whatever the browser complains about, and
 // whatever it asks of another host, is noted in complaints.
-export async function visit (browser, address, { width = 1280, height = 900, dark = false, chinese = false, hash = 'meters' } = {}) {
+export async function visit (browser, address, { width = 1280, height = 900, dark = false, chinese = false, hash = 'meters', timezone = 'Asia/Shanghai', prepare = async _page => {} } = {}) {
   const context = await browser.newContext({
-    viewport: { width, height }, colorScheme: dark ? 'dark' : 'light', locale: chinese ? 'zh-CN' : 'en-GB', timezoneId: 'Asia/Shanghai', reducedMotion: 'reduce', acceptDownloads: true
+    viewport: { width, height }, colorScheme: dark ? 'dark' : 'light', locale: chinese ? 'zh-CN' : 'en-GB', timezoneId: timezone, reducedMotion: 'reduce', acceptDownloads: true
   })
   const page = await context.newPage()
   page.setDefaultTimeout(patience)
+  await prepare(page)
   const complaints = []
   page.on('console', m => { if (['error', 'warning'].includes(m.type()) && !/net::ERR_CONNECTION_REFUSED|WebSocket connection to|status of 50[23]/.test(m.text())) complaints.push(m.text()) })
   page.on('pageerror', error => complaints.push(error.stack))
@@ -143,6 +145,31 @@ export async function visit (browser, address, { width = 1280, height = 900, dar
   await page.goto(`${address}/#/${hash}`)
   return { page, complaints, close: () => context.close() }
 }
+
+// standIn takes the place of the broker behind a page. For each packet of the page, answer says what the broker sends, if
+// anything; say sends more.
+export async function standIn (page, answer) {
+  const broker = { packets: [], say: _packet => {} }
+  await page.routeWebSocket('**/mqtt', ws => {
+    const parser = packets.parser({ protocolVersion: 5 })
+    broker.say = packet => ws.send(packets.generate(packet, { protocolVersion: 5 }))
+    parser.on('packet', packet => {
+      broker.packets.push(packet)
+      const reply = answer(packet, broker)
+      if (reply) broker.say(reply)
+    })
+    ws.onMessage(data => parser.parse(Buffer.from(data)))
+  })
+  return broker
+}
+
+// willing is what a broker answers that lets everybody do everything.
+export const willing = packet => ({
+  connect: { cmd: 'connack', sessionPresent: false, reasonCode: 0, properties: {} },
+  subscribe: { cmd: 'suback', messageId: packet.messageId, granted: (packet.subscriptions ?? []).map(s => s.qos) },
+  publish: packet.qos > 0 && { cmd: 'puback', messageId: packet.messageId, reasonCode: 0 },
+  pingreq: { cmd: 'pingresp' }
+})[packet.cmd]
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 const pictures = process.env.PICTURES

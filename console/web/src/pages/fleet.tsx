@@ -1,6 +1,6 @@
 import { finite } from '../exact'
 import { bridgeList, bridgeStanding, meterStanding, metersOf } from '../model'
-import { Age, Note, Pill, Title } from '../ui'
+import { Age, Note, nothingHeard, Pill, Title } from '../ui'
 import { t } from '../words'
 
 // Fleet has a row for each bridge that the account may see.
@@ -10,7 +10,7 @@ export function Fleet () {
     <>
       <Title>{t('Fleet', '网桥')}</Title>
       <p>{t('Every bridge of this broker whose topics your account may read.', '此 MQTT 代理上您的账号有权查看的所有网桥。')}</p>
-      {list.length === 0 && <Note>{t('No bridge is heard.', '没有收到任何网桥的消息。')}</Note>}
+      {list.length === 0 && <Note>{nothingHeard()}</Note>}
       <div class="scroll" tabIndex={0} role="group" aria-label={t('Bridges', '网桥')}>
         <table class="wide">
           <thead><tr>
@@ -34,8 +34,8 @@ export function Fleet () {
                     {unknown > 0 && <span class="dim">{t(`, ${unknown} unknown`, `，${unknown} 未知`)}</span>}
                   </td>
                   <td>{b.info ? <><code class="url">{String(b.info.bus?.url)}</code> {b.info.bus?.baud ? <>{String(b.info.bus.baud)} bit/s </> : null}{standing.state === 'online' ? b.info.bus?.state === 'up' ? null : <span class="badtext">{t('down', '断开')}</span> : <span class="dim">{t('unknown', '未知')}</span>}</> : '—'}</td>
-                  <td class="right">{b.info ? `${Math.round(finite(b.info.bus?.utilisation) * 100)} %` : '—'}</td>
-                  <td class="right">{b.info ? String(b.info.bus?.queue) : '—'}</td>
+                  <td class="right">{b.info && standing.state === 'online' ? `${Math.round(finite(b.info.bus?.utilisation) * 100)} %` : '—'}</td>
+                  <td class="right">{b.info && standing.state === 'online' ? String(b.info.bus?.queue) : '—'}</td>
                   <td>{Array.isArray(b.info?.allow) ? b.info.allow.map(String).join(', ') : '—'}</td>
                   <td>{b.info ? String(b.info.version) : '—'}</td>
                   <td>{b.infoAt ? <Age at={b.infoAt} /> : b.info ? t('kept by the broker', '代理保留') : '—'}</td>

@@ -1,4 +1,4 @@
-import { useRef, useState } from 'preact/hooks'
+import { useEffect, useRef, useState } from 'preact/hooks'
 import { Bars, Chart, type Bar } from '../chart'
 import { Decimal, minus, parse } from '../exact'
 import { find, label, tariff } from '../items'
@@ -41,6 +41,7 @@ export function History ({ b, m, protocol }: { b: Bridge, m: Meter, protocol?: s
   const [busy, setBusy] = useState('')
   const [problem, setProblem] = useState<any>()
   const stop = useRef(false)
+  useEffect(() => () => { stop.current = true }, []) // nobody waits for the rest
   const today = midnight(now(), b.offset)
 
   // read brings what was stored between two moments, by and by.
@@ -189,8 +190,9 @@ function Periods ({ kind, stored, unit, offset }: { kind: Kind, stored: Stored[]
     // A freeze that is missing must not count two days as one.
     const days = Math.round((after.at - before.at) / 86_400_000)
     const whole = kind === 'day' ? days === 1 : kind === 'month' ? days >= 28 && days <= 31 : after.at - before.at === 1
+    // The day is the meter's, wherever the browser stands.
     const inPeriod = new Date(before.at + shift(offset) + 3_600_000)
-    const name = kind === 'day' ? day(before.at + 3_600_000) : kind === 'month' ? inPeriod.toISOString().slice(0, 7) : after.at === 0 ? t('since the last', '本结算周期') : t(`${-after.at} back`, `上${-after.at}结算周期`)
+    const name = kind === 'day' ? day(inPeriod.getTime(), 'UTC') : kind === 'month' ? inPeriod.toISOString().slice(0, 7) : after.at === 0 ? t('since the last', '本结算周期') : t(`${-after.at} back`, `上${-after.at}结算周期`)
     bars.push({
       label: whole ? name : `${name}…`,
       parts: whole

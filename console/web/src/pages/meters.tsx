@@ -4,8 +4,8 @@ import { Decimal, parse } from '../exact'
 import { label, unitOf } from '../items'
 import { ask, now } from '../link'
 import { aside, type Bridge, bridgeList, bridgeStanding, called, infoOf, isStale, learn, type Meter, metersOf, meterStanding } from '../model'
-import { Age, choose, clock, moment, Note, Pill, Problem, show, Spark, Title, Value } from '../ui'
-import { t } from '../words'
+import { Age, choose, clock, moment, Note, nothingHeard, Pill, Problem, show, Spark, Title, Value } from '../ui'
+import { own, t } from '../words'
 import { History } from './history'
 
 // What a card shows first, of whatever protocol.
@@ -32,7 +32,7 @@ export function Meters ({ path }: { path: string[] }) {
   return (
     <>
       <Title>{t('Meters', '电能表')}</Title>
-      {list.length === 0 && <Note>{t('Nothing is heard of a bridge yet.', '还没有网桥的消息。')}</Note>}
+      {list.length === 0 && <Note>{nothingHeard()}</Note>}
       {shown.map(b => {
         const standing = bridgeStanding(b)
         const meters = metersOf(b)
@@ -104,7 +104,7 @@ function Detail ({ b, m }: { b: Bridge, m: Meter }) {
       <p class="small"><a href="#/meters">← {t('All meters', '全部电表')}</a></p>
       <div class="row"><Title>{called(b, m.name)}</Title><Pill standing={standing} /></div>
       <p class="dim">
-        {info && <>{aside(b, m.name)}{String(info.address)} · {String(protocol)}{info.turnaround_ms !== null && <> · {t('answers after', '应答延时')} {String(info.turnaround_ms)} ms</>}</>}
+        {info && <>{aside(b, m.name)}{String(info.address)} · {String(protocol)}{info.turnaround_ms !== null && info.turnaround_ms !== undefined && <> · {t('answers after', '应答延时')} {String(info.turnaround_ms)} ms</>}</>}
         {info && (info.ct !== undefined || info.pt !== undefined) && <> · {info.ct !== undefined && `CT ${String(info.ct)} `}{info.pt !== undefined && `PT ${String(info.pt)} `}{t('(values are primary)', '（一次侧数值）')}</>}
         {standing.why && <> · {standing.why}</>}
       </p>
@@ -179,7 +179,7 @@ export function EventLine ({ e, protocol }: { e: any, protocol?: string }) {
   return (
     <>
       <time class="small dim">{moment(Date.parse(e.time))}</time> <strong>{String(e.meter)}</strong>{' '}
-      {eventWords[String(e.event_type)]?.() ?? String(e.event_type)}
+      {own(eventWords, e.event_type)?.() ?? String(e.event_type)}
       {e.item !== undefined && <> · {label(String(e.item), protocol)}</>}
       {more.map(k => <> · <span class="dim">{k}</span> {show(e[k])}{(k === 'value' || k === 'bound' || k === 'last') && e.unit ? ` ${String(e.unit)}` : ''}</>)}
     </>

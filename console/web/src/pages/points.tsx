@@ -1,16 +1,22 @@
-import { useEffect, useRef, useState } from 'preact/hooks'
+import { Component } from 'preact'
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
 import { finite, plain } from '../exact'
-import { label, member, search, variants } from '../items'
-import { ask, link } from '../link'
+import { label, member, rows as dictionary, search, variants } from '../items'
+import { ask, link, now } from '../link'
 import { type Bridge, bridgeStanding, infoOf, metersOf, protocolsOf } from '../model'
-import { BridgeChoice, Dialog, download, Note, Problem, Title, useBridge } from '../ui'
-import { t } from '../words'
+import { BridgeChoice, Dialog, download, Note, nothingHeard, Problem, Title, useBridge } from '../ui'
+import { language, own, t } from '../words'
 
 const columns = ['meter', 'item', 'interval', 'min', 'max', 'deadband', 'name', 'retain', 'discovery'] as const
 type Column = typeof columns[number]
 type Point = Partial<Record<Column, string>> & { key: number }
 
-const chinese: Record<string, Column> = { 电表: 'meter', 数据项: 'item', 间隔: 'interval', 下限: 'min', 上限: 'max', 死区: 'deadband', 名称: 'name', 保留: 'retain', 发现: 'discovery' }
+// What Chinese headers call the columns, as the bridge knows them.
+const chinese: Record<string, Column> = {
+  电表: 'meter', 表计: 'meter', 仪表: 'meter', 表地址: 'meter', 通信地址: 'meter', 数据项: 'item', 数据标识: 'item', 项目: 'item',
+  间隔: 'interval', 周期: 'interval', 采集间隔: 'interval', 采集周期: 'interval', 下限: 'min', 最小值: 'min', 上限: 'max', 最大值: 'max',
+  死区: 'deadband', 变化阈值: 'deadband', 名称: 'name', 保留: 'retain', 发现: 'discovery', 自动发现: 'discovery'
+}
 const titles: Record<Column, () => string> = {
   meter: () => t('Meter', '电能表'), item: () => t('Item', '数据项'), interval: () => t('Interval', '间隔'), min: () => t('Min', '下限'), max: () => t('Max', '上限'),
   deadband: () => t('Deadband', '死区'), name: () => t('Name', '名称'), retain: () => t('Retain', '保留'), discovery: () => t('Discovery', '发现')
@@ -18,8 +24,9 @@ const titles: Record<Column, () => string> = {
 
 let keys = 0
 
-// readCSV takes the rows out of a table as the bridge understands it: comments, quotes, semicolons and tabs.
-export function readCSV (text: string): Point[] {
+// readCSV takes the rows out of a table as the bridge understands it: comments, quotes, semicolons and tabs. The
+// faults say what of it has no place in the rows.
+export function readCSV (text: string): { points: Point[], faults: string[] } {
   const lines: string[][] = []
   const body = text.replace(/^\uFEFF/, '')
   const first = body.split(/\r?\n/).find(l => l.trim() !== '' && !l.startsWith('#')) ?? ''
@@ -37,13 +44,43 @@ export function readCSV (text: string): Point[] {
     else if (c !== '\r') cell += c
   }
   end()
-  const head = (lines.shift() ?? []).map(h => chinese[h] ?? h.toLowerCase() as Column)
-  return lines.map(cells => {
+  const head = (lines.shift() ?? []).map(h => own(chinese, h) ?? h.toLowerCase() as Column)
+  const faults: string[] = []
+  head.forEach((h, i) => {
+    const known = (columns as readonly string[]).includes(h)
+    if (h as string !== '' && !known) faults.push(t(`“${h}” is no column; what stands in it was left out. There are ${columns.join(', ')}.`, `没有名为“${h}”的列，其中的内容未载入。可用的列：${columns.join('、')}。`))
+    if (known && head.indexOf(h) < i) faults.push(t(`The column ${h} stands there twice.`, `“${h}”列重复。`))
+  })
+  for (const c of ['meter', 'item'] as const) if (!head.includes(c)) faults.push(t(`The column ${c} is missing; the first line is the header.`, `缺少“${titles[c]()}”列（${c}）；第一行须为表头。`))
+  const points = lines.map((cells, n) => {
     const p: Point = { key: ++keys }
     head.forEach((h, i) => { if ((columns as readonly string[]).includes(h) && cells[i]) p[h] = cells[i] })
+    for (const beyond of cells.slice(head.length)) if (beyond !== '') faults.push(t(`Row ${n + 1}: “${beyond}” stands behind the last column of the header.`, `第 ${n + 1} 行：“${beyond}”超出了表头的最后一列。`))
     return p
   })
+  return { points, faults }
 }
+
+// decode makes a text of a file, as the bridge does; undefined if it is none.
+function decode (bytes: ArrayBuffer): string | undefined {
+  for (const encoding of ['utf-8', 'gb18030']) {
+    try { return new TextDecoder(encoding, { fatal: true }).decode(bytes) } catch { /* another one */ }
+  }
+}
+
+// A workbook of a spreadsheet is an archive, or older.
+const isWorkbook = (bytes: ArrayBuffer) => [[0x50, 0x4B, 3, 4], [0xD0, 0xCF, 0x11, 0xE0]].some(begin => begin.every((b, i) => new Uint8Array(bytes)[i] === b))
+
+// isWord says whether a text has the place of a table.
+const isWord = (csv: string) => ['', 'basic', 'off'].includes(csv.trim())
+
+const byMQTT = () => t('This table came by MQTT and has the place of the file’s.', '此表由 MQTT 下发，代替了配置文件中的采集表。')
+
+// A Draft is a table that is being edited. It stays while other pages are looked at.
+interface Draft { points: Point[], source: string, faults: string[] }
+
+const drafts = new Map<string, Draft>()
+addEventListener('beforeunload', e => { if (drafts.size > 0) e.preventDefault() })
 
 const writeCSV = (points: Point[]) => [columns.join(','), ...points.map(p => columns.map(c => {
   const v = p[c] ?? ''
@@ -55,7 +92,7 @@ const rowsOf = (points: Point[]) => points.map(({ key: _key, ...p }) => Object.f
 // Points edits the table of what is polled, tries it, and puts it in force.
 export function Points () {
   const [b, setBridge] = useBridge()
-  if (!b) return <><Title>{t('Points', '采集点')}</Title><Note>{t('Nothing is heard of a bridge yet.', '还没有网桥的消息。')}</Note></>
+  if (!b) return <><Title>{t('Points', '采集点')}</Title><Note>{nothingHeard()}</Note></>
   const allow: unknown[] | undefined = Array.isArray(b.info?.allow) ? b.info.allow : undefined
   return (
     <>
@@ -68,13 +105,15 @@ export function Points () {
 }
 
 function Editor ({ b }: { b: Bridge }) {
-  const [points, setPoints] = useState<Point[]>()
-  const [source, setSource] = useState('')
+  const draft = drafts.get(b.root)
+  const [points, setPoints] = useState<Point[] | undefined>(draft?.points)
+  const [source, setSource] = useState(draft?.source ?? '')
+  const [faults, setFaults] = useState<string[]>(draft?.faults ?? [])
   const [trial, setTrial] = useState<any>()
   const [trying, setTrying] = useState(false)
   const [said, setSaid] = useState<any>()
   const [back, setBack] = useState(false)
-  const [edited, setEdited] = useState(false)
+  const [edited, setEdited] = useState(!!draft)
   const turn = useRef(0)
   const file = useRef<HTMLInputElement>(null)
   const ready = bridgeStanding(b).state === 'online'
@@ -87,20 +126,25 @@ function Editor ({ b }: { b: Bridge }) {
   // load shows the table in force: one that came by MQTT stands on bridge/config, that of the file is told
   // by a dry run of going back to it.
   const load = async () => {
-    setEdited(false); setTrial(undefined); setTrying(false)
-    if (b.config?.csv && b.config.csv.includes(',')) {
-      setPoints(readCSV(b.config.csv))
-      setSource(t('This table came by MQTT and has the place of the file’s.', '此表由 MQTT 下发，代替了配置文件中的采集表。'))
+    setEdited(false); setTrial(undefined); setTrying(false); setFaults([])
+    const sent = typeof b.config?.csv === 'string' ? b.config.csv : undefined
+    if (sent !== undefined && !isWord(sent)) {
+      const table = readCSV(sent)
+      setPoints(table.points); setFaults(table.faults)
+      setSource(byMQTT())
       return
     }
-    const reply: any = await config({ dry_run: true })
+    const reply: any = await config({ ...(sent === undefined ? {} : { csv: sent }), dry_run: true })
     const csv = typeof reply.csv === 'string' ? reply.csv : ''
-    if (csv.includes(',')) {
-      setPoints(readCSV(csv))
+    if (!isWord(csv)) {
+      const table = readCSV(csv)
+      setPoints(table.points); setFaults(table.faults)
       setSource(t('This is the table of DLT645_POINTS.', '这是 DLT645_POINTS 指定的采集表。'))
-    } else if (Array.isArray(reply.plan)) {
-      setPoints(reply.plan.flatMap((read: any) => (read.items ?? []).map((item: any) => ({ key: ++keys, meter: String(read.meter), item: String(item), interval: String(read.interval).replace(/(?<=m)0s$|(?<=h)0m0s$/, '') }))))
-      setSource(csv === 'off' ? t('Nothing is polled (DLT645_POINTS=off).', '当前不采集任何数据（DLT645_POINTS=off）。') : t('These are the basic points (DLT645_POINTS=basic), written out.', '这是基本采集点（DLT645_POINTS=basic）的展开。'))
+    } else if (Array.isArray(reply.plan) || csv.trim() === 'off') {
+      setPoints((reply.plan ?? []).flatMap((read: any) => (read.items ?? []).map((item: any) => ({ key: ++keys, meter: String(read.meter), item: String(item), interval: String(read.interval).replace(/(?<=m)0s$|(?<=h)0m0s$/, '') }))))
+      setSource((sent === undefined ? '' : `${byMQTT()} `) + (sent !== undefined
+        ? csv.trim() === 'off' ? t('Nothing is polled.', '当前不采集任何数据。') : t('These are the basic points, written out.', '这是基本采集点的展开。')
+        : csv.trim() === 'off' ? t('Nothing is polled (DLT645_POINTS=off).', '当前不采集任何数据（DLT645_POINTS=off）。') : t('These are the basic points (DLT645_POINTS=basic), written out.', '这是基本采集点（DLT645_POINTS=basic）的展开。')))
     } else {
       setPoints([])
       setSource('')
@@ -123,22 +167,34 @@ function Editor ({ b }: { b: Bridge }) {
     return () => clearTimeout(timer)
   }, [points])
 
+  useEffect(() => {
+    if (edited && points) drafts.set(b.root, { points, source, faults })
+    else drafts.delete(b.root)
+  }, [edited, points, source, faults])
+
   const change = (next: Point[]) => { setEdited(true); setSaid(undefined); setPoints(next) }
-  const set = (key: number, column: Column, value: string) => change((points ?? []).map(p => p.key === key ? { ...p, [column]: value } : p))
+  const latest = useRef<(edit: (old: Point[]) => Point[]) => void>(() => {})
+  latest.current = edit => change(edit(points ?? []))
+  const edit = useMemo(() => (e: (old: Point[]) => Point[]) => latest.current(e), [])
 
   const upload = async (chosen: File | undefined) => {
     if (!chosen) return
     const bytes = await chosen.arrayBuffer()
-    let text: string
-    try { text = new TextDecoder('utf-8', { fatal: true }).decode(bytes) } catch { text = new TextDecoder('gb18030').decode(bytes) }
+    const text = isWorkbook(bytes) ? undefined : decode(bytes)
+    if (text === undefined) {
+      setSaid({ error: { code: chosen.name, message: t('This is no CSV in UTF-8 or GB18030, but perhaps the workbook of a spreadsheet: open it there and save it as CSV UTF-8.', '这不是 UTF-8 或 GB18030 编码的 CSV，可能是电子表格文件：请用电子表格软件打开，另存为 CSV UTF-8。') } })
+      return
+    }
+    const table = readCSV(text)
     setSource(chosen.name)
-    change(readCSV(text))
+    change(table.points)
+    setFaults(table.faults)
   }
 
   const apply = async () => {
-    const reply: any = await config({ points: rowsOf(points ?? []), version: `console ${new Date().toISOString().slice(0, 16)}` })
+    const reply: any = await config({ points: rowsOf(points ?? []), version: `console ${new Date(now()).toISOString().slice(0, 16)}` })
     setSaid(reply)
-    if (!reply.error) { setEdited(false); setTrial(reply) }
+    if (!reply.error) { setEdited(false); setTrial(reply); setFaults([]); setSource(byMQTT()) }
   }
   const toFile = async () => {
     setBack(false)
@@ -147,15 +203,19 @@ function Editor ({ b }: { b: Bridge }) {
     if (!reply.error) { b.config = null; setPoints(undefined) }
   }
 
-  const complaints = new Map<number, any[]>()
   const rows: any[] = trial?.error?.rows ?? []
-  for (const r of rows) complaints.set(Number(r.row), [...complaints.get(Number(r.row)) ?? [], r])
+  const complaints = useMemo(() => {
+    const by = new Map<number, any[]>()
+    for (const r of rows) by.set(Number(r.row), [...by.get(Number(r.row)) ?? [], r])
+    return by
+  }, [trial])
   const valid = trial && !trial.error && !trying
   if (!ready) return <Note kind="warn">{t('The bridge must be online for that.', '网桥在线时才能编辑。')}</Note>
   if (!points) return <p class="dim" role="status">{t('Asking the bridge for its table…', '正在向网桥获取采集表……')}</p>
   return (
     <>
       {source && <p class="small dim">{source}</p>}
+      {faults.length > 0 && <div class="note warn" role="alert">{faults.slice(0, 20).map(f => <div>{f}</div>)}</div>}
       <section class="card" aria-labelledby="budget">
         <h2 id="budget">{t('Share of the wire', '总线占用预算')}</h2>
         <Budget trial={trial} trying={trying} />
@@ -167,23 +227,13 @@ function Editor ({ b }: { b: Bridge }) {
         <div class="scroll" tabIndex={0} role="group" aria-labelledby="table">
           <table class="edit">
             <thead><tr>{columns.map(c => <th scope="col">{titles[c]()}</th>)}<th scope="col"><span class="hide">{t('Remove', '删除')}</span></th></tr></thead>
-            <tbody>{points.map((p, i) => {
-              const wrong = complaints.get(i + 1)
-              return [
-                <tr key={p.key} class={wrong ? 'wrong' : ''}>
-                  {columns.map(c => <td class={c}><input aria-label={`${titles[c]()}, ${t('row', '第')} ${i + 1}${t('', ' 行')}`} aria-invalid={!!wrong?.some(w => !w.column || w.column === c)} title={c === 'item' ? label(p.item ?? '') : undefined}
-                    list={c === 'meter' ? 'meter-names' : undefined} value={p[c] ?? ''} onInput={e => set(p.key, c, e.currentTarget.value)} autocomplete="off" spellcheck={false} /></td>)}
-                  <td><button type="button" class="quiet" aria-label={t(`Remove row ${i + 1}`, `删除第 ${i + 1} 行`)} onClick={() => change(points.filter(q => q.key !== p.key))}>×</button></td>
-                </tr>,
-                wrong && <tr key={`${p.key}!`} class="complaint"><td colSpan={columns.length + 1}>{wrong.map(w => <div class="badtext">{w.column ? <code>{String(w.column)}</code> : null} {String(w.message)}</div>)}</td></tr>
-              ]
-            })}</tbody>
+            <tbody>{points.map((p, i) => <Line key={p.key} p={p} row={i + 1} wrong={complaints.get(i + 1)} edit={edit} language={language} words={dictionary.length} />)}</tbody>
           </table>
         </div>
         {trial?.error && rows.filter(r => !(r.row >= 1 && r.row <= points.length)).length === 0 && rows.length > 0 ? null : <Problem error={trial?.error} />}
         <div class="row noprint">
           <button type="button" class="primary" disabled={!edited || !valid} onClick={() => { void apply() }}>{t('Put in force', '下发生效')}</button>
-          <button type="button" onClick={() => { setPoints(undefined) }}>{t('Undo all changes', '放弃修改')}</button>
+          <button type="button" onClick={() => { setEdited(false); setPoints(undefined) }}>{t('Undo all changes', '放弃修改')}</button>
           <button type="button" onClick={() => download('points.csv', writeCSV(points))}>{t('Download CSV', '下载 CSV')}</button>
           <button type="button" onClick={() => file.current?.click()}>{t('Upload CSV', '上传 CSV')}</button>
           <input ref={file} type="file" accept=".csv,text/csv,text/plain" hidden onChange={e => { void upload(e.currentTarget.files?.[0]); e.currentTarget.value = '' }} />
@@ -197,6 +247,29 @@ function Editor ({ b }: { b: Bridge }) {
       </Dialog>}
     </>
   )
+}
+
+interface LineProps { p: Point, row: number, wrong?: any[], edit: (e: (old: Point[]) => Point[]) => void, language: string, words: number }
+
+// A Line is a row of the table. A table may have a thousand, so that each is drawn anew only if something of it has changed.
+class Line extends Component<LineProps> {
+  shouldComponentUpdate (next: LineProps) {
+    return (Object.keys(next) as (keyof LineProps)[]).some(k => next[k] !== this.props[k])
+  }
+
+  render ({ p, row, wrong, edit }: LineProps) {
+    const set = (column: Column, value: string) => edit(old => old.map(q => q.key === p.key ? { ...q, [column]: value } : q))
+    return (
+      <>
+        <tr class={wrong ? 'wrong' : ''}>
+          {columns.map(c => <td class={c}><input aria-label={`${titles[c]()}, ${t('row', '第')} ${row}${t('', ' 行')}`} aria-invalid={!!wrong?.some(w => !w.column || w.column === c)} title={c === 'item' ? label(p.item ?? '') : undefined}
+            list={c === 'meter' ? 'meter-names' : undefined} value={p[c] ?? ''} onInput={e => set(c, e.currentTarget.value)} autocomplete="off" spellcheck={false} /></td>)}
+          <td><button type="button" class="quiet" aria-label={t(`Remove row ${row}`, `删除第 ${row} 行`)} onClick={() => edit(old => old.filter(q => q.key !== p.key))}>×</button></td>
+        </tr>
+        {wrong && <tr class="complaint"><td colSpan={columns.length + 1}>{wrong.map(w => <div class="badtext">{w.column ? <code>{String(w.column)}</code> : null} {String(w.message)}</div>)}</td></tr>}
+      </>
+    )
+  }
 }
 
 function Budget ({ trial, trying }: { trial: any, trying: boolean }) {

@@ -4,7 +4,7 @@ import { parse } from '../exact'
 import { capital, label, member, type Row, rows, search, tariff, unitOf, variants } from '../items'
 import { ask } from '../link'
 import { infoOf, learn, protocolsOf } from '../model'
-import { BridgeChoice, clock, MeterChoice, Note, Problem, show, Title, useBridge, useMeter } from '../ui'
+import { BridgeChoice, clock, MeterChoice, Note, nothingHeard, Problem, show, Title, useBridge, useMeter } from '../ui'
 import { language, t } from '../words'
 
 // Read reads any item of any meter.
@@ -18,7 +18,7 @@ export function Read () {
   const [busy, setBusy] = useState(false)
   const protocol = b && !other && m ? infoOf(b, m.name)?.protocol : undefined
   const found = useMemo(() => text.trim() === '' ? [] : search(text, protocol ? [protocol] : b ? protocolsOf(b) : []), [text, protocol, rows.length])
-  if (!b) return <><Title>{t('Read', '抄读')}</Title><Note>{t('Nothing is heard of a bridge yet.', '还没有网桥的消息。')}</Note></>
+  if (!b) return <><Title>{t('Read', '抄读')}</Title><Note>{nothingHeard()}</Note></>
   const target = other.trim() || m?.name
   const toggle = (item: string) => setItems(items.includes(item) ? items.filter(i => i !== item) : [...items, item].slice(-64))
   const read = async (e?: Event) => {
@@ -46,7 +46,7 @@ export function Read () {
         </label>
         <p class="small dim" role="status">{text.trim() === '' ? '' : t(`${found.length} found`, `找到 ${found.length} 项`)}</p>
         {found.length > 0 && <ul class="found" aria-label={t('Items found', '找到的数据项')}>{found.slice(0, 40).map(r => <Found key={r.protocol + r.di + r.name} r={r} items={items} toggle={toggle} />)}</ul>}
-        {text.trim() !== '' && found.length === 0 && /^[0-9a-fA-F]{4,8}$/.test(text.trim()) &&
+        {found.every(r => r.di !== text.trim().toUpperCase()) && /^[0-9a-fA-F]{4,8}$/.test(text.trim()) &&
           <button type="button" onClick={() => { toggle(text.trim().toUpperCase()); setText('') }}>{t(`Read the identifier ${text.trim()}`, `抄读数据标识 ${text.trim()}`)}</button>}
         {items.length > 0 && <div class="chips" role="group" aria-label={t('To be read', '待抄读')}>{items.map(i => <button type="button" class="chip" onClick={() => toggle(i)} aria-label={t(`Leave out ${label(i, protocol)}`, `去掉 ${label(i, protocol)}`)}>{label(i, protocol)} <code>{i}</code> ×</button>)}</div>}
         <button class="primary" disabled={busy || items.length === 0 || !target}>{busy ? t('Reading…', '正在抄读…') : t(`Read ${target ?? ''}`, `抄读 ${target ?? ''}`)}</button>

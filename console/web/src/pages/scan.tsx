@@ -1,7 +1,7 @@
 import { useState } from 'preact/hooks'
 import { finite, plain } from '../exact'
 import { ask } from '../link'
-import { BridgeChoice, Copy, Note, Problem, Title, useBridge } from '../ui'
+import { BridgeChoice, Copy, Note, nothingHeard, Problem, Title, useBridge } from '../ui'
 import { t } from '../words'
 
 const kept: { root: string, busy: boolean, reply?: any } = { root: '', busy: false }
@@ -22,7 +22,7 @@ function entry (m: any, bus: any) {
 export function Scan () {
   const [b, setBridge] = useBridge()
   const [, draw] = useState(0)
-  if (!b) return <><Title>{t('Scan', '搜表')}</Title><Note>{t('Nothing is heard of a bridge yet.', '还没有网桥的消息。')}</Note></>
+  if (!b) return <><Title>{t('Scan', '搜表')}</Title><Note>{nothingHeard()}</Note></>
   const known: string[] = Array.isArray(b.info?.protocols) ? b.info.protocols.map(String) : []
   const tunable = /^(serial|rfc2217):/.test(String(b.info?.bus?.url ?? '')) // the bridge sets speed and parity
   const start = async (e: any) => {

@@ -1,7 +1,7 @@
 import { useState } from 'preact/hooks'
 import { parse } from '../exact'
-import { ask } from '../link'
-import { aside, type Bridge, called, infoOf, type Meter, meterStanding } from '../model'
+import { ask, now } from '../link'
+import { aside, type Bridge, bridgeList, called, infoOf, type Meter, meterStanding } from '../model'
 import { Age, BridgeChoice, carries, Dialog, MeterChoice, moment, Note, Pill, positionWord, reasons as reasonText, show, Title, useBridge, useMeter } from '../ui'
 import { t } from '../words'
 
@@ -23,7 +23,7 @@ const valveActions: Action[] = [
 ]
 
 // A Run is a command of this page, and what is known of it.
-interface Run { meter: string, address: string, action: Action, at: number, reply?: any }
+interface Run { root: string, meter: string, item: string, action: Action, at: number, reply?: any }
 
 const runs: Run[] = []
 
@@ -44,7 +44,7 @@ export function Switch () {
   const busy = runs.some(r => !r.reply)
   const run = async (action: Action) => {
     setAsking(undefined)
-    const r: Run = { meter: m.name, address, action, at: Date.now() }
+    const r: Run = { root: b.root, meter: m.name, item, action, at: now() }
     runs.unshift(r)
     draw(n => n + 1)
     const text = await ask({ root: b.root, verb: 'relay', meter: m.name, body: { action: action.id }, patience: 45_000, ttl: 10_000 })
@@ -71,7 +71,7 @@ export function Switch () {
         <p>{asking.asks()}</p>
         <p class="small dim">{t('The command is sent once, and never again by itself.', '命令只发送一次，绝不会自动重发。')}</p>
       </Dialog>}
-      <div aria-live="polite">{runs.slice(0, 10).map((r, i) => <Outcome key={runs.length - i} run={r} item={item} />)}</div>
+      <div aria-live="polite">{runs.slice(0, 10).map((r, i) => <Outcome key={runs.length - i} run={r} />)}</div>
       <Audit b={b} />
     </>
   )
@@ -106,13 +106,15 @@ export function outcome (reply: any): { kind: string, word: string, more: string
   return { kind: 'bad', word: t('not done', '未执行'), more: t('Nothing was sent to the meter.', '没有向电表发送命令。') }
 }
 
-function Outcome ({ run, item }: { run: Run, item: string }) {
-  if (!run.reply) return <section class="outcome waiting"><h2>{run.action.title()}: {run.meter}</h2><p>{t('Sent; waiting for what the meter says…', '已发送，等待电表应答……')}</p></section>
+function Outcome ({ run }: { run: Run }) {
+  const { item } = run
+  const of = bridgeList().length > 1 ? `${run.meter} · ${run.root}` : run.meter
+  if (!run.reply) return <section class="outcome waiting"><h2>{run.action.title()}: {of}</h2><p>{t('Sent; waiting for what the meter says…', '已发送，等待电表应答……')}</p></section>
   const o = outcome(run.reply)
   const reasons = run.reply.reasons ?? run.reply.error?.reasons
   return (
     <section class={`outcome ${o.kind}`}>
-      <h2><span class="word">{o.word}</span> {run.action.title()}: {run.meter} <span class="small dim">{moment(run.at)}</span></h2>
+      <h2><span class="word">{o.word}</span> {run.action.title()}: {of} <span class="small dim">{moment(run.at)}</span></h2>
       <p>{o.more}</p>
       {run.reply[item] && <p>{item === 'valve' ? t('Valve', '阀门') : t('Relay', '继电器')}: {positionWord(item, run.reply[item])}</p>}
       {Array.isArray(reasons) && <p>{t('Reasons', '原因')}: {reasonText(reasons)}</p>}

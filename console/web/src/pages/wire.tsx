@@ -3,7 +3,7 @@ import { finite } from '../exact'
 import { Frames } from '../frames'
 import { subscribe, unsubscribe } from '../link'
 import { bridgeStanding, called, infoOf, metersOf, meterStanding } from '../model'
-import { Age, BridgeChoice, Note, Pill, Title, useBridge } from '../ui'
+import { Age, BridgeChoice, Note, nothingHeard, Pill, Title, useBridge } from '../ui'
 import { EventLine } from './meters'
 import { Audit } from './switch'
 import { t } from '../words'
@@ -19,7 +19,7 @@ export function Wire () {
     subscribe(topic)
     return () => unsubscribe(topic)
   }, [b?.root])
-  if (!b) return <><Title>{t('Wire', '总线')}</Title><Note>{t('Nothing is heard of a bridge yet.', '还没有网桥的消息。')}</Note></>
+  if (!b) return <><Title>{t('Wire', '总线')}</Title><Note>{nothingHeard()}</Note></>
   const bus = b.info?.bus
   const standing = bridgeStanding(b)
   const share = Math.round(finite(bus?.utilisation) * 100)
@@ -35,8 +35,9 @@ export function Wire () {
           ? <p class="dim">{t('Nothing is known of it, or your account may not read it.', '没有信息，或您的账号无权读取。')}</p>
           : <>
               <p><code>{String(bus.url)}</code> · {String(bus.baud)} bit/s · {standing.state !== 'online' ? <Pill standing={standing} /> : bus.state === 'up' ? <span class="pill online">{t('up', '正常')}</span> : <span class="pill offline">{t('down', '断开')}</span>} <span class="small dim">{b.infoAt ? <Age at={b.infoAt} /> : t('as the broker has kept it', '代理保留的消息')}</span></p>
-              <div class="meterline"><span>{t('Wire busy in the last minute', '最近一分钟总线占用')}</span><meter min="0" max="100" value={share} aria-label={t('Wire busy in the last minute', '最近一分钟总线占用')} /><strong>{share} %</strong></div>
-              <p>{t('Requests that wait', '排队的请求')}: <strong>{String(bus.queue)}</strong></p>
+              {/* How busy a bus is that nobody hears of is not known. */}
+              {standing.state === 'online' && <><div class="meterline"><span>{t('Wire busy in the last minute', '最近一分钟总线占用')}</span><meter min="0" max="100" value={share} aria-label={t('Wire busy in the last minute', '最近一分钟总线占用')} /><strong>{share} %</strong></div>
+              <p>{t('Requests that wait', '排队的请求')}: <strong>{String(bus.queue)}</strong></p></>}
             </>}
       </section>
       {listed.length > 0 && <section class="card" aria-labelledby="turn">

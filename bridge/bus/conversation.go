@@ -151,6 +151,7 @@ type conversation struct {
 	absent  bool   // it is offline
 
 	ended   time.Time // when the last exchange was over
+	open    time.Time // until when an answer to an earlier try may still come; zero: all have come
 	overdue time.Time // when the first request was out that was not answered in time
 }
 
@@ -281,7 +282,7 @@ func (c *conversation) exchange(e *protocol.Exchange) *protocol.Exchange {
 	b.opens = 0
 	b.present(c.step, c.tries, c.turnaround(&h), c.short)
 	c.overdue, c.short = time.Time{}, false
-	if c.tries > 1 {
+	if h.came.Before(c.open) {
 		// The meter may have answered both tries, and one answer is still under way.
 		c.doubt(e, &h)
 	}
@@ -319,6 +320,9 @@ func (c *conversation) judge(e *protocol.Exchange, h *hearing, answer []byte) ve
 		}
 	}
 	if until := b.doubts.about(c.step, e, answer); !until.IsZero() {
+		if over := h.end.Add(2 * b.ceiling()); c.step.Repeatable && until.After(h.end.Add(b.ceiling())) && over.After(until) {
+			until = over // a little longer, and no answer to this request can be under way when it is made again
+		}
 		return verdict{doubtful: true, until: until}
 	}
 	full := h.full + b.line.mode.Duration(len(answer))
@@ -375,11 +379,12 @@ func (c *conversation) unproven(e *protocol.Exchange, h *hearing) {
 	c.doubts++
 	c.hasty = c.early
 	if h.stopped {
+		c.open = c.endOfLateAnswers(h)
 		return // it was the answer, of a time that is not known
 	}
 	b.manner.suspect(h.doubted[len(h.doubted)-1], c.early)
 	b.doubts.markSettled()
-	c.doubt(e, h)
+	c.leaveOpen(e, h)
 }
 
 // turnaround returns how long the meter took to begin the answer. An answer in a second try
@@ -427,7 +432,18 @@ func (c *conversation) unanswered(e *protocol.Exchange, h *hearing, first bool, 
 	if c.overdue.IsZero() {
 		c.overdue = h.end
 	}
+	c.leaveOpen(e, h)
+}
+
+// leaveOpen notes that the answer to a try may still come. It cannot if something came that may have been it, and the
+// line was listened to for so long that nothing is late any more: the next answer would be in doubt for it, and the one
+// after that for the next.
+func (c *conversation) leaveOpen(e *protocol.Exchange, h *hearing) {
+	if c.step.Repeatable && len(h.doubted) > 0 && !h.stopped && !time.Now().Before(h.end.Add(2*c.bus.ceiling())) {
+		return
+	}
 	c.doubt(e, h)
+	c.open = c.endOfLateAnswers(h)
 }
 
 // advice is what the protocol of a step says of a meter that has never answered.

@@ -57,6 +57,43 @@ func TestVagueAnswerAfterAnUnansweredRead(t *testing.T) {
 	}
 }
 
+// One read that is not answered, or whose answer cannot be read, costs the refusals after it little: each of
+// them was in doubt for the one before, and took twice the longest wait, for as long as the meter refused.
+func TestRefusalsAfterAnUnansweredRead(t *testing.T) {
+	for _, test := range []struct {
+		name, answer string
+		want         string
+		most         time.Duration // of all ten refusals
+	}{
+		{"unanswered", "", "[silent]", 8 * time.Second},
+		{"unreadable", "=avx.", "[garbled]", 2 * time.Second},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := start(t, Config{Settings: Settings{Timeout: 2 * time.Second}}, func(request string) []arrival {
+					switch request[:3] {
+					case "?av":
+						if test.answer == "" {
+							return nil
+						}
+						return after(60*time.Millisecond, test.answer)
+					}
+					return after(60*time.Millisecond, "#a.")
+				})
+				defer l.stop()
+				equal(t, "first", values(<-l.submit(read("a", "v"))), test.want)
+				begin := l.since()
+				for i := range 10 {
+					equal(t, "refusal", values(<-l.submit(read("a", string(rune('b'+i))))), "[refused]")
+				}
+				if took := l.since() - begin; took > test.most {
+					t.Errorf("ten refusals took %v, with %d requests", took, len(l.sentAt()))
+				}
+			})
+		})
+	}
+}
+
 // A meter that is slower than the bus waits answers into the next requests. Speed and wiring are
 // right then.
 func TestLateAnswerIsToldAsSuch(t *testing.T) {

@@ -5,7 +5,7 @@ go 1.25.0
 require (
 	github.com/VictoriaMetrics/metrics v1.35.1
 	github.com/coreos/go-systemd/v22 v22.7.0
-	github.com/eclipse/paho.golang v0.23.0
+	github.com/eclipse/paho.golang v0.23.0 // bridge/mqtt/link.go calls its TerminateConnectionForTest: see whether that is still there before a newer one is taken
 	github.com/eclipse/paho.mqtt.golang v1.5.1
 	github.com/gorilla/websocket v1.5.3
 	github.com/kelseyhightower/envconfig v1.4.0

@@ -125,10 +125,7 @@ func translate(text string, depth int) string {
 	for i := 1; i < len(parts); i++ {
 		left, right := strings.Join(parts[:i], ": "), strings.Join(parts[i:], ": ")
 		if sentence, ok := lookUp(right, depth); ok {
-			if first, ok := lookUp(left, depth); ok {
-				left = first
-			}
-			return left + "：" + sentence
+			return translate(left, depth-1) + "：" + sentence
 		}
 	}
 	// Several sentences, each of which may be known.

@@ -261,7 +261,7 @@ func (f *Fleet) Bridges(ctx context.Context) []Bridge {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, root := range f.config.Roots {
-		if !IsFilter(root) {
+		if !isFilter(root) {
 			f.bridge(root)
 		}
 	}
@@ -278,15 +278,15 @@ func (f *Fleet) complete() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, root := range f.config.Roots {
-		if b := f.bridges[root]; IsFilter(root) || b == nil || b.Info == nil || !b.Online {
+		if b := f.bridges[root]; isFilter(root) || b == nil || b.Info == nil || !b.Online {
 			return false
 		}
 	}
 	return true
 }
 
-// IsFilter reports whether a root stands for several.
-func IsFilter(root string) bool { return strings.ContainsAny(root, "+#") }
+// isFilter reports whether a root stands for several.
+func isFilter(root string) bool { return strings.ContainsAny(root, "+#") }
 
 // Ask sends a request, {root}/request/{tail}, and returns the reply. The request is worth nothing after ctx, and the
 // broker and the bridge are told so. The error is [ErrNoAnswer], or says why the request was not sent.

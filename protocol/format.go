@@ -43,8 +43,8 @@ const (
 	hexadecimal
 )
 
-// FormatNames lists the formats for who has to choose one.
-const FormatNames = "pictures such as XXXXXX.XX and SXXX.X, u8, u16, u32, i8, i16, i32, f32, ascii, ascii:6, hex, hex:4"
+// formatNames lists the formats for who has to choose one.
+const formatNames = "pictures such as XXXXXX.XX and SXXX.X, u8, u16, u32, i8, i16, i32, f32, ascii, ascii:6, hex, hex:4"
 
 // mostDecimals is how many decimals a binary number may have.
 const mostDecimals = 9
@@ -81,7 +81,7 @@ func ParseFormat(text string, decimals int) (Format, error) {
 		picture, signed := strings.CutPrefix(text, "S")
 		whole, fraction, point := strings.Cut(picture, ".")
 		if whole == "" || point && fraction == "" || strings.Trim(whole+fraction, "X") != "" || len(whole)+len(fraction) > 18 {
-			return Format{}, fmt.Errorf("%q is no format; there are %s", text, FormatNames)
+			return Format{}, fmt.Errorf("%q is no format; there are %s", text, formatNames)
 		}
 		f.digits, f.scale, f.signed, f.decimal = len(whole)+len(fraction), len(fraction), signed, true
 		f.size = (f.digits + 1) / 2

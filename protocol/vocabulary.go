@@ -102,7 +102,7 @@ func (v *Vocabulary) Hint(text string) string { return Hint(text, slices.Values(
 
 // Hint is as that of a Vocabulary, for any names.
 func Hint(text string, names iter.Seq[string]) string {
-	if near := Nearest(text, names); near != "" {
+	if near := nearestTo(text, names); near != "" {
 		return "; did you mean " + near + "?"
 	}
 	return ""
@@ -150,9 +150,9 @@ func loosely(text string) string {
 // mostMistakes is by how many characters a word may differ from the one that is meant. Of a short one it is fewer.
 const mostMistakes = 3
 
-// Nearest returns the name that differs from a text by the fewest characters, the first of several; empty if all
+// nearestTo returns the name that differs from a text by the fewest characters, the first of several; empty if all
 // differ by too many.
-func Nearest(text string, names iter.Seq[string]) (nearest string) {
+func nearestTo(text string, names iter.Seq[string]) (nearest string) {
 	const longest = 100 // no name is longer
 	wanted := []rune(text)
 	if len(wanted) > longest {

@@ -38,7 +38,7 @@ func TestNearest(t *testing.T) {
 		"mian": "main", "m": "", "shp": "shop", "Main": "main", "kanteen": "canteen", "voltage": "voltage_a", "voltage_c": "voltage_a",
 		"voltage_of_heart": "", "": "", "总": "总表", "电压": "",
 	} {
-		if got := Nearest(text, slices.Values(names)); got != want {
+		if got := nearestTo(text, slices.Values(names)); got != want {
 			t.Errorf("%q: %q, want %q", text, got, want)
 		}
 	}
@@ -49,7 +49,7 @@ func FuzzNearest(f *testing.F) {
 	f.Add("voltage_a", "voltge_a")
 	f.Add("A相电压", "\xff")
 	f.Fuzz(func(t *testing.T, a, b string) {
-		if got := Nearest(a, slices.Values([]string{b, a})); len([]rune(a)) <= 100 && got != a && string([]rune(got)) != string([]rune(a)) {
+		if got := nearestTo(a, slices.Values([]string{b, a})); len([]rune(a)) <= 100 && got != a && string([]rune(got)) != string([]rune(a)) {
 			t.Errorf("%q among itself and %q: %q", a, b, got)
 		}
 		var v Vocabulary

@@ -21,7 +21,7 @@ type compiler struct {
 	retain   map[string]tableRow // the row that says whether a meter's state is retained
 	matches  map[match]matched
 	patterns int  // with * that were looked up
-	full     bool // there would be more than MostPoints
+	full     bool // there would be more than mostPoints
 }
 
 type match struct {
@@ -41,7 +41,7 @@ func compile(text string, rows []tableRow, problems Problems, site Site) (*Table
 	for _, r := range rows {
 		c.row(r)
 		if c.full {
-			c.complain(r, "", "the table has more than %d points", MostPoints)
+			c.complain(r, "", "the table has more than %d points", mostPoints)
 			break
 		}
 	}
@@ -87,7 +87,7 @@ func (c *compiler) row(r tableRow) {
 			continue
 		}
 		found = true
-		if len(c.points)+len(of.descriptions) > MostPoints {
+		if len(c.points)+len(of.descriptions) > mostPoints {
 			c.full = true
 			return
 		}
@@ -238,8 +238,8 @@ func (c *compiler) match(items protocol.Catalogue, pattern string) matched {
 		return m
 	}
 	if strings.Contains(pattern, "*") {
-		if c.patterns++; c.patterns > MostPatterns {
-			return matched{err: fmt.Errorf("the table has more than %d different patterns with *", MostPatterns)}
+		if c.patterns++; c.patterns > mostPatterns {
+			return matched{err: fmt.Errorf("the table has more than %d different patterns with *", mostPatterns)}
 		}
 	}
 	m := find(items, pattern)
@@ -277,15 +277,15 @@ func find(items protocol.Catalogue, pattern string) (m matched) {
 func (c *compiler) interval(r tableRow) time.Duration {
 	text := r.cells[columnInterval]
 	if text == "" {
-		return DefaultInterval
+		return defaultInterval
 	}
 	d, err := time.ParseDuration(text)
 	if seconds, noUnit := strconv.ParseUint(text, 10, 32); noUnit == nil {
 		d, err = time.Duration(seconds)*time.Second, nil
 	}
-	if err != nil || d < ShortestInterval || d > LongestInterval || d%time.Second != 0 {
+	if err != nil || d < shortestInterval || d > longestInterval || d%time.Second != 0 {
 		c.complain(r, columnInterval, "%q is no interval: write whole seconds, or as in 10s, 15m, 1h, from 1s to 24h", cut(text))
-		return DefaultInterval
+		return defaultInterval
 	}
 	return d
 }

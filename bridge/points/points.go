@@ -13,11 +13,11 @@ import (
 
 // The bounds of a table.
 const (
-	ShortestInterval = time.Second
-	LongestInterval  = 24 * time.Hour
-	DefaultInterval  = time.Minute
-	MostPoints       = 10_000
-	MostPatterns     = 200 // that differ: each is compared with tens of thousands of names
+	shortestInterval = time.Second
+	longestInterval  = 24 * time.Hour
+	defaultInterval  = time.Minute
+	mostPoints       = 10_000
+	mostPatterns     = 200 // that differ: each is compared with tens of thousands of names
 )
 
 // The tables that need no file.
@@ -130,7 +130,7 @@ func Basic(site Site) *Table {
 		for _, item := range m.Items.Basic() {
 			if description, ok := m.Items.Describe(item); ok {
 				t.Points = append(t.Points, Point{
-					Meter: m.Name, Item: item, Interval: DefaultInterval, Spread: true, Retain: true, Discovery: description.Role != protocol.RoleClock, Description: description,
+					Meter: m.Name, Item: item, Interval: defaultInterval, Spread: true, Retain: true, Discovery: description.Role != protocol.RoleClock, Description: description,
 				})
 			}
 		}

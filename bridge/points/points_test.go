@@ -341,7 +341,7 @@ func TestTableOf(t *testing.T) {
 func TestMostPoints(t *testing.T) {
 	var text strings.Builder
 	text.WriteString("meter,item\n")
-	for i := range MostPoints + 1 {
+	for i := range mostPoints + 1 {
 		fmt.Fprintf(&text, "%012d,voltage_a\n", 1000+i)
 	}
 	if _, err := Parse([]byte(text.String()), testSite()); err == nil || !strings.Contains(err.Error(), "more than 10000 points") {
@@ -351,7 +351,7 @@ func TestMostPoints(t *testing.T) {
 
 func TestMostPatterns(t *testing.T) {
 	text := "meter,item\n"
-	for i := range MostPatterns + 1 {
+	for i := range mostPatterns + 1 {
 		text += fmt.Sprintf("main,voltage_*%d\n", i)
 	}
 	if _, err := Parse([]byte(text), testSite()); err == nil || !strings.Contains(err.Error(), "row 202, item: the table has more than 200 different patterns") {

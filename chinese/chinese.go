@@ -148,7 +148,12 @@ func translate(text string, depth int) string {
 
 // lookUp returns the translation of a text that is one message.
 func lookUp(text string, depth int) (string, bool) {
-	for _, m := range messages() {
+	all := messages()
+	for i := range all {
+		m := &all[i]
+		if len(text) < m.weight || !strings.HasPrefix(text, m.literals[0]) || !strings.HasSuffix(text, m.literals[len(m.literals)-1]) {
+			continue // most, and that is found out soonest so
+		}
 		if arguments, ok := m.match(text); ok {
 			return m.render(arguments, depth), true
 		}
@@ -174,7 +179,7 @@ func inQuotes(text string) bool { return strings.Count(text, `"`)%2 == 1 }
 // match returns what stands in place of the verbs, if a text is of the format.
 func (m *message) match(text string) (arguments []string, ok bool) {
 	rest, ok := strings.CutPrefix(text, m.literals[0])
-	if !ok || len(text) < m.weight {
+	if !ok {
 		return nil, false
 	}
 	return fill(rest, m.verbs, m.literals[1:], nil)

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"crypto/sha256"
 	"embed"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"html"
@@ -37,6 +38,13 @@ func newFile(mediaType string, content []byte) *file {
 	return &file{mediaType: mediaType, size: len(content), zipped: bytes.Clone(zipped.Bytes()), tag: `"` + hex.EncodeToString(sum[:8]) + `"`}
 }
 
+// zippedFile returns a file of what is compressed already.
+func zippedFile(mediaType string, zipped []byte) *file {
+	sum := sha256.Sum256(zipped)
+	size := binary.LittleEndian.Uint32(zipped[len(zipped)-4:]) // RFC 1952, 2.3.1
+	return &file{mediaType: mediaType, size: int(size), zipped: zipped, tag: `"` + hex.EncodeToString(sum[:8]) + `"`}
+}
+
 // readPage returns the files of the page by their paths. The page learns the root of this bridge's
 // topics, its version, and whether an account is handed to it, from three places in its markup.
 func readPage(root, version string, account bool) (map[string]*file, error) {
@@ -51,6 +59,7 @@ func readPage(root, version string, account bool) (map[string]*file, error) {
 		if err != nil {
 			return nil, err
 		}
+		name, zipped := strings.CutSuffix(name, ".gz")
 		mediaType := mime.TypeByExtension(path.Ext(name))
 		switch path.Ext(name) { // whatever the system's own table says
 		case ".js":
@@ -69,6 +78,10 @@ func readPage(root, version string, account bool) (map[string]*file, error) {
 			}
 			content = []byte(strings.NewReplacer("{{account}}", given, "{{root}}", html.EscapeString(root), "{{version}}", html.EscapeString(version)).Replace(string(content)))
 			files["/{$}"] = newFile("text/html; charset=utf-8", content)
+			continue
+		}
+		if zipped {
+			files["/"+name] = zippedFile(mediaType, content)
 			continue
 		}
 		files["/"+name] = newFile(mediaType, content)

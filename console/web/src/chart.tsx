@@ -104,6 +104,7 @@ export interface Bar { label: string, parts: { label: string, value: number, tex
 export function Bars ({ bars, unit, caption }: { bars: Bar[], unit: string, caption: string }) {
   const sums = bars.map(b => b.parts.reduce((s, p) => s + Math.max(0, p.value), 0))
   const most = Math.max(...sums, 1e-9)
+  const apart = Math.ceil(bars.length / 6) // at most six names have room on a phone
   const names = bars.find(b => b.parts.length > 0)?.parts.map(p => p.label) ?? []
   const totals = names.length > 1 && bars.some(b => b.total !== undefined)
   return (
@@ -118,7 +119,7 @@ export function Bars ({ bars, unit, caption }: { bars: Bar[], unit: string, capt
                 return { y: acc.y + h, nodes: acc.nodes }
               }, { y: 0, nodes: [] }).nodes}
             </svg>
-            <span>{sums[i] > 0 || b.parts.length > 0 ? b.label : `${b.label} —`}</span>
+            <span class={i % apart === 0 && i + apart / 2 < bars.length ? 'far' : ''}>{sums[i] > 0 || b.parts.length > 0 ? b.label : `${b.label} —`}</span>
           </div>
         ))}
       </div>

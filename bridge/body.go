@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"dlt645-mqtt/bridge/limit"
+	"dlt645-mqtt/bridge/strictjson"
 	"dlt645-mqtt/protocol"
 )
 
@@ -60,7 +61,7 @@ func parseBody(payload []byte) (body, error) {
 		if _, twice := b.members[key]; twice {
 			return b, problemf(CodeBadRequest, "the key %s stands in the body twice", quote(key))
 		}
-		if inside, twice := twiceKey(value); twice {
+		if inside, twice := strictjson.TwiceKey(value, false); twice {
 			return b, problemf(CodeBadRequest, "the key %s stands in an object of %s twice", quote(inside), quote(key))
 		}
 		b.members[key] = value
@@ -74,7 +75,7 @@ func parseBody(payload []byte) (body, error) {
 	if _, err = d.Token(); !errors.Is(err, io.EOF) {
 		return b, problemf(CodeBadRequest, "something follows the JSON object of the body")
 	}
-	if hasHalfCharacter(text) {
+	if strictjson.HasHalfCharacter(text) {
 		return b, problemf(CodeBadRequest, `the body has half of a character: a \u escape from \ud800 to \udfff without the other half of its pair`)
 	}
 	return b, nil

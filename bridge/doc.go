@@ -16,7 +16,6 @@
 //	request.go       how a message becomes a request
 //	stopping.go      nobody is let in once the bridge stops
 //	body.go          payloads: JSON objects and the plain-text forms
-//	strict.go        what package json lets pass and a request must not be
 //	plan.go          how a plan is carried out
 //	background.go    the same, for what is asked of meters though nobody waits for it
 //	cache.go         values that are still fresh enough

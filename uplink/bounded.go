@@ -1,12 +1,11 @@
 package uplink
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"net"
-	"strings"
 	"unicode/utf8"
+
+	"dlt645-mqtt/bridge/strictjson"
 )
 
 // bounded is a connection over which MQTT packets come. Reading fails where one is announced that is larger than
@@ -71,45 +70,16 @@ func (b *bounded) Read(p []byte) (int, error) {
 }
 
 // ambiguous says why it is not sure what a JSON message says; empty if it is. Programs differ in what they make of
-// a key that stands there twice, or of bytes that are no UTF-8.
+// a key that stands there twice, of bytes that are no UTF-8, or of half a character.
 func ambiguous(message []byte) string {
 	if !utf8.Valid(message) {
 		return "the call is not UTF-8"
 	}
-	d := json.NewDecoder(bytes.NewReader(message))
-	d.UseNumber()
-	type level struct {
-		keys map[string]bool // nil: an array
-		key  bool            // a key is next
+	if key, twice := strictjson.TwiceKey(message, true); twice {
+		return fmt.Sprintf("the key %q stands in the call twice", clip(key))
 	}
-	var stack []level
-	for {
-		token, err := d.Token()
-		if err != nil {
-			return ""
-		}
-		top := len(stack) - 1
-		delim, isDelim := token.(json.Delim)
-		switch {
-		case isDelim && (delim == '}' || delim == ']'):
-			stack = stack[:top]
-			continue
-		case top >= 0 && stack[top].keys != nil && stack[top].key:
-			name, _ := token.(string)
-			name = strings.ToLower(name)
-			if stack[top].keys[name] {
-				return fmt.Sprintf("the key %q stands in the call twice", clip(name))
-			}
-			stack[top].keys[name], stack[top].key = true, false
-			continue
-		case top >= 0 && stack[top].keys != nil:
-			stack[top].key = true // after this value
-		}
-		switch {
-		case isDelim && delim == '{':
-			stack = append(stack, level{map[string]bool{}, true})
-		case isDelim:
-			stack = append(stack, level{})
-		}
+	if strictjson.HasHalfCharacter(message) {
+		return "the call has half a character, of which programs make the same for each"
 	}
+	return ""
 }

@@ -58,6 +58,8 @@ func TestAmbiguous(t *testing.T) {
 		`{"p":{"action":0,"action":1}}`:      `"action"`,
 		`[{"x":[1,{"y":1,"z":{},"y":2}]}]`:   `"y"`,
 		"{\"id\":\"\xff\"}":                  "UTF-8",
+		`{"id":"\ud83d"}`:                    "half a character",
+		`{"id":"\ud83d\ude00"}`:              "",
 		`{"a":"b","b":"a"}`:                  "",
 		`{"a":`:                              "", // no JSON, which the dialect says
 		strings.Repeat(`{"a":`, 20000) + "1": "",

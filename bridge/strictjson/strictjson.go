@@ -1,14 +1,18 @@
-package bridge
+// Package strictjson finds what package json lets pass, although programs differ in what they read there. What may switch a
+// relay must mean one thing only. Standard library only.
+package strictjson
 
 import (
 	"bytes"
 	"encoding/json"
 	"strconv"
+	"strings"
 )
 
-// twiceKey returns the first key that stands twice in an object somewhere inside a JSON value, which
-// must be whole. Readers of JSON do not agree which of the two counts.
-func twiceKey(value []byte) (key string, twice bool) {
+// TwiceKey returns the first key that stands twice in an object somewhere inside a JSON value. Readers of JSON do not
+// agree which of the two counts. fold says that letters of other case are the same key, as they are where package json
+// fills in a struct; the key comes in small ones then. The rest of what is no JSON is not looked at.
+func TwiceKey(value []byte, fold bool) (key string, twice bool) {
 	if bytes.IndexByte(value, '{') < 0 {
 		return "", false
 	}
@@ -26,10 +30,14 @@ func twiceKey(value []byte) (key string, twice bool) {
 		}
 		if text, ok := token.(string); ok && len(levels) > 0 && levels[len(levels)-1].isKey {
 			top := &levels[len(levels)-1]
-			if top.keys[text] {
-				return text, true
+			name := text
+			if fold {
+				name = strings.ToLower(text)
 			}
-			top.keys[text], top.isKey = true, false
+			if top.keys[name] {
+				return name, true
+			}
+			top.keys[name], top.isKey = true, false
 			continue
 		}
 		switch token {
@@ -48,9 +56,9 @@ func twiceKey(value []byte) (key string, twice bool) {
 	}
 }
 
-// hasHalfCharacter reports whether a \u escape of JSON text is half of a surrogate pair without the
+// HasHalfCharacter reports whether a \u escape of JSON text is half of a surrogate pair without the
 // other half. Package json makes U+FFFD of each, and so one string of many.
-func hasHalfCharacter(text []byte) bool {
+func HasHalfCharacter(text []byte) bool {
 	unit := func(text []byte) (u uint64, ok bool) {
 		if len(text) < 6 || text[0] != '\\' || text[1] != 'u' {
 			return 0, false

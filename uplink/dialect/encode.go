@@ -3,6 +3,7 @@ package dialect
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"slices"
 	"strconv"
 	"time"
@@ -188,5 +189,9 @@ func (a arguments) readCall(c *Call, message ...string) {
 func decode(data []byte, into any) bool {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.UseNumber()
-	return d.Decode(into) == nil && !d.More()
+	if d.Decode(into) != nil {
+		return false
+	}
+	_, err := d.Token() // More would take a bracket for the end
+	return err == io.EOF
 }

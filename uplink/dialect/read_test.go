@@ -74,3 +74,21 @@ func TestReadThatFails(t *testing.T) {
 		t.Errorf("the answer is %s", got)
 	}
 }
+
+// TestNothingBehindACall takes no call behind whose object something stands, be it a bracket.
+func TestNothingBehindACall(t *testing.T) {
+	for cloud, of := range relayCalls {
+		o := identities[cloud]
+		o.Commands = commands
+		d, err := New(cloud, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		topic, message := of[true][0], of[true][1]
+		for behind, want := range map[string]int{"": 1, " \n": 1, "}": 0, "]": 0, "{}": 0, ",": 0} {
+			if _, calls := d.Receive(topic, []byte(message+behind)); len(calls) != want {
+				t.Errorf("%s, with %q behind: %d calls, want %d", cloud, behind, len(calls), want)
+			}
+		}
+	}
+}

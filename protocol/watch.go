@@ -27,6 +27,26 @@ type Watched struct {
 	Failed error // why the latest look brought nothing
 }
 
+// Report reports what the looks so far have shown of something that everybody can see move. The sentences are what
+// there is to be said if it was looked at after a command that was not answered, if it could not be, and if the meter
+// took the command but nothing has moved yet.
+func (w *Watched) Report(seen, unseen, unmoved string) (r Report) {
+	r.Readable = w.State != ""
+	switch {
+	case w.Lost && r.Readable:
+		r.Note = seen
+	case w.Lost:
+		r.Note = unseen
+	case w.AsCommanded:
+		r.Verified = true
+	case r.Readable:
+		r.Pending, r.Note = true, unmoved
+	case w.Failed != nil:
+		r.Note = "The meter took the command; what became of it could not be read back: " + w.Failed.Error() + "."
+	}
+	return r
+}
+
 // A Sight is what one look has shown.
 type Sight struct {
 	State       string // "open" or "closed"; empty: the answer does not tell

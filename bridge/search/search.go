@@ -159,9 +159,11 @@ func (b *branch) likely(rank int) int {
 // lowestRank returns the lowest rank of what is narrowed without a question.
 func (s *Search) lowestRank() (rank int) {
 	first := true
-	for _, b := range append(slices.Clone(s.roots), s.pending...) {
-		if b.isUnasked() && (first || b.Rank < rank) {
-			rank, first = b.Rank, false
+	for _, branches := range [...][]branch{s.roots, s.pending} {
+		for i := range branches {
+			if b := &branches[i]; b.isUnasked() && (first || b.Rank < rank) {
+				rank, first = b.Rank, false
+			}
 		}
 	}
 	return rank

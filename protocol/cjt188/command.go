@@ -178,23 +178,12 @@ func (c *commander) watchValve(t Type, want string) protocol.Watch {
 
 // valveReport reports what the looks so far have shown.
 func valveReport(w protocol.Watched) protocol.Report {
-	r := protocol.Report{Valve: w.State, Readable: w.State != ""}
-	switch {
-	case w.Lost && w.State != "":
-		r.Note = "What the valve does was read after the command was not answered."
-	case w.Lost:
-		r.Note = "Neither was the command answered nor could the valve be looked at."
-	case w.AsCommanded:
-		r.Verified = true
-	case w.State == valveAbnormal:
-		r.Pending = true
-		r.Note = "The meter took the command, but says that its valve is abnormal: it may be stuck, or still on its way; read valve to see."
-	case w.State != "":
-		r.Pending = true
-		r.Note = "The meter took the command, but its valve has not moved yet, which may take tens of seconds; read valve to see when it has."
-	case w.Failed != nil:
-		r.Note = "The meter took the command; what became of it could not be read back: " + w.Failed.Error() + "."
+	unmoved := "The meter took the command, but its valve has not moved yet, which may take tens of seconds; read valve to see when it has."
+	if w.State == valveAbnormal {
+		unmoved = "The meter took the command, but says that its valve is abnormal: it may be stuck, or still on its way; read valve to see."
 	}
+	r := w.Report("What the valve does was read after the command was not answered.", "Neither was the command answered nor could the valve be looked at.", unmoved)
+	r.Valve = w.State
 	return r
 }
 

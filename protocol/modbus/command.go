@@ -327,20 +327,9 @@ func (c *commander) watchRelay(want string) protocol.Watch {
 
 // relayReport reports what the looks so far have shown.
 func relayReport(w protocol.Watched, item string) protocol.Report {
-	r := protocol.Report{Relay: w.State, Readable: w.State != ""}
-	switch {
-	case w.Lost && w.State != "":
-		r.Note = "What the relay does was read after the command was not answered."
-	case w.Lost:
-		r.Note = "Neither was the command answered nor could the relay be looked at."
-	case w.AsCommanded:
-		r.Verified = true
-	case w.State != "":
-		r.Pending = true
-		r.Note = "The meter took the command, but its relay has not moved yet; read " + item + " to see when it has."
-	case w.Failed != nil:
-		r.Note = "The meter took the command; what became of it could not be read back: " + w.Failed.Error() + "."
-	}
+	r := w.Report("What the relay does was read after the command was not answered.", "Neither was the command answered nor could the relay be looked at.",
+		"The meter took the command, but its relay has not moved yet; read "+item+" to see when it has.")
+	r.Relay = w.State
 	return r
 }
 

@@ -275,18 +275,20 @@ func columns(text string) (n int) {
 	return n
 }
 
-// hintOf asks whether another name was meant than the one word that was searched for.
+// hintOf asks whether another name was meant than the one word that was searched for, or another word of names.
 func hintOf(d dictionaryOf, words []string) string {
 	if len(words) != 1 {
 		return ""
 	}
-	return protocol.Hint(words[0], func(yield func(string) bool) {
-		for _, row := range d.search() {
-			if !yield(row.Name) {
-				return
-			}
-		}
-	})
+	var names, parts []string
+	for _, row := range d.search() {
+		names = append(names, row.Name)
+		parts = append(parts, strings.Split(row.Name, "_")...)
+	}
+	if hint := protocol.Hint(words[0], slices.Values(names)); hint != "" {
+		return hint
+	}
+	return protocol.Hint(words[0], slices.Values(parts))
 }
 
 // dictionaryNamed returns the dictionary of a protocol; of a register map also one of one's own.

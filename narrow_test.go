@@ -52,6 +52,9 @@ func TestItemsNamesTheMember(t *testing.T) {
 			t.Errorf("%q: status %d, %s%s, want %s", test.words, status, out, stderr, test.want)
 		}
 	}
+	if status, _, stderr := execute(t, "", "items", "curent"); status != 1 || !strings.Contains(stderr, "did you mean current?") {
+		t.Errorf("a word of names: status %d, %s", status, stderr)
+	}
 	if status, _, stderr := execute(t, "", "items", "voltge_b"); status != 1 || !strings.Contains(stderr, "did you mean voltage_a?") {
 		t.Errorf("status %d, %s", status, stderr)
 	}

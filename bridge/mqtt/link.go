@@ -286,7 +286,7 @@ func (l *Link) failed(err error) {
 	if errors.As(err, &refused) {
 		l.turned.Store(true)
 		reason, advice := refusalOf(refused.ReasonCode, refused.Reason)
-		l.config.Log.Warn("connack", "the broker refuses the connection; trying again", "reason", reason, "advice", advice)
+		l.config.Log.Warn("connack "+l.address(), "the broker refuses the connection; trying again", "broker", l.address(), "reason", reason, "advice", advice)
 		return
 	}
 	arguments := []any{"broker", l.address(), "err", err}
@@ -295,7 +295,7 @@ func (l *Link) failed(err error) {
 	if advice := adviceFor(err, open); advice != "" {
 		arguments = append(arguments, "advice", advice)
 	}
-	l.config.Log.Warn("connect", "cannot reach the broker; trying again", arguments...)
+	l.config.Log.Warn("connect "+l.address(), "cannot reach the broker; trying again", arguments...)
 }
 
 // refusalOf says why a broker does not let us in, by its reason code and its words, and what to do about it.

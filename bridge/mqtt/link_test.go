@@ -222,6 +222,24 @@ func TestNobodyAfterABroker(t *testing.T) {
 	}
 }
 
+// TestEachBrokerIsNamed fails at each of a list: the log says of each what is wrong with it, and no more often than before.
+func TestEachBrokerIsNamed(t *testing.T) {
+	log := &written{}
+	l := newLink(t.Context(), Config{Log: limit.New(slog.New(slog.NewTextHandler(log, nil)))})
+	refused := &autopaho.ConnackError{ReasonCode: packets.ConnackNotAuthorized, Err: errors.New("not authorised")}
+	for range 3 {
+		for host, err := range map[string]error{"a:1883": syscall.ECONNREFUSED, "b:1883": syscall.ECONNREFUSED, "c:1883": refused, "d:1883": refused} {
+			l.trying.Store(&url.URL{Scheme: "mqtt", Host: host})
+			l.failed(err)
+		}
+	}
+	for _, host := range []string{"a:1883", "b:1883", "c:1883", "d:1883"} {
+		if n := strings.Count(log.String(), "broker=mqtt://"+host); n != 1 {
+			t.Errorf("%s is named %d times in\n%s", host, n, log.String())
+		}
+	}
+}
+
 // TestTurnedAway asks a broker that is there and does not let us in less and less often.
 func TestTurnedAway(t *testing.T) {
 	for name, err := range map[string]error{

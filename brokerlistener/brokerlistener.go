@@ -1,4 +1,7 @@
-// Package brokerlistener has connections of the embedded broker end when it is closed.
+// Package brokerlistener has clients of the embedded broker, and of the brokers of tests, come and go in order.
+//
+//	brokerlistener.go  ends the connections of a broker that is closed
+//	succession.go      lets a client in once the one before of the same id is gone
 package brokerlistener
 
 import (
@@ -10,8 +13,9 @@ import (
 )
 
 // New returns a listener for a broker that ends its connections when it is closed. The library's own way to find
-// them locks their list twice, and waits for ever if one is taken out of it meanwhile.
+// them locks their list twice, and waits for ever if one is taken out of it meanwhile. The broker has one such listener.
 func New(server *mqtt.Server, l net.Listener) listeners.Listener {
+	_ = server.AddHook(&succession{server: server, ends: map[*mqtt.Client]*end{}}, nil) // its Init cannot fail
 	return listener{listeners.NewNet("tcp", l), server}
 }
 

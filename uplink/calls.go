@@ -148,15 +148,15 @@ func (c *calls) carryOut(s *session, call dialect.Call, received time.Time) dial
 // validity returns for how long a command may still be carried out, or why it may not. The cloud's
 // time is compared with our clock; from receipt on the time is counted without it.
 func (c *calls) validity(s *session, call dialect.Call, received time.Time) (time.Duration, *dialect.Outcome) {
+	if ahead := call.Sent.Sub(received); !call.Sent.IsZero() && ahead > longestCommand { // so that expires says nothing either
+		out := failed("expired", "the message says that it was sent %s from now: the clocks of this host and of the cloud differ", ahead.Round(time.Second))
+		return 0, &out
+	}
 	var left time.Duration
 	switch {
 	case !call.Expires.IsZero():
 		left = call.Expires.Sub(received)
 	case !call.Sent.IsZero():
-		if ahead := call.Sent.Sub(received); ahead > longestCommand {
-			out := failed("expired", "the message says that it was sent %s from now: the clocks of this host and of the cloud differ", ahead.Round(time.Second))
-			return 0, &out
-		}
 		left = call.Sent.Add(longestCommand).Sub(received)
 	case !c.config.Undated:
 		out := failed("expired", "the command has no time: give it expires, milliseconds since 1970")

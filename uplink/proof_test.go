@@ -263,7 +263,10 @@ func TestClocks(t *testing.T) {
 func TestClockOfCalls(t *testing.T) {
 	u := newTestUplink(t, nil)
 	now := time.Now()
-	for _, call := range []dialect.Call{{Sent: now.Add(5 * time.Hour)}, {Sent: now.Add(-5 * time.Hour)}, {Expires: now.Add(-5 * time.Hour)}} {
+	for _, call := range []dialect.Call{
+		{Sent: now.Add(5 * time.Hour)}, {Sent: now.Add(-5 * time.Hour)}, {Expires: now.Add(-5 * time.Hour)},
+		{Sent: now.Add(5 * time.Hour), Expires: now.Add(5*time.Hour + 8*time.Second)}, // our clock is late: it could be as old as that
+	} {
 		if _, no := u.calls.validity(&session{began: now.Add(-time.Hour)}, call, now); no == nil || !strings.Contains(no.Message, "clocks of this host and of the cloud differ") {
 			t.Errorf("%+v: %+v", call, no)
 		}

@@ -157,10 +157,11 @@ func (a arguments) serviceCall(c *Call, service string) {
 	}
 }
 
-// Why a call to read is not taken for one to read all.
+// Why it is not sure what a call says: one to read is not taken for one to read all.
 const (
 	unreadableKeys = `the keys are no list of names, such as ["voltage_a"]`
 	unknownMember  = "a call to read has the members keys and meter only"
+	inputTwice     = "an input stands in the call twice"
 )
 
 // readCall fills in a call to read the keys of a list. None, or a list without any, means all.

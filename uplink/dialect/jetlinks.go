@@ -157,6 +157,9 @@ func (d *jetLinks) Receive(topic string, data []byte) ([]Reply, []Call) {
 		}
 		in := arguments{}
 		for _, i := range m.Inputs {
+			if _, twice := in[i.Name]; twice {
+				call.Unsure = inputTwice
+			}
 			in[i.Name] = i.Value
 		}
 		in.serviceCall(&call, call.Name)

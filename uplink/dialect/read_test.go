@@ -92,3 +92,22 @@ func TestNothingBehindACall(t *testing.T) {
 		}
 	}
 }
+
+// TestInputTwice does not choose between two actions of one relay call.
+func TestInputTwice(t *testing.T) {
+	o := identities["jetlinks"]
+	o.Commands = commands
+	d, err := New("jetlinks", o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for inputs, unsure := range map[string]string{
+		`{"name":"action","value":"trip"},{"name":"action","value":"close"}`: inputTwice,
+		`{"name":"action","value":"trip"},{"name":"meter","value":"1"}`:      "",
+	} {
+		_, calls := d.Receive("/gw/site7/function/invoke", []byte(`{"messageId":"7","timestamp":1795168810213,"functionId":"relay","inputs":[`+inputs+`]}`))
+		if len(calls) != 1 || calls[0].Unsure != unsure {
+			t.Errorf("%s: %+v, want unsure %q", inputs, calls, unsure)
+		}
+	}
+}

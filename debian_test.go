@@ -86,7 +86,7 @@ func TestDebianPackage(t *testing.T) {
 		}
 	}
 	writeFile(t, filepath.Join(programs, "systemctl"), "#!/bin/sh\necho \"$@\"\nexit 1\n")
-	if err := os.Chmod(filepath.Join(programs, "systemctl"), 0o700); err != nil { //nolint:gosec // it is run
+	if err := os.Chmod(filepath.Join(programs, "systemctl"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	for script, asked := range map[string]string{"postinst configure 1.0.0": "try-restart", "prerm remove": "disable --now", "postrm remove": "daemon-reload"} {

@@ -71,8 +71,7 @@ on demand. Faults, each with a probability from 0 to 1:
 	if *pty != "" {
 		terminal, err := simulator.OpenPTY(strings.TrimPrefix(*pty, "-"))
 		if err != nil {
-			servers.stop(nil)
-			return fail(1, err)
+			return fail(1, servers.stop(err))
 		}
 		servers.start(func(ctx context.Context) error { return line.ServePTY(ctx, terminal) })
 		buses = append(buses, "serial://"+terminal.Path())

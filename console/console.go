@@ -66,9 +66,9 @@ func New(config Config) (*Console, error) {
 	for path, f := range files {
 		c.mux.Handle("GET "+path, f)
 	}
-	for path, make := range map[string]func() any{"/items.json": config.Items, "/words.json": config.Words} {
+	for path, table := range map[string]func() any{"/items.json": config.Items, "/words.json": config.Words} {
 		tables := sync.OnceValue(func() *file {
-			text, err := json.Marshal(make())
+			text, err := json.Marshal(table())
 			if err != nil {
 				panic(err) // tables of strings
 			}

@@ -71,14 +71,13 @@ func TestRefusalsAfterAnUnansweredRead(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				l := start(t, Config{Settings: Settings{Timeout: 2 * time.Second}}, func(request string) []arrival {
-					switch request[:3] {
-					case "?av":
-						if test.answer == "" {
-							return nil
-						}
-						return after(60*time.Millisecond, test.answer)
+					switch {
+					case request[:3] != "?av":
+						return after(60*time.Millisecond, "#a.")
+					case test.answer == "":
+						return nil
 					}
-					return after(60*time.Millisecond, "#a.")
+					return after(60*time.Millisecond, test.answer)
 				})
 				defer l.stop()
 				equal(t, "first", values(<-l.submit(read("a", "v"))), test.want)

@@ -303,6 +303,9 @@ func (b *Bus) nextTurn(now time.Time) time.Time {
 			next = over
 		}
 	}
+	if over := b.manner.lateUntil(); over.After(now) && over.Before(next) {
+		next = over
+	}
 	if m, at := b.nextTrial(); m != nil && b.down.IsZero() && at.Before(next) {
 		next = at
 	}

@@ -23,6 +23,9 @@ const mostPause = 5 * time.Second
 // serve does the step whose turn it is in t, and gives its reply to all who wait for it.
 // nested marks a step that goes between the frames of a conversation.
 func (b *Bus) serve(ctx context.Context, t *task, nested bool) {
+	if !b.isQuietFor(t) {
+		return
+	}
 	b.mu.Lock()
 	index, step := t.next, t.step()
 	if err := b.offlineError(t, time.Now()); err != nil && !t.trial {
@@ -114,6 +117,24 @@ func (b *Bus) conclude(t *task, index int, c *conversation, riders []rider) {
 		}
 		b.queue.answerFrom(r.task, r.step, c.reply, wire, c.silent)
 	}
+}
+
+// isQuietFor reads what has come before a command goes out, and reports whether it may: not if that was an acknowledgement
+// of an earlier one, which may come once more.
+func (b *Bus) isQuietFor(t *task) bool {
+	b.mu.Lock()
+	step := t.step()
+	b.mu.Unlock()
+	if !step.IsCommand() {
+		return true
+	}
+	if err := b.line.discard(); err != nil {
+		b.fail(err)
+		return false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return !time.Now().Before(b.heldUntil(step))
 }
 
 // answerFrom gives a step the reply of a conversation. If that ended because the meter was

@@ -85,6 +85,8 @@ type manner struct {
 	// row that were not.
 	hasty bool
 	calm  int
+
+	late time.Time // when something was heard that may be an answer that was given up; it may come once more
 }
 
 func kindOfAnswer(command bool) int {
@@ -212,6 +214,15 @@ func (m *manner) settling(u *utterance) time.Duration {
 	return settling
 }
 
+// lateUntil returns until when commands wait for a copy of an acknowledgement that came late, unless the line is known to
+// bring none.
+func (m *manner) lateUntil() time.Time {
+	if m.late.IsZero() || !m.ever && m.clean[kindOfAnswer(true)] >= trusted {
+		return time.Time{}
+	}
+	return m.late.Add(settling)
+}
+
 // heldUntil returns until when a step must wait for copies of answers that would pass for its own.
 func (m *manner) heldUntil(e *protocol.Exchange, now time.Time) (until time.Time) {
 	if e.Answer == nil {
@@ -275,8 +286,12 @@ func (m *manner) learn(took, full time.Duration, old bool) {
 
 // hear gives bytes that nobody waited for to who looks for copies.
 func (b *Bus) hear(data []byte) {
-	before := b.manner.copies
-	b.manner.overhear(data, time.Now(), b.doubts.takeLate)
+	before, now := b.manner.copies, time.Now()
+	late := len(data) > 0 && b.doubts.areIn(data)
+	b.manner.overhear(data, now, b.doubts.takeLate)
+	if late || len(data) > 0 && b.doubts.areIn(b.manner.stray) { // it may have come in pieces
+		b.manner.late = now
+	}
 	b.tellCopies(before)
 }
 

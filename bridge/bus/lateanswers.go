@@ -154,6 +154,14 @@ func (d doubts) takeLate(heard []byte) bool {
 	return false
 }
 
+// areIn reports whether what was heard has an answer to a command in it that has not come yet.
+func (d doubts) areIn(heard []byte) bool {
+	now := time.Now()
+	return slices.ContainsFunc(d, func(old doubt) bool {
+		return old.of.IsCommand() && old.open > 0 && now.Before(old.until.Add(explainable)) && old.cuts(heard)
+	})
+}
+
 // explain reports whether what was heard has the late answer to a request of another step in it.
 func (d doubts) explain(of *protocol.Step, heard []byte) bool {
 	return slices.ContainsFunc(d, func(old doubt) bool { return old.of != of && old.cuts(heard) })

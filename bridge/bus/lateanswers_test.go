@@ -159,6 +159,29 @@ func TestLateRefusalCountsForTheSecondTry(t *testing.T) {
 	})
 }
 
+// An acknowledgement that comes late, and then once more, does not confirm the command after it.
+func TestLateAcknowledgementThatComesTwice(t *testing.T) {
+	const timeout = 500 * time.Millisecond
+	for _, behind := range []time.Duration{30 * time.Millisecond, 100 * time.Millisecond, 400 * time.Millisecond} {
+		synctest.Test(t, func(t *testing.T) {
+			l := &lineTest{t: t, begin: time.Now(), unknown: true, answer: func(request string) []arrival {
+				switch request {
+				case "!a1.":
+					late := 2*timeout - 10*time.Millisecond
+					return []arrival{{after: late, text: ":a."}, {after: late + behind, text: ":a."}}
+				case "!a2.":
+					return nil
+				}
+				return after(60*time.Millisecond, ":a.")
+			}}
+			l.run(Config{Settings: Settings{Timeout: timeout}})
+			defer l.stop()
+			equal(t, "late", values(<-l.submit(command(protocol.ClassRelay, "a", "1"))), "[silent]")
+			equal(t, "lost", values(<-l.submit(command(protocol.ClassRelay, "a", "2"))), "[silent]")
+		})
+	}
+}
+
 // An unanswered read casts no doubt on the acknowledgement of a command.
 func TestAcknowledgementAfterAnUnansweredRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -68,15 +68,21 @@ func (b *Bus) forgetMeters() {
 
 // heldUntil returns until when a step is not to go: a command while its meter gets none, a read
 // while the answer to an equal one may still come, either while a copy of an answer may come that
-// would pass for its own. What says only that a meter is there may come late.
+// would pass for its own: for a command also that of an acknowledgement that came too late. What says only that a meter
+// is there may come late.
 func (b *Bus) heldUntil(step *protocol.Step) (until time.Time) {
 	if step.Class == protocol.ClassScan {
 		return until
 	}
 	if !step.IsCommand() {
 		until = b.doubts.heldUntil(step)
-	} else if m := b.meters[step.Meter]; m != nil {
-		until = m.hold
+	} else {
+		if m := b.meters[step.Meter]; m != nil {
+			until = m.hold
+		}
+		if over := b.manner.lateUntil(); over.After(until) {
+			until = over
+		}
 	}
 	if copies := b.manner.heldUntil(&step.First, time.Now()); copies.After(until) {
 		return copies

@@ -4,12 +4,16 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -73,12 +77,16 @@ func dial(address string) (net.Conn, error) {
 	return (&net.Dialer{Timeout: 5 * time.Second}).DialContext(context.Background(), "tcp", address)
 }
 
-// freeAddress is an address of this machine that nothing listens on at the moment.
+// freeAddress is an address of this machine that nothing listens on at the moment. Its port lies below those that systems
+// give to connections, so that a broker that starts again finds it free.
 func freeAddress(host string) (string, error) {
-	listener, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
-	if err != nil {
-		return "", err
+	for {
+		listener, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(10_000+rand.IntN(20_000))))
+		switch {
+		case err == nil:
+			return listener.Addr().String(), listener.Close()
+		case !errors.Is(err, syscall.EADDRINUSE):
+			return "", err
+		}
 	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String(), nil
 }

@@ -236,6 +236,11 @@ type Step struct {
 	Expected int
 
 	First Exchange
+
+	// Ways are other ways to ask for the same, after First, where it is not known which one the meter understands. A
+	// try that is met with silence is followed by one in the next way, and a meter is not offline before it was
+	// silent to all.
+	Ways []Exchange
 }
 
 // IsCommand reports whether the step makes a meter do something. A look at what a command did is
@@ -335,6 +340,7 @@ var (
 	ErrUnsafe      = errors.New("refused")         // it could be done, but would do harm now
 	ErrSilent      = errors.New("no answer")       // nothing came
 	ErrGarbled     = errors.New("no valid answer") // something came, but not the answer
+	ErrEndless     = errors.New("it does not end") // an answer, which took long and would again: beside ErrGarbled
 )
 
 // What a refusal may mean, beside being one. They are matched with errors.Is.

@@ -175,7 +175,12 @@ func (p *Primary) Plan(request Request, known Known) (Plan, error) {
 func (p *Primary) plan(plan Plan) Plan {
 	plan.Steps = slices.Clone(plan.Steps)
 	for i := range plan.Steps {
-		p.exchange(&plan.Steps[i].First)
+		step := &plan.Steps[i]
+		p.exchange(&step.First)
+		step.Ways = slices.Clone(step.Ways)
+		for k := range step.Ways {
+			p.exchange(&step.Ways[k])
+		}
 	}
 	if then := plan.Then; then != nil {
 		plan.Then = func(answers []Answer) (Plan, error) {

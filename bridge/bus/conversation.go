@@ -171,9 +171,10 @@ type conversation struct {
 	dubious string // why the frame that was cut last proves nothing
 	absent  bool   // it is offline
 
-	ended   time.Time // when the last exchange was over
-	open    time.Time // until when an answer to an earlier try may still come; zero: all have come
-	overdue time.Time // when the first request was out that was not answered in time
+	begins  *protocol.Exchange // the first of this try
+	ended   time.Time          // when the last exchange was over
+	open    time.Time          // until when an answer to an earlier try may still come; zero: all have come
+	overdue time.Time          // when the first request was out that was not answered in time
 }
 
 // run holds the conversation. Of one that may be repeated a second try is made, from its
@@ -181,17 +182,37 @@ type conversation struct {
 // after the block whose frame was lost. Not in a scan, where most questions are to nobody: who
 // asks them knows best which are worth repeating, unless the port is not sure that they have reached the line.
 func (c *conversation) run(ctx context.Context) {
-	again := &c.step.First
-	next := again
+	next := c.begin()
 	for next != nil {
 		if c.reply.Started && !c.pause(ctx, next) {
 			return
 		}
 		next = c.exchange(next)
 		if next == nil && c.again(ctx) {
-			next = again
+			next = c.begin()
 		}
 	}
+}
+
+// begin returns the exchange that a try begins with: where there are several ways to ask, the one whose turn it is.
+func (c *conversation) begin() *protocol.Exchange {
+	c.begins = &c.step.First
+	if ways := c.step.Ways; len(ways) > 0 {
+		if turn := c.bus.turnOfWay(c.step) % (1 + len(ways)); turn > 0 {
+			c.begins = &ways[turn-1]
+		}
+	}
+	return c.begins
+}
+
+// asked is the step as it was asked in this try, in one way.
+func (c *conversation) asked() *protocol.Step {
+	if len(c.step.Ways) == 0 {
+		return c.step
+	}
+	step := *c.step
+	step.First, step.Ways = *c.begins, nil
+	return &step
 }
 
 // pause lets the line rest and other meters' relay steps go before the next frame, but not so
@@ -235,7 +256,11 @@ func (c *conversation) pause(ctx context.Context, next *protocol.Exchange) bool 
 // again reports whether a conversation that has ended without a result is to be tried again.
 func (c *conversation) again(ctx context.Context) bool {
 	once := c.step.Class == protocol.ClassScan && !c.bus.unsure()
-	if c.broke || c.absent || c.tries >= 2+min(c.doubts, mostDubious) || once || !c.step.Repeatable || ctx.Err() != nil {
+	most := 2 + min(c.doubts, mostDubious)
+	if ways := len(c.step.Ways); ways > 0 && errors.Is(c.reply.Err, protocol.ErrSilent) {
+		most = max(most, 1+ways+1) // the first once more, in case it was disturbed
+	}
+	if c.broke || c.absent || c.tries >= most || once || errors.Is(c.reply.Err, protocol.ErrEndless) || !c.step.Repeatable || ctx.Err() != nil {
 		return false
 	}
 	return errors.Is(c.reply.Err, protocol.ErrSilent) || errors.Is(c.reply.Err, protocol.ErrGarbled)
@@ -245,7 +270,7 @@ func (c *conversation) again(ctx context.Context) bool {
 // the end of the conversation, or of this try of it.
 func (c *conversation) exchange(e *protocol.Exchange) *protocol.Exchange {
 	b := c.bus
-	first := e == &c.step.First
+	first := e == c.begins
 	if first {
 		c.tries++
 	}
@@ -301,7 +326,7 @@ func (c *conversation) exchange(e *protocol.Exchange) *protocol.Exchange {
 		return nil
 	}
 	b.opens = 0
-	b.present(c.step, c.tries, c.turnaround(&h), c.short)
+	b.present(c.asked(), c.tries, c.turnaround(&h), c.short)
 	c.overdue, c.short = time.Time{}, false
 	if h.came.Before(c.open) {
 		// The meter may have answered both tries, and one answer is still under way.

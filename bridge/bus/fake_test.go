@@ -234,6 +234,13 @@ func (l *lineTest) log() string {
 	return strings.Join(l.requests, " ")
 }
 
+// forget empties the log.
+func (l *lineTest) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.requests, l.times = nil, nil
+}
+
 // sentAt returns when what was sent was sent.
 func (l *lineTest) sentAt() []time.Duration {
 	l.mu.Lock()

@@ -26,6 +26,7 @@ type meter struct {
 	learned    map[string]string // by its answers: see protocol.Result
 	trial      *protocol.Step    // what it is probed with: the first read that it answered since it came back, else the first that it did not
 	proven     bool              // it has answered the trial
+	way        int               // how often it was silent to steps that may be asked in several ways
 	presence
 }
 

@@ -215,6 +215,9 @@ func (b *Bus) noteUnanswered(step *protocol.Step, tries int, garbled, stranger b
 	defer b.mu.Unlock()
 	now := time.Now()
 	m := b.meter(step.Meter)
+	if len(step.Ways) > 0 && !garbled {
+		m.way++
+	}
 	if tries > 1 {
 		m.turnaround[kind(step)].wary = waryAnswers
 	}
@@ -230,7 +233,7 @@ func (b *Bus) noteUnanswered(step *protocol.Step, tries int, garbled, stranger b
 		return m.offline
 	default:
 		m.timeouts++
-		if m.timeouts < timeoutsToOffline {
+		if m.timeouts < max(timeoutsToOffline, 1+len(step.Ways)) {
 			return false
 		}
 		m.offline = true
@@ -256,6 +259,16 @@ func (b *Bus) noteUnanswered(step *protocol.Step, tries int, garbled, stranger b
 		}
 	}
 	return true
+}
+
+// turnOfWay returns how often a meter was silent to steps that can be asked in several ways, so that each has its turn.
+func (b *Bus) turnOfWay(step *protocol.Step) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if m := b.meters[step.Meter]; m != nil {
+		return m.way
+	}
+	return 0
 }
 
 // doubtPort has the port opened anew, once, if no meter speaks any more: none is online that has

@@ -2,6 +2,7 @@ package cjt188
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -71,17 +72,18 @@ func (c *commander) meet(then func(t Type) (protocol.Plan, error)) (protocol.Pla
 
 // ask reads an item of the current data, in the ways that there are, and goes on with the answer.
 func (c *commander) ask(item string, then func(protocol.Answer) (protocol.Plan, error)) (protocol.Plan, error) {
-	ways := c.ways()
-	return c.askIn(ways[:min(len(ways), 2)], item, then), nil
+	return c.askIn(c.ways(), item, then), nil
 }
 
 func (c *commander) askIn(ways []way, item string, then func(protocol.Answer) (protocol.Plan, error)) protocol.Plan {
-	step := c.step(ways[0], current(item)[0])
+	step := c.step(current(item)[0], ways...)
 	step.Only = nil
 	plan := c.plan(step)
 	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
-		if err := answers[0].Err; err != nil && len(ways) > 1 && isNoAnswer(err) {
-			return c.askIn(ways[1:], item, then), nil
+		if err := answers[0].Err; err != nil && isNoAnswer(err) && !errors.Is(err, protocol.ErrSilent) {
+			if other, ok := wayOf(answers[0], ways).otherOrder(ways); ok {
+				return c.askIn([]way{other}, item, then), nil
+			}
 		}
 		return then(answers[0])
 	}
@@ -165,7 +167,7 @@ func (c *commander) watchValve(t Type, want string) protocol.Watch {
 	return protocol.Watch{
 		Times: lookTimes(c.Verify),
 		Looks: []func() protocol.Step{func() protocol.Step {
-			return c.step(way{t, c.ways()[0].order}, current(valveItem)[0])
+			return c.step(current(valveItem)[0], way{t, c.ways()[0].order})
 		}},
 		Plan: c.plan,
 		See: func(look protocol.Answer) protocol.Sight {
@@ -227,7 +229,7 @@ func (c *commander) planWrite() (protocol.Plan, error) {
 			if !was.MayBeDone() {
 				return c.plan(), nil
 			}
-			plan := c.plan(c.step(way{t, c.ways()[0].order}, register{di: at.read, names: []string{item}, only: []string{item}}))
+			plan := c.plan(c.step(register{di: at.read, names: []string{item}, only: []string{item}}, way{t, c.ways()[0].order}))
 			plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
 				return c.report(protocol.ReportWritten(item, was, answers[0], func() (*protocol.Value, bool) {
 					now := valueOf(answers[0].Result.Values, item)

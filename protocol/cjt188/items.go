@@ -214,9 +214,10 @@ func decode(di DI, t Type, data []byte, k known, zone *time.Location) ([]protoco
 }
 
 // position finds out where the unit codes stand: where more fields have one that fits. When in
-// doubt it is behind, as the standard has it.
+// doubt it is behind, as the standard has it; so it is where nothing but one pair of digits of a volume
+// looks like a code, for only meters of heat are known to send codes before the number.
 func (l layout) position(data []byte) position {
-	before, behind := 0, 0
+	before, behind, doubtful := 0, 0, 0
 	for i := range l {
 		v := &l[i]
 		field := data[:v.wireSize()]
@@ -226,15 +227,23 @@ func (l layout) position(data []byte) position {
 		}
 		if v.takes(field[0]) {
 			before++
+			if l.isOfVolumes() && !octet.IsNotBCD(field[0]) {
+				doubtful++
+			}
 		}
 		if v.takes(field[len(field)-1]) {
 			behind++
 		}
 	}
-	if before > behind {
+	if before > behind && (before > 1 || doubtful == 0) {
 		return unitBefore
 	}
 	return unitBehind
+}
+
+// isOfVolumes reports whether the layout has no other values with a unit than volumes, as those of water and gas.
+func (l layout) isOfVolumes() bool {
+	return !slices.ContainsFunc(l, func(v value) bool { return v.kind == withUnit && v.unit != cubicMetre })
 }
 
 // takes reports whether a unit code fits the value. Energy is in kWh or in GJ.

@@ -89,6 +89,32 @@ func TestDecode(t *testing.T) {
 	}
 }
 
+// TestUnitInDoubt takes no digits of a volume for a unit code where the code behind them is not known.
+func TestUnitInDoubt(t *testing.T) {
+	for _, row := range []struct {
+		di   DI
+		data string
+		want any // nil: it is refused
+	}{
+		{CurrentData, "29 34 12 00 00 FF FF FF FF FF FFFFFFFFFFFFFF 0000", nil}, // 1234.29 of something, not 12.34 l
+		{0xD120, "29 34 12 00 00", nil},
+		{CurrentData, "2C 34 12 00 00 FF FF FF FF FF FFFFFFFFFFFFFF 0000", "12.34"}, // 2C are no digits
+		{CurrentData, "29 34 12 00 00 29 00 12 00 00 FFFFFFFFFFFFFF 0000", "0.01234"},
+		{CurrentData, "29 34 12 00 2C FF FF FF FF FF FFFFFFFFFFFFFF 0000", "1234.29"},
+	} {
+		values, err := decode(row.di, ColdWater, frametest.FromHex(row.data), known{}, shanghai)
+		if row.want == nil {
+			if !errors.Is(err, protocol.ErrGarbled) {
+				t.Errorf("%s %s was read as %v, %v", row.di, row.data, values, err)
+			}
+			continue
+		}
+		if err != nil || fmt.Sprint(values[0].Data) != row.want {
+			t.Errorf("%s %s was read as %v, %v, want %v", row.di, row.data, values, err, row.want)
+		}
+	}
+}
+
 func TestDecodeRefuses(t *testing.T) {
 	const clock = "00301205032620"
 	for _, row := range []struct {

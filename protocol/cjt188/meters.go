@@ -24,10 +24,6 @@ type Meters struct {
 	// counter is shared by all that are configured from one: it numbers the requests, so that no two
 	// in a row have the same SER.
 	counter *atomic.Uint32
-
-	// tries counts, by the address, how often a meter was asked whose type or order of identifiers is
-	// not known, so that each time another one comes first.
-	tries *[256]atomic.Uint32
 }
 
 var (
@@ -49,7 +45,7 @@ type options struct {
 
 // New returns the protocol for meters whose clocks show the time of zone.
 func New(zone *time.Location) *Meters {
-	return &Meters{zone: zone, options: options{of: AnyType}, counter: new(atomic.Uint32), tries: new([256]atomic.Uint32)}
+	return &Meters{zone: zone, options: options{of: AnyType}, counter: new(atomic.Uint32)}
 }
 
 // Name returns "188".

@@ -88,7 +88,7 @@ func (c *commander) planWriteOwn(di DI, item protocol.OwnItem) (protocol.Plan, e
 			case !strings.Contains(item.Access, "R"):
 				return c.report(protocol.Report{Note: item.Name + " cannot be read, so nothing tells what the meter has now."}), nil
 			}
-			plan := c.plan(c.step(way{t, c.ways()[0].order}, register{di: di, names: []string{item.Name}, only: []string{item.Name}}))
+			plan := c.plan(c.step(register{di: di, names: []string{item.Name}, only: []string{item.Name}}, way{t, c.ways()[0].order}))
 			plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
 				return c.report(protocol.ReportWritten(item.Name, was, answers[0], func() (*protocol.Value, bool) {
 					now := protocol.Value{Name: item.Name, Unit: item.Unit, Data: valueOf(answers[0].Result.Values, item.Name)}

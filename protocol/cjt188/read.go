@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"dlt645-mqtt/protocol"
-	"dlt645-mqtt/protocol/octet"
 )
 
 // A register is one identifier to be read, and what is wanted of it.
@@ -111,7 +110,7 @@ func typeIn(text string) Type {
 // ways returns how the meter may be asked, the likeliest way first: by its type or, where that is not
 // known, by AA and the most common ones, for some meters insist on theirs; with the identifier as
 // written or low byte first.
-func (r *reader) ways() []way {
+func (r *reader) ways() (ways []way) {
 	types, orders := []Type{r.typeOf()}, []Order{AsWritten, LowFirst}
 	if types[0] == AnyType {
 		types = []Type{AnyType, ColdWater, Heat, Gas}
@@ -121,22 +120,12 @@ func (r *reader) ways() []way {
 	} else if order, ok := orderOf(r.learned(learnedOrder)); ok {
 		orders = []Order{order}
 	}
-	var ways []way
 	for _, t := range types {
 		for _, order := range orders {
 			ways = append(ways, way{t, order})
 		}
 	}
-	first := int(r.failures().Load()) % len(ways)
-	return slices.Concat(ways[first:], ways[:first])
-}
-
-// failures counts how often the way that came first was met with silence.
-func (r *reader) failures() interface {
-	Load() uint32
-	Add(uint32) uint32
-} {
-	return &r.tries[octet.Sum(r.address[:])]
+	return ways
 }
 
 // registers finds the items of a request, one register for each identifier.
@@ -201,41 +190,42 @@ func (r *reader) read(registers []register) protocol.Plan {
 	if len(ways) == 1 && r.address != Anyone {
 		return r.readAll(ways[0], registers)
 	}
-	// A meter that has left three tries unanswered is taken for dead, so that a third way would not
-	// be tried; the next request begins with the one after that which has failed first.
-	return r.readFirst(ways[:min(len(ways), 2)], registers, nil)
+	return r.readFirst(ways, registers, nil)
 }
 
-// A refused is what came of the first register in the first way: the meter refused it, and may not have understood
+// A refused is what came of the first register in one way: the meter refused it, and may not have understood
 // the identifier, or not have it; or what came was no answer.
 type refused struct {
 	way
 	answer protocol.Answer
 }
 
-// readFirst reads the first register in the first of some ways, and the rest as soon as the meter has
-// answered. before is what came in the way before, if anything did.
+// otherOrder returns the way in which the identifier goes in the other order, if that is one of several ways to ask.
+func (w way) otherOrder(ways []way) (other way, ok bool) {
+	other = way{w.of, AsWritten + LowFirst - w.order}
+	return other, len(ways) > 1 && slices.Contains(ways, other)
+}
+
+// readFirst reads the first register in some ways, and the rest as soon as the meter has
+// answered. before is what came in another way before, if anything did.
 func (r *reader) readFirst(ways []way, registers []register, before *refused) protocol.Plan {
-	plan := r.plan(r.step(ways[0], registers[0]))
+	plan := r.plan(r.step(registers[0], ways...))
 	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
-		answer, order := answers[0], ways[0].order
-		if err := answer.Err; err != nil && len(ways) > 1 && isNoAnswer(err) {
-			if typeIn(answer.Result.Learned[learnedType]) == AnyType {
-				r.failures().Add(1)
-				if errors.Is(err, protocol.ErrSilent) {
-					return r.readFirst(ways[1:], registers, nil), nil
-				}
+		answer := answers[0]
+		asked := wayOf(answer, ways)
+		if err := answer.Err; err != nil && before == nil && isNoAnswer(err) && !errors.Is(err, protocol.ErrSilent) {
+			if other, ok := asked.otherOrder(ways); ok {
+				return r.readFirst([]way{other}, registers, &refused{asked, answer}), nil
 			}
-			return r.readFirst(ways[1:], registers, &refused{ways[0], answer}), nil
 		}
 		more := r.notGiven(registers[:1], answers)
 		if before != nil && answer.Err != nil && (errors.Is(answer.Err, protocol.ErrSilent) || typeIn(before.answer.Result.Learned[learnedType]) != AnyType) {
 			// It understood the way before, and has no such data; or what came then says more than silence.
-			answer, order = before.answer, before.order
+			answer, asked = before.answer, before.way
 			more.fail(registers[:1], answer.Err)
 		}
 		rest := slices.Concat(more.registers, registers[1:])
-		answered := way{typeIn(answer.Result.Learned[learnedType]), order}
+		answered := way{typeIn(answer.Result.Learned[learnedType]), asked.order}
 		if answered.of == AnyType { // who does not answer is not asked for the rest
 			more.fail(registers[1:], answer.Err)
 			rest = nil
@@ -252,6 +242,26 @@ func (r *reader) readFirst(ways []way, registers []register, before *refused) pr
 		return then, nil
 	}
 	return plan
+}
+
+// An askedError is why an answer brings nothing, and how the meter was asked.
+type askedError struct {
+	error
+	way
+}
+
+func (e *askedError) Unwrap() error { return e.error }
+
+// wayOf returns in which of some ways the meter was asked when it answered; the first if it did not.
+func wayOf(answer protocol.Answer, ways []way) way {
+	var asked *askedError
+	if errors.As(answer.Err, &asked) {
+		return asked.way
+	}
+	if order, ok := orderOf(answer.Result.Learned[learnedOrder]); ok {
+		return way{ways[0].of, order}
+	}
+	return ways[0]
 }
 
 // at returns a reader of the meter that has answered.
@@ -271,7 +281,7 @@ func isNoAnswer(err error) bool {
 func (r *reader) readAll(w way, registers []register) protocol.Plan {
 	plan := r.plan()
 	for _, register := range registers {
-		plan.Steps = append(plan.Steps, r.step(w, register))
+		plan.Steps = append(plan.Steps, r.step(register, w))
 	}
 	plan.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
 		more := r.notGiven(registers, answers)
@@ -325,29 +335,42 @@ func (r *reader) notGiven(registers []register, answers []protocol.Answer) (more
 	return more
 }
 
-// step is the exchange that reads one register in one way.
-func (r *reader) step(w way, register register) protocol.Step {
+// step is what reads one register, in one way or another.
+func (r *reader) step(register register, ways ...way) protocol.Step {
+	step := protocol.Step{
+		Meter: r.key(r.address), Line: &line, Items: register.names, Only: register.only, Block: register.di.String(),
+		Class: r.class, Kind: protocol.KindValue,
+		Key:        fmt.Sprintf("%s %v", register.di, ways),
+		Repeatable: true,
+		Expected:   minimumSize + 3 + table().most(register.di),
+		First:      r.exchange(register.di, ways[0]),
+	}
+	for _, w := range ways[1:] {
+		step.Ways = append(step.Ways, r.exchange(register.di, w))
+	}
+	return step
+}
+
+// exchange asks for an identifier in one way.
+func (r *reader) exchange(di DI, w way) protocol.Exchange {
 	ser := r.ser()
-	request := Frame{w.of, r.address, ReadData, append(register.di.Append(nil, w.order), ser)}
-	switch register.di {
+	request := Frame{w.of, r.address, ReadData, append(di.Append(nil, w.order), ser)}
+	switch di {
 	case AddressData:
 		request.Control = ReadAddress
 	case KeyVersion:
 		request.Control = ReadVersion
 	}
-	answer := answerTo(request, register.di, ser)
+	answer := answerTo(request, di, ser)
 	answer.anySer = r.options.anySer
-	return protocol.Step{
-		Meter: r.key(r.address), Line: &line, Items: register.names, Only: register.only, Block: register.di.String(),
-		Class: r.class, Kind: protocol.KindValue,
-		Key:        fmt.Sprintf("%s %s %v", register.di, w.of, w.order),
-		Repeatable: true,
-		Expected:   minimumSize + 3 + table().most(register.di),
-		First: protocol.Exchange{
-			Request: mustAppend(request), Answer: answer.split, Vague: isRefusal, Explain: r.explainer(r.address),
-			Take: func(answer []byte) (*protocol.Exchange, protocol.Result, error) {
-				return r.parseValues(answer, register.di, w)
-			},
+	return protocol.Exchange{
+		Request: mustAppend(request), Answer: answer.split, Vague: isRefusal, Explain: r.explainer(r.address),
+		Take: func(answer []byte) (*protocol.Exchange, protocol.Result, error) {
+			result, err := r.parseValues(answer, di, w)
+			if err != nil {
+				err = &askedError{err, w}
+			}
+			return nil, result, err
 		},
 	}
 }
@@ -357,23 +380,23 @@ func (r *reader) step(w way, register register) protocol.Step {
 func isRefusal(answer []byte) bool { return Control(answer[9]).Refused() }
 
 // parseValues reads the values in the answer to a read.
-func (r *reader) parseValues(answer []byte, di DI, w way) (*protocol.Exchange, protocol.Result, error) {
+func (r *reader) parseValues(answer []byte, di DI, w way) (protocol.Result, error) {
 	frame, err := parseAnswer(answer)
 	if err != nil {
-		return nil, protocol.Result{}, err
+		return protocol.Result{}, err
 	}
 	if !frame.Address.isOfMeter() {
-		return nil, protocol.Result{}, garbled("a meter answers as %s, which is no address", frame.Address)
+		return protocol.Result{}, garbled("a meter answers as %s, which is no address", frame.Address)
 	}
 	result := protocol.Result{Address: r.named(frame.Address), Learned: map[string]string{learnedType: frame.Type.String()}}
 	if frame.Control.Refused() {
 		st, _, _ := refusalIn(frame.Data)
-		return nil, result, refusalOf(st)
+		return result, refusalOf(st)
 	}
 	result.Learned[learnedOrder] = map[Order]string{AsWritten: "written", LowFirst: "low"}[w.order]
 	if di == AddressData {
 		result.Values = []protocol.Value{{Name: di.String(), Data: frame.Address.String()}}
-		return nil, result, nil
+		return result, nil
 	}
 	if item, own := r.own[di]; own {
 		result.Values, err = decodeOwn(item, frame.Data[3:])
@@ -381,12 +404,12 @@ func (r *reader) parseValues(answer []byte, di DI, w way) (*protocol.Exchange, p
 		result.Values, err = decode(di, frame.Type, frame.Data[3:], r.options.known, r.zone)
 	}
 	if err != nil {
-		return nil, result, fmt.Errorf("read %s from %s: %w; the data, first byte first: % X", di, frame.Address, err, frame.Data[3:])
+		return result, fmt.Errorf("read %s from %s: %w; the data, first byte first: % X", di, frame.Address, err, frame.Data[3:])
 	}
 	if shown, ok := valueOf(result.Values, itemClock).(string); ok {
 		result.Clock, _ = time.Parse(time.RFC3339, shown)
 	}
-	return nil, result, nil
+	return result, nil
 }
 
 // valueOf finds a value by its name; nil if there is none.

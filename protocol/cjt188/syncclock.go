@@ -32,7 +32,7 @@ func (c *commander) planSyncClock() (protocol.Plan, error) {
 			if !set.MayBeDone() {
 				return c.report(report), nil
 			}
-			look := c.plan(c.step(way{t, c.ways()[0].order}, current(itemClock)[0]))
+			look := c.plan(c.step(current(itemClock)[0], way{t, c.ways()[0].order}))
 			look.Then = func(answers []protocol.Answer) (protocol.Plan, error) {
 				after, err := readingIn(answers[0]), answers[0].Err
 				if err == nil && after.Shown.IsZero() {

@@ -184,16 +184,16 @@ func TestEndless(t *testing.T) {
 		want  string
 		most  int
 	}{
-		{"fragments for ever", "frequency", fragment(func(n int) int { return n - 1 }, MiddleFragment), "not even in 256 fragments", 256},
+		{"fragments for ever", "frequency", fragment(func(n int) int { return n - 1 }, MiddleFragment), "not even in 128 fragments", 128},
 		{"a fragment out of order", "frequency", fragment(func(int) int { return 7 }, MiddleFragment), "fragment 7 came where fragment 1 is due", 2},
 		{"a first fragment again", "frequency", fragment(func(n int) int { return n - 1 }, FirstFragment), "the first fragment 1 came", 2},
-		{"blocks for ever", "daily_freeze_forward_active_energy_1", block(count), "not even in 256 blocks", 256},
+		{"blocks for ever", "daily_freeze_forward_active_energy_1", block(count), "not even in 128 blocks", 128},
 		{"a block again", "daily_freeze_forward_active_energy_1", block(func(int) int { return 1 }), "block 1 came where block 2 is due", 2},
 		{"a block left out", "daily_freeze_forward_active_energy_1", block(func(n int) int { return 2 * n }), "block 4 came where block 3 is due", 2},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			exchanges, err := endless(t, stepFor(t, row.item), row.reply)
-			if !errors.Is(err, protocol.ErrGarbled) || !strings.Contains(err.Error(), row.want) || exchanges > row.most {
+			if !errors.Is(err, protocol.ErrGarbled) || !strings.Contains(err.Error(), row.want) || exchanges > row.most || errors.Is(err, protocol.ErrEndless) != (row.most > 2) {
 				t.Errorf("after %d exchanges: %v, want %q after %d", exchanges, err, row.want, row.most)
 			}
 		})

@@ -112,7 +112,7 @@ func (g *get) takeBlock(p part, t *talk, r reply, blocks int, last uint16) (*pro
 	case isBlock && blocks > 0 && r.Block != last+1:
 		return fail("block %d came where block %d is due", r.Block, last+1)
 	case blocks == mostParts:
-		return fail("it does not end, not even in %d blocks", blocks+1)
+		return fail("%w, not even in %d blocks", protocol.ErrEndless, blocks+1)
 	case isBlock && !r.Last && len(r.Entries) == 0:
 		return fail("block %d is empty, and more is announced", r.Block)
 	}

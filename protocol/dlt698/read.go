@@ -206,6 +206,7 @@ func (p *reader) afterwards(address Address, groups [][]register, rows []row, an
 		case err == nil:
 			errs = append(errs, unread(group, &answers[i].Result)...)
 		case len(group) == 1 && group[0].members == nil:
+		case errors.Is(err, protocol.ErrEndless): // which took long enough
 		case errors.Is(err, protocol.ErrNoSuchData), isUnreadable(err):
 			again = append(again, singles(parts(group))...)
 		case errors.Is(err, protocol.ErrSilent) && i == firstSilent(answers):

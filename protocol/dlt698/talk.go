@@ -11,8 +11,9 @@ import (
 )
 
 const (
-	// mostParts bounds the fragments, and the blocks, of one answer.
-	mostParts = 255
+	// mostParts bounds the fragments, and the blocks, of one answer: the longest that meters say they have, 8,000 bytes, in
+	// parts of 64.
+	mostParts = 127
 
 	// mostJoined bounds an answer that came in fragments.
 	mostJoined = 1 << 16
@@ -157,7 +158,7 @@ func (t *talk) received(b []byte, part int, sofar []byte) (*protocol.Exchange, p
 	case fragment.Number != part, first != (part == 0) && (part > 0 || fragment.Kind != LastFragment):
 		return nil, result, t.unreadable(f.Address, f.Data, garbled("the %s fragment %d came where fragment %d is due", fragment.Kind, fragment.Number, part))
 	case part == mostParts, len(sofar)+len(fragment.Data) > mostJoined:
-		return nil, result, t.unreadable(f.Address, f.Data, garbled("it does not end, not even in %d fragments", part+1))
+		return nil, result, t.unreadable(f.Address, f.Data, garbled("%w, not even in %d fragments", protocol.ErrEndless, part+1))
 	}
 	joined := slices.Concat(sofar, fragment.Data)
 	if fragment.Kind == LastFragment {

@@ -14,6 +14,10 @@ type reachability struct {
 	devices *devices
 	changed chan struct{} // has one in it when there is something to tell the cloud
 
+	// sessions says that the cloud takes nothing of a device that has not logged in over this connection, not even that it
+	// is offline, as which the cloud has it already.
+	sessions bool
+
 	mu      sync.Mutex
 	bridges map[string]bool  // by root
 	meters  map[meterID]bool // as the bridges say
@@ -139,7 +143,8 @@ func (p *reachability) news(posting []meterID) (come, gone []*dialect.Device) {
 	defer p.mu.Unlock()
 	tell := func(id meterID, online bool) {
 		online = online || slices.Contains(posting, id)
-		if before, known := p.told[id]; known && before == online {
+		before, known := p.told[id]
+		if known && before == online {
 			return
 		}
 		p.told[id] = online
@@ -147,6 +152,7 @@ func (p *reachability) news(posting []meterID) (come, gone []*dialect.Device) {
 		case device == nil:
 		case online:
 			come = append(come, device)
+		case !known && p.sessions:
 		default:
 			gone = append(gone, device)
 		}

@@ -35,6 +35,40 @@ func TestRemovedMeterIsWithdrawn(t *testing.T) {
 	}
 }
 
+// TestMeterThatWasNeverThere says nothing of a meter that cannot be reached when the cloud is connected to, where a cloud
+// takes nothing of devices that have not logged in: one of them leaves a post unanswered, the others refuse it. It is
+// told of once it has come, and again once it goes.
+func TestMeterThatWasNeverThere(t *testing.T) {
+	for _, cloud := range []string{"aliyun", "tencent", "onenet"} {
+		t.Run(cloud, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, platformOf(cloud), gatewayOf(cloud, false))
+			s.publish("meter/main/availability", "offline")
+			s.eventually("that it is known", func() bool {
+				s.uplink.presence.mu.Lock()
+				defer s.uplink.presence.mu.Unlock()
+				_, known := s.uplink.presence.told[meterID{"dlt645", "main"}]
+				return known
+			})
+			s.publish("meter/main/availability", "online")
+			s.await(0, "", "online")
+			s.publish("meter/main/availability", "offline")
+			s.eventually("that it is gone", func() bool {
+				all, _ := s.cloud.Messages()
+				last := all[len(all)-1]
+				return strings.Contains(last.Topic, "logout") || strings.Contains(string(last.Payload), `"offline"`)
+			})
+			all, _ := s.cloud.Messages()
+			if first := all[0]; strings.Contains(first.Topic, "logout") || strings.Contains(string(first.Payload), `"online":0`) || strings.Contains(string(first.Payload), `"online":{"value":`) {
+				t.Errorf("it begins with %s %s", first.Topic, first.Payload)
+			}
+			if log := s.log.String(); strings.Contains(log, "refused") || strings.Contains(log, "does not answer") {
+				t.Error("the cloud did not take all of it")
+			}
+		})
+	}
+}
+
 // TestNoCallIsSubscribedToUnlessAllowed looks at the topics of each cloud: without DLT645_UPLINK_COMMANDS none of them
 // is where a relay, a read or a table would come.
 func TestNoCallIsSubscribedToUnlessAllowed(t *testing.T) {

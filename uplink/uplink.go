@@ -83,6 +83,7 @@ func New(config Config) (*Uplink, error) {
 	u.devices = newDevices(config.Options.Devices, config.Roots)
 	u.devices.clash = u.noteClash
 	u.presence = newPresence(u.devices)
+	u.presence.sessions = traits.Sessions
 	u.cloud = newCloud(u)
 	u.local = newLocal(u)
 	u.calls = newCalls(u)

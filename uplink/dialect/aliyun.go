@@ -44,7 +44,7 @@ func (d *aliyun) Name() string { return "aliyun" }
 func (d *aliyun) Traits() Traits {
 	return Traits{
 		Meters: 20, Values: 200, Bytes: 128 << 10, PerSecond: 10, Patience: 8 * time.Second,
-		Host: "mqtts://" + d.Product + ".iot-as-mqtt.cn-shanghai.aliyuncs.com:8883", Identifier: rules[d.Name()],
+		Host: "mqtts://" + d.Product + ".iot-as-mqtt.cn-shanghai.aliyuncs.com:8883", Identifier: rules[d.Name()], Sessions: !d.Flat(),
 	}
 }
 

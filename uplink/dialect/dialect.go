@@ -108,6 +108,8 @@ type Traits struct {
 	Clock     time.Duration // how far this host's clock may be from the cloud's at a login; 0: as far as it likes
 	Host      string        // URL of the cloud, made from the identity; empty: the user must name it
 
+	Sessions bool // nothing is taken of a device that has not logged in over the gateway's connection
+
 	Identifier Rule // for keys
 }
 

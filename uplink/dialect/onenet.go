@@ -39,7 +39,7 @@ func (d *oneNET) Name() string { return "onenet" }
 func (d *oneNET) Traits() Traits {
 	return Traits{
 		Meters: 20, Bytes: 16 << 10, PerSecond: 10, Patience: 8 * time.Second,
-		Host: "mqtts://mqttstls.heclouds.com:8883", Identifier: rules[d.Name()],
+		Host: "mqtts://mqttstls.heclouds.com:8883", Identifier: rules[d.Name()], Sessions: !d.Flat(),
 	}
 }
 

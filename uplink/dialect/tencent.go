@@ -42,7 +42,7 @@ func (d *tencent) Name() string { return "tencent" }
 func (d *tencent) Traits() Traits {
 	return Traits{
 		Meters: 1, Bytes: 12 << 10, PerSecond: 25, Patience: 8 * time.Second,
-		Host: "mqtts://" + d.Product + ".iotcloud.tencentdevices.com:8883", Identifier: rules[d.Name()],
+		Host: "mqtts://" + d.Product + ".iotcloud.tencentdevices.com:8883", Identifier: rules[d.Name()], Sessions: !d.Flat(),
 	}
 }
 

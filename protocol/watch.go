@@ -87,12 +87,22 @@ func (w Watch) Begin(command Answer) Plan {
 // next plans the next look, if there is one to come.
 func (w Watch) next() Plan {
 	if len(w.Times) == 0 || w.AsCommanded || w.Enough || w.missed == mostMissed {
-		return w.Plan().Reporting(w.Report(w.Watched))
+		return w.Plan().Reporting(w.report())
 	}
-	plan := w.Plan(w.Looks[0]()).Reporting(w.Report(w.Watched))
+	plan := w.Plan(w.Looks[0]()).Reporting(w.report())
 	plan.After = max(0, w.Times[0]-w.at)
 	plan.Then = func(answers []Answer) (Plan, error) { return w.after(answers[0]).next(), nil }
 	return plan
+}
+
+// report reports what the looks so far have shown. Where nobody has looked, as with a verify_ms of 0, nothing says that it
+// could not be done.
+func (w Watch) report() Report {
+	r := w.Report(w.Watched)
+	if w.Lost && w.at == 0 {
+		r.Note = ""
+	}
+	return r
 }
 
 // after takes in the answer to a look. Looks whose time has come meanwhile are left out.

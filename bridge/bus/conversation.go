@@ -292,7 +292,11 @@ func (c *conversation) exchange(e *protocol.Exchange) *protocol.Exchange {
 		stamped.Request = e.Stamp(time.Now().Add(b.line.mode.Duration(preamble + len(e.Request))))
 		e = &stamped
 	}
-	wait := b.wait(e, needs, patience, c.tries == 1 && c.step.Repeatable && c.step.Class != protocol.ClassScan)
+	since := time.Duration(0)
+	if first && !c.overdue.IsZero() {
+		since = max(0, begin.Sub(c.overdue))
+	}
+	wait := b.wait(e, needs, patience, c.tries == 1 && c.step.Repeatable && c.step.Class != protocol.ClassScan, since)
 	if first {
 		wait = b.probeWait(c.step, wait)
 	}

@@ -96,18 +96,26 @@ func (b *Bus) patience(step *protocol.Step, tries int) time.Duration {
 func (b *Bus) ceiling() time.Duration { return b.config.Timeout + b.config.Latency }
 
 // wait returns how long after the last bit of a request the answer must have begun to arrive, where
-// the meter begins it within patience. another tells that the step is tried again if it does not.
-func (b *Bus) wait(e *protocol.Exchange, n needs, patience time.Duration, another bool) time.Duration {
+// the meter begins it within patience. another tells that the step is tried again if it does not; since is how long ago the
+// try before was sent, 0 for none.
+//
+// Where an answer is collected on its way, so that nothing comes before all of it has, the first of two tries waits for as
+// much as nearly all meters send at once, and the second until the longest answer to the first would be there, which
+// counts for the second: a meter that was about to send so much is answering already.
+func (b *Bus) wait(e *protocol.Exchange, n needs, patience time.Duration, another bool, since time.Duration) time.Duration {
 	wait := patience + b.config.Latency
 	if b.config.Packed {
 		longest := n.longest()
 		if e.Longest > 0 {
 			longest = e.Longest
 		}
-		if another && e.Usual > 0 {
-			longest = min(longest, e.Usual)
+		carried := b.line.mode.Duration(longest)
+		if usual := b.line.mode.Duration(min(longest, e.Usual)); e.Usual > 0 && another {
+			carried = usual
+		} else if e.Usual > 0 {
+			carried = max(usual, carried-since)
 		}
-		wait += b.line.mode.Duration(longest)
+		wait += carried
 	}
 	return wait
 }

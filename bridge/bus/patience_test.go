@@ -17,17 +17,21 @@ func TestUsualAnswersBoundTheFirstTry(t *testing.T) {
 	for _, test := range []struct {
 		e       protocol.Exchange
 		another bool
+		since   time.Duration
 		want    time.Duration
 	}{
-		{protocol.Exchange{}, true, bytes(2056)},
-		{protocol.Exchange{Usual: 520}, true, bytes(520)},
-		{protocol.Exchange{Usual: 520}, false, bytes(2056)},
-		{protocol.Exchange{Usual: 520, Longest: 100}, true, bytes(100)},
-		{protocol.Exchange{Usual: 520, Longest: 1000}, true, bytes(520)},
-		{protocol.Exchange{Longest: 320}, false, bytes(320)},
+		{protocol.Exchange{}, true, 0, bytes(2056)},
+		{protocol.Exchange{Usual: 520}, true, 0, bytes(520)},
+		{protocol.Exchange{Usual: 520}, false, 0, bytes(2056)},
+		{protocol.Exchange{Usual: 520}, false, 3 * time.Second, bytes(2056) - 3*time.Second},
+		{protocol.Exchange{Usual: 520}, false, time.Minute, bytes(520)},
+		{protocol.Exchange{Usual: 520, Longest: 100}, true, 0, bytes(100)},
+		{protocol.Exchange{Usual: 520, Longest: 100}, false, time.Second, bytes(100)},
+		{protocol.Exchange{Usual: 520, Longest: 1000}, true, 0, bytes(520)},
+		{protocol.Exchange{Longest: 320}, false, time.Second, bytes(320)},
 	} {
-		if got, want := b.wait(&test.e, needs, time.Second, test.another), 1200*time.Millisecond+test.want; got != want {
-			t.Errorf("%+v, another %t: %v, want %v", test.e, test.another, got, want)
+		if got, want := b.wait(&test.e, needs, time.Second, test.another, test.since), 1200*time.Millisecond+test.want; got != want {
+			t.Errorf("%+v, another %t, since %v: %v, want %v", test.e, test.another, test.since, got, want)
 		}
 	}
 }

@@ -112,10 +112,14 @@ func TestRead698(t *testing.T) {
 			}
 			e = s.read("", twenty...)
 			slices.SortFunc(e.values, func(a, b protocol.Value) int { return strings.Compare(a.Name, b.Name) })
+			values := shownValues(e)
 			if want == "" {
-				want = shownValues(e)
+				want = values
 			}
-			if !strings.Contains(want, "forward_active_energy=") || s.exchanges > row.again {
+			if values != want || !strings.Contains(want, "forward_active_energy=") {
+				t.Errorf("read %s, and without what is special to the meter %s", values, want)
+			}
+			if s.exchanges > row.again {
 				t.Errorf("the second time it took %d exchanges, want %d", s.exchanges, row.again)
 			}
 		})

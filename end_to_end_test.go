@@ -400,9 +400,19 @@ func TestLateWill(t *testing.T) {
 			c.await(root+"/bridge/status", func(payload string) bool { return payload == want })
 		}
 		for range 2 {
-			c.publish(root+"/bridge/status", "offline", func(p *paho.Publish) { p.Retain = true })
-			status("offline")
-			status("online")
+			late := time.After(patience)
+			for contradicted := false; !contradicted; {
+				// Again, for the bridge says that it is online a moment before it listens to what is said of it.
+				c.publish(root+"/bridge/status", "offline", func(p *paho.Publish) { p.Retain = true })
+				status("offline")
+				select {
+				case p := <-c.messages:
+					contradicted = string(p.Payload) == "online"
+				case <-time.After(time.Second):
+				case <-late:
+					t.Fatal("the bridge does not contradict")
+				}
+			}
 		}
 		if got := retained(t, b.address, root+"/bridge/status"); got != "online" {
 			t.Errorf("the broker keeps %q", got)

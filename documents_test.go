@@ -117,6 +117,21 @@ func between(t *testing.T, name, begin, end string) string {
 	return text
 }
 
+// TestNewcomersCommands looks in both READMEs for the commands that CI runs as a newcomer would, each a line of its own.
+func TestNewcomersCommands(t *testing.T) {
+	commands := regexp.MustCompile(`(?m)^    readme '(.+)'$`).FindAllStringSubmatch(readFile(t, ".ci/run"), -1)
+	if len(commands) != 2 {
+		t.Fatalf(".ci/run has %d commands of a newcomer, want the demo and the tests", len(commands))
+	}
+	for _, name := range []string{"README.md", "README.zh-CN.md"} {
+		for _, command := range commands {
+			if !strings.Contains(readFile(t, name), "\n"+command[1]+"\n") {
+				t.Errorf("%s has no line %q", name, command[1])
+			}
+		}
+	}
+}
+
 // TestCommandsInDocuments looks for every command in README and help.
 func TestCommandsInDocuments(t *testing.T) {
 	var help bytes.Buffer

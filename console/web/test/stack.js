@@ -1,29 +1,24 @@
 // What the tests run: the binary, built once, a mosquitto with the access list that the project ships, and
 // a real browser; on free ports of this machine, with everything that they write in one temporary folder.
 import assert from 'node:assert/strict'
-import { execFileSync, spawn } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
-import { delimiter, join } from 'node:path'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { chromium } from 'playwright-core'
 import packets from 'mqtt-packet'
+import { find, freePort, launcher } from '../../../test/programs/programs.mjs'
+
+export { freePort }
 
 export const repository = fileURLToPath(new URL('../../..', import.meta.url))
 
 // patience bounds every wait, in milliseconds; a test that passes never waits for it to end.
 export const patience = 90000
 
-// find returns the path of a program that is installed, or undefined.
-export function find (name) {
-  for (const folder of [...process.env.PATH.split(delimiter), '/usr/sbin']) {
-    try {
-      return execFileSync('realpath', ['-e', join(folder, name)], { encoding: 'utf8', stdio: 'pipe' }).trim()
-    } catch {} // not in this folder
-  }
-}
+const program = launcher(patience)
 
 // missing says, for the record too, why tests must be skipped; false if nothing is missing.
 export function missing (what, ...programs) {
@@ -72,55 +67,6 @@ export async function mosquitto (port, ...accounts) {
 }
 
 export const password = user => `secret-${user}`
-
-// program starts a program. says waits until its output has a line and returns the match, stop ends it.
-export function program (command, args, options = {}) {
-  const child = spawn(command, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] })
-  let output = ''
-  let heard = () => {}
-  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', text => { output += text; heard() })
-  let over = false
-  const ended = new Promise(resolve => child.once('close', resolve).once('error', resolve)).then(() => { over = true; heard() })
-  return {
-    pid: child.pid,
-    output: () => output,
-    says (sign) {
-      return new Promise((resolve, reject) => {
-        const fail = why => reject(new Error(`${why} instead of ${sign} from ${command}; it printed\n${output}`))
-        const timer = setTimeout(() => fail('nothing'), patience)
-        heard = () => {
-          const found = sign.exec(output)
-          if (!found && !over) return
-          clearTimeout(timer)
-          found ? resolve(found) : fail('it ended')
-        }
-        heard()
-      })
-    },
-    async stop (signal = 'SIGTERM') {
-      let late = false
-      const timer = setTimeout(() => { late = true; child.kill('SIGKILL') }, patience)
-      child.kill(signal)
-      await ended
-      clearTimeout(timer)
-      if (late) throw new Error(`${command} did not stop; it printed\n${output}`)
-    }
-  }
-}
-
-// freePort finds a port that nothing listens on. It lies below those that the system gives to connections, of which
-// a browser makes many, so that a broker that starts again finds its own still free.
-export async function freePort () {
-  for (;;) {
-    const port = 10000 + Math.floor(Math.random() * 20000)
-    const free = await new Promise((resolve, reject) => {
-      const server = createServer()
-        .once('error', error => error.code === 'EADDRINUSE' ? resolve(false) : reject(error))
-        .listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
-    })
-    if (free) return port
-  }
-}
 
 // launch starts the browser. It asks nobody but this machine.
 export const launch = () => chromium.launch({

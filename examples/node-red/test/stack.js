@@ -1,12 +1,14 @@
 // What the tests run: a mosquitto, the bridge with simulated meters, and Node-RED, each of them
 // real, on free ports of this machine, with everything that they write in one temporary folder.
-import { execFileSync, spawn } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
 import { mkdtempSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
-import { delimiter, join } from 'node:path'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import mqtt from 'mqtt'
+import { find, freePort, launcher } from '../../../test/programs/programs.mjs'
+
+export { find }
 
 const here = fileURLToPath(new URL('.', import.meta.url))
 const repository = join(here, '../../..')
@@ -15,17 +17,7 @@ const modules = join(here, 'node_modules')
 // patience bounds every wait, in milliseconds; a test that passes never waits for it to end.
 export const patience = 180000
 
-// find returns the path of the first of these programs that is installed, or undefined.
-export function find (...names) {
-  const folders = [...process.env.PATH.split(delimiter), '/usr/sbin']
-  for (const name of names) {
-    for (const folder of folders) {
-      try {
-        return execFileSync('realpath', ['-e', join(folder, name)], { encoding: 'utf8', stdio: 'pipe' }).trim()
-      } catch {} // not in this folder
-    }
-  }
-}
+const program = launcher(patience)
 
 // missing says, for the record too, why tests must be skipped; false if nothing is missing.
 export function missing (what, programs) {
@@ -163,52 +155,5 @@ export async function withPatience (what, f) {
   } finally {
     clearTimeout(timer)
     over.abort()
-  }
-}
-
-// program starts a program. says waits until its output has a line, stop ends it.
-function program (command, args, options = {}) {
-  const child = spawn(command, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] })
-  let output = ''
-  let heard = () => {}
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding('utf8').on('data', text => { output += text; heard() })
-  }
-  const ended = new Promise(resolve => child.once('close', resolve).once('error', resolve))
-  return {
-    output: () => output,
-    async says (sign) {
-      const said = new Promise(resolve => {
-        heard = () => { if (sign.test(output)) resolve() }
-        heard()
-      })
-      try {
-        await withPatience(`${sign} from ${command}`, () => Promise.race([said, ended.then(() => { throw new Error(`${command} ended`) })]))
-      } catch (error) {
-        throw new Error(`${error.message}; it printed\n${output}`)
-      }
-    },
-    async stop (signal) {
-      let late = false
-      const timer = setTimeout(() => { late = true; child.kill('SIGKILL') }, patience)
-      child.kill(signal)
-      await ended
-      clearTimeout(timer)
-      if (late) throw new Error(`${command} did not stop; it printed\n${output}`)
-    }
-  }
-}
-
-// freePort finds a port that nothing listens on. It lies below those that the system gives to connections, of which
-// a browser makes many, so that a broker that starts again finds its own still free.
-async function freePort () {
-  for (;;) {
-    const port = 10000 + Math.floor(Math.random() * 20000)
-    const free = await new Promise((resolve, reject) => {
-      const server = createServer()
-        .once('error', error => error.code === 'EADDRINUSE' ? resolve(false) : reject(error))
-        .listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
-    })
-    if (free) return port
   }
 }

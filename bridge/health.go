@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"runtime"
-	"slices"
 	"strings"
 	"time"
 
@@ -81,14 +80,15 @@ func (b *Bridge) serveHealth(ctx context.Context) (stop func()) {
 		return stop
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", answerHTTP(b.Unhealthy))
-	mux.HandleFunc("GET /readyz", answerHTTP(b.unready))
-	mux.HandleFunc("GET /metrics", b.serveMetrics)
+	ours := map[string]http.HandlerFunc{"/healthz": answerHTTP(b.Unhealthy), "/readyz": answerHTTP(b.unready), "/metrics": b.serveMetrics}
+	for path, answer := range ours {
+		mux.HandleFunc("GET "+path, answer)
+	}
 	handler := http.Handler(mux)
 	if pages := b.config.Pages; pages != nil {
 		// What has no path here is for the pages as it came: this mux would answer some of it by itself, without their headers.
 		handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if slices.Contains([]string{"/healthz", "/readyz", "/metrics"}, r.URL.Path) {
+			if ours[r.URL.Path] != nil {
 				mux.ServeHTTP(w, r)
 			} else {
 				pages.ServeHTTP(w, r)

@@ -43,6 +43,9 @@ func (m *Meters) partsOf(block register) (parts []register) {
 // withoutBroken puts the parts in place of a block that was asked for as such and holds an item that a user has laid
 // out otherwise. The error of the first goes under the block's name until one of them is read.
 func (m *Meters) withoutBroken(registers []register) (whole []register) {
+	if len(m.items.own) == 0 {
+		return registers
+	}
 	for _, block := range registers {
 		if !m.items.isBroken(block.item) {
 			whole = append(whole, block)

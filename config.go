@@ -259,7 +259,7 @@ func (r *configReader) root() string {
 	return r.Topic
 }
 
-// listenAddress returns where health and metrics are served; empty: nowhere.
+// listenAddress returns the address of a variable, at which something is served; empty: it is served nowhere.
 func (r *configReader) listenAddress(variable, address string) string {
 	if address == "" {
 		return ""
